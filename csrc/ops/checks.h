@@ -1,0 +1,72 @@
+// Argument checks shared by all operators: every message names the argument, what was expected and what came.
+#pragma once
+
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/ScalarType.h>
+#include <torch/headeronly/util/Exception.h>
+
+#include <initializer_list>
+#include <optional>
+#include <string>
+
+namespace gsplat::ops {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+// In an expected shape: any size is fine here.
+inline constexpr int64_t kAny = -1;
+
+inline std::string shape_text(torch::headeronly::IntHeaderOnlyArrayRef sizes) {
+  std::string text = "[";
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    text += (i == 0 ? "" : ", ") + (sizes[i] == kAny ? std::string("?") : std::to_string(sizes[i]));
+  }
+  return text + "]";
+}
+
+// Throws unless `tensor` has the dtype and the shape (kAny matches every size).
+inline void check_tensor(const Tensor& tensor, const char* name, std::initializer_list<int64_t> shape,
+                         ScalarType dtype = ScalarType::Float) {
+  bool fits = tensor.dim() == static_cast<int64_t>(shape.size());
+  int64_t i = 0;
+  for (int64_t size : shape) {
+    if (fits && size != kAny && tensor.size(i) != size) fits = false;
+    ++i;
+  }
+  STD_TORCH_CHECK(fits, "gsplat_core: argument '", name, "' must have shape ",
+                  shape_text({shape.begin(), shape.size()}), ", got ", shape_text(tensor.sizes()));
+  STD_TORCH_CHECK(tensor.scalar_type() == dtype, "gsplat_core: argument '", name, "' has the wrong dtype: expected ",
+                  torch::headeronly::toString(dtype), ", got ", torch::headeronly::toString(tensor.scalar_type()));
+}
+
+// The tensor itself when it is contiguous, otherwise a contiguous copy.
+inline Tensor packed(const Tensor& tensor) {
+  return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);
+}
+
+inline std::optional<Tensor> packed(const std::optional<Tensor>& tensor) {
+  return tensor.has_value() ? std::optional<Tensor>(packed(*tensor)) : std::nullopt;
+}
+
+inline const float* floats(const Tensor& tensor) { return static_cast<const float*>(tensor.const_data_ptr()); }
+inline const float* floats(const std::optional<Tensor>& tensor) {
+  return tensor.has_value() ? floats(*tensor) : nullptr;
+}
+inline float* mutable_floats(Tensor& tensor) { return static_cast<float*>(tensor.mutable_data_ptr()); }
+inline const int32_t* ints(const Tensor& tensor) { return static_cast<const int32_t*>(tensor.const_data_ptr()); }
+inline int32_t* mutable_ints(Tensor& tensor) { return static_cast<int32_t*>(tensor.mutable_data_ptr()); }
+
+// A new tensor of the given shape on the same device as `like`, its contents undefined.
+inline Tensor empty_like_device(const Tensor& like, std::initializer_list<int64_t> shape,
+                                ScalarType dtype = ScalarType::Float) {
+  return torch::stable::new_empty(like, {shape.begin(), shape.size()}, dtype);
+}
+
+inline Tensor zeros_like_device(const Tensor& like, std::initializer_list<int64_t> shape,
+                                ScalarType dtype = ScalarType::Float) {
+  return torch::stable::new_zeros(like, {shape.begin(), shape.size()}, dtype);
+}
+
+}  // namespace gsplat::ops

@@ -1,4 +1,4 @@
-// Operators about the library itself: which instruction sets it can use and which one it uses.
+// Operators about the library itself: how it was built, which instruction sets it has and which one it uses.
 #include <torch/csrc/stable/library.h>
 
 #include <string>
@@ -15,8 +15,29 @@ std::string isas() { return available_isas(); }
 
 void set_isa(std::string name) { gsplat::set_isa(name); }
 
+#if defined(__clang__)
+#define GSPLAT_COMPILER "Clang " __clang_version__
+#else
+#define GSPLAT_COMPILER "GCC " __VERSION__
+#endif
+
+#if defined(__SANITIZE_ADDRESS__)
+#define GSPLAT_FLAVOUR "sanitize"
+#else
+#define GSPLAT_FLAVOUR "release"
+#endif
+
+// One "key: value" per line, for `gsplat-core doctor`.
 std::string build_info() {
-  return std::string("compiler: " __VERSION__ "; torch ABI target: 2.10; instruction sets: ") + available_isas();
+  return "version: " GSPLAT_VERSION
+         "\n"
+         "flavour: " GSPLAT_FLAVOUR
+         "\n"
+         "compiler: " GSPLAT_COMPILER
+         "\n"
+         "torch ABI: " +
+         std::to_string(TORCH_TARGET_VERSION >> 56) + "." +
+         std::to_string((TORCH_TARGET_VERSION >> 48) & 0xff);
 }
 
 }  // namespace

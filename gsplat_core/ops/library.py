@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
 
-PATH = Path(__file__).resolve().parent.parent / "_ops.abi3.so"
+# GSPLAT_LIBRARY names another build of the same operators, such as the one with sanitizers (`make sanitize`).
+PATH = Path(os.environ.get("GSPLAT_LIBRARY") or Path(__file__).resolve().parent.parent / "_ops.abi3.so")
 
 
 def _load() -> None:

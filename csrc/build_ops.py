@@ -1,0 +1,214 @@
+"""Compiles ``csrc`` into one shared library of PyTorch operators. Used by ``setup.py``; also a command.
+
+    python csrc/build_ops.py              builds build/release/_ops.abi3.so
+    python csrc/build_ops.py sanitize     the same with the address and undefined-behaviour sanitizers, into
+                                          build/sanitize; run it with GSPLAT_LIBRARY (see `make sanitize`)
+
+What makes one library enough:
+
+- It only calls the C shims of PyTorch's stable ABI (``torch/csrc/stable``), so it serves every PyTorch from
+  2.10 on, and every Python. The build takes PyTorch's headers and links ``libtorch_cpu``; it runs neither.
+- The kernels of ``csrc/cpu/kernels`` are compiled once per instruction set and chosen at run time, so it runs
+  on every CPU of its architecture.
+
+Ninja drives the compiler: a second build compiles what changed. Environment: ``CXX`` is the compiler (default
+``c++``), ``MAX_JOBS`` the number of compilers at a time (default: one per core).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from importlib.util import find_spec
+from pathlib import Path
+
+CSRC = Path(__file__).resolve().parent
+ROOT = CSRC.parent
+LIBRARY_NAME = "_ops.abi3.so"
+
+# The oldest PyTorch whose stable ABI has everything we call.
+TORCH_MINIMUM = (2, 10)
+TORCH_TARGET = f"0x{TORCH_MINIMUM[0]:02x}{TORCH_MINIMUM[1]:02x}000000000000"
+
+COMMON_FLAGS = [
+    "-std=c++20",
+    "-O3",
+    "-fPIC",
+    "-fvisibility=hidden",
+    # Kernels never look at errno or at floating-point traps; without these the compiler may not vectorise
+    # sqrt or turn a branch into a select. Infinities and NaN keep their meaning (no -ffast-math).
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-Wall",
+    "-Wextra",
+    f"-DTORCH_TARGET_VERSION={TORCH_TARGET}",
+    "-DUSE_CUDA=0",
+]
+
+# Each flavour has its folder under build/ and its extra flags.
+FLAVOURS = {
+    "release": [],
+    "sanitize": [
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=undefined",
+        "-g",
+        "-fno-omit-frame-pointer",
+    ],
+}
+
+# Instruction sets per architecture, least first; the last that the running CPU has is used (csrc/cpu/isa.cpp).
+ISA_FLAGS = {
+    "x86_64": {
+        "generic": [],
+        "avx2": ["-mavx2", "-mfma"],
+        "avx512": [
+            "-mavx512f",
+            "-mavx512dq",
+            "-mavx512bw",
+            "-mavx512vl",
+            "-mavx2",
+            "-mfma",
+            "-mprefer-vector-width=512",
+        ],
+    },
+}.get(platform.machine(), {"generic": []})
+
+
+def build(flavour: str = "release") -> Path:
+    """Brings the library of one flavour up to date and returns its path."""
+    torch = require_torch()
+    compiler = find_compiler()
+    folder = ROOT / "build" / flavour
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "build.ninja").write_text(ninja_file(flavour, torch, compiler))
+    # The operators register themselves while the library loads, so it exports nothing. Hidden copies of
+    # inline functions can neither replace those of other libraries in the process nor be replaced by them.
+    (folder / "exports.map").write_text("{ local: *; };\n")
+    jobs = os.environ.get("MAX_JOBS", str(os.cpu_count() or 1))
+    command = [sys.executable, "-m", "ninja", "-C", str(folder), "-j", jobs]
+    if subprocess.run(command).returncode != 0:
+        raise SystemExit(
+            f"gsplat_core: compiling csrc failed; the compiler's messages are above ({compiler})."
+        )
+    return folder / LIBRARY_NAME
+
+
+def ninja_file(flavour: str, torch: Path, compiler: str) -> str:
+    """The build as ninja reads it: every source once, every kernel once per instruction set, one link."""
+    extra = FLAVOURS[flavour]
+    compile_flags = " ".join([*COMMON_FLAGS, *extra, f"-isystem {torch / 'include'}", f"-I{CSRC}"])
+    if sys.platform == "darwin":
+        shared = ["-dynamiclib", "-Wl,-undefined,error"]
+    else:
+        shared = ["-shared", "-Wl,-z,defs", "-Wl,--version-script=exports.map"]
+    # No run-time path to libtorch_cpu: `import torch` has loaded it before anything asks for our library.
+    link_flags = " ".join([*shared, *extra, f"-L{torch / 'lib'}"])
+    lines = [
+        "rule compile",
+        f"  command = {compiler} -MMD -MF $out.d {compile_flags} $flags -c $in -o $out",
+        "  depfile = $out.d",
+        "  deps = gcc",
+        "  description = compile $out",
+        "rule link",
+        f"  command = {compiler} {link_flags} $in -ltorch_cpu -o $out",
+        "  description = link $out",
+    ]
+    objects = []
+
+    def compile_one(source: Path, flags: list[str], suffix: str = "") -> None:
+        name = str(source.relative_to(CSRC).with_suffix("")).replace("/", "_")
+        objects.append(f"{name}{suffix}.o")
+        lines.append(f"build {objects[-1]}: compile {source}")
+        lines.append(f"  flags = {' '.join(flags)}")
+
+    has_isa = [f"-DGSPLAT_HAS_{isa.upper()}=1" for isa in ISA_FLAGS]
+    version = f'-DGSPLAT_VERSION=\\"{read_version()}\\"'
+    for source in sorted([*CSRC.glob("ops/*.cpp"), *CSRC.glob("cpu/*.cpp")]):
+        compile_one(source, [*has_isa, version] if source.name == "runtime.cpp" else has_isa)
+    # The order matters. Of an inline function that several objects hold, the linker keeps the first copy.
+    # Objects of lesser instruction sets come first, so no shared function is kept in a form that an older CPU
+    # cannot run.
+    for isa, flags in ISA_FLAGS.items():
+        for source in sorted(CSRC.glob("cpu/kernels/*.cpp")):
+            compile_one(source, [f"-DGSPLAT_ISA={isa}", f"-DGSPLAT_ISA_{isa.upper()}=1", *flags], f".{isa}")
+    lines.append(f"build {LIBRARY_NAME}: link {' '.join(objects)} | exports.map")
+    return "\n".join(lines) + "\n"
+
+
+def read_version() -> str:
+    """The version of the package, which is written in gsplat_core/__init__.py and nowhere else."""
+    text = (ROOT / "gsplat_core" / "__init__.py").read_text()
+    found = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)
+    if found is None:
+        raise SystemExit("gsplat_core/__init__.py has no line `__version__ = ...`")
+    return found[1]
+
+
+def find_torch() -> Path | None:
+    """The folder of a PyTorch that is new enough, None when there is none.
+
+    Looks where this Python imports from and then in the environment that it belongs to: pip's isolated builds
+    hide the packages of that environment from ``import``, but its PyTorch has the headers just as well. That
+    spares an isolated build the download of a second PyTorch.
+    """
+    spec = find_spec("torch")
+    folders = [Path(folder) for folder in (spec.submodule_search_locations or [] if spec else [])]
+    folders += [Path(sysconfig.get_path(kind)) / "torch" for kind in ("purelib", "platlib")]
+    for folder in folders:
+        if (folder / "include" / "torch" / "csrc" / "stable").is_dir() and torch_version(
+            folder
+        ) >= TORCH_MINIMUM:
+            return folder
+    return None
+
+
+def torch_version(folder: Path) -> tuple[int, int]:
+    """(major, minor) of the PyTorch in a folder, read without importing it; (0, 0) when it does not say."""
+    try:
+        found = re.search(r"__version__ = '(\d+)\.(\d+)", (folder / "version.py").read_text())
+    except OSError:
+        found = None
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def require_torch() -> Path:
+    folder = find_torch()
+    if folder is None:
+        needed = ".".join(map(str, TORCH_MINIMUM))
+        raise SystemExit(
+            f"gsplat_core: compiling needs the headers of PyTorch {needed} or newer; {sys.executable} has none. "
+            "Install it first (`pip install torch`), or build with pip's isolation, which fetches it."
+        )
+    return folder
+
+
+def find_compiler() -> str:
+    """The C++ compiler command, after checking that it exists and knows C++20."""
+    if sys.platform == "win32":
+        raise SystemExit(
+            "gsplat_core: Windows is not supported yet; it builds under WSL (Windows Subsystem for Linux)."
+        )
+    compiler = os.environ.get("CXX", "c++")
+    if shutil.which(compiler.split()[0]) is None:
+        raise SystemExit(
+            f"gsplat_core: no C++ compiler: the command {compiler!r} does not exist. Install one (Debian, "
+            "Ubuntu: `apt install g++`; Fedora: `dnf install gcc-c++`; macOS: `xcode-select --install`) or name "
+            "yours in CXX."
+        )
+    probe = [*compiler.split(), "-std=c++20", "-fsyntax-only", "-x", "c++", "-"]
+    result = subprocess.run(probe, input="#include <concepts>\n", capture_output=True, text=True)
+    if result.returncode != 0:
+        raise SystemExit(
+            f"gsplat_core: the C++ compiler {compiler!r} cannot compile C++20; GCC 10, Clang 13 and newer can. "
+            f"Name another one in CXX. It said:\n{result.stderr.strip()}"
+        )
+    return compiler
+
+
+if __name__ == "__main__":
+    print(build(sys.argv[1] if len(sys.argv) > 1 else "release"))

@@ -1,8 +1,8 @@
 """The PEP 517 build backend: setuptools, plus one question answered late.
 
 Compiling needs PyTorch's headers. Writing ``torch`` into ``build-system.requires`` would make every isolated
-build download a PyTorch of its own, several gigabytes with CUDA, although any PyTorch new enough gives the same
-library. So the requirement is added here only when the environment that the build is for has no usable PyTorch.
+build download a PyTorch of its own, several gigabytes with CUDA, although any one new enough gives the
+same library. So it is required only when the environment that the build is for has no usable PyTorch.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ FLAVOURS = {
     ],
 }
 
-# Instruction sets per architecture, least first; the last that the running CPU has is used (csrc/cpu/isa.cpp).
+# Instruction sets per architecture, least first; csrc/cpu/isa.cpp uses the last that the running CPU has.
 ISA_FLAGS = {
     "x86_64": {
         "generic": [],
@@ -88,7 +88,9 @@ def build(flavour: str = "release") -> Path:
     (folder / "build.ninja").write_text(ninja_file(flavour, torch, compiler))
     # The operators register themselves while the library loads, so it exports nothing. Hidden copies of
     # inline functions can neither replace those of other libraries in the process nor be replaced by them.
-    (folder / "exports.map").write_text("{ local: *; };\n")
+    exports = folder / "exports.map"
+    if not exports.exists():
+        exports.write_text("{ local: *; };\n")
     jobs = os.environ.get("MAX_JOBS", str(os.cpu_count() or 1))
     command = [sys.executable, "-m", "ninja", "-C", str(folder), "-j", jobs]
     if subprocess.run(command).returncode != 0:
@@ -181,8 +183,9 @@ def require_torch() -> Path:
     if folder is None:
         needed = ".".join(map(str, TORCH_MINIMUM))
         raise SystemExit(
-            f"gsplat_core: compiling needs the headers of PyTorch {needed} or newer; {sys.executable} has none. "
-            "Install it first (`pip install torch`), or build with pip's isolation, which fetches it."
+            f"gsplat_core: compiling needs the headers of PyTorch {needed} or newer and found none beside "
+            f"{sys.executable}. Install it first (`pip install torch`), or build with pip's isolation, which "
+            "fetches it."
         )
     return folder
 
@@ -196,16 +199,16 @@ def find_compiler() -> str:
     compiler = os.environ.get("CXX", "c++")
     if shutil.which(compiler.split()[0]) is None:
         raise SystemExit(
-            f"gsplat_core: no C++ compiler: the command {compiler!r} does not exist. Install one (Debian, "
-            "Ubuntu: `apt install g++`; Fedora: `dnf install gcc-c++`; macOS: `xcode-select --install`) or name "
-            "yours in CXX."
+            f"gsplat_core: no C++ compiler: the command {compiler!r} does not exist. Install one (Debian and "
+            "Ubuntu: `apt install g++`; Fedora: `dnf install gcc-c++`; macOS: `xcode-select --install`) or "
+            "name yours in CXX."
         )
     probe = [*compiler.split(), "-std=c++20", "-fsyntax-only", "-x", "c++", "-"]
     result = subprocess.run(probe, input="#include <concepts>\n", capture_output=True, text=True)
     if result.returncode != 0:
         raise SystemExit(
-            f"gsplat_core: the C++ compiler {compiler!r} cannot compile C++20; GCC 10, Clang 13 and newer can. "
-            f"Name another one in CXX. It said:\n{result.stderr.strip()}"
+            f"gsplat_core: the C++ compiler {compiler!r} cannot compile C++20 (GCC 10 and Clang 13 can). "
+            f"Name a newer one in CXX. It said:\n{result.stderr.strip()}"
         )
     return compiler
 

@@ -1,0 +1,85 @@
+# One command from a fresh checkout: `make demo` to see it work, `make test` to check it. Needs Python >= 3.10 with
+# venv, a C++20 compiler and make; everything else goes into .venv.
+#
+#   PYTHON=python3.12       the Python that .venv is made from
+#   TORCH=torch==2.12.0     another PyTorch (default: the tested one, from constraints.txt)
+#   TORCH_INDEX=            where pip looks for PyTorch besides its usual index. The default has the CPU build, which
+#                           on Linux saves gigabytes of CUDA libraries; without a way there pip's usual index serves.
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= $(shell grep '^torch==' constraints.txt)
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+BIN := $(VENV)/bin
+RUN := $(BIN)/python
+PIP := $(BIN)/pip --disable-pip-version-check
+CPP_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
+
+.PHONY: help demo test build lint format sanitize bench clean
+
+help:
+	@echo "make demo      install into $(VENV), train the sample scene, write a report   (about 5 minutes)"
+	@echo "make test      install into $(VENV), run the test suite"
+	@echo "make build     compile the operators in place (after a change of csrc)"
+	@echo "make lint      ruff, clang-format and mypy; 'make format' mends what can be mended"
+	@echo "make sanitize  run the operator tests with the address and undefined-behaviour sanitizers"
+	@echo "make bench     measure the rasterizer on this machine"
+	@echo "make clean     remove what was built ($(VENV) and runs/ stay)"
+
+demo: build
+	rm -rf runs/demo
+	$(BIN)/gsplat-core train data -o runs/demo --preset tiny
+	@echo
+	@echo "Look at runs/demo/report.html in a browser; runs/demo/point_cloud.ply is the trained scene."
+
+test: build
+	$(RUN) -m pytest
+
+build: $(VENV)/.installed
+	$(RUN) setup.py -q build_ext --inplace
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run -Werror $(CPP_FILES)
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CPP_FILES)
+
+# Python itself is built without sanitizers, so their run-time library is loaded ahead of everything. What Python and
+# PyTorch keep until the process ends is no leak of ours.
+sanitize: build
+	$(RUN) csrc/build_ops.py sanitize
+	CXX=$${CXX:-c++} && GSPLAT_LIBRARY=build/sanitize/_ops.abi3.so ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	LD_PRELOAD="$$($$CXX -print-file-name=libasan.so) $$($$CXX -print-file-name=libstdc++.so)" \
+	$(RUN) -m pytest tests/ops
+
+bench: build
+	$(BIN)/gsplat-core bench
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis gsplat_core/*.so
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# The environment, in steps that are repeated only when what they depend on has changed.
+$(RUN):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "gsplat_core needs Python 3.10 or newer; name one, for example: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "python's venv module is missing (Debian and Ubuntu: apt install python3-venv)"; exit 1; }
+
+$(VENV)/.torch: constraints.txt | $(RUN)
+	$(PIP) install --retries 0 $(TORCH_INDEX:%=--extra-index-url %) "$(TORCH)" || $(PIP) install "$(TORCH)"
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml setup.py $(VENV)/.torch
+	$(PIP) install --editable '.[test]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) install --editable '.[dev]'
+	@touch $@

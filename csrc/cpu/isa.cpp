@@ -34,8 +34,8 @@ Isa parse(const std::string& name) {
   for (Isa isa : kAll) {
     if (name == isa_name(isa)) {
       if (!cpu_runs(isa)) {
-        throw std::runtime_error("instruction set '" + name + "' is not available here; available: " +
-                                 available_isas());
+        throw std::runtime_error("instruction set '" + name +
+                                 "' is not available here; available: " + available_isas());
       }
       return isa;
     }
@@ -44,7 +44,8 @@ Isa parse(const std::string& name) {
 }
 
 Isa initial() {
-  if (const char* wanted = std::getenv("GSPLAT_ISA"); wanted != nullptr && *wanted != '\0') return parse(wanted);
+  if (const char* wanted = std::getenv("GSPLAT_ISA"); wanted != nullptr && *wanted != '\0')
+    return parse(wanted);
   Isa best = Isa::generic;
   for (Isa isa : kAll) {
     if (cpu_runs(isa)) best = isa;

@@ -41,25 +41,25 @@ const char* isa_name(Isa isa);
 #define GSPLAT_IF_AVX2(...)
 #endif
 
-#define GSPLAT_DECLARE_FOR_EACH_ISA(declarations)    \
-  namespace gsplat {                                 \
-  namespace generic {                                \
-  declarations                                       \
-  }                                                  \
-  namespace avx2 {                                   \
-  declarations                                       \
-  }                                                  \
-  namespace avx512 {                                 \
-  declarations                                       \
-  }                                                  \
+#define GSPLAT_DECLARE_FOR_EACH_ISA(declarations) \
+  namespace gsplat {                              \
+  namespace generic {                             \
+  declarations                                    \
+  }                                               \
+  namespace avx2 {                                \
+  declarations                                    \
+  }                                               \
+  namespace avx512 {                              \
+  declarations                                    \
+  }                                               \
   }
 
-#define GSPLAT_CALL(function, ...)                                                                    \
-  do {                                                                                                \
-    switch (::gsplat::active_isa()) {                                                                 \
-      GSPLAT_IF_AVX512(case ::gsplat::Isa::avx512 : ::gsplat::avx512::function(__VA_ARGS__); break;)  \
-      GSPLAT_IF_AVX2(case ::gsplat::Isa::avx2 : ::gsplat::avx2::function(__VA_ARGS__); break;)        \
-      default:                                                                                        \
-        ::gsplat::generic::function(__VA_ARGS__);                                                     \
-    }                                                                                                 \
+#define GSPLAT_CALL(function, ...)                                                                   \
+  do {                                                                                               \
+    switch (::gsplat::active_isa()) {                                                                \
+      GSPLAT_IF_AVX512(case ::gsplat::Isa::avx512 : ::gsplat::avx512::function(__VA_ARGS__); break;) \
+      GSPLAT_IF_AVX2(case ::gsplat::Isa::avx2 : ::gsplat::avx2::function(__VA_ARGS__); break;)       \
+      default:                                                                                       \
+        ::gsplat::generic::function(__VA_ARGS__);                                                    \
+    }                                                                                                \
   } while (false)

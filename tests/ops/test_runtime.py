@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 
-import gsplat_core
 import pytest
 import torch
-from gsplat_core.ops import library  # noqa: F401  (registers the operators)
 from paths import ROOT
+
+import gsplat_core
+from gsplat_core.ops import library  # noqa: F401  (registers the operators)
 
 ops = torch.ops.gsplat_core
 

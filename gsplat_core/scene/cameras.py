@@ -1,0 +1,63 @@
+"""The pinhole camera that the rasterizer knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """A posed pinhole camera in COLMAP's convention: x right, y down, z forward, pixel centres at +0.5.
+
+    Attributes:
+        viewmat: [4, 4] world-to-camera, rigid.
+        K: [3, 3] intrinsics in pixels, no skew.
+        width, height: image size in pixels.
+        name: what the view is called, usually the image's file name.
+    """
+
+    viewmat: Matrix
+    K: Matrix
+    width: int
+    height: int
+    name: str = ""
+
+    @property
+    def center(self) -> Matrix:
+        """[3] position in the world: -R^T t."""
+        return -self.viewmat[:3, :3].T @ self.viewmat[:3, 3]
+
+    def resized(self, width: int, height: int) -> Camera:
+        """The same view on a grid of another size; each axis of K scales on its own."""
+        return Camera(self.viewmat, scaled_intrinsics(self.K, width / self.width, height / self.height),
+                      width, height, self.name)  # fmt: skip
+
+
+def scaled_intrinsics(K: Matrix, x: float, y: float) -> Matrix:
+    """K for an image that is ``x`` times as wide and ``y`` times as high."""
+    return np.diag([x, y, 1.0]) @ K
+
+
+def rotation_from_quaternion(quaternion: Matrix) -> Matrix:
+    """[3, 3] rotation of a quaternion (w, x, y, z) of any non-zero length."""
+    w, x, y, z = quaternion / np.linalg.norm(quaternion)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def rigid(rotation: Matrix, translation: Matrix) -> Matrix:
+    """[4, 4] matrix that rotates, then translates."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation
+    matrix[:3, 3] = translation
+    return matrix

@@ -1,0 +1,54 @@
+"""What every loader of posed photographs hands over: shots with lens and pose, and perhaps points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from gsplat_core.scene.cameras import rigid, rotation_from_quaternion
+from gsplat_core.scene.colmap import SparseModel
+from gsplat_core.scene.lens import Lens
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """One photograph: its name below the image folder, the lens and the [4, 4] world-to-camera pose."""
+
+    name: str
+    lens: Lens
+    viewmat: npt.NDArray[np.float64]
+
+
+@dataclass
+class Capture:
+    """A set of posed photographs.
+
+    Attributes:
+        source: the file or folder it was read from.
+        shots: in any order.
+        xyz: [P, 3] float64 points in the world, possibly none.
+        rgb: [P, 3] uint8 their colours.
+        warnings: what was dropped or looks wrong, a sentence each.
+    """
+
+    source: Path
+    shots: list[Shot]
+    xyz: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
+    rgb: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 3), np.uint8))
+    warnings: list[str] = field(default_factory=list)
+
+
+def capture_from_colmap(model: SparseModel) -> Capture:
+    """The shots and points of a checked COLMAP model."""
+    shots = [
+        Shot(
+            image.name,
+            model.lenses[image.camera_id],
+            rigid(rotation_from_quaternion(image.quaternion), image.translation),
+        )
+        for image in model.images
+    ]
+    return Capture(model.folder, shots, model.points.xyz, model.points.rgb, list(model.warnings))

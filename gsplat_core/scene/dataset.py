@@ -1,0 +1,250 @@
+"""A scene to train on: posed pinhole views with their images, split into training and test, and points."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gsplat_core.errors import DataError, ResourceError, UsageError
+from gsplat_core.scene.cameras import Camera, Matrix
+from gsplat_core.scene.capture import Capture, capture_from_colmap
+from gsplat_core.scene.colmap import read_model
+from gsplat_core.scene.images import AlphaRule, Pixels, decode, shrink
+from gsplat_core.scene.photos import Photo, image_folder, inspect, locate
+from gsplat_core.scene.undistort import undistorted_camera, undistorted_image
+
+# A scene this many times its own extent away from the origin is moved there, since float32 would lose detail.
+_FAR_AWAY = 1000.0
+
+
+class Points(NamedTuple):
+    """Sparse points: ``xyz`` [P, 3] float32 in the world, ``rgb`` [P, 3] float32 in [0, 1]. P may be 0."""
+
+    xyz: Tensor
+    rgb: Tensor
+
+
+class View:
+    """A camera and the photograph it took. The image is decoded when first asked for and then kept."""
+
+    def __init__(self, camera: Camera, load: Callable[[], Pixels]) -> None:
+        self.camera = camera
+        self._load = load
+        self._image: Tensor | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        return self.camera.name
+
+    def image(self) -> Tensor:
+        """[H, W, 3] uint8 RGB on the CPU. Safe to call from several threads.
+
+        Raises:
+            DataError: the file changed since the dataset was loaded, or is damaged inside.
+        """
+        with self._lock:
+            if self._image is None:
+                pixels = self._load()
+                if pixels.shape != (self.camera.height, self.camera.width, 3):
+                    raise DataError(
+                        self.name, "the image changed its size while in use", remedy="Start again."
+                    )
+                self._image = torch.from_numpy(np.array(pixels, order="C"))
+            return self._image
+
+    def __repr__(self) -> str:
+        return f"View({self.name!r}, {self.camera.width}x{self.camera.height})"
+
+
+@dataclass
+class Dataset:
+    """A scene to train on.
+
+    Attributes:
+        train, test: views in name order; every ``test_every``-th of all of them is a test view.
+        points: initial points.
+        scene_extent: 1.1 times the largest distance of a training camera from their mean, in scene units.
+        offset: [3] float64; what was subtracted from the capture's coordinates. Zero unless the capture lies
+            so far from the origin that float32 would lose detail.
+        warnings: everything left out or adapted, a sentence each.
+    """
+
+    train: list[View]
+    test: list[View]
+    points: Points
+    scene_extent: float
+    offset: Matrix = field(default_factory=lambda: np.zeros(3))
+    warnings: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def load(
+        path: str | os.PathLike[str],
+        downscale: float = 1.0,
+        test_every: int = 8,
+        model: str | os.PathLike[str] | None = None,
+        images: str | os.PathLike[str] | None = None,
+        alpha: AlphaRule = "black",
+        exif_rotate: bool = False,
+        require_points: bool = False,
+        strict: bool = False,
+        prefetch: bool = True,
+    ) -> Dataset:
+        """Loads a capture: a COLMAP folder (``images/`` and ``sparse/0/``). The folder is never written to.
+
+        Lenses with distortion are undistorted on the way; the result is kept in the user's cache folder.
+
+        Args:
+            path: the capture's folder.
+            downscale: images are shrunk by this factor (>= 1), sides rounded to whole pixels.
+            test_every: of the views in name order, numbers 0, n, 2n, ... are the test split; 0 for no test
+                split.
+            model: which COLMAP model, where there are several; by default the one with the most images.
+            images: the image folder, relative to ``path`` or not; by default ``images`` and the like.
+            alpha: how transparency is resolved: composited on "black" or "white", or "ignore".
+            exif_rotate: apply EXIF rotation to photographs that only fit their camera that way.
+            require_points: without 3D points, fail rather than start from random ones.
+            strict: fail on the first image that cannot be decoded rather than leave it out.
+            prefetch: decode all images in background threads at once.
+
+        Raises:
+            DataError: the capture is missing, damaged or has fewer than two usable images.
+            ResourceError: the decoded images do not fit into memory.
+            UsageError: an option is out of range.
+        """
+        if not downscale >= 1:
+            raise UsageError(f"downscale must be at least 1, not {downscale}")
+        if test_every < 0 or test_every == 1:
+            raise UsageError(f"test_every must be 0 (no test views) or at least 2, not {test_every}")
+        scene = Path(path)
+        capture = _read_capture(scene, model)
+        warnings = capture.warnings
+        if require_points and not len(capture.xyz):
+            raise DataError(capture.source, "there are no 3D points, and they are required")
+
+        shots = sorted(capture.shots, key=lambda shot: shot.name)
+        folder = image_folder(scene, shots, images)
+        photos = inspect(locate(folder, shots, warnings), exif_rotate, strict, warnings)
+        if len(photos) < 2:
+            listing = "; ".join(warnings[-5:])
+            raise DataError(folder, f"{len(photos)} usable images, at least 2 are needed ({listing})")
+
+        centers = np.stack([-photo.shot.viewmat[:3, :3].T @ photo.shot.viewmat[:3, 3] for photo in photos])
+        is_test = np.arange(len(photos)) % test_every == 0 if test_every else np.zeros(len(photos), bool)
+        extent = _scene_extent(centers[~is_test], capture.xyz, warnings)
+        offset = _far_offset(centers[~is_test], extent, warnings)
+        views = [_view(photo, offset, downscale, alpha) for photo in photos]
+        dataset = Dataset(
+            train=[view for view, test in zip(views, is_test, strict=True) if not test],
+            test=[view for view, test in zip(views, is_test, strict=True) if test],
+            points=Points(
+                torch.from_numpy((capture.xyz - offset).astype(np.float32)),
+                torch.from_numpy(capture.rgb.astype(np.float32) / 255),
+            ),
+            scene_extent=extent,
+            offset=offset,
+            warnings=warnings,
+        )
+        _check_memory(views)
+        if prefetch:
+            dataset.prefetch()
+        return dataset
+
+    def prefetch(self) -> None:
+        """Starts to decode all images in background threads; returns at once.
+
+        A file that fails there fails again, with its error, when its view's image is asked for.
+        """
+        waiting = deque([*self.train, *self.test])
+
+        def work() -> None:
+            while waiting:
+                try:
+                    waiting.popleft().image()
+                except (IndexError, DataError, OSError):
+                    continue
+
+        # Daemons, so that an interrupted program does not wait for the rest of the images.
+        for _ in range(min(len(waiting), os.cpu_count() or 1)):
+            threading.Thread(target=work, name="gsplat-decode", daemon=True).start()
+
+
+def _read_capture(scene: Path, model: str | os.PathLike[str] | None) -> Capture:
+    return capture_from_colmap(read_model(scene, model))
+
+
+def _view(photo: Photo, offset: Matrix, downscale: float, alpha: AlphaRule) -> View:
+    shot, path = photo.shot, photo.path
+    viewmat = shot.viewmat.copy()
+    viewmat[:3, 3] += viewmat[:3, :3] @ offset
+    lens = shot.lens
+    if lens.is_pinhole:
+        full = Camera(viewmat, lens.K, lens.width, lens.height, shot.name)
+    else:
+        full = undistorted_camera(lens, viewmat, shot.name)
+    camera = full.resized(max(1, round(full.width / downscale)), max(1, round(full.height / downscale)))
+
+    def load() -> Pixels:
+        if lens.is_pinhole:
+            return shrink(decode(path, alpha, photo.exif_rotate), camera.width, camera.height)
+        return undistorted_image(path, lens, camera, alpha, photo.exif_rotate)
+
+    return View(camera, load)
+
+
+def _scene_extent(centers: Matrix, xyz: Matrix, warnings: list[str]) -> float:
+    """1.1 times the largest distance of a camera from their mean (the 3DGS convention)."""
+    mean = centers.mean(axis=0)
+    extent = 1.1 * float(np.linalg.norm(centers - mean, axis=1).max())
+    if extent > 0:
+        return extent
+    reach = float(np.median(np.linalg.norm(xyz - mean, axis=1))) if len(xyz) else 1.0
+    warnings.append(f"All training cameras are at one place; the scene's extent is taken to be {reach:g}.")
+    return reach or 1.0
+
+
+def _far_offset(centers: Matrix, extent: float, warnings: list[str]) -> Matrix:
+    mean = centers.mean(axis=0)
+    if np.linalg.norm(mean) < _FAR_AWAY * extent:
+        return np.zeros(3)
+    offset = np.round(mean)
+    place = ", ".join(f"{value:.0f}" for value in offset)
+    warnings.append(f"The scene is far from the origin; ({place}) is subtracted from all its coordinates.")
+    return offset
+
+
+def _check_memory(views: list[View]) -> None:
+    """Refuses to start what would end in the middle of training.
+
+    Raises:
+        ResourceError: the decoded images need more than the memory that is free.
+    """
+    needed = sum(3 * view.camera.width * view.camera.height for view in views)
+    free = _free_memory()
+    if free is not None and needed > 0.9 * free:
+        factor = int(np.ceil((needed / (0.5 * free)) ** 0.5))
+        raise ResourceError(
+            f"The {len(views)} decoded images need {needed / 2**30:.1f} GiB of memory, but only "
+            f"{free / 2**30:.1f} GiB are free. Shrink them {factor} times more (--downscale)."
+        )
+
+
+def _free_memory() -> int | None:
+    """Bytes that can be allocated without swapping; None where the system does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None

@@ -1,0 +1,194 @@
+"""Finds the image files that a capture names, and tells what is wrong with those that it cannot use."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gsplat_core.errors import DataError
+from gsplat_core.scene.capture import Shot
+from gsplat_core.scene.images import ImageHeader, read_header
+
+# Where photographs are looked for below the scene's folder, in this order.
+IMAGE_FOLDERS = ["images", "input", "image", "rgb", "."]
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A shot whose file was found and looks sound. The shot's lens has the size that decoding will give."""
+
+    shot: Shot
+    path: Path
+    exif_rotate: bool
+
+
+def image_folder(scene: Path, shots: list[Shot], chosen: str | os.PathLike[str] | None) -> Path:
+    """The folder below which the shots' names are paths: the one asked for, or the first that has any.
+
+    Raises:
+        DataError: the folder asked for does not exist, or none has any of the images.
+    """
+    if chosen is not None:
+        for folder in (scene / chosen, Path(chosen)):
+            if folder.is_dir():
+                return folder
+        raise DataError(scene / chosen, "the image folder does not exist")
+    for name in IMAGE_FOLDERS:
+        folder = scene / name
+        if any((folder / shot.name).is_file() for shot in shots):
+            return folder
+    if (scene / "images").is_dir():
+        return scene / "images"  # perhaps all have another ending; locate() finds out
+    raise DataError(
+        scene,
+        f"none of the {len(shots)} images of the model was found, such as {shots[0].name!r}; "
+        f"looked in {', '.join(IMAGE_FOLDERS)}",
+        remedy="Put the photographs into images/ or name their folder.",
+    )
+
+
+def locate(folder: Path, shots: list[Shot], warnings: list[str]) -> list[tuple[Shot, Path]]:
+    """The file of each shot that has one. A file of the same name with another ending counts.
+
+    Raises:
+        DataError: more than half of the files are missing.
+    """
+    found: list[tuple[Shot, Path]] = []
+    missing: list[Shot] = []
+    files = _Files(folder)
+    endings: Counter[str] = Counter()
+    for shot in shots:
+        path = folder / shot.name
+        if path.is_file():
+            found.append((shot, path))
+        elif (other := files.same_stem(shot.name)) is not None:
+            endings[f"{Path(shot.name).suffix} -> {other.suffix}"] += 1
+            found.append((shot, other))
+        else:
+            missing.append(shot)
+    for change, count in endings.items():
+        warnings.append(f"{folder}: {count} images were found with another ending ({change}).")
+    if missing:
+        table = "; ".join(files.describe_missing(shot.name) for shot in missing[:8])
+        more = f"; and {len(missing) - 8} more" if len(missing) > 8 else ""
+        problem = f"{len(missing)} of {len(shots)} images of the model are missing: {table}{more}"
+        if 2 * len(missing) > len(shots):
+            raise DataError(folder, problem, remedy="Name the folder that holds the photographs.")
+        warnings.append(f"{folder}: {problem}. They are left out.")
+    return found
+
+
+class _Files:
+    """The image folder's files by name without ending; read only when something is missing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._by_stem: dict[str, list[Path]] | None = None
+
+    def _index(self) -> dict[str, list[Path]]:
+        if self._by_stem is None:
+            self._by_stem = {}
+            for root, _, names in sorted(os.walk(self.folder)):
+                for name in sorted(names):
+                    path = Path(root, name)
+                    self._by_stem.setdefault(_stem(path.relative_to(self.folder)), []).append(path)
+        return self._by_stem
+
+    def same_stem(self, name: str) -> Path | None:
+        matches = self._index().get(_stem(Path(name.replace("\\", "/"))), [])
+        return matches[0] if len(matches) == 1 else None
+
+    def describe_missing(self, name: str) -> str:
+        near = difflib.get_close_matches(_stem(Path(name)), list(self._index())[:10_000], n=1)
+        if not near:
+            return repr(name)
+        return f"{name!r} (nearest: {os.fspath(self._index()[near[0]][0].relative_to(self.folder))!r})"
+
+
+def _stem(path: Path) -> str:
+    return path.with_suffix("").as_posix().lower()
+
+
+def inspect(
+    located: Iterable[tuple[Shot, Path]], exif_rotate: bool, strict: bool, warnings: list[str]
+) -> list[Photo]:
+    """Reads the headers, in parallel, and fits each lens to the size of the file.
+
+    Raises:
+        DataError: with ``strict``, the first file that cannot be decoded; always, a file whose aspect ratio
+            is not its camera's.
+    """
+    located = list(located)
+    with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
+        headers = list(pool.map(_header_or_error, [path for _, path in located]))
+    photos = []
+    resized: Counter[str] = Counter()
+    for (shot, path), header in zip(located, headers, strict=True):
+        if isinstance(header, DataError):
+            if strict:
+                raise header
+            warnings.append(f"{header} The image is left out.")
+            continue
+        photo = _fitted(shot, path, header, exif_rotate)
+        if photo.shot is not shot:
+            resized[
+                f"{shot.lens.width}x{shot.lens.height} -> {photo.shot.lens.width}x{photo.shot.lens.height}"
+            ] += 1
+        photos.append(photo)
+    for change, count in resized.items():
+        warnings.append(f"{count} images differ in size from their camera, intrinsics were scaled: {change}.")
+    return photos
+
+
+def _header_or_error(path: Path) -> ImageHeader | DataError:
+    try:
+        return read_header(path)
+    except DataError as error:
+        return error
+
+
+def _fitted(shot: Shot, path: Path, header: ImageHeader, exif_rotate: bool) -> Photo:
+    lens = shot.lens
+    width, height = header.width, header.height
+    if (width, height) == (lens.width, lens.height):
+        return Photo(shot, path, exif_rotate=False)
+    if _same_aspect(width, height, lens.width, lens.height):
+        return Photo(replace(shot, lens=lens.resized(width, height)), path, exif_rotate=False)
+    problem = f"is {width} x {height} pixels, but its camera is {lens.width} x {lens.height}"
+    if not _same_aspect(height, width, lens.width, lens.height):
+        raise DataError(
+            path,
+            problem,
+            remedy="It was cropped or belongs to another camera; use the photographs that COLMAP was run on.",
+        )
+    if not header.sideways:
+        raise DataError(path, f"{problem}: it seems to be rotated", remedy="Rotate it back.")
+    if not exif_rotate:
+        raise DataError(
+            path,
+            f"{problem}: its EXIF data ask for a rotation by 90 degrees, which was applied before COLMAP ran",
+            remedy="Load with exif_rotate (--exif-rotate).",
+        )
+    turned = (
+        shot
+        if (height, width) == (lens.width, lens.height)
+        else replace(shot, lens=lens.resized(height, width))
+    )
+    return Photo(turned, path, exif_rotate=True)
+
+
+def _same_aspect(width: int, height: int, other_width: int, other_height: int) -> bool:
+    """Whether one size is the other times some factor, each side rounded to a whole pixel either way."""
+
+    def is_rounded(w: int, h: int, from_w: int, from_h: int) -> bool:
+        least = max((w - 1) / from_w, (h - 1) / from_h)
+        most = min((w + 1) / from_w, (h + 1) / from_h)
+        return least <= most
+
+    small, large = sorted([(width, height), (other_width, other_height)])
+    return is_rounded(*small, *large)

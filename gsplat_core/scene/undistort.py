@@ -1,0 +1,150 @@
+"""Turns photographs of a lens with distortion into photographs of a pinhole camera.
+
+The pinhole camera keeps the lens's focal length, so the image's centre keeps its resolution, and shows the
+largest part of the scene, as found from the image's borders, of which every pixel is defined.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gsplat_core.errors import DataError
+from gsplat_core.scene import undistort_cache
+from gsplat_core.scene.cameras import Camera, Matrix
+from gsplat_core.scene.images import AlphaRule, Pixels, decode, shrink
+from gsplat_core.scene.lens import Lens
+
+# The pinhole image reaches at most this many image widths to each side, which bounds what a fisheye becomes.
+_WIDEST = 1.0
+
+
+def undistorted_camera(lens: Lens, viewmat: Matrix, name: str) -> Camera:
+    """The pinhole camera that shows what the lens shows, at full resolution.
+
+    Raises:
+        DataError: the distortion's coefficients leave no usable part of the image.
+    """
+    K, width, height = _pinhole(lens)
+    if width < 2 or height < 2:
+        raise DataError(
+            name,
+            f"the {lens.model.name} lens with coefficients {lens.coefficients} leaves nothing to undistort",
+            remedy="Check the camera's parameters, or calibrate it again.",
+        )
+    return Camera(viewmat, K, width, height, name)
+
+
+def undistorted_image(path: Path, lens: Lens, camera: Camera, alpha: AlphaRule, exif_rotate: bool) -> Pixels:
+    """[H, W, 3] uint8 image of ``camera``, which undistorted_camera made and which may have been shrunk.
+
+    Taken from the cache where it is there.
+    """
+    key = undistort_cache.key(path, lens, camera, alpha, exif_rotate)
+    cached = undistort_cache.load(key, camera.width, camera.height)
+    if cached is not None:
+        return cached
+    pixels = undistort(decode(path, alpha, exif_rotate), lens)
+    pixels = shrink(pixels, camera.width, camera.height)
+    undistort_cache.store(key, pixels)
+    return pixels
+
+
+def undistort(pixels: Pixels, lens: Lens) -> Pixels:
+    """Resamples an image [H, W, 3] of the lens for the pinhole camera of undistorted_camera.
+
+    Bicubic. Where the lens packs several pixels into one of the pinhole's, the image is sampled that much
+    more finely and averaged.
+    """
+    _, width, height = _pinhole(lens)
+    grid, finer = _sampling_grid(lens)
+    image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float()
+    sampled = F.grid_sample(image, grid, mode="bicubic", padding_mode="border", align_corners=False)
+    result = sampled[0].permute(1, 2, 0).round_().clamp_(0, 255).to(torch.uint8).numpy()
+    return shrink(result, width, height) if finer > 1 else result
+
+
+@lru_cache(maxsize=256)
+def _pinhole(lens: Lens) -> tuple[Matrix, int, int]:
+    """K and size of the largest pinhole image around the principal point of which every pixel is defined."""
+    fx, fy = lens.focal
+    left, top, right, bottom = _inner_rectangle(lens)
+    for _ in range(400):
+        # Pixel centres of the first and last column and row lie on the rectangle or inside.
+        K = np.array([[fx, 0, 0.5 - fx * left], [0, fy, 0.5 - fy * top], [0, 0, 1.0]])
+        width, height = int(np.floor(fx * (right - left))) + 1, int(np.floor(fy * (bottom - top))) + 1
+        if width < 2 or height < 2:
+            break
+        if _all_defined(lens, K, width, height):
+            return K, width, height
+        left, top, right, bottom = (0.985 * side for side in (left, top, right, bottom))
+    return np.diag([fx, fy, 1.0]), 0, 0
+
+
+def _inner_rectangle(lens: Lens) -> tuple[float, float, float, float]:
+    """Ideal coordinates (left, top, right, bottom) between the undistorted borders of the image.
+
+    As in COLMAP's undistorter without blank pixels: the innermost point of each border counts. Border points
+    that no forward ray reaches lie at infinity and do not limit it.
+    """
+    width, height = lens.width, lens.height
+    x = np.linspace(0.5, width - 0.5, min(width, 256))
+    y = np.linspace(0.5, height - 0.5, min(height, 256))
+    reach_x, reach_y = _WIDEST * width / lens.focal[0], _WIDEST * height / lens.focal[1]
+
+    def innermost(x: Matrix, y: Matrix, axis: int, sign: int, reach: float) -> float:
+        border = np.stack(np.broadcast_arrays(x, y), axis=-1)
+        distance = sign * lens.undistort(border)[:, axis]
+        defined = distance[np.isfinite(distance) & (distance > 0)]
+        return sign * min(reach, float(defined.min())) if len(defined) else sign * reach
+
+    return (
+        innermost(np.array(0.5), y, 0, -1, reach_x),
+        innermost(x, np.array(0.5), 1, -1, reach_y),
+        innermost(np.array(width - 0.5), y, 0, 1, reach_x),
+        innermost(x, np.array(height - 0.5), 1, 1, reach_y),
+    )
+
+
+def _all_defined(lens: Lens, K: Matrix, width: int, height: int) -> bool:
+    """Whether all of a pinhole image falls inside the lens's image, without folds.
+
+    Tested on the whole border and a grid inside. Between them the distortion is smooth.
+    """
+    x = np.linspace(0.5, width - 0.5, 129)
+    y = np.linspace(0.5, height - 0.5, 129)
+    ideal = (np.stack(np.meshgrid(x, y), axis=-1) - K[:2, 2]) / np.diag(K)[:2]
+    with np.errstate(all="ignore"):
+        pixels = lens.distort(ideal)
+        unfolded = np.linalg.det(lens.jacobian(ideal)) > 0
+    slack = 1e-6  # rounding
+    inside = (pixels >= 0.5 - slack) & (pixels <= np.array([lens.width, lens.height]) - 0.5 + slack)
+    return bool(inside.all() and unfolded.all())
+
+
+@lru_cache(maxsize=8)
+def _sampling_grid(lens: Lens) -> tuple[Tensor, int]:
+    """Where each pinhole pixel looks in the lens's image, for grid_sample: [1, H, W, 2] in [-1, 1].
+
+    Also how many samples a side each pixel needs not to alias.
+    """
+    K, width, height = _pinhole(lens)
+    coarse = _ideal(K, width, height, 1)[:: max(1, height // 64), :: max(1, width // 64)]
+    # Pixels of the lens per pixel of the pinhole, along the direction in which they are packed most.
+    packed = np.linalg.norm(lens.jacobian(coarse), ord=2, axis=(-2, -1)).max()
+    finer = max(1, round(float(packed)))
+    pixels = lens.distort(_ideal(K, width, height, finer))
+    unit = 2 * pixels / (lens.width, lens.height) - 1
+    return torch.from_numpy(unit.astype(np.float32))[None], finer
+
+
+def _ideal(K: Matrix, width: int, height: int, finer: int) -> Matrix:
+    """[H * finer, W * finer, 2] ideal coordinates of the (sub)pixel centres."""
+    x = (np.arange(width * finer) + 0.5) / finer
+    y = (np.arange(height * finer) + 0.5) / finer
+    return (np.stack(np.meshgrid(x, y), axis=-1) - K[:2, 2]) / np.diag(K)[:2]

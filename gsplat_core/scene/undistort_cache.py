@@ -1,0 +1,73 @@
+"""Keeps undistorted images in the user's cache folder, never beside the input.
+
+An entry is a PNG named after a hash of everything that decides its pixels. It is written under another name
+and then renamed; PNG's checksums show a damaged one, which is made again. A folder that cannot be written is
+no error: then nothing is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from gsplat_core.scene.cameras import Camera
+from gsplat_core.scene.images import Pixels
+from gsplat_core.scene.lens import Lens
+
+# Raised when the resampling changes, so that old entries are not found again.
+_VERSION = 1
+
+
+def folder() -> Path:
+    """$XDG_CACHE_HOME/gsplat_core/undistorted, by default below ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(base) / "gsplat_core" / "undistorted"
+
+
+def key(path: Path, lens: Lens, camera: Camera, *rules: object) -> str:
+    """The entry's name: a hash of the file's identity (path, size, time), the lens and the camera's image."""
+    stat = path.stat()
+    parts = [
+        _VERSION,
+        os.path.abspath(path),
+        stat.st_size,
+        stat.st_mtime_ns,
+        (lens.model.name, lens.width, lens.height, lens.focal, lens.center, lens.coefficients),
+        (camera.width, camera.height, camera.K.tolist()),
+        rules,
+    ]
+    return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()[:40]
+
+
+def load(name: str, width: int, height: int) -> Pixels | None:
+    """The entry's pixels [H, W, 3], or None when there is none of this size that is whole."""
+    try:
+        with Image.open(folder() / f"{name}.png") as image:
+            if image.size != (width, height) or image.mode != "RGB":
+                return None
+            return np.asarray(image)
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def store(name: str, pixels: Pixels) -> None:
+    """Keeps pixels [H, W, 3] under a name."""
+    try:
+        folder().mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=folder(), suffix=".tmp")
+    except OSError:
+        return
+    try:
+        with os.fdopen(handle, "wb") as file:
+            # Level 1: compressing harder takes longer than undistorting again.
+            Image.fromarray(pixels).save(file, format="PNG", compress_level=1)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, folder() / f"{name}.png")
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -27,8 +28,8 @@ class Gaussians:
         opacities: [N], logits (opacity = sigmoid).
         sh0: constant SH coefficient [N, 1, 3]; colour = max(0, 0.5 + sum_k b_k sh_k).
         shN: the other SH coefficients [N, K-1, 3], K = (degree + 1)^2, degree 0 to 4.
-        extras: further per-Gaussian fields by name, tensors [N, ...]: labels, features, times, ids. They carry
-            no geometry: `transformed` leaves them as they are. The dictionary is held, not copied.
+        extras: further per-Gaussian fields by name, tensors [N, ...]: labels, features, times. They carry no
+            geometry: `transformed` leaves them as they are. The dictionary is held, not copied.
 
     The six parameters share one floating-point dtype, and everything is on one device.
 
@@ -66,7 +67,7 @@ class Gaussians:
         for name, tensor in self.params.items():
             if not tensor.is_floating_point() or tensor.dtype != self.means.dtype:
                 raise ValueError(
-                    f"{name}: expected the floating-point dtype of means, {self.means.dtype}, got {tensor.dtype}"
+                    f"{name}: expected floating point like means ({self.means.dtype}), got {tensor.dtype}"
                 )
             if tensor.device != self.device:
                 raise ValueError(f"{name}: is on {tensor.device} but means on {self.device}")
@@ -131,6 +132,7 @@ class Gaussians:
             if rows.dtype == torch.bool:
                 if rows.shape[0] != self.num:
                     raise ValueError(f"rows: mask of {rows.shape[0]} for {self.num} Gaussians")
+                rows = rows.nonzero().squeeze(1)
             elif rows.numel() and not (-self.num <= int(rows.min()) and int(rows.max()) < self.num):
                 raise ValueError(
                     f"rows: indices {int(rows.min())} .. {int(rows.max())} for {self.num} Gaussians"
@@ -138,10 +140,7 @@ class Gaussians:
             else:
                 rows = rows.long()  # uint8 would be taken for a mask
             rows = rows.to(self.device)
-        return Gaussians(
-            *(tensor[rows] for tensor in self.params.values()),
-            extras={name: tensor[rows] for name, tensor in self.extras.items()},
-        )
+        return self._mapped(lambda tensor: tensor[rows])
 
     @staticmethod
     def merge(scenes: Sequence[Gaussians]) -> Gaussians:
@@ -174,7 +173,12 @@ class Gaussians:
                         f"scene and {tensor.dtype} {list(tensor.shape[1:])} in another"
                     )
         return Gaussians(
-            *(torch.cat([getattr(scene, name) for scene in scenes]) for name in PARAMETERS),
+            means=torch.cat([scene.means for scene in scenes]),
+            quats=torch.cat([scene.quats for scene in scenes]),
+            scales=torch.cat([scene.scales for scene in scenes]),
+            opacities=torch.cat([scene.opacities for scene in scenes]),
+            sh0=torch.cat([scene.sh0 for scene in scenes]),
+            shN=torch.cat([scene.shN for scene in scenes]),
             extras={
                 name: torch.cat([_extra_or_blank(scene, name, template) for scene in scenes])
                 for name, template in templates.items()
@@ -188,12 +192,11 @@ class Gaussians:
         from equally moved cameras are the same (except for near and far planes, which are lengths).
         """
         turn = similarity.quaternion().to(self.device, self.quats.dtype)
-        return Gaussians(
+        return dataclasses.replace(
+            self,
             means=similarity.apply(self.means),
             quats=multiply_quaternions(turn.expand_as(self.quats), self.quats),
             scales=self.scales + math.log(similarity.scale),
-            opacities=self.opacities,
-            sh0=self.sh0,
             shN=rotate_sh(self.shN, similarity.rotation),
             extras=dict(self.extras),
         )
@@ -206,29 +209,36 @@ class Gaussians:
         shN = self.shN[:, :wanted]
         if wanted > present:
             shN = torch.cat([shN, shN.new_zeros(self.num, wanted - present, 3)], dim=1)
-        return Gaussians(
-            self.means, self.quats, self.scales, self.opacities, self.sh0, shN, extras=dict(self.extras)
-        )
+        return dataclasses.replace(self, shN=shN, extras=dict(self.extras))
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Gaussians:
         """The scene on another device, and its parameters (not `extras`) in another floating-point dtype."""
-        return Gaussians(
-            *(tensor.to(device=device, dtype=dtype) for tensor in self.params.values()),
-            extras={name: tensor.to(device=device) for name, tensor in self.extras.items()},
+        return self._mapped(
+            lambda tensor: tensor.to(device=device, dtype=dtype), lambda tensor: tensor.to(device=device)
         )
 
     def detached(self) -> Gaussians:
         """The same values outside any autograd graph (memory is shared)."""
-        return Gaussians(
-            *(tensor.detach() for tensor in self.params.values()),
-            extras={name: tensor.detach() for name, tensor in self.extras.items()},
-        )
+        return self._mapped(Tensor.detach)
 
     def requires_grad_(self, flag: bool = True) -> Gaussians:
         """Switches gradients of the six parameters on or off, in place."""
         for tensor in self.params.values():
             tensor.requires_grad_(flag)
         return self
+
+    def _mapped(
+        self, change: Callable[[Tensor], Tensor], change_extra: Callable[[Tensor], Tensor] | None = None
+    ) -> Gaussians:
+        return Gaussians(
+            change(self.means),
+            change(self.quats),
+            change(self.scales),
+            change(self.opacities),
+            change(self.sh0),
+            change(self.shN),
+            extras={name: (change_extra or change)(tensor) for name, tensor in self.extras.items()},
+        )
 
     def state_dict(self) -> dict[str, Tensor]:
         """A flat dictionary of tensors for a checkpoint: the parameters, and extras as `extras.NAME`."""
@@ -248,7 +258,12 @@ class Gaussians:
         if missing or unknown:
             raise ValueError(f"scene state: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}")
         return cls(
-            *(state[name] for name in PARAMETERS),
+            state["means"],
+            state["quats"],
+            state["scales"],
+            state["opacities"],
+            state["sh0"],
+            state["shN"],
             extras={key[len(_EXTRA_PREFIX) :]: tensor for key, tensor in extras.items()},
         )
 

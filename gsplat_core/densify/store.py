@@ -1,0 +1,123 @@
+"""Applies edits to a scene in training: parameters, optimizer moments and extra fields stay row for row together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, MutableMapping
+
+import torch
+from torch import Tensor
+
+from gsplat_core.densify.edits import Edit
+from gsplat_core.densify.plan import RowPlan, compile_edits
+
+
+class ParameterStore:
+    """The tensors that have one row per Gaussian, and the optimizers that train some of them.
+
+    Args:
+        params: trainable tensors by name, [N, ...] each: leaf tensors, such as `Gaussians.params` or a plain
+            dictionary of `torch.nn.Parameter`.
+        optimizers: one optimizer for all, or several in any mapping or iterable (for example one per name). A
+            parameter is found by identity, so names of groups do not matter. Parameters without an optimizer
+            are allowed.
+        extras: further tensors [N, ...] by name, such as `Gaussians.extras`. May be empty.
+
+    What happens to objects that the caller holds:
+        - The parameter **objects stay**: their data is exchanged, so optimizers, parameter groups and other
+          references remain valid. When the number or place of rows changes, `.grad` becomes None, and a graph
+          built before must not be differentiated any more.
+        - Tensors in `extras` are replaced in the given dictionary (without a change of rows: written in
+        place). - Optimizer state with the parameter's shape (`exp_avg`, `exp_avg_sq`, `max_exp_avg_sq`,
+        momentum buffers)
+          follows its rows; everything else in the state, such as the global `step`, is kept.
+
+    Tensors are exchanged one after another, so the extra memory at any time is one tensor, not a scene.
+
+    Raises:
+        ValueError: tensors disagree in N or device, are not leaves, or a name is both parameter and extra.
+    """
+
+    def __init__(
+        self,
+        params: Mapping[str, Tensor],
+        optimizers: torch.optim.Optimizer
+        | Mapping[str, torch.optim.Optimizer]
+        | Iterable[torch.optim.Optimizer] = (),
+        extras: MutableMapping[str, Tensor] | None = None,
+    ) -> None:
+        if isinstance(optimizers, torch.optim.Optimizer):
+            optimizers = [optimizers]
+        elif isinstance(optimizers, Mapping):
+            optimizers = optimizers.values()
+        self.params = dict(params)
+        self.optimizers = list(optimizers)
+        self.extras: MutableMapping[str, Tensor] = {} if extras is None else extras
+        self._check()
+
+    @property
+    def num(self) -> int:
+        """Number of Gaussians now."""
+        return next(iter(self.params.values())).shape[0]
+
+    @torch.no_grad()
+    def apply(self, edits: Iterable[Edit]) -> RowPlan:
+        """Carries out a transaction of edits.
+
+        Returns:
+            The plan that was followed, for tensors that are kept elsewhere (`plan.follow(tensor)`).
+
+        Raises:
+            ValueError: rows or values that do not fit the scene; nothing has been changed then.
+        """
+        self._check()
+        plan = compile_edits(edits, self.num, next(iter(self.params.values())).device)
+        self._check_values(plan)
+        for name, param in self.params.items():
+            shape = param.shape
+            if plan.source is None:
+                plan.write_(param, name)
+            else:
+                param.grad = None
+                param.data = plan.follow(param.data, name)
+            for optimizer in self.optimizers:
+                state = optimizer.state.get(param, {})
+                for key, value in state.items():
+                    if isinstance(value, Tensor) and value.shape == shape:
+                        if plan.source is None:
+                            plan.forget_(value, name)
+                        else:
+                            state[key] = plan.follow_moments(value, name)
+        for name, extra in self.extras.items():
+            if plan.source is None:
+                plan.write_(extra, name)
+            else:
+                self.extras[name] = plan.follow(extra, name)
+        return plan
+
+    def _check(self) -> None:
+        if not self.params:
+            raise ValueError("expected at least one parameter")
+        first_name, first = next(iter(self.params.items()))
+        for name, tensor in [*self.params.items(), *self.extras.items()]:
+            if tensor.ndim < 1 or tensor.shape[0] != first.shape[0] or tensor.device != first.device:
+                raise ValueError(
+                    f"{name} {list(tensor.shape)} on {tensor.device} does not have the rows of "
+                    f"{first_name} {list(first.shape)} on {first.device}"
+                )
+        for name, param in self.params.items():
+            if not param.is_leaf:
+                raise ValueError(f"{name} is the result of a computation; a store needs leaf tensors")
+            if name in self.extras:
+                raise ValueError(f"{name} is both a parameter and an extra field")
+
+    def _check_values(self, plan: RowPlan) -> None:
+        fields = {**self.params, **self.extras}
+        for overwrite in plan.overwrites:
+            for name, value in overwrite.values.items():
+                if name not in fields:
+                    raise ValueError(f"an edit sets {name!r}, but the scene has only {', '.join(fields)}")
+                if value.shape[1:] != fields[name].shape[1:]:
+                    raise ValueError(
+                        f"an edit sets {name!r} to rows of shape {list(value.shape[1:])}, "
+                        f"expected {list(fields[name].shape[1:])}"
+                    )

@@ -1,11 +1,12 @@
-"""The edits of density control: what a strategy asks for, and what everything with one row per Gaussian
-follows.
+"""The edits of density control: what a strategy asks for, and what every field of a Gaussian follows.
 
 A strategy returns a list of edits. They form one transaction: every `rows` refers to the scene **as it was
-when the strategy was called**, and every copy takes the values of that moment. So the order in the list does
-not matter, with two exceptions: added rows stand at the end in list order, and where two edits set the same
-field of the same surviving row, the later one wins. A row may be named by several edits; removing wins over
-changing.
+when the strategy was called**, and every copy takes the values of that moment. A row may be named by several
+edits:
+
+- removing wins over changing, and values given in an edit win over copied ones;
+- where two edits give values to the same field of the same surviving row, the later one wins;
+- surviving rows keep their order; added rows stand at the end, in the order of the list.
 
 An edit speaks only of rows and of values of named fields (raw ones: log-scales, logits). Fields that an edit
 does not mention are carried along: a label, a time stamp or a binding to a mesh face is inherited by copies.

@@ -1,4 +1,4 @@
-"""Edits compiled into one pass over the rows: where each new row comes from and which values are overwritten."""
+"""Edits compiled into one pass over the rows: where each row comes from, which values are overwritten."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class RowPlan:
         return self._written(self._gathered(tensor), name)
 
     def follow_moments(self, tensor: Tensor, name: str) -> Tensor:
-        """An optimizer's state of field `name` after the edits: kept rows keep theirs, all others are zero."""
+        """An optimizer's state of field `name` after the edits: kept rows keep theirs, others are zero."""
         moments = self._gathered(tensor)
         self.forget_(moments, name)
         return moments
@@ -94,6 +94,8 @@ def compile_edits(edits: Iterable[Edit], num: int, device: torch.device | str = 
         if isinstance(edit, Prune | Split):
             kept[_rows(edit, edit.rows, num, device, distinct=isinstance(edit, Split))] = False
         elif isinstance(edit, Move):
+            if len(edit.rows) != len(edit.sources):
+                raise ValueError(f"Move: {len(edit.rows)} rows but {len(edit.sources)} sources")
             source[_rows(edit, edit.rows, num, device)] = _rows(
                 edit, edit.sources, num, device, distinct=False
             )
@@ -140,7 +142,7 @@ def _rows(edit: Edit, rows: Tensor, num: int, device: torch.device | str, distin
     if rows.ndim != 1 or rows.dtype not in (torch.int64, torch.int32):
         raise ValueError(f"{kind}: expected integer row indices [M], got {rows.dtype} {list(rows.shape)}")
     rows = rows.to(device, torch.int64)
-    if len(rows) and not (0 <= int(rows.min()) and int(rows.max()) < num):
+    if len(rows) and (int(rows.min()) < 0 or int(rows.max()) >= num):
         raise ValueError(f"{kind}: rows {int(rows.min())} .. {int(rows.max())}, but the scene has {num}")
     if distinct and len(rows.unique()) != len(rows):
         raise ValueError(f"{kind}: a row is named twice")

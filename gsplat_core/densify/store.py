@@ -1,4 +1,4 @@
-"""Applies edits to a scene in training: parameters, optimizer moments and extra fields stay row for row together."""
+"""Applies edits to a scene in training: parameters, optimizer moments and extra fields stay together."""
 
 from __future__ import annotations
 

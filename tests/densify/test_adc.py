@@ -1,0 +1,317 @@
+"""ADC against its specification: what grows, what goes, in which units and when."""
+
+import doctest
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+import gsplat_core.densify
+from gsplat_core.densify import ADC, STRATEGIES, ADCConfig, ParameterStore, RenderStats, SceneView, create
+from gsplat_core.errors import UsageError
+
+EXTENT = 10.0  # small: up to 0.1, oversized: above 1
+WIDTH, HEIGHT = 200, 100
+HOT = 3e-6  # pixel gradient along x, 3e-4 in device units
+
+
+def logit(opacity: float) -> float:
+    return math.log(opacity / (1 - opacity))
+
+
+def scene(*rows: tuple[float, float]) -> dict[str, torch.nn.Parameter]:
+    """Gaussians with these (standard deviation, opacity), at x = 0, 1, 2, ..."""
+    n = len(rows)
+    sizes, opacities = zip(*rows, strict=True)
+    quats = torch.randn(n, 4, generator=torch.Generator().manual_seed(5))
+    scales = torch.tensor(sizes).log()[:, None].repeat(1, 3) - torch.tensor([0.0, 0.5, 3.0])
+    params = {
+        "means": torch.nn.functional.pad(torch.arange(n, dtype=torch.float32)[:, None], (0, 2)),
+        "quats": quats,
+        "scales": scales,
+        "opacities": torch.tensor([logit(o) for o in opacities]),
+        "sh0": torch.arange(n, dtype=torch.float32)[:, None, None].repeat(1, 1, 3),
+    }
+    return {name: torch.nn.Parameter(value) for name, value in params.items()}
+
+
+def stats(gradients: list[float], cameras: int = 1, visible: bool = True) -> RenderStats:
+    grad = torch.zeros(1, len(gradients), 2)
+    grad[0, :, 0] = torch.tensor(gradients)
+    return RenderStats(
+        grad.repeat(cameras, 1, 1),
+        torch.full((cameras, len(gradients), 2), 3 if visible else 0, dtype=torch.int32),
+        WIDTH,
+        HEIGHT,
+        cameras,
+    )
+
+
+class Run:
+    """A scene with its optimizer and strategy; Adam's moments start at 1 so that zeroing shows."""
+
+    def __init__(self, params: dict[str, torch.nn.Parameter], config: ADCConfig | None = None) -> None:
+        self.params = params
+        self.extras = {"row": torch.arange(len(params["means"]))}
+        self.optimizer = torch.optim.Adam(list(params.values()), lr=0.0, eps=1e-15)
+        sum(p.sum() for p in params.values()).backward()
+        self.optimizer.step()
+        for state in self.optimizer.state.values():
+            state["exp_avg"].fill_(1)
+            state["exp_avg_sq"].fill_(1)
+        self.store = ParameterStore(params, self.optimizer, self.extras)
+        self.adc = ADC(config)
+        self.adc.initialize(self.store.num, "cpu")
+
+    def refine(self, gradients: list[float], step: int = 600) -> list[int]:
+        """The original row of every Gaussian after one refinement."""
+        self.adc.on_backward(step, stats(gradients))
+        self.store.apply(self.adc.on_step(step, SceneView(self.params, EXTENT)))
+        return self.extras["row"].tolist()
+
+    def opacities(self) -> list[float]:
+        return self.params["opacities"].sigmoid().tolist()
+
+
+def test_small_hot_ones_are_cloned_large_hot_ones_split_cold_ones_left_alone() -> None:
+    run = Run(scene((0.05, 0.5), (0.5, 0.5), (0.05, 0.5), (0.5, 0.5)))
+    assert run.refine([HOT, HOT, HOT / 3, HOT / 3]) == [0, 2, 3, 0, 1, 1]
+
+
+def test_a_clone_is_an_exact_copy_with_fresh_moments() -> None:
+    run = Run(scene((0.05, 0.5), (0.05, 0.7)))
+    assert run.refine([0, HOT]) == [0, 1, 1]
+    for param in run.params.values():
+        assert torch.equal(param[2], param[1])
+        assert run.optimizer.state[param]["exp_avg"][:2].eq(1).all()
+        assert run.optimizer.state[param]["exp_avg"][2].eq(0).all()
+        assert run.optimizer.state[param]["exp_avg_sq"][2].eq(0).all()
+        assert run.optimizer.state[param]["step"] == 1
+
+
+def test_children_are_distributed_like_their_parent_and_smaller() -> None:
+    n = 4000
+    params = scene((0.5, 0.3))
+    params = {k: torch.nn.Parameter(v.detach().repeat(n, *[1] * (v.ndim - 1))) for k, v in params.items()}
+    before = {k: v.detach()[0].clone() for k, v in params.items()}
+    run = Run(params)
+    assert len(run.refine([HOT] * n)) == 2 * n
+    offsets = (params["means"] - before["means"]).detach().double()
+    w, x, y, z = torch.nn.functional.normalize(before["quats"].double(), dim=0)
+    rotation = torch.tensor(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ],
+        dtype=torch.float64,
+    )
+    whitened = offsets @ rotation / before["scales"].double().exp()  # N(0, 1) per axis if all is right
+    torch.testing.assert_close(whitened.mean(0), torch.zeros(3).double(), atol=0.06, rtol=0)
+    torch.testing.assert_close(whitened.T.cov(), torch.eye(3).double(), atol=0.08, rtol=0)
+    torch.testing.assert_close(params["scales"], (before["scales"] - math.log(1.6)).expand(2 * n, 3))
+    for name in ("quats", "opacities", "sh0"):
+        assert (params[name] == before[name]).all()
+
+
+def test_threshold_is_in_device_units_of_the_mean_over_views_that_see_it() -> None:
+    """A pixel gradient g along x in an image of width W counts g W / 2, whatever the number of cameras."""
+    edge = 2e-4 / (WIDTH / 2)
+    run = Run(scene(*[(0.05, 0.5)] * 2))
+    for _ in range(3):
+        run.adc.on_backward(550, stats([0.0, 0.0], visible=False))  # unseen views do not dilute the mean
+    run.adc.on_backward(590, stats([1.99 * edge, 2.01 * edge]))
+    assert run.refine([0.0, 0.0]) == [0, 1, 1]
+    # The loss is averaged over 4 cameras, so each camera's gradient is a quarter.
+    run = Run(scene(*[(0.05, 0.5)] * 2))
+    run.adc.on_backward(590, stats([0.99 * edge / 4, 1.01 * edge / 4], cameras=4))
+    run.store.apply(run.adc.on_step(600, SceneView(run.params, EXTENT)))
+    assert run.extras["row"].tolist() == [0, 1, 1]
+
+
+def test_gradients_along_y_count_with_the_height() -> None:
+    grad = torch.zeros(1, 2, 2)
+    grad[0, :, 1] = torch.tensor([0.99, 1.01]) * 2e-4 / (HEIGHT / 2)
+    run = Run(scene(*[(0.05, 0.5)] * 2))
+    run.adc.on_backward(600, RenderStats(grad, torch.ones(1, 2, 2, dtype=torch.int32), WIDTH, HEIGHT, 1))
+    run.store.apply(run.adc.on_step(600, SceneView(run.params, EXTENT)))
+    assert run.extras["row"].tolist() == [0, 1, 1]
+
+
+def test_transparent_ones_go_and_large_ones_after_the_first_reset() -> None:
+    rows = [(0.05, 0.004), (0.05, 0.006), (0.99, 0.5), (1.01, 0.5)]
+    assert Run(scene(*rows)).refine([0] * 4) == [1, 2, 3]
+    assert Run(scene(*rows)).refine([0] * 4, step=3100) == [1, 2]
+
+
+def test_hot_ones_that_would_be_pruned_do_not_multiply() -> None:
+    """A transparent one goes with its copies; oversized ones with small enough children are split."""
+    rows = [(0.05, 0.004), (0.5, 0.004), (1.5, 0.5), (1.7, 0.5)]
+    assert Run(scene(*rows)).refine([HOT] * 4, step=3100) == [2, 2]
+
+
+@pytest.mark.parametrize("name", ["means", "quats", "scales", "opacities", "sh0"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_rows_that_are_not_finite_are_pruned_even_if_hot(name: str, value: float) -> None:
+    params = scene((0.05, 0.5), (0.5, 0.5), (0.05, 0.5))
+    params[name].data[1] = value
+    run = Run(params)
+    assert run.refine([0, HOT, 0]) == [0, 2]
+
+
+def test_gradients_that_are_not_a_number_do_not_grow_and_are_forgotten() -> None:
+    run = Run(scene((0.05, 0.5), (0.05, 0.5)))
+    assert run.refine([math.nan, HOT]) == [0, 1, 1]
+    assert run.refine([HOT, 0, 0], step=700) == [0, 1, 1, 0]
+
+
+def test_refinement_happens_on_schedule() -> None:
+    adc = ADC()
+    adc.initialize(1, "cpu")
+    view = SceneView(scene((0.05, 0.5)), EXTENT)
+    edits = {step: [type(edit).__name__ for edit in adc.on_step(step, view)] for step in range(1, 30_001)}
+    refined = [step for step, names in edits.items() if "Prune" in names]
+    reset = [step for step, names in edits.items() if "Reset" in names]
+    assert refined == list(range(600, 15_000, 100))
+    assert reset == [3000, 6000, 9000, 12_000]
+    white = ADC(ADCConfig(white_background=True))
+    white.initialize(1, "cpu")
+    assert [
+        s for s in range(1, 3000) if any(type(e).__name__ == "Reset" for e in white.on_step(s, view))
+    ] == [500]
+
+
+def test_reset_lowers_opacities_and_zeroes_their_moments_only() -> None:
+    config = ADCConfig(refine_start=5000)
+    run = Run(scene((0.05, 0.5), (0.05, 0.007)), config)
+    run.store.apply(run.adc.on_step(3000, SceneView(run.params, EXTENT)))
+    assert run.opacities() == pytest.approx([0.01, 0.007])
+    for name, param in run.params.items():
+        assert run.optimizer.state[param]["exp_avg"].eq(0 if name == "opacities" else 1).all()
+        assert run.optimizer.state[param]["exp_avg_sq"].eq(0 if name == "opacities" else 1).all()
+
+
+@pytest.mark.parametrize("revised", [False, True])
+def test_reset_reaches_what_the_same_iteration_adds(revised: bool) -> None:
+    run = Run(scene((0.05, 0.5), (0.5, 0.5), (0.05, 0.008)), ADCConfig(revised_opacity=revised))
+    assert run.refine([HOT, HOT, 0], step=3000) == [0, 2, 0, 1, 1]
+    assert run.opacities() == pytest.approx([0.01, 0.008, 0.01, 0.01, 0.01])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(0.02, 0.9999), st.sampled_from([0.05, 0.5]))
+def test_revised_opacity_keeps_what_two_coincident_ones_cover(opacity: float, size: float) -> None:
+    run = Run(scene((size, opacity)), ADCConfig(revised_opacity=True))
+    assert run.refine([HOT]) == [0, 0]
+    first, second = run.params["opacities"].double().sigmoid().tolist()
+    assert 1 - (1 - first) * (1 - second) == pytest.approx(opacity, abs=1e-6)
+
+
+@pytest.mark.parametrize("extreme", [-80.0, -20.0, 20.0, 80.0])
+def test_revised_opacity_is_finite_for_extreme_logits(extreme: float) -> None:
+    adc = ADC(ADCConfig(revised_opacity=True))
+    value = adc._inherited_opacity(torch.tensor([extreme]), None)
+    expected = extreme - math.log(2) if extreme < 0 else extreme / 2  # o' -> o / 2 and 1 - o' -> sqrt(1 - o)
+    assert value.item() == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_hottest_grow_within_the_cap() -> None:
+    rows = [(0.05, 0.5), (0.5, 0.5), (0.05, 0.5), (0.5, 0.5), (0.05, 0.001)]
+    gradients = [HOT, 4 * HOT, 3 * HOT, 2 * HOT, 9 * HOT]
+    assert Run(scene(*rows), ADCConfig(max_gaussians=6)).refine(gradients) == [0, 2, 3, 2, 1, 1]
+    assert Run(scene(*rows), ADCConfig(max_gaussians=4)).refine(gradients) == [0, 1, 2, 3]
+    assert Run(scene(*rows), ADCConfig(max_gaussians=2)).refine(gradients) == [0, 1, 2, 3]
+    assert len(Run(scene(*rows), ADCConfig(max_gaussians=99)).refine(gradients)) == 8
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**31), st.integers(30, 60))
+def test_growth_never_exceeds_the_cap(seed: int, cap: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    random = torch.rand(2, 30, generator=generator)
+    rows = [(float(a) * 2 + 1e-3, float(b) * 0.1 + 1e-3) for a, b in random.T]
+    gradients = (torch.rand(30, generator=generator) * 2 * HOT).tolist()
+    kept = Run(scene(*rows), ADCConfig(max_gaussians=cap)).refine(gradients, step=3100)
+    free = Run(scene(*rows)).refine(gradients, step=3100)
+    assert len(kept) == min(len(free), cap) or len(kept) == cap - 1  # a split may need two places
+
+
+def test_state_goes_on_bit_exactly() -> None:
+    def gradients(n: int) -> list[float]:
+        return [HOT * (i % 3) for i in range(n)]
+
+    def advance(run: Run, first: int) -> None:
+        for step in range(first, first + 150, 50):
+            run.refine(gradients(run.store.num), step)
+
+    rows = [(0.05 * (1 + i), 0.5) for i in range(12)]
+    whole, first_part = Run(scene(*rows)), Run(scene(*rows))
+    for run in (whole, first_part):
+        advance(run, 550)
+    resumed = Run({name: torch.nn.Parameter(p.detach().clone()) for name, p in first_part.params.items()})
+    resumed.adc.load_state_dict({key: value.clone() for key, value in first_part.adc.state_dict().items()})
+    for run in (whole, resumed):
+        advance(run, 700)
+    assert whole.store.num > 24
+    for name in whole.params:
+        assert torch.equal(whole.params[name], resumed.params[name])
+
+
+def test_seed_decides_and_saved_state_is_a_copy() -> None:
+    def children(seed: int) -> Tensor:
+        run = Run(scene((0.5, 0.5)), ADCConfig(seed=seed))
+        run.refine([HOT])
+        return run.params["means"].detach()
+
+    assert torch.equal(children(1), children(1))
+    assert not torch.equal(children(1), children(2))
+    run = Run(scene((0.5, 0.5)))
+    state = run.adc.state_dict()
+    run.adc.on_backward(600, stats([HOT]))
+    assert state["gradient_sum"].eq(0).all()
+
+
+def test_statistics_of_other_rows_are_refused() -> None:
+    run = Run(scene((0.5, 0.5)))
+    with pytest.raises(ValueError, match=r"call initialize\(\)"):
+        run.adc.on_backward(600, stats([HOT, HOT]))
+    with pytest.raises(ValueError, match="1 Gaussians but there are 2"):
+        run.adc.on_step(600, SceneView(scene((1, 0.5), (1, 0.5)), EXTENT))
+    with pytest.raises(ValueError, match="gradient_sum"):
+        run.adc.load_state_dict({"seen": torch.zeros(1)})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"gradient_threshold": 0},
+        {"split_shrink": -1},
+        {"prune_opacity": 1.0},
+        {"reset_opacity": 0.0},
+        {"refine_every": 0},
+        {"max_gaussians": 0},
+        {"grow_scale": math.nan},
+    ],
+)
+def test_thresholds_out_of_range_are_named(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        ADCConfig(**wrong)
+
+
+def test_strategies_are_made_by_name() -> None:
+    adc = create("adc", absgrad=True, max_gaussians=7)
+    assert isinstance(adc, ADC)
+    assert adc.absgrad
+    assert adc.config.max_gaussians == 7
+    assert "adc" in STRATEGIES
+    with pytest.raises(UsageError, match="known are: adc"):
+        create("adx")
+
+
+def test_the_documented_example_for_other_projects_runs() -> None:
+    result = doctest.testmod(gsplat_core.densify)
+    assert result.attempted > 5
+    assert result.failed == 0

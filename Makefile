@@ -73,13 +73,15 @@ $(RUN):
 	  { rm -rf $(VENV); echo "python's venv module is missing (Debian and Ubuntu: apt install python3-venv)"; exit 1; }
 
 $(VENV)/.torch: constraints.txt | $(RUN)
-	$(PIP) install --retries 0 $(TORCH_INDEX:%=--extra-index-url %) "$(TORCH)" || $(PIP) install "$(TORCH)"
+	@echo "Installing $(TORCH) into $(VENV) (a large download) ..."
+	@$(PIP) install -qq --retries 0 $(TORCH_INDEX:%=--extra-index-url %) "$(TORCH)" || $(PIP) install "$(TORCH)"
 	@touch $@
 
 $(VENV)/.installed: pyproject.toml setup.py $(VENV)/.torch
-	$(PIP) install --editable '.[test]'
+	@echo "Compiling gsplat_core and installing it with what its tests need into $(VENV) ..."
+	@$(PIP) install -q --editable '.[test]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) install --editable '.[dev]'
+	@$(PIP) install -q --editable '.[dev]'
 	@touch $@

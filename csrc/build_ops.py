@@ -105,9 +105,11 @@ def ninja_file(flavour: str, torch: Path, compiler: str) -> str:
     extra = FLAVOURS[flavour]
     compile_flags = " ".join([*COMMON_FLAGS, *extra, f"-isystem {torch / 'include'}", f"-I{CSRC}"])
     if sys.platform == "darwin":
-        shared = ["-dynamiclib", "-Wl,-undefined,error"]
+        shared, libraries = ["-dynamiclib", "-Wl,-undefined,error"], "-ltorch_cpu"
     else:
         shared = ["-shared", "-Wl,-z,defs", "-Wl,--version-script=exports.map"]
+        # libtorch_cpu happens to export pieces of libstdc++; ours come from libstdc++ itself.
+        libraries = "-lstdc++ -ltorch_cpu"
     # No run-time path to libtorch_cpu: `import torch` has loaded it before anything asks for our library.
     link_flags = " ".join([*shared, *extra, f"-L{torch / 'lib'}"])
     lines = [
@@ -117,7 +119,7 @@ def ninja_file(flavour: str, torch: Path, compiler: str) -> str:
         "  deps = gcc",
         "  description = compile $out",
         "rule link",
-        f"  command = {compiler} {link_flags} $in -ltorch_cpu -o $out",
+        f"  command = {compiler} {link_flags} $in {libraries} -o $out",
         "  description = link $out",
     ]
     objects = []

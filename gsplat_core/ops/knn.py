@@ -16,8 +16,8 @@ def knn(points: Tensor, k: int) -> tuple[Tensor, Tensor]:
         k: how many neighbours.
 
     Returns:
-        indices [N, k] int64 and squared distances [N, k] float32, both ascending by distance. A duplicate of a
-        point is a neighbour at distance 0. Not differentiable.
+        indices [N, k] int64 and squared distances [N, k] float32, both ascending by distance. A duplicate of
+        a point is a neighbour at distance 0. Not differentiable.
 
     Raises:
         RuntimeError: an argument does not fit; the message names it.

@@ -1,7 +1,7 @@
 """Gaussians to start training from: one per sparse point, or random ones where there are none.
 
-As in 3DGS (Kerbl et al. 2023): isotropic, as large as the gaps between the points, opacity 0.1, coloured as the
-points, without view dependence.
+As in 3DGS (Kerbl et al. 2023): isotropic, as large as the gaps between the points, opacity 0.1, coloured as
+the points, without view dependence.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,7 +48,7 @@ def initialize(
     """
     if points.ndim != 2 or points.shape[1] != 3 or rgb.shape != points.shape or not len(points):
         raise ValueError(
-            f"points and rgb must both have shape [N, 3] with N >= 1, got {list(points.shape)} and {list(rgb.shape)}"
+            f"points and rgb must have one shape [N, 3], N >= 1, got {list(points.shape)} and {list(rgb.shape)}"
         )
     n = len(points)
     means = points.detach().to("cpu", torch.float32).contiguous()
@@ -71,8 +72,9 @@ def random_points(
 ) -> tuple[Tensor, Tensor]:
     """Points where the cameras look, for captures without sparse points.
 
-    Uniform in the cube around the mean camera position with half the side 3 x extent, the volume of 3DGS, but
-    only where at least one camera sees them: the rest could never be trained.
+    In the cube of 3DGS, half its side 3 x extent, but around the mean camera position rather than the
+    origin, and only where a camera sees them, since the others could never be trained: each point is on the
+    ray of a random pixel, at a distance that fills the ray's cone evenly up to the cube's wall.
 
     Args:
         cameras: at least one.
@@ -83,30 +85,18 @@ def random_points(
     Returns:
         positions [count, 3] and random colours [count, 3] in [0, 1], for ``initialize``.
     """
-    generator = torch.Generator().manual_seed(seed)
-    center = torch.stack([torch.from_numpy(camera.center) for camera in cameras]).mean(dim=0)
+    random = np.random.default_rng(seed)
+    centers = np.stack([camera.center for camera in cameras])
+    to_world = np.stack([camera.viewmat[:3, :3].T @ np.linalg.inv(camera.K) for camera in cameras])
+    sizes = np.array([(camera.width, camera.height) for camera in cameras])
 
-    def draw() -> Tensor:
-        unit = torch.rand(count, 3, generator=generator, dtype=torch.float64)
-        return center + 3 * extent * (2 * unit - 1)
-
-    points = torch.zeros(0, 3, dtype=torch.float64)
-    # Narrow views of a large cube may reject nearly everything: take what 20 rounds give, then fill up unseen.
-    for _ in range(20):
-        candidates = draw()
-        points = torch.cat([points, candidates[_seen(candidates, cameras)]])[:count]
-        if len(points) == count:
-            break
-    points = torch.cat([points, draw()])[:count]
-    return points.float(), torch.rand(count, 3, generator=generator)
-
-
-def _seen(points: Tensor, cameras: Sequence[Camera]) -> Tensor:
-    """[N] whether some camera has the point inside its image."""
-    seen = torch.zeros(len(points), dtype=torch.bool)
-    for camera in cameras:
-        viewmat, K = torch.from_numpy(camera.viewmat), torch.from_numpy(camera.K)
-        x, y, z = (points @ viewmat[:3, :3].T + viewmat[:3, 3]).unbind(dim=1)
-        u, v = K[0, 0] * x + K[0, 2] * z, K[1, 1] * y + K[1, 2] * z
-        seen |= (z > 0) & (u >= 0) & (u < camera.width * z) & (v >= 0) & (v < camera.height * z)
-    return seen
+    which = random.integers(len(cameras), size=count)
+    pixel = random.random((count, 2)) * sizes[which]
+    direction = np.einsum("nij,nj->ni", to_world[which], np.column_stack([pixel, np.ones(count)]))
+    start = centers[which] - centers.mean(axis=0)
+    with np.errstate(divide="ignore"):
+        to_wall = (3 * extent * np.sign(direction) - start) / direction
+    to_wall = np.nanmin(np.where(direction == 0, np.inf, to_wall), axis=1).clip(min=0)
+    points = centers[which] + direction * (to_wall * np.cbrt(random.random(count)))[:, None]
+    colors = random.random((count, 3))
+    return torch.from_numpy(points.astype(np.float32)), torch.from_numpy(colors.astype(np.float32))

@@ -49,7 +49,9 @@ coordinates = st.floats(-1e3, 1e3, width=32) | st.sampled_from([0.0, 1.0, -1.0, 
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(2, 60).flatmap(lambda n: arrays(np.float32, (n, 3), elements=coordinates)), st.integers(1, 5))
+@given(
+    st.integers(2, 60).flatmap(lambda n: arrays(np.float32, (n, 3), elements=coordinates)), st.integers(1, 5)
+)
 def test_any_small_cloud(points: np.ndarray, k: int) -> None:
     cloud = torch.from_numpy(points)
     k = min(k, len(cloud) - 1)

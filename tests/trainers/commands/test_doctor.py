@@ -1,0 +1,114 @@
+"""`gsplat-core doctor` tells the truth about this machine, and every problem comes with a remedy."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+
+import gsplat_core
+import imageio_ffmpeg
+import pytest
+import torch
+from gsplat_core.ops import library
+from paths import ROOT
+from trainers.commands import doctor
+from trainers.machine import cores, memory_bytes
+
+
+def run(**environment: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, printing JSON."""
+    code = "import sys; from trainers.commands.doctor import doctor; sys.exit(doctor(json=True))"
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+
+
+def test_the_facts_are_those_of_the_running_process() -> None:
+    facts, _ = doctor.examine()
+    assert facts["version"] == gsplat_core.__version__
+    assert facts["packages"]["torch"] == torch.__version__
+    assert facts["library"]["path"] == str(library.PATH)
+    assert facts["backend"]["instruction_set"] == torch.ops.gsplat_core.isa()
+    assert facts["threads"]["used"] == torch.get_num_threads()
+
+
+def test_every_dependency_is_looked_at() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    dependencies = re.search(r"^dependencies = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
+    assert dependencies is not None
+    names = re.findall(r'"([\w-]+)', dependencies[1])
+    assert names == list(doctor.PACKAGES)
+
+
+def test_prints_one_line_per_fact_or_json(capsys: pytest.CaptureFixture[str]) -> None:
+    doctor.doctor()
+    text = capsys.readouterr().out
+    for word in ("instruction set", "threads", "memory", "ffmpeg", torch.ops.gsplat_core.isa()):
+        assert word in text
+    doctor.doctor(json=True)
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["threads"]["cores"] == cores()
+
+
+def test_a_missing_package_is_serious(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = importlib.metadata.version
+
+    def without_rich(name: str) -> str:
+        if name == "rich":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", without_rich)
+    assert doctor.doctor() == 1
+    assert "pip install rich" in capsys.readouterr().out
+
+
+def test_no_ffmpeg_is_a_note(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def missing() -> str:
+        raise RuntimeError("No ffmpeg exe could be found")
+
+    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", missing)
+    assert doctor.doctor() == 0
+    assert "install ffmpeg" in capsys.readouterr().out
+
+
+def test_operators_that_cannot_be_loaded_are_serious() -> None:
+    result = run(GSPLAT_LIBRARY="/nowhere/_ops.abi3.so")
+    assert result.returncode == 1
+    assert result.stderr == ""
+    facts = json.loads(result.stdout)
+    assert facts["library"] is None
+    assert "/nowhere/_ops.abi3.so" in facts["problems"][0]["problem"]
+    assert "make build" in facts["problems"][0]["remedy"]
+
+
+@pytest.mark.skipif(torch.ops.gsplat_core.available_isas() == torch.ops.gsplat_core.isa(), reason="one only")
+def test_a_lesser_instruction_set_is_noted() -> None:
+    result = run(GSPLAT_ISA=torch.ops.gsplat_core.available_isas().split()[0])
+    assert result.returncode == 0, result.stderr
+    assert "unset GSPLAT_ISA" in [problem["remedy"] for problem in json.loads(result.stdout)["problems"]]
+
+
+def test_an_unknown_instruction_set_is_serious() -> None:
+    result = run(GSPLAT_ISA="sse9")
+    assert result.returncode == 1
+    assert "sse9" in json.loads(result.stdout)["problems"][0]["problem"]
+
+
+def test_too_few_threads_are_noted() -> None:
+    if cores() == 1:
+        pytest.skip("one core")
+    facts = json.loads(run(OMP_NUM_THREADS="1").stdout)
+    assert facts["threads"]["used"] == 1
+    assert "unset OMP_NUM_THREADS" in [problem["remedy"] for problem in facts["problems"]]
+
+
+def test_memory_is_counted_in_bytes_and_free_memory_is_less_than_all() -> None:
+    total, free = memory_bytes()
+    assert total > 2**26
+    assert free is None or 0 <= free <= total

@@ -7,8 +7,11 @@
 #include <torch/headeronly/util/Exception.h>
 
 #include <initializer_list>
+#include <limits>
 #include <optional>
 #include <string>
+
+#include "raster/types.h"
 
 namespace gsplat::ops {
 
@@ -67,6 +70,29 @@ inline Tensor empty_like_device(const Tensor& like, std::initializer_list<int64_
 inline Tensor zeros_like_device(const Tensor& like, std::initializer_list<int64_t> shape,
                                 ScalarType dtype = ScalarType::Float) {
   return torch::stable::new_zeros(like, {shape.begin(), shape.size()}, dtype);
+}
+
+// What an operator returns in place of a gradient that does not exist or was not asked for.
+inline Tensor absent(const Tensor& like) { return empty_like_device(like, {0}); }
+
+// Coordinates of pixels and tiles pass through 16-bit numbers.
+inline constexpr int64_t kMostPixelsPerSide = 65535;
+
+inline ImageSize check_image(int64_t width, int64_t height) {
+  STD_TORCH_CHECK(width > 0 && height > 0 && width <= kMostPixelsPerSide && height <= kMostPixelsPerSide,
+                  "gsplat_core: width and height of the image must be between 1 and ", kMostPixelsPerSide, ", got ",
+                  width, " x ", height);
+  return {static_cast<int32_t>(width), static_cast<int32_t>(height)};
+}
+
+inline int check_tile_size(int64_t tile_size) {
+  STD_TORCH_CHECK(tile_size == 8 || tile_size == 16 || tile_size == 32,
+                  "gsplat_core: argument 'tile_size' must be 8, 16 or 32, got ", tile_size);
+  return static_cast<int>(tile_size);
+}
+
+inline void check_index_range(int64_t count, const char* what) {
+  STD_TORCH_CHECK(count <= std::numeric_limits<int32_t>::max(), "gsplat_core: too many ", what, ": ", count);
 }
 
 }  // namespace gsplat::ops

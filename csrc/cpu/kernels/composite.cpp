@@ -1,0 +1,153 @@
+// Front-to-back compositing of the splats of each tile.
+//
+// Tiles are independent; within one, the loop runs over sub-blocks of pixels, then splats, with the state of
+// the sub-block's pixels in registers (up to kMostRegisterChannels channels, beyond that in the cache).
+#include "cpu/parallel.h"
+#include "cpu/rasterizer.h"
+#include "cpu/simd/pixel_block.h"
+
+namespace gsplat::GSPLAT_ISA {
+namespace {
+
+constexpr int kMostRegisterChannels = 4;
+
+struct TileScratch {
+  TileSplats splats;
+  Buffer<float> colors;  // [channel, pixel of a sub-block]
+};
+
+// Blended colours of a sub-block in registers.
+template <int kChannels>
+struct RegisterColors {
+  Float sum[kChannels][kVectors];
+
+  RegisterColors(const CompositeInputs&, TileScratch&) {
+    for (auto& channel : sum) {
+      for (Float& s : channel) s = Float(0.0f);
+    }
+  }
+  void blend(const CompositeInputs&, const SplatRecord& splat, int32_t, const Float* weights) {
+#pragma GCC unroll 4
+    for (int c = 0; c < kChannels; ++c) {
+      const Float color(splat.color[c]);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) sum[c][v] = fma(weights[v], color, sum[c][v]);
+    }
+  }
+  void store(const CompositeInputs&, float* planar) const {
+    for (int c = 0; c < kChannels; ++c) {
+      for (int v = 0; v < kVectors; ++v) sum[c][v].store(planar + c * kBlockPixels + v * kLanes);
+    }
+  }
+};
+
+// Any number of channels, in the cache.
+struct CachedColors {
+  float* planar;
+
+  CachedColors(const CompositeInputs& in, TileScratch& scratch) : planar(scratch.colors.data()) {
+    const Float zero(0.0f);
+    for (int64_t i = 0; i < static_cast<int64_t>(in.channels) * kBlockPixels; i += kLanes) zero.store(planar + i);
+  }
+  void blend(const CompositeInputs& in, const SplatRecord&, int32_t id, const Float* weights) {
+    const float* colors = in.colors + static_cast<int64_t>(id) * in.channels;
+    float* p = planar;
+    for (int c = 0; c < in.channels; ++c) {
+      const Float color(colors[c]);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v, p += kLanes) fma(weights[v], color, Float::load(p)).store(p);
+    }
+  }
+  void store(const CompositeInputs&, float*) const {}
+};
+
+template <class Colors>
+void composite_block(const CompositeInputs& in, TileScratch& scratch, int block, const BlockPlace& place,
+                     Float* transmittance) {
+  const TileSplats& splats = scratch.splats;
+  const PixelCentres centres;
+  const Float max_alpha(in.max_alpha);
+  const int32_t* ids = in.lists.flatten_ids + splats.begin();
+  const int32_t* list = splats.list(block);
+  const int size = splats.list_size(block);
+  Transmittance state(place);
+  Colors colors(in, scratch);
+  for (int k = 0; k < size; ++k) {
+    const SplatRecord& splat = splats[list[k]];
+    BlockAlphas at(splat, place, centres, state, max_alpha);
+    if (__builtin_expect(at.any_finishes, 0)) {
+      at.finish_pixels(state);
+      if (state.unfinished == 0) break;
+    }
+    Float weights[kVectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      weights[v] = at.alpha[v] * state.t[v];
+      state.t[v] = at.behind[v];
+    }
+    colors.blend(in, splat, ids[list[k]], weights);
+  }
+  for (int v = 0; v < kVectors; ++v) transmittance[v] = state.t[v] + state.at_finish[v];
+  colors.store(in, scratch.colors.data());
+}
+
+// Adds the background and writes the part of the sub-block that is inside the image.
+void write_block(const CompositeInputs& in, const BlockPlace& place, int64_t image, const float* planar,
+                 const Float* transmittance, const CompositeOutputs& out) {
+  alignas(64) float t[kBlockPixels];
+  for (int v = 0; v < kVectors; ++v) transmittance[v].store(t + v * kLanes);
+  const float* background = in.backgrounds == nullptr ? nullptr : in.backgrounds + image * in.channels;
+  const int64_t first = (image * in.image.height + place.y) * in.image.width + place.x;
+  for (int i = 0; i < kBlockPixels; ++i) {
+    if (!place.inside(i)) continue;
+    const int64_t pixel = first + static_cast<int64_t>(block_y(i)) * in.image.width + block_x(i);
+    out.alphas[pixel] = 1.0f - t[i];
+    float* color = out.colors + pixel * in.channels;
+    for (int c = 0; c < in.channels; ++c) {
+      const float sum = planar[c * kBlockPixels + i];
+      color[c] = background == nullptr ? sum : sum + t[i] * background[c];
+    }
+  }
+}
+
+template <class Colors>
+void composite_all(const CompositeInputs& in, const CompositeOutputs& out) {
+  thread_local Buffer<SplatRecord> record_buffer;
+  const SplatRecord* records = make_records(in, record_buffer);
+  const TileWalk walk(in.image, in.tile_size);
+  parallel_dynamic(in.images * walk.grid.count(), [&](int64_t tile) {
+    thread_local TileScratch scratch;
+    scratch.colors.reserve(static_cast<int64_t>(in.channels) * kBlockPixels);
+    const int x0 = walk.x_of(tile), y0 = walk.y_of(tile);
+    scratch.splats.gather(in, records, tile, x0, y0);
+    int block = 0;
+    for (int by = 0; by < scratch.splats.blocks_y(); ++by) {
+      for (int bx = 0; bx < scratch.splats.blocks_x(); ++bx, ++block) {
+        const BlockPlace place = walk.block(x0 + bx * kColumns, y0 + by * kBlockRows);
+        if (place.width <= 0 || place.height <= 0) continue;
+        Float transmittance[kVectors];
+        composite_block<Colors>(in, scratch, block, place, transmittance);
+        write_block(in, place, walk.image_of(tile), scratch.colors.data(), transmittance, out);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+void composite(const CompositeInputs& in, const CompositeOutputs& out) {
+  switch (in.channels) {
+    case 1:
+      return composite_all<RegisterColors<1>>(in, out);
+    case 2:
+      return composite_all<RegisterColors<2>>(in, out);
+    case 3:
+      return composite_all<RegisterColors<3>>(in, out);
+    case kMostRegisterChannels:
+      return composite_all<RegisterColors<kMostRegisterChannels>>(in, out);
+    default:
+      return composite_all<CachedColors>(in, out);
+  }
+}
+
+}  // namespace gsplat::GSPLAT_ISA

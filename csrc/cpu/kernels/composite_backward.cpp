@@ -1,0 +1,276 @@
+// Backward pass of compositing: gradients of every splat from the gradients of the pixels.
+//
+// Each tile replays its forward pass, front to back, and writes one row of sums per intersection (splat and
+// tile): the moments of math/response.h and the gradients of the colours. A second loop adds up the rows of
+// each splat in a fixed order and finishes its gradients. So no two threads ever add to the same number, and
+// the result does not depend on how many there are.
+#include <cstring>
+
+#include "cpu/parallel.h"
+#include "cpu/rasterizer.h"
+#include "cpu/simd/pixel_block.h"
+
+namespace gsplat::GSPLAT_ISA {
+namespace {
+
+// A row of sums: six moments, the absolute gradient of the mean if wanted, then the colours.
+constexpr int kMoments = 6;
+constexpr int kAbsSums = 2;
+constexpr int kDynamic = 0;
+constexpr int kMostStaticChannels = 4;
+
+template <bool kAbs>
+constexpr int first_color() {
+  return kMoments + (kAbs ? kAbsSums : 0);
+}
+
+// Row length in floats, a multiple of 4 so that rows are aligned for 128-bit loads.
+int64_t row_stride(int channels, bool abs) { return (kMoments + (abs ? kAbsSums : 0) + channels + 3) / 4 * 4; }
+
+struct TileScratch {
+  TileSplats splats;
+  Buffer<float> v_colors;  // [channel, pixel of a sub-block]
+};
+
+// What the backward pass knows about the pixels of a sub-block before it starts.
+struct PixelGrads {
+  alignas(64) float v_alpha[kBlockPixels];  // gradient of alpha, the background's part included
+  alignas(64) float total[kBlockPixels];    // E = sum_i w_i g_i
+};
+
+void load_pixel_grads(const CompositeInputs& in, const CompositeGradInputs& v, const BlockPlace& place, int64_t image,
+                      float* v_colors, PixelGrads& pixels) {
+  const float* background = in.backgrounds == nullptr ? nullptr : in.backgrounds + image * in.channels;
+  const int64_t first = (image * in.image.height + place.y) * in.image.width + place.x;
+  for (int i = 0; i < kBlockPixels; ++i) {
+    if (!place.inside(i)) {
+      for (int c = 0; c < in.channels; ++c) v_colors[c * kBlockPixels + i] = 0.0f;
+      pixels.v_alpha[i] = pixels.total[i] = 0.0f;
+      continue;
+    }
+    const int64_t pixel = first + static_cast<int64_t>(block_y(i)) * in.image.width + block_x(i);
+    const float alpha = v.alphas[pixel];
+    float from_colors = 0.0f, from_background = 0.0f;
+    for (int c = 0; c < in.channels; ++c) {
+      const float v_color = v.v_colors[pixel * in.channels + c];
+      v_colors[c * kBlockPixels + i] = v_color;
+      from_colors += v_color * v.colors[pixel * in.channels + c];
+      if (background != nullptr) from_background += v_color * background[c];
+    }
+    pixels.v_alpha[i] = v.v_alphas[pixel] - from_background;
+    // The outputs hold the background too: C = sum w c + (1 - alpha) bg.
+    pixels.total[i] = from_colors - (1.0f - alpha) * from_background + alpha * pixels.v_alpha[i];
+  }
+}
+
+// Adds `count` lane sums of the given vectors to a row.
+template <int kCount>
+inline void add_sums(const Float* values, float* row) {
+  float sums[8];
+  int i = 0;
+  for (; i + 8 <= kCount; i += 8) {
+    sum8(values + i, sums);
+    for (int j = 0; j < 8; ++j) row[i + j] += sums[j];
+  }
+  if constexpr (kCount % 8 > 4) {
+    Float padded[8];
+    for (int j = 0; j < 8; ++j) padded[j] = j < kCount % 8 ? values[i + j] : Float(0.0f);
+    sum8(padded, sums);
+    for (int j = 0; j < kCount % 8; ++j) row[i + j] += sums[j];
+  } else {
+    for (; i < kCount; ++i) row[i] += sum(values[i]);
+  }
+}
+
+template <int kChannels, bool kAbs>
+void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, const BlockPlace& place,
+                    const PixelGrads& pixels, float* rows, int64_t stride) {
+  constexpr int kFirstColor = first_color<kAbs>();
+  const TileSplats& splats = scratch.splats;
+  const PixelCentres centres;
+  const Float max_alpha(in.max_alpha);
+  const float* v_colors = scratch.v_colors.data();
+  const int channels = kChannels == kDynamic ? in.channels : kChannels;
+  const int32_t* ids = in.lists.flatten_ids + splats.begin();
+  const int32_t* list = splats.list(block);
+  const int size = splats.list_size(block);
+  Transmittance state(place);
+  Float behind_sum[kVectors];  // E - R: what the splats still to come contribute
+  for (int v = 0; v < kVectors; ++v) behind_sum[v] = Float::load(pixels.total + v * kLanes);
+
+  for (int k = 0; k < size; ++k) {
+    const SplatRecord& splat = splats[list[k]];
+    BlockAlphas at(splat, place, centres, state, max_alpha);
+    if (__builtin_expect(at.any_finishes, 0)) {
+      for (int v = 0; v < kVectors; ++v) behind_sum[v] = select(at.finishes[v], Float(0.0f), behind_sum[v]);
+      at.finish_pixels(state);
+      if (state.unfinished == 0) break;
+    }
+    const float* color = kChannels == kDynamic ? in.colors + static_cast<int64_t>(ids[list[k]]) * channels : splat.color;
+    float* row = rows + list[k] * stride;
+
+    Float g[kVectors], weights[kVectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) g[v] = Float::load(pixels.v_alpha + v * kLanes);
+#pragma GCC unroll 4
+    for (int c = 0; c < channels; ++c) {
+      const Float value(color[c]);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) {
+        g[v] = fma(value, Float::load(v_colors + c * kBlockPixels + v * kLanes), g[v]);
+      }
+    }
+
+    auto moments = ColumnMoments<Float>::zero();
+    Float abs_x(0.0f), abs_y(0.0f);
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      weights[v] = at.alpha[v] * state.t[v];
+      behind_sum[v] = fma(-weights[v], g[v], behind_sum[v]);
+      const Float v_alpha = alpha_vjp(state.t[v], at.alpha[v], g[v], behind_sum[v]);
+      state.t[v] = at.behind[v];
+      // No gradient through the cap.
+      const Float e = zero_unless(at.uncapped[v] <= max_alpha, at.alpha[v] * v_alpha);
+      moments.add(e, at.u[v], at.dy[v]);
+      if constexpr (kAbs) {
+        // |dL/dmean| of one pixel, in the scaled units of the record; see splat_vjp().
+        abs_x += abs(e * at.u[v] * Float(splat.l11));
+        abs_y += abs(e * fma(at.u[v], Float(splat.l21), at.dy[v] * Float(splat.l22 * splat.l22)));
+      }
+    }
+
+    if constexpr (kChannels != kDynamic) {
+      Float sums[kFirstColor + kChannels];
+      sums[0] = moments.e;
+      sums[1] = moments.eu;
+      sums[2] = moments.ey;
+      sums[3] = moments.eu * at.dx;
+      sums[4] = moments.euy;
+      sums[5] = moments.eyy;
+      if constexpr (kAbs) {
+        sums[kMoments] = abs_x;
+        sums[kMoments + 1] = abs_y;
+      }
+#pragma GCC unroll 4
+      for (int c = 0; c < kChannels; ++c) {
+        Float s = weights[0] * Float::load(v_colors + c * kBlockPixels);
+#pragma GCC unroll 3
+        for (int v = 1; v < kVectors; ++v) s = fma(weights[v], Float::load(v_colors + c * kBlockPixels + v * kLanes), s);
+        sums[kFirstColor + c] = s;
+      }
+      add_sums<kFirstColor + kChannels>(sums, row);
+    } else {
+      const Float sums[8] = {moments.e,   moments.eu, moments.ey, moments.eu * at.dx,
+                             moments.euy, moments.eyy, abs_x,      abs_y};
+      add_sums<kFirstColor>(sums, row);
+      for (int c = 0; c < channels; c += 8) {
+        Float colors[8];
+        for (int j = 0; j < 8; ++j) {
+          colors[j] = Float(0.0f);
+          if (c + j >= channels) continue;
+          for (int v = 0; v < kVectors; ++v) {
+            colors[j] = fma(weights[v], Float::load(v_colors + (c + j) * kBlockPixels + v * kLanes), colors[j]);
+          }
+        }
+        float color_sums[8];
+        sum8(colors, color_sums);
+        for (int j = 0; j < 8 && c + j < channels; ++j) row[kFirstColor + c + j] += color_sums[j];
+      }
+    }
+  }
+}
+
+// Adds up the rows of one splat and writes its gradients.
+void gather_splat(const CompositeInputs& in, const float* rows, int64_t stride, int64_t position, float* total,
+                  const CompositeGrads& out) {
+  const TileLists& lists = in.lists;
+  std::memset(total, 0, sizeof(float) * stride);
+  for (int32_t s = lists.slot_offsets[position]; s < lists.slot_offsets[position + 1]; ++s) {
+    const float* row = rows + static_cast<int64_t>(lists.slots[s]) * stride;
+    for (int64_t i = 0; i < stride; ++i) total[i] += row[i];
+  }
+  const int64_t id = lists.order[position];
+  const Moments<float> moments = {total[0], total[1], total[2], total[3], total[4], total[5]};
+  const float* root = in.conic_roots + 3 * id;
+  const SplatGrad<float> g = splat_vjp(moments, root[0], root[1], root[2], in.opacities[id]);
+  out.means2d[2 * id] = g.mean_x;
+  out.means2d[2 * id + 1] = g.mean_y;
+  out.conic_roots[3 * id] = g.l11;
+  out.conic_roots[3 * id + 1] = g.l21;
+  out.conic_roots[3 * id + 2] = g.l22;
+  out.opacities[id] = g.opacity;
+  const float* colors = total + kMoments;
+  if (out.means2d_abs != nullptr) {
+    // The sums were taken with a scaled root in place of one unscaled factor each: l11 u and l21 u, l22^2 dy
+    // carry kRootScale^2.
+    const float unscale = static_cast<float>(1.0 / (kRootScale * kRootScale));
+    out.means2d_abs[2 * id] = total[kMoments] * unscale;
+    out.means2d_abs[2 * id + 1] = total[kMoments + 1] * unscale;
+    colors += kAbsSums;
+  }
+  std::memcpy(out.colors + id * in.channels, colors, sizeof(float) * in.channels);
+}
+
+template <int kChannels, bool kAbs>
+void backward_all(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out) {
+  const int64_t stride = row_stride(in.channels, kAbs);
+  thread_local Buffer<SplatRecord> record_buffer;
+  thread_local Buffer<float> row_buffer;
+  const SplatRecord* records = make_records(in, record_buffer);
+  float* rows = row_buffer.reserve(in.lists.intersections * stride);
+  const TileWalk walk(in.image, in.tile_size);
+  parallel_dynamic(in.images * walk.grid.count(), [&](int64_t tile) {
+    thread_local TileScratch scratch;
+    float* v_colors = scratch.v_colors.reserve(static_cast<int64_t>(in.channels) * kBlockPixels);
+    const int x0 = walk.x_of(tile), y0 = walk.y_of(tile);
+    TileSplats& splats = scratch.splats;
+    splats.gather(in, records, tile, x0, y0);
+    float* tile_rows = rows + splats.begin() * stride;
+    std::memset(tile_rows, 0, sizeof(float) * stride * splats.count());
+    int block = 0;
+    for (int by = 0; by < splats.blocks_y(); ++by) {
+      for (int bx = 0; bx < splats.blocks_x(); ++bx, ++block) {
+        const BlockPlace place = walk.block(x0 + bx * kColumns, y0 + by * kBlockRows);
+        if (place.width <= 0 || place.height <= 0) continue;
+        PixelGrads pixels;
+        load_pixel_grads(in, v, place, walk.image_of(tile), v_colors, pixels);
+        backward_block<kChannels, kAbs>(in, scratch, block, place, pixels, tile_rows, stride);
+      }
+    }
+  });
+  parallel_for(in.lists.visible, 1024, [&](int64_t begin, int64_t end) {
+    thread_local Buffer<float> total;
+    total.reserve(stride);
+    for (int64_t position = begin; position < end; ++position) {
+      gather_splat(in, rows, stride, position, total.data(), out);
+    }
+  });
+}
+
+template <int kChannels>
+void backward_channels(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out) {
+  if (out.means2d_abs != nullptr) {
+    backward_all<kChannels, true>(in, v, out);
+  } else {
+    backward_all<kChannels, false>(in, v, out);
+  }
+}
+
+}  // namespace
+
+void composite_backward(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out) {
+  switch (in.channels) {
+    case 1:
+      return backward_channels<1>(in, v, out);
+    case 2:
+      return backward_channels<2>(in, v, out);
+    case 3:
+      return backward_channels<3>(in, v, out);
+    case kMostStaticChannels:
+      return backward_channels<kMostStaticChannels>(in, v, out);
+    default:
+      return backward_channels<kDynamic>(in, v, out);
+  }
+}
+
+}  // namespace gsplat::GSPLAT_ISA

@@ -1,0 +1,326 @@
+// Projection of Gaussians to splats, one SIMD lane per Gaussian.
+#include "math/project.h"
+
+#include <vector>
+
+#include "cpu/parallel.h"
+#include "cpu/rasterizer.h"
+#include "cpu/simd/lane_block.h"
+
+namespace gsplat::GSPLAT_ISA {
+namespace {
+
+// Gaussians per task: small enough to balance, large enough that a task's overhead is nothing.
+constexpr int64_t kChunk = 2048;
+
+Camera<Float> load_camera(const GaussianInputs& in, const ProjectionSettings& settings, int64_t image) {
+  const float* v = in.viewmats + 16 * image;
+  const float* k = in.Ks + 9 * image;
+  Camera<Float> camera;
+  for (int i = 0; i < 3; ++i) {
+    for (int j = 0; j < 3; ++j) camera.rotation.m[i][j] = Float(v[4 * i + j]);
+  }
+  camera.translation = {Float(v[3]), Float(v[7]), Float(v[11])};
+  camera.fx = Float(k[0]);
+  camera.fy = Float(k[4]);
+  camera.cx = Float(k[2]);
+  camera.cy = Float(k[5]);
+  camera.width = Float(static_cast<float>(settings.image.width));
+  camera.height = Float(static_cast<float>(settings.image.height));
+  return camera;
+}
+
+ProjectOptions<Float> load_options(const ProjectionSettings& s) {
+  return {Float(s.eps2d), Float(s.near_plane), Float(s.far_plane), Float(s.radius_clip), s.antialiased};
+}
+
+Vec3<Float> load_vec3(const float* rows, int count) {
+  const auto block = LaneBlock<3>::load(rows, 3, count);
+  return {block[0], block[1], block[2]};
+}
+
+// How each shape is read from, and its gradient added to, the arrays of the scene.
+template <template <class> class Shape>
+struct ShapeArrays;
+
+template <>
+struct ShapeArrays<ScaledRotation> {
+  static ScaledRotation<Float> load(const GaussianInputs& in, int64_t row, int count) {
+    const auto q = LaneBlock<4>::load(in.quats + 4 * row, 4, count);
+    return {{q[0], q[1], q[2], q[3]}, load_vec3(in.scales + 3 * row, count)};
+  }
+  static ScaledRotation<Float> zero() {
+    const Float o(0.0f);
+    return {{o, o, o, o}, {o, o, o}};
+  }
+  static void add(ScaledRotation<Float>& sum, LaneMask m, const ScaledRotation<Float>& v) {
+    sum.quaternion.w += zero_unless(m, v.quaternion.w);
+    sum.quaternion.x += zero_unless(m, v.quaternion.x);
+    sum.quaternion.y += zero_unless(m, v.quaternion.y);
+    sum.quaternion.z += zero_unless(m, v.quaternion.z);
+    sum.scales.x += zero_unless(m, v.scales.x);
+    sum.scales.y += zero_unless(m, v.scales.y);
+    sum.scales.z += zero_unless(m, v.scales.z);
+  }
+  static void store(const GaussianGrads& out, int64_t row, int count, const ScaledRotation<Float>& v) {
+    LaneBlock<4> q;
+    q.set(0, v.quaternion.w);
+    q.set(1, v.quaternion.x);
+    q.set(2, v.quaternion.y);
+    q.set(3, v.quaternion.z);
+    q.store(out.quats + 4 * row, 4, count);
+    LaneBlock<3> s;
+    s.set(0, v.scales.x);
+    s.set(1, v.scales.y);
+    s.set(2, v.scales.z);
+    s.store(out.scales + 3 * row, 3, count);
+  }
+};
+
+template <>
+struct ShapeArrays<GivenCovariance> {
+  static GivenCovariance<Float> load(const GaussianInputs& in, int64_t row, int count) {
+    const auto c = LaneBlock<6>::load(in.covars + 6 * row, 6, count);
+    return {{c[0], c[1], c[2], c[3], c[4], c[5]}};
+  }
+  static GivenCovariance<Float> zero() {
+    const Float o(0.0f);
+    return {{o, o, o, o, o, o}};
+  }
+  static void add(GivenCovariance<Float>& sum, LaneMask m, const GivenCovariance<Float>& v) {
+    sum.sigma.xx += zero_unless(m, v.sigma.xx);
+    sum.sigma.xy += zero_unless(m, v.sigma.xy);
+    sum.sigma.xz += zero_unless(m, v.sigma.xz);
+    sum.sigma.yy += zero_unless(m, v.sigma.yy);
+    sum.sigma.yz += zero_unless(m, v.sigma.yz);
+    sum.sigma.zz += zero_unless(m, v.sigma.zz);
+  }
+  static void store(const GaussianGrads& out, int64_t row, int count, const GivenCovariance<Float>& v) {
+    LaneBlock<6> c;
+    c.set(0, v.sigma.xx);
+    c.set(1, v.sigma.xy);
+    c.set(2, v.sigma.xz);
+    c.set(3, v.sigma.yy);
+    c.set(4, v.sigma.yz);
+    c.set(5, v.sigma.zz);
+    c.store(out.covars + 6 * row, 6, count);
+  }
+};
+
+template <template <class> class Shape>
+Gaussian<Float, Shape> load_gaussians(const GaussianInputs& in, int64_t row, int count) {
+  const auto opacity = LaneBlock<1>::load(in.opacities + row, 1, count);
+  return {load_vec3(in.means + 3 * row, count), ShapeArrays<Shape>::load(in, row, count), opacity[0]};
+}
+
+int block_size(int64_t begin, int64_t end) {
+  return end - begin < kLanes ? static_cast<int>(end - begin) : kLanes;
+}
+
+// The splats of one block of Gaussians in one image.
+template <template <class> class Shape>
+void project_block(const Camera<Float>& camera, const Gaussian<Float, Shape>& gaussians,
+                   const ProjectOptions<Float>& options, int64_t splat, int count, const SplatOutputs& out) {
+  const ProjectedSplat<Float> s = project(camera, gaussians, options);
+  const LaneMask m = s.visible & LaneMask::first(count);
+  LaneBlock<2> mean;
+  mean.set(0, zero_unless(m, s.mean.x));
+  mean.set(1, zero_unless(m, s.mean.y));
+  mean.store(out.means2d + 2 * splat, 2, count);
+  LaneBlock<3> root;
+  root.set(0, zero_unless(m, s.l11));
+  root.set(1, zero_unless(m, s.l21));
+  root.set(2, zero_unless(m, s.l22));
+  root.store(out.conic_roots + 3 * splat, 3, count);
+  LaneBlock<4> rest;
+  rest.set(0, zero_unless(m, s.depth));
+  rest.set(1, zero_unless(m, s.opacity));
+  rest.set(2, zero_unless(m, s.radius_x));
+  rest.set(3, zero_unless(m, s.radius_y));
+  for (int i = 0; i < count; ++i) {
+    out.depths[splat + i] = rest.columns[0][i];
+    out.opacities[splat + i] = rest.columns[1][i];
+    out.radii[2 * (splat + i)] = static_cast<int32_t>(rest.columns[2][i]);
+    out.radii[2 * (splat + i) + 1] = static_cast<int32_t>(rest.columns[3][i]);
+  }
+}
+
+template <template <class> class Shape>
+void project_all(const GaussianInputs& in, const ProjectionSettings& settings, const SplatOutputs& out) {
+  const int64_t n = in.gaussians;
+  const int64_t chunks = (n + kChunk - 1) / kChunk;
+  const ProjectOptions<Float> options = load_options(settings);
+  parallel_for(in.batches * chunks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t batch = task / chunks;
+      const int64_t first = task % chunks * kChunk;
+      const int64_t last = first + kChunk < n ? first + kChunk : n;
+      for (int64_t c = 0; c < in.cameras; ++c) {
+        const int64_t image = batch * in.cameras + c;
+        const Camera<Float> camera = load_camera(in, settings, image);
+        for (int64_t i = first; i < last; i += kLanes) {
+          const int count = block_size(i, last);
+          const auto gaussians = load_gaussians<Shape>(in, batch * n + i, count);
+          project_block(camera, gaussians, options, image * n + i, count, out);
+        }
+      }
+    }
+  });
+}
+
+// Sums of one camera's gradient over the Gaussians of one chunk: rotation, translation, fx, fy, cx, cy.
+constexpr int kCameraSums = 16;
+
+CameraGrad<Float> zero_camera_grad() {
+  const Float o(0.0f);
+  return {{{{o, o, o}, {o, o, o}, {o, o, o}}}, {o, o, o}, o, o, o, o};
+}
+
+void masked_add(CameraGrad<Float>& sum, LaneMask m, const CameraGrad<Float>& v) {
+  for (int i = 0; i < 3; ++i) {
+    for (int j = 0; j < 3; ++j) sum.rotation.m[i][j] += zero_unless(m, v.rotation.m[i][j]);
+  }
+  sum.translation.x += zero_unless(m, v.translation.x);
+  sum.translation.y += zero_unless(m, v.translation.y);
+  sum.translation.z += zero_unless(m, v.translation.z);
+  sum.fx += zero_unless(m, v.fx);
+  sum.fy += zero_unless(m, v.fy);
+  sum.cx += zero_unless(m, v.cx);
+  sum.cy += zero_unless(m, v.cy);
+}
+
+void lane_sums(const CameraGrad<Float>& v, double* sums) {
+  for (int i = 0; i < 9; ++i) sums[i] = sum(v.rotation.m[i / 3][i % 3]);
+  sums[9] = sum(v.translation.x);
+  sums[10] = sum(v.translation.y);
+  sums[11] = sum(v.translation.z);
+  sums[12] = sum(v.fx);
+  sums[13] = sum(v.fy);
+  sums[14] = sum(v.cx);
+  sums[15] = sum(v.cy);
+}
+
+LaneMask visible_lanes(const int32_t* radii, int count) {
+  alignas(64) float flags[kLanes];
+  for (int i = 0; i < kLanes; ++i) flags[i] = i < count && (radii[2 * i] > 0 || radii[2 * i + 1] > 0) ? 1.0f : 0.0f;
+  return Float::load(flags) > Float(0.0f);
+}
+
+// Adds up, over the cameras, the gradients of the Gaussians of one block.
+template <template <class> class Shape>
+void backward_block(const GaussianInputs& in, const std::vector<Camera<Float>>& cameras,
+                    const ProjectOptions<Float>& options, const int32_t* radii, const SplatGrads& v,
+                    const GaussianGrads& out, int64_t batch, int64_t first, int count,
+                    std::vector<CameraGrad<Float>>& v_cameras) {
+  const int64_t row = batch * in.gaussians + first;
+  const Float zero(0.0f);
+  Vec3<Float> v_mean = {zero, zero, zero};
+  auto v_shape = ShapeArrays<Shape>::zero();
+  Float v_opacity = zero;
+  Gaussian<Float, Shape> gaussians;
+  bool loaded = false;
+  for (int64_t c = 0; c < in.cameras; ++c) {
+    const int64_t splat = (batch * in.cameras + c) * in.gaussians + first;
+    const LaneMask m = visible_lanes(radii + 2 * splat, count);
+    if (!any(m)) continue;
+    if (!loaded) {
+      gaussians = load_gaussians<Shape>(in, row, count);
+      loaded = true;
+    }
+    const auto v_xy = LaneBlock<2>::load(v.means2d + 2 * splat, 2, count);
+    const Vec3<Float> v_root = load_vec3(v.conic_roots + 3 * splat, count);
+    const auto v_z = LaneBlock<1>::load(v.depths + splat, 1, count);
+    const auto v_o = LaneBlock<1>::load(v.opacities + splat, 1, count);
+    CameraGrad<Float> v_camera = zero_camera_grad();
+    const auto g = project_vjp(cameras[c], gaussians, options, {v_xy[0], v_xy[1]}, v_root, v_z[0], v_o[0], v_camera);
+    v_mean.x += zero_unless(m, g.mean.x);
+    v_mean.y += zero_unless(m, g.mean.y);
+    v_mean.z += zero_unless(m, g.mean.z);
+    ShapeArrays<Shape>::add(v_shape, m, g.shape);
+    v_opacity += zero_unless(m, g.opacity);
+    if (!v_cameras.empty()) masked_add(v_cameras[c], m, v_camera);
+  }
+  LaneBlock<3> mean;
+  mean.set(0, v_mean.x);
+  mean.set(1, v_mean.y);
+  mean.set(2, v_mean.z);
+  mean.store(out.means + 3 * row, 3, count);
+  LaneBlock<1> opacity;
+  opacity.set(0, v_opacity);
+  opacity.store(out.opacities + row, 1, count);
+  ShapeArrays<Shape>::store(out, row, count, v_shape);
+}
+
+// Writes the gradients of viewmats and Ks from the chunks' sums, chunk by chunk in order.
+void write_camera_grads(const GaussianInputs& in, const std::vector<double>& sums, int64_t chunks,
+                        const GaussianGrads& out) {
+  for (int64_t image = 0; image < in.batches * in.cameras; ++image) {
+    const int64_t batch = image / in.cameras, c = image % in.cameras;
+    double total[kCameraSums] = {};
+    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+      const double* part = &sums[((batch * chunks + chunk) * in.cameras + c) * kCameraSums];
+      for (int i = 0; i < kCameraSums; ++i) total[i] += part[i];
+    }
+    float* view = out.viewmats + 16 * image;
+    float* k = out.Ks + 9 * image;
+    for (int i = 0; i < 16; ++i) view[i] = 0.0f;
+    for (int i = 0; i < 9; ++i) k[i] = 0.0f;
+    for (int i = 0; i < 3; ++i) {
+      for (int j = 0; j < 3; ++j) view[4 * i + j] = static_cast<float>(total[3 * i + j]);
+      view[4 * i + 3] = static_cast<float>(total[9 + i]);
+    }
+    k[0] = static_cast<float>(total[12]);
+    k[4] = static_cast<float>(total[13]);
+    k[2] = static_cast<float>(total[14]);
+    k[5] = static_cast<float>(total[15]);
+  }
+}
+
+template <template <class> class Shape>
+void backward_all(const GaussianInputs& in, const ProjectionSettings& settings, const int32_t* radii,
+                  const SplatGrads& v, const GaussianGrads& out) {
+  const int64_t n = in.gaussians;
+  const int64_t chunks = (n + kChunk - 1) / kChunk;
+  const bool wants_camera = out.viewmats != nullptr;
+  const ProjectOptions<Float> options = load_options(settings);
+  std::vector<double> sums(wants_camera ? in.batches * chunks * in.cameras * kCameraSums : 0);
+  parallel_for(in.batches * chunks, 1, [&](int64_t begin, int64_t end) {
+    std::vector<Camera<Float>> cameras(in.cameras);
+    std::vector<CameraGrad<Float>> v_cameras;
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t batch = task / chunks;
+      const int64_t first = task % chunks * kChunk;
+      const int64_t last = first + kChunk < n ? first + kChunk : n;
+      for (int64_t c = 0; c < in.cameras; ++c) cameras[c] = load_camera(in, settings, batch * in.cameras + c);
+      if (wants_camera) v_cameras.assign(in.cameras, zero_camera_grad());
+      for (int64_t i = first; i < last; i += kLanes) {
+        backward_block<Shape>(in, cameras, options, radii, v, out, batch, i, block_size(i, last), v_cameras);
+      }
+      if (wants_camera) {
+        for (int64_t c = 0; c < in.cameras; ++c) lane_sums(v_cameras[c], &sums[(task * in.cameras + c) * kCameraSums]);
+      }
+    }
+  });
+  if (wants_camera) write_camera_grads(in, sums, chunks, out);
+}
+
+}  // namespace
+
+void project(const GaussianInputs& in, const ProjectionSettings& settings, const SplatOutputs& out) {
+  if (in.covars != nullptr) {
+    project_all<GivenCovariance>(in, settings, out);
+  } else {
+    project_all<ScaledRotation>(in, settings, out);
+  }
+}
+
+void project_backward(const GaussianInputs& in, const ProjectionSettings& settings, const int32_t* radii,
+                      const SplatGrads& v, const GaussianGrads& out) {
+  if (in.covars != nullptr) {
+    backward_all<GivenCovariance>(in, settings, radii, v, out);
+  } else {
+    backward_all<ScaledRotation>(in, settings, radii, v, out);
+  }
+}
+
+}  // namespace gsplat::GSPLAT_ISA

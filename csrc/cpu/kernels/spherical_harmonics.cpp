@@ -1,0 +1,196 @@
+// View-dependent colours from spherical harmonics, one SIMD lane per Gaussian.
+#include "math/spherical_harmonics.h"
+
+#include <cstring>
+#include <vector>
+
+#include "cpu/parallel.h"
+#include "cpu/rasterizer.h"
+#include "cpu/simd/lane_block.h"
+
+namespace gsplat::GSPLAT_ISA {
+namespace {
+
+constexpr int64_t kChunk = 2048;
+
+Vec3<Float> camera_centre(const float* viewmat) {
+  // -R^T t
+  float c[3];
+  for (int i = 0; i < 3; ++i) {
+    c[i] = -(viewmat[i] * viewmat[3] + viewmat[4 + i] * viewmat[7] + viewmat[8 + i] * viewmat[11]);
+  }
+  return {Float(c[0]), Float(c[1]), Float(c[2])};
+}
+
+Vec3<Float> load_vec3(const float* rows, int64_t stride, int count) {
+  const auto block = LaneBlock<3>::load(rows, stride, count);
+  return {block[0], block[1], block[2]};
+}
+
+void store_vec3(const Vec3<Float>& v, float* rows, int64_t stride, int count) {
+  LaneBlock<3> block;
+  block.set(0, v.x);
+  block.set(1, v.y);
+  block.set(2, v.z);
+  block.store(rows, stride, count);
+}
+
+// Coefficient k of the Gaussians that start at `row`.
+const float* coefficient(const ShInputs& in, int64_t row, int k) {
+  return k == 0 ? in.first + row * in.first_stride : in.rest + row * in.rest_stride + 3 * (k - 1);
+}
+int64_t coefficient_stride(const ShInputs& in, int k) { return k == 0 ? in.first_stride : in.rest_stride; }
+
+LaneMask visible_lanes(const int32_t* radii, int count) {
+  alignas(64) float flags[kLanes];
+  for (int i = 0; i < kLanes; ++i) flags[i] = i < count && (radii[2 * i] > 0 || radii[2 * i + 1] > 0) ? 1.0f : 0.0f;
+  return Float::load(flags) > Float(0.0f);
+}
+
+Vec3<Float> zero_unless(LaneMask m, const Vec3<Float>& v) {
+  return {zero_unless(m, v.x), zero_unless(m, v.y), zero_unless(m, v.z)};
+}
+
+int block_size(int64_t begin, int64_t end) {
+  return end - begin < kLanes ? static_cast<int>(end - begin) : kLanes;
+}
+
+void colors_of_block(const ShInputs& in, const Vec3<Float>& centre, int64_t row, int64_t splat, int count,
+                     float* colors) {
+  const LaneMask m = visible_lanes(in.radii + 2 * splat, count);
+  if (!any(m)) {
+    std::memset(colors + 3 * splat, 0, sizeof(float) * 3 * count);
+    return;
+  }
+  const Vec3<Float> direction = unit_direction(load_vec3(in.means + 3 * row, 3, count) - centre);
+  Float basis[kMaxShBases];
+  sh_basis(in.degree, direction, basis);
+  Vec3<Float> color = {Float(0.5f), Float(0.5f), Float(0.5f)};
+  for (int k = 0; k < sh_bases(in.degree); ++k) {
+    const Vec3<Float> c = load_vec3(coefficient(in, row, k), coefficient_stride(in, k), count);
+    color = {fma(basis[k], c.x, color.x), fma(basis[k], c.y, color.y), fma(basis[k], c.z, color.z)};
+  }
+  const Float zero(0.0f);
+  color = {max(color.x, zero), max(color.y, zero), max(color.z, zero)};
+  store_vec3(zero_unless(m, color), colors + 3 * splat, 3, count);
+}
+
+// Sums of the gradient of each camera's centre over the Gaussians of one chunk.
+struct CentreSums {
+  double x, y, z;
+};
+
+void backward_of_block(const ShInputs& in, const std::vector<Vec3<Float>>& centres, const float* colors,
+                       const float* v_colors, const ShGrads& out, int64_t batch, int64_t first, int count,
+                       std::vector<Vec3<Float>>& v_centres) {
+  const int64_t row = batch * in.gaussians + first;
+  const int bases = sh_bases(in.degree);
+  const Float zero(0.0f);
+  Vec3<Float> v_coefficients[kMaxShBases];
+  for (int k = 0; k < bases; ++k) v_coefficients[k] = {zero, zero, zero};
+  Vec3<Float> v_mean = {zero, zero, zero};
+  bool seen = false;
+  for (int64_t c = 0; c < in.cameras; ++c) {
+    const int64_t splat = (batch * in.cameras + c) * in.gaussians + first;
+    const LaneMask m = visible_lanes(in.radii + 2 * splat, count);
+    if (!any(m)) continue;
+    seen = true;
+    const Vec3<Float> offset = load_vec3(in.means + 3 * row, 3, count) - centres[c];
+    const Vec3<Float> direction = unit_direction(offset);
+    Float basis[kMaxShBases], v_basis[kMaxShBases];
+    sh_basis(in.degree, direction, basis);
+    // A channel that was clamped at zero passes no gradient.
+    const Vec3<Float> color = load_vec3(colors + 3 * splat, 3, count);
+    Vec3<Float> v = zero_unless(m, load_vec3(v_colors + 3 * splat, 3, count));
+    v = {zero_unless(color.x > zero, v.x), zero_unless(color.y > zero, v.y), zero_unless(color.z > zero, v.z)};
+    for (int k = 0; k < bases; ++k) {
+      v_coefficients[k] = v_coefficients[k] + basis[k] * v;
+      v_basis[k] = dot(load_vec3(coefficient(in, row, k), coefficient_stride(in, k), count), v);
+    }
+    const Vec3<Float> v_offset = zero_unless(m, unit_direction_vjp(offset, sh_basis_vjp(in.degree, direction, v_basis)));
+    v_mean = v_mean + v_offset;
+    if (!v_centres.empty()) v_centres[c] = v_centres[c] - v_offset;
+  }
+  if (out.means != nullptr) store_vec3(v_mean, out.means + 3 * row, 3, count);
+  for (int k = 0; k < in.bases; ++k) {
+    float* rows = k == 0 ? out.first + row * in.first_stride
+                         : out.rest + row * in.rest_stride + 3 * (k - 1);
+    const int64_t stride = coefficient_stride(in, k);
+    if (k < bases && seen) {
+      store_vec3(v_coefficients[k], rows, stride, count);
+    } else {
+      for (int i = 0; i < count; ++i) std::memset(rows + i * stride, 0, 3 * sizeof(float));
+    }
+  }
+}
+
+// centre = -R^T t, so v_R = -t v_centre^T and v_t = -R v_centre.
+void write_viewmat_grad(const float* viewmat, const CentreSums& v, float* out) {
+  const double g[3] = {v.x, v.y, v.z};
+  for (int i = 0; i < 3; ++i) {
+    double v_t = 0.0;
+    for (int j = 0; j < 3; ++j) {
+      out[4 * i + j] = static_cast<float>(-viewmat[4 * i + 3] * g[j]);
+      v_t -= viewmat[4 * i + j] * g[j];
+    }
+    out[4 * i + 3] = static_cast<float>(v_t);
+  }
+  for (int j = 0; j < 4; ++j) out[12 + j] = 0.0f;
+}
+
+}  // namespace
+
+void spherical_harmonics(const ShInputs& in, float* colors) {
+  const int64_t n = in.gaussians;
+  const int64_t chunks = (n + kChunk - 1) / kChunk;
+  parallel_for(in.batches * chunks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t batch = task / chunks;
+      const int64_t first = task % chunks * kChunk;
+      const int64_t last = first + kChunk < n ? first + kChunk : n;
+      for (int64_t c = 0; c < in.cameras; ++c) {
+        const int64_t image = batch * in.cameras + c;
+        const Vec3<Float> centre = camera_centre(in.viewmats + 16 * image);
+        for (int64_t i = first; i < last; i += kLanes) {
+          colors_of_block(in, centre, batch * n + i, image * n + i, block_size(i, last), colors);
+        }
+      }
+    }
+  });
+}
+
+void spherical_harmonics_backward(const ShInputs& in, const float* colors, const float* v_colors,
+                                  const ShGrads& out) {
+  const int64_t n = in.gaussians;
+  const int64_t chunks = (n + kChunk - 1) / kChunk;
+  const bool wants_camera = out.viewmats != nullptr;
+  std::vector<CentreSums> sums(wants_camera ? in.batches * chunks * in.cameras : 0);
+  parallel_for(in.batches * chunks, 1, [&](int64_t begin, int64_t end) {
+    std::vector<Vec3<Float>> centres(in.cameras), v_centres;
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t batch = task / chunks;
+      const int64_t first = task % chunks * kChunk;
+      const int64_t last = first + kChunk < n ? first + kChunk : n;
+      for (int64_t c = 0; c < in.cameras; ++c) centres[c] = camera_centre(in.viewmats + 16 * (batch * in.cameras + c));
+      if (wants_camera) v_centres.assign(in.cameras, {Float(0.0f), Float(0.0f), Float(0.0f)});
+      for (int64_t i = first; i < last; i += kLanes) {
+        backward_of_block(in, centres, colors, v_colors, out, batch, i, block_size(i, last), v_centres);
+      }
+      for (size_t c = 0; c < v_centres.size(); ++c) {
+        sums[task * in.cameras + c] = {sum(v_centres[c].x), sum(v_centres[c].y), sum(v_centres[c].z)};
+      }
+    }
+  });
+  if (!wants_camera) return;
+  for (int64_t image = 0; image < in.batches * in.cameras; ++image) {
+    const int64_t batch = image / in.cameras, c = image % in.cameras;
+    CentreSums total = {0.0, 0.0, 0.0};
+    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+      const CentreSums& part = sums[(batch * chunks + chunk) * in.cameras + c];
+      total = {total.x + part.x, total.y + part.y, total.z + part.z};
+    }
+    write_viewmat_grad(in.viewmats + 16 * image, total, out.viewmats + 16 * image);
+  }
+}
+
+}  // namespace gsplat::GSPLAT_ISA

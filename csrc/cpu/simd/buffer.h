@@ -1,0 +1,48 @@
+// Working memory of kernels: grows when needed, keeps its size, contents undefined.
+//
+// Kept `thread_local` inside a kernel, it is allocated once and then reused by every later call. (The
+// containers of the standard library are avoided in kernels because their out-of-line members would be
+// compiled for one instruction set and merged by the linker with those of another; see csrc/cpu/isa.h.)
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+
+#include "cpu/simd/simd.h"
+
+namespace gsplat::GSPLAT_ISA {
+
+template <class T>
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() { std::free(data_); }
+
+  // At least `count` elements, aligned to a cache line. Earlier contents are lost when it grows.
+  T* reserve(int64_t count) {
+    if (count > capacity_) {
+      std::free(data_);
+      capacity_ = 0;
+      data_ = nullptr;
+      // A fifth more than asked for, so that slow growth does not reallocate on every call.
+      const int64_t wanted = count + count / 5;
+      const size_t bytes = (static_cast<size_t>(wanted) * sizeof(T) + 63) / 64 * 64;
+      data_ = static_cast<T*>(std::aligned_alloc(64, bytes));
+      if (data_ == nullptr) throw std::bad_alloc();
+      capacity_ = wanted;
+    }
+    return data_;
+  }
+
+  T* data() { return data_; }
+  const T* data() const { return data_; }
+
+ private:
+  T* data_ = nullptr;
+  int64_t capacity_ = 0;
+};
+
+}  // namespace gsplat::GSPLAT_ISA

@@ -1,0 +1,35 @@
+// A block of kLanes rows of a row-major array, transposed so that each column is one vector.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/simd/simd.h"
+
+namespace gsplat::GSPLAT_ISA {
+
+template <int kColumns>
+struct LaneBlock {
+  alignas(64) float columns[kColumns][kLanes];
+
+  // Reads `count` <= kLanes rows that lie `stride` floats apart; the lanes beyond become zero.
+  static LaneBlock load(const float* rows, int64_t stride, int count) {
+    LaneBlock block;
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const float* row = rows + lane * stride;
+      for (int c = 0; c < kColumns; ++c) block.columns[c][lane] = lane < count ? row[c] : 0.0f;
+    }
+    return block;
+  }
+
+  Float operator[](int column) const { return Float::load(columns[column]); }
+  void set(int column, Float value) { value.store(columns[column]); }
+
+  void store(float* rows, int64_t stride, int count) const {
+    for (int lane = 0; lane < count; ++lane) {
+      float* row = rows + lane * stride;
+      for (int c = 0; c < kColumns; ++c) row[c] = columns[c][lane];
+    }
+  }
+};
+
+}  // namespace gsplat::GSPLAT_ISA

@@ -1,0 +1,111 @@
+// What the forward and the backward compositing loop must do alike, to the last bit: where the pixels of a
+// sub-block lie, how opaque a splat is there, and when a pixel is finished.
+#pragma once
+
+#include "cpu/simd/tile_splats.h"
+#include "math/blending.h"
+
+namespace gsplat::GSPLAT_ISA {
+
+// A sub-block's place in the image.
+struct BlockPlace {
+  int x, y;            // its first pixel
+  int width, height;   // how much of it is inside the image; may be <= 0
+
+  bool inside(int i) const { return block_x(i) < width && block_y(i) < height; }
+};
+
+// Pixel centres, relative to the sub-block's corner.
+struct PixelCentres {
+  Float x, y[kVectors];
+
+  PixelCentres() {
+    alignas(64) float xs[kLanes], ys[kBlockPixels];
+    for (int i = 0; i < kLanes; ++i) xs[i] = static_cast<float>(block_x(i)) + 0.5f;
+    for (int i = 0; i < kBlockPixels; ++i) ys[i] = static_cast<float>(block_y(i)) + 0.5f;
+    x = Float::load(xs);
+    for (int v = 0; v < kVectors; ++v) y[v] = Float::load(ys + v * kLanes);
+  }
+};
+
+// Transmittance of the pixels of a sub-block in front of the next splat; zero where the pixel is finished.
+struct Transmittance {
+  Float t[kVectors];
+  Float at_finish[kVectors];  // what it was where a pixel finished, else zero
+  int unfinished;
+
+  explicit Transmittance(const BlockPlace& place) {
+    alignas(64) float start[kBlockPixels];
+    unfinished = 0;
+    for (int i = 0; i < kBlockPixels; ++i) {
+      start[i] = place.inside(i) ? 1.0f : 0.0f;
+      unfinished += place.inside(i);
+    }
+    for (int v = 0; v < kVectors; ++v) {
+      t[v] = Float::load(start + v * kLanes);
+      at_finish[v] = Float(0.0f);
+    }
+  }
+};
+
+// One splat over the pixels of a sub-block.
+struct BlockAlphas {
+  Float dx, dy[kVectors];
+  Float u[kVectors];
+  Float uncapped[kVectors];
+  Float alpha[kVectors];   // zero where the splat is skipped
+  Float behind[kVectors];  // transmittance behind it
+  LaneMask finishes[kVectors];
+  bool any_finishes;
+
+  BlockAlphas(const SplatRecord& r, const BlockPlace& place, const PixelCentres& centres,
+              const Transmittance& state, Float max_alpha) {
+    const Splat<Float> splat = {Float(0.0f),    Float(0.0f),    Float(r.l11),
+                                Float(r.l21), Float(r.l22), Float(r.log2_opacity)};
+    dx = centres.x - Float(r.mean_x - static_cast<float>(place.x));
+    const Float mean_y(r.mean_y - static_cast<float>(place.y));
+    LaneMask finishing = LaneMask::first(0);
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      dy[v] = centres.y[v] - mean_y;
+      const Response<Float> at = response(splat, dx, dy[v]);
+      u[v] = at.u;
+      const LaneMask hit = at.power >= Float(kMinPower);
+      uncapped[v] = exp2(at.power);
+      alpha[v] = zero_unless(hit, min(max_alpha, uncapped[v]));
+      behind[v] = transmittance_behind(state.t[v], alpha[v]);
+      finishes[v] = hit & (behind[v] <= Float(kMinTransmittance)) & (state.t[v] > Float(0.0f));
+      finishing = finishing | finishes[v];
+    }
+    any_finishes = any(finishing);
+  }
+
+  // Takes the pixels that finish before this splat out of the game: for them it has alpha 0 and T is 0 from now
+  // on. Rarely needed, so kept out of the loop's straight path.
+  void finish_pixels(Transmittance& state) {
+    const Float zero(0.0f);
+    for (int v = 0; v < kVectors; ++v) {
+      state.unfinished -= __builtin_popcount(lane_bits(finishes[v]));
+      state.at_finish[v] = select(finishes[v], state.t[v], state.at_finish[v]);
+      state.t[v] = select(finishes[v], zero, state.t[v]);
+      alpha[v] = select(finishes[v], zero, alpha[v]);
+      behind[v] = select(finishes[v], zero, behind[v]);
+    }
+  }
+};
+
+// The tiles of all images, one after the other.
+struct TileWalk {
+  TileGrid grid;
+  ImageSize image;
+
+  TileWalk(ImageSize size, int tile_size) : grid(size, tile_size), image(size) {}
+
+  int64_t image_of(int64_t tile) const { return tile / grid.count(); }
+  int x_of(int64_t tile) const { return static_cast<int>(tile % grid.count() % grid.columns) * grid.tile_size; }
+  int y_of(int64_t tile) const { return static_cast<int>(tile % grid.count() / grid.columns) * grid.tile_size; }
+
+  BlockPlace block(int x, int y) const { return {x, y, image.width - x, image.height - y}; }
+};
+
+}  // namespace gsplat::GSPLAT_ISA

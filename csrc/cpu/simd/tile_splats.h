@@ -1,0 +1,129 @@
+// The splats of one tile, gathered for compositing.
+//
+// A tile is cut into sub-blocks of four vectors of pixels, whose state a compositing loop keeps in registers.
+// Each sub-block has a list of the splats that may touch it, so that the loop meets few splats in vain.
+#pragma once
+
+#include "cpu/parallel.h"
+#include "cpu/simd/buffer.h"
+#include "cpu/simd/ellipse.h"
+#include "raster/types.h"
+
+namespace gsplat::GSPLAT_ISA {
+
+// One cache line per splat.
+struct alignas(64) SplatRecord {
+  float mean_x, mean_y;
+  float l11, l21, l22;   // scaled by kRootScale
+  float log2_opacity;
+  float half_x, half_y;  // of the box outside which alpha < 1/255
+  float color[8];        // the first channels
+};
+
+inline constexpr int kRecordChannels = 8;
+
+// Vectors of kColumns x kRowsPerVector pixels; four of them, one below the other, are a sub-block.
+inline constexpr int kVectors = 4;
+inline constexpr int kColumns = kLanes >= 8 ? 8 : 4;
+inline constexpr int kRowsPerVector = kLanes / kColumns;
+inline constexpr int kBlockRows = kVectors * kRowsPerVector;
+inline constexpr int kBlockPixels = kVectors * kLanes;
+
+// Pixel `i` of a sub-block, in the order in which vectors hold them.
+inline constexpr int block_x(int i) { return i % kLanes % kColumns; }
+inline constexpr int block_y(int i) { return i / kLanes * kRowsPerVector + i % kLanes / kColumns; }
+
+// Makes the records of all visible splats, at their flat indices.
+inline SplatRecord* make_records(const CompositeInputs& in, Buffer<SplatRecord>& buffer) {
+  SplatRecord* records = buffer.reserve(in.images * in.gaussians);
+  const int channels = in.channels < kRecordChannels ? in.channels : kRecordChannels;
+  parallel_for((in.lists.visible + kLanes - 1) / kLanes, 256, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) {
+      const int64_t left = in.lists.visible - b * kLanes;
+      const int count = left < kLanes ? static_cast<int>(left) : kLanes;
+      const int32_t* ids = in.lists.order + b * kLanes;
+      alignas(64) float f[7][kLanes];
+      for (int lane = 0; lane < kLanes; ++lane) {
+        const int64_t i = ids[lane < count ? lane : count - 1];
+        for (int j = 0; j < 3; ++j) f[j][lane] = in.conic_roots[3 * i + j];
+        f[3][lane] = in.opacities[i];
+      }
+      const Float opacity = Float::load(f[3]);
+      const Ellipse ellipse(Float::load(f[0]), Float::load(f[1]), Float::load(f[2]), opacity);
+      log2(opacity).store(f[4]);
+      ellipse.half_x.store(f[5]);
+      ellipse.half_y.store(f[6]);
+      for (int lane = 0; lane < count; ++lane) {
+        const int64_t i = ids[lane];
+        const float scale = static_cast<float>(kRootScale);
+        SplatRecord& r = records[i];
+        r.mean_x = in.means2d[2 * i];
+        r.mean_y = in.means2d[2 * i + 1];
+        r.l11 = f[0][lane] * scale;
+        r.l21 = f[1][lane] * scale;
+        r.l22 = f[2][lane] * scale;
+        r.log2_opacity = f[4][lane];
+        r.half_x = f[5][lane];
+        r.half_y = f[6][lane];
+        for (int c = 0; c < channels; ++c) r.color[c] = in.colors[i * in.channels + c];
+      }
+    }
+  });
+  return records;
+}
+
+class TileSplats {
+ public:
+  // Reads the tile's list and fills the lists of its sub-blocks.
+  void gather(const CompositeInputs& in, const SplatRecord* records, int64_t tile, int x0, int y0) {
+    begin_ = in.lists.tile_offsets[tile];
+    count_ = in.lists.tile_offsets[tile + 1] - begin_;
+    blocks_x_ = in.tile_size / kColumns;
+    blocks_y_ = in.tile_size / kBlockRows;
+    const int32_t* ids = in.lists.flatten_ids + begin_;
+    SplatRecord* splats = splats_.reserve(count_);
+    const int blocks = blocks_x_ * blocks_y_;
+    // One list after the other; each gets a place more than the longest list needs, see below.
+    capacity_ = count_ + 1;
+    int32_t* lists = lists_.reserve(static_cast<int64_t>(blocks) * capacity_);
+    int32_t* sizes = sizes_.reserve(blocks);
+    for (int b = 0; b < blocks; ++b) sizes[b] = 0;
+    for (int i = 0; i < count_; ++i) {
+      if (i + 8 < count_) __builtin_prefetch(records + ids[i + 8]);
+      const SplatRecord& r = splats[i] = records[ids[i]];
+      const float left = r.mean_x - r.half_x - static_cast<float>(x0);
+      const float right = r.mean_x + r.half_x - static_cast<float>(x0);
+      const float top = r.mean_y - r.half_y - static_cast<float>(y0);
+      const float bottom = r.mean_y + r.half_y - static_cast<float>(y0);
+      // Branch-free: every list gets the splat at its end, and only those that want it move their end.
+      int b = 0;
+      for (int by = 0; by < blocks_y_; ++by) {
+        const float first = static_cast<float>(by * kBlockRows) + 0.5f;
+        const int in_rows = (top <= first + static_cast<float>(kBlockRows - 1)) & (bottom >= first);
+        for (int bx = 0; bx < blocks_x_; ++bx, ++b) {
+          const float column = static_cast<float>(bx * kColumns) + 0.5f;
+          const int hit = in_rows & (left <= column + static_cast<float>(kColumns - 1)) & (right >= column);
+          lists[b * capacity_ + sizes[b]] = i;
+          sizes[b] += hit;
+        }
+      }
+    }
+  }
+
+  int64_t begin() const { return begin_; }  // position of the tile's list in flatten_ids
+  int count() const { return count_; }
+  int blocks_x() const { return blocks_x_; }
+  int blocks_y() const { return blocks_y_; }
+  const SplatRecord& operator[](int i) const { return splats_.data()[i]; }
+  // Indices into this tile's splats, front to back.
+  const int32_t* list(int block) const { return lists_.data() + block * capacity_; }
+  int list_size(int block) const { return sizes_.data()[block]; }
+
+ private:
+  int64_t begin_ = 0, capacity_ = 0;
+  int count_ = 0, blocks_x_ = 0, blocks_y_ = 0;
+  Buffer<SplatRecord> splats_;
+  Buffer<int32_t> lists_, sizes_;
+};
+
+}  // namespace gsplat::GSPLAT_ISA

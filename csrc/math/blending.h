@@ -1,0 +1,33 @@
+// Front-to-back "over" compositing and its derivative in one scalar per pixel and splat (extension point E6).
+//
+// A pixel blends sum_i w_i c_i with w_i = alpha_i T_i, T_i = prod_{j<i} (1 - alpha_j). Every payload that a
+// splat carries enters its derivative through one number g_i = dL/dw_i. With E = sum_i w_i g_i over all splats
+// of the pixel and R_i the sum up to and including i,
+//
+//     dL/dalpha_i = T_i g_i - (E - R_i) / (1 - alpha_i),
+//
+// and E is known before the backward pass starts: it is the product of the outputs with their gradients. So
+// the backward pass walks front to back in exactly the order of the forward pass. What reaches the
+// background belongs to g as well: with A = sum_i w_i = 1 - T_N, the background's dL/dT_N is part of -dL/dA.
+#pragma once
+
+#include "math/scalar.h"
+
+GSPLAT_MATH_BEGIN
+
+// A pixel is finished before the splat that would take its transmittance to this value or below.
+inline constexpr double kMinTransmittance = 1e-4;
+
+// Transmittance behind a splat.
+template <class T>
+GSPLAT_HD T transmittance_behind(const T& transmittance, const T& alpha) {
+  return fma(-alpha, transmittance, transmittance);
+}
+
+// dL/dalpha of a splat in front of which the transmittance is T; `behind` = E - R_i.
+template <class T>
+GSPLAT_HD T alpha_vjp(const T& transmittance, const T& alpha, const T& g, const T& behind) {
+  return fma(-behind, reciprocal(T(1.0) - alpha), transmittance * g);
+}
+
+GSPLAT_MATH_END

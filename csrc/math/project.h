@@ -1,0 +1,166 @@
+// One Gaussian seen by one camera: from its parameters to the splat that compositing blends, and back.
+//
+// The shape of the Gaussian is a policy (extension points E0 and E2): anything that offers covariance(A), the
+// covariance of the Gaussian mapped by the 2x3 matrix A, and its vjp.
+#pragma once
+
+#include "math/camera.h"
+#include "math/elementary.h"
+#include "math/footprint.h"
+#include "math/quaternion.h"
+#include "math/response.h"
+
+GSPLAT_MATH_BEGIN
+
+// Sigma = M M^T with M = rotation(quaternion) diag(scales).
+template <class T>
+struct ScaledRotation {
+  Quaternion<T> quaternion;
+  Vec3<T> scales;
+
+  GSPLAT_HD Covariance2<T> covariance(const Mat23<T>& a) const {
+    return covariance_of_factor(factor(a, rotation_matrix(quaternion)));
+  }
+
+  // Returns v_A and writes the gradient of the shape.
+  GSPLAT_HD Mat23<T> covariance_vjp(const Mat23<T>& a, const Sym2<T>& v, ScaledRotation& v_shape) const {
+    const Mat3<T> r = rotation_matrix(quaternion);
+    const Mat23<T> v_b = covariance_of_factor_vjp(factor(a, r), v);
+    const T s[3] = {scales.x, scales.y, scales.z};
+    const T a0[3] = {a.row0.x, a.row0.y, a.row0.z}, a1[3] = {a.row1.x, a.row1.y, a.row1.z};
+    const T b0[3] = {v_b.row0.x, v_b.row0.y, v_b.row0.z}, b1[3] = {v_b.row1.x, v_b.row1.y, v_b.row1.z};
+    T v_s[3];
+    Mat3<T> v_r;
+    for (int k = 0; k < 3; ++k) {
+      v_s[k] = T(0.0);
+      for (int i = 0; i < 3; ++i) {
+        const T v_m = a0[i] * b0[k] + a1[i] * b1[k];
+        v_s[k] = fma(r.m[i][k], v_m, v_s[k]);
+        v_r.m[i][k] = v_m * s[k];
+      }
+    }
+    v_shape.scales = {v_s[0], v_s[1], v_s[2]};
+    v_shape.quaternion = rotation_matrix_vjp(quaternion, v_r);
+    // v_A = v_B M^T.
+    const Vec3<T> m0 = {v_b.row0.x * scales.x, v_b.row0.y * scales.y, v_b.row0.z * scales.z};
+    const Vec3<T> m1 = {v_b.row1.x * scales.x, v_b.row1.y * scales.y, v_b.row1.z * scales.z};
+    return {multiply(r, m0), multiply(r, m1)};
+  }
+
+ private:
+  // A M
+  GSPLAT_HD Mat23<T> factor(const Mat23<T>& a, const Mat3<T>& r) const {
+    const Mat23<T> ar = multiply(a, r);
+    return {{ar.row0.x * scales.x, ar.row0.y * scales.y, ar.row0.z * scales.z},
+            {ar.row1.x * scales.x, ar.row1.y * scales.y, ar.row1.z * scales.z}};
+  }
+};
+
+// A covariance given as such.
+template <class T>
+struct GivenCovariance {
+  Sym3<T> sigma;
+
+  GSPLAT_HD Covariance2<T> covariance(const Mat23<T>& a) const { return covariance_of_sigma(a, sigma); }
+
+  GSPLAT_HD Mat23<T> covariance_vjp(const Mat23<T>& a, const Sym2<T>& v, GivenCovariance& v_shape) const {
+    return covariance_of_sigma_vjp(a, sigma, v, v_shape.sigma);
+  }
+};
+
+template <class T, template <class> class Shape>
+struct Gaussian {
+  Vec3<T> mean;
+  Shape<T> shape;
+  T opacity;
+};
+
+template <class T>
+struct ProjectOptions {
+  T eps2d, near_plane, far_plane, radius_clip;
+  bool antialiased;
+};
+
+template <class T>
+struct ProjectedSplat {
+  Vec2<T> mean;
+  T l11, l21, l22;      // root of the conic, see footprint.h
+  T depth;
+  T opacity;            // after compensation
+  T radius_x, radius_y; // half the size of the box in which alpha >= 1/255, rounded up to pixels
+  Mask<T> visible;
+};
+
+template <class T, template <class> class Shape>
+GSPLAT_HD ProjectedSplat<T> project(const Camera<T>& camera, const Gaussian<T, Shape>& g,
+                                    const ProjectOptions<T>& options) {
+  const Vec3<T> p = to_camera(camera, g.mean);
+  const Projection<T> projection = project_pinhole(camera, p);
+  const Covariance2<T> covariance = g.shape.covariance(multiply(projection.jacobian, camera.rotation));
+  const Footprint<T> f = screen_filter(covariance, options.eps2d);
+  ProjectedSplat<T> s;
+  s.mean = projection.pixel;
+  s.l11 = f.l11;
+  s.l21 = f.l21;
+  s.l22 = f.l22;
+  s.depth = p.z;
+  s.opacity = options.antialiased ? g.opacity * f.compensation : g.opacity;
+
+  // alpha >= 1/255 inside the ellipse sigma <= ln(255 o); its bounding box has half sizes sqrt(2 ln(255 o) S).
+  const T least = T(1.0 / 255.0);
+  const T level = T(2.0 * 0.69314718055994531) * (log2(max(s.opacity, least)) - T(kMinPower));
+  const T largest = T(1073741824.0);
+  s.radius_x = min(-floor(-sqrt(max(level, T(0.0)) * f.covariance.xx)), largest);
+  s.radius_y = min(-floor(-sqrt(max(level, T(0.0)) * f.covariance.yy)), largest);
+
+  // Every comparison is false for NaN, so non-finite Gaussians are culled here.
+  const T huge = T(1e30);
+  const T zero = T(0.0);
+  s.visible = (p.z >= options.near_plane) & (p.z <= options.far_plane) & (p.z > zero) & (s.opacity >= least) &
+              (f.det > zero) & (f.det < huge) & (f.covariance.xx < huge) & (f.covariance.yy < huge) &
+              ((s.radius_x > options.radius_clip) | (s.radius_y > options.radius_clip)) &
+              (s.mean.x + s.radius_x > zero) & (s.mean.x - s.radius_x < camera.width) &
+              (s.mean.y + s.radius_y > zero) & (s.mean.y - s.radius_y < camera.height);
+  return s;
+}
+
+// Gradients of the Gaussian from those of its splat (radii and visibility have none), and, added to v_camera,
+// those of the camera.
+template <class T, template <class> class Shape>
+GSPLAT_HD Gaussian<T, Shape> project_vjp(const Camera<T>& camera, const Gaussian<T, Shape>& g,
+                                         const ProjectOptions<T>& options, const Vec2<T>& v_mean,
+                                         const Vec3<T>& v_root, const T& v_depth, const T& v_opacity,
+                                         CameraGrad<T>& v_camera) {
+  const Vec3<T> p = to_camera(camera, g.mean);
+  const Projection<T> projection = project_pinhole(camera, p);
+  const Mat23<T> a = multiply(projection.jacobian, camera.rotation);
+  const Covariance2<T> covariance = g.shape.covariance(a);
+  const Footprint<T> f = screen_filter(covariance, options.eps2d);
+
+  Gaussian<T, Shape> v;
+  v.opacity = options.antialiased ? v_opacity * f.compensation : v_opacity;
+  const T v_compensation = options.antialiased ? v_opacity * g.opacity : T(0.0);
+  const Sym2<T> v_covariance = screen_filter_vjp(covariance, f, v_root, v_compensation);
+  const Mat23<T> v_a = g.shape.covariance_vjp(a, v_covariance, v.shape);
+  const Mat23<T> v_jacobian = multiply_by_transposed(v_a, camera.rotation);
+  Vec3<T> v_p = project_pinhole_vjp(camera, p, projection, v_mean, v_jacobian, v_camera);
+  v_p.z = v_p.z + v_depth;
+  v.mean = multiply_transposed(camera.rotation, v_p);
+
+  // rotation appears in p = R m + t and in A = J R.
+  const Vec3<T>&j0 = projection.jacobian.row0, &j1 = projection.jacobian.row1;
+  const Vec3<T> r0 = v_p.x * g.mean + j0.x * v_a.row0 + j1.x * v_a.row1;
+  const Vec3<T> r1 = v_p.y * g.mean + j0.y * v_a.row0 + j1.y * v_a.row1;
+  const Vec3<T> r2 = v_p.z * g.mean + j0.z * v_a.row0 + j1.z * v_a.row1;
+  T(*r)[3] = v_camera.rotation.m;
+  const Vec3<T> rows[3] = {r0, r1, r2};
+  for (int i = 0; i < 3; ++i) {
+    r[i][0] = r[i][0] + rows[i].x;
+    r[i][1] = r[i][1] + rows[i].y;
+    r[i][2] = r[i][2] + rows[i].z;
+  }
+  v_camera.translation = v_camera.translation + v_p;
+  return v;
+}
+
+GSPLAT_MATH_END

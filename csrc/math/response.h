@@ -1,0 +1,89 @@
+// The response of a splat at a pixel: how opaque the Gaussian is there (extension point E4).
+//
+// Sampled at the pixel centre, alpha = opacity * exp(-sigma(d)) with d = pixel - mean. Everything is kept in
+// base 2: alpha = 2^power, power = log2(opacity) - u^2 - v^2, where (u, v) is the offset in units in which the
+// splat is round. The scaled root of the conic, sqrt(log2(e)/2) U, makes those units.
+#pragma once
+
+#include "math/elementary.h"
+#include "math/linalg.h"
+
+GSPLAT_MATH_BEGIN
+
+// sqrt(log2(e) / 2): u^2 + v^2 = sigma log2(e).
+inline constexpr double kRootScale = 0.84932180028801904;
+// log2(1/255): a splat below this contributes nothing to a pixel of 8 bits.
+inline constexpr double kMinPower = -7.994353436858858;
+
+// A splat as compositing sees it. T is a float that is broadcast, or the lane type itself.
+template <class T>
+struct Splat {
+  T mean_x, mean_y;
+  T l11, l21, l22;  // scaled by kRootScale
+  T log2_opacity;
+};
+
+template <class T>
+struct Response {
+  T u, v;
+  T power;  // log2 of the opacity at the pixel
+};
+
+template <class T>
+GSPLAT_HD Response<T> response(const Splat<T>& s, const T& dx, const T& dy) {
+  Response<T> r;
+  r.u = fma(s.l21, dy, s.l11 * dx);
+  r.v = s.l22 * dy;
+  r.power = fma(-r.u, r.u, fma(-r.v, r.v, s.log2_opacity));
+  return r;
+}
+
+// Sums over pixels from which the gradients of one splat follow. With e = dL/dalpha * alpha at a pixel (the
+// derivative by ln alpha), all pixels of a column share dx, so the products with dx are made per column.
+template <class T>
+struct ColumnMoments {
+  T e, eu, ey, euy, eyy;  // sums of e, e u, e dy, e u dy, e dy^2
+
+  GSPLAT_HD static ColumnMoments zero() { return {T(0.0), T(0.0), T(0.0), T(0.0), T(0.0)}; }
+
+  GSPLAT_HD void add(const T& value, const T& u, const T& dy) {
+    const T vu = value * u, vy = value * dy;
+    e = e + value;
+    eu = eu + vu;
+    ey = ey + vy;
+    euy = fma(vu, dy, euy);
+    eyy = fma(vy, dy, eyy);
+  }
+};
+
+// The sums of all pixels of a splat: those of its columns, and e u dx.
+template <class T>
+struct Moments {
+  T e, eu, ey, eux, euy, eyy;
+};
+
+template <class T>
+struct SplatGrad {
+  T mean_x, mean_y;
+  T l11, l21, l22;  // of the unscaled root
+  T opacity;
+};
+
+// Gradients of one splat from its moments and its unscaled root and opacity.
+//
+// With sigma = (U.u^2 + U.v^2)/2 in unscaled units U.u = u/kRootScale: d ln alpha = d ln o - U.u dU.u - U.v dU.v.
+template <class T>
+GSPLAT_HD SplatGrad<T> splat_vjp(const Moments<T>& m, const T& l11, const T& l21, const T& l22, const T& opacity) {
+  const T unscale = T(1.0 / kRootScale);
+  const T eu = m.eu * unscale;
+  SplatGrad<T> g;
+  g.l11 = -m.eux * unscale;
+  g.l21 = -m.euy * unscale;
+  g.l22 = -l22 * m.eyy;
+  g.mean_x = l11 * eu;
+  g.mean_y = l21 * eu + l22 * l22 * m.ey;
+  g.opacity = m.e / opacity;
+  return g;
+}
+
+GSPLAT_MATH_END

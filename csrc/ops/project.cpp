@@ -1,0 +1,138 @@
+// Operators `project` and `project_backward`: Gaussians to splats.
+#include <torch/csrc/stable/library.h>
+
+#include <tuple>
+
+#include "cpu/rasterizer.h"
+#include "ops/checks.h"
+
+namespace gsplat::ops {
+namespace {
+
+// The arguments shared by both passes, checked and packed; keeps the packed copies alive.
+struct Arguments {
+  Tensor means, opacities, viewmats, Ks;
+  std::optional<Tensor> quats, scales, covars;
+  GaussianInputs inputs;
+  ProjectionSettings settings;
+
+  Arguments(const Tensor& means_, const std::optional<Tensor>& quats_, const std::optional<Tensor>& scales_,
+            const std::optional<Tensor>& covars_, const Tensor& opacities_, const Tensor& viewmats_, const Tensor& Ks_,
+            int64_t width, int64_t height, double eps2d, double near_plane, double far_plane, double radius_clip,
+            bool antialiased)
+      : means(packed(means_)),
+        opacities(packed(opacities_)),
+        viewmats(packed(viewmats_)),
+        Ks(packed(Ks_)),
+        quats(packed(quats_)),
+        scales(packed(scales_)),
+        covars(packed(covars_)) {
+    check_tensor(means, "means", {kAny, kAny, 3});
+    const int64_t b = means.size(0), n = means.size(1);
+    STD_TORCH_CHECK(covars.has_value() != (quats.has_value() || scales.has_value()) &&
+                        quats.has_value() == scales.has_value(),
+                    "gsplat_core: give either 'quats' and 'scales' or 'covars'");
+    if (covars.has_value()) {
+      check_tensor(*covars, "covars", {b, n, 6});
+    } else {
+      check_tensor(*quats, "quats", {b, n, 4});
+      check_tensor(*scales, "scales", {b, n, 3});
+    }
+    check_tensor(opacities, "opacities", {b, n});
+    check_tensor(viewmats, "viewmats", {b, kAny, 4, 4});
+    const int64_t c = viewmats.size(1);
+    check_tensor(Ks, "Ks", {b, c, 3, 3});
+    inputs = {b,
+              c,
+              n,
+              floats(means),
+              floats(quats),
+              floats(scales),
+              floats(covars),
+              floats(opacities),
+              floats(viewmats),
+              floats(Ks)};
+    check_index_range(b * c * n, "splats (images x Gaussians)");
+    settings = {check_image(width, height), static_cast<float>(eps2d),       static_cast<float>(near_plane),
+                static_cast<float>(far_plane), static_cast<float>(radius_clip), antialiased};
+  }
+};
+
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> project(Tensor means, std::optional<Tensor> quats,
+                                                           std::optional<Tensor> scales, std::optional<Tensor> covars,
+                                                           Tensor opacities, Tensor viewmats, Tensor Ks, int64_t width,
+                                                           int64_t height, double eps2d, double near_plane,
+                                                           double far_plane, double radius_clip, bool antialiased) {
+  const Arguments a(means, quats, scales, covars, opacities, viewmats, Ks, width, height, eps2d, near_plane, far_plane,
+                    radius_clip, antialiased);
+  const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
+  Tensor means2d = empty_like_device(a.means, {b, c, n, 2});
+  Tensor conic_roots = empty_like_device(a.means, {b, c, n, 3});
+  Tensor depths = empty_like_device(a.means, {b, c, n});
+  Tensor opacities2d = empty_like_device(a.means, {b, c, n});
+  Tensor radii = empty_like_device(a.means, {b, c, n, 2}, ScalarType::Int);
+  const SplatOutputs out = {mutable_floats(means2d), mutable_floats(conic_roots), mutable_floats(depths),
+                            mutable_floats(opacities2d), mutable_ints(radii)};
+  GSPLAT_CALL(project, a.inputs, a.settings, out);
+  return {means2d, conic_roots, depths, opacities2d, radii};
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> project_backward(
+    Tensor means, std::optional<Tensor> quats, std::optional<Tensor> scales, std::optional<Tensor> covars,
+    Tensor opacities, Tensor viewmats, Tensor Ks, int64_t width, int64_t height, double eps2d, double near_plane,
+    double far_plane, double radius_clip, bool antialiased, Tensor radii, Tensor v_means2d, Tensor v_conic_roots,
+    Tensor v_depths, Tensor v_opacities2d, bool needs_camera) {
+  const Arguments a(means, quats, scales, covars, opacities, viewmats, Ks, width, height, eps2d, near_plane, far_plane,
+                    radius_clip, antialiased);
+  const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
+  radii = packed(radii);
+  v_means2d = packed(v_means2d);
+  v_conic_roots = packed(v_conic_roots);
+  v_depths = packed(v_depths);
+  v_opacities2d = packed(v_opacities2d);
+  check_tensor(radii, "radii", {b, c, n, 2}, ScalarType::Int);
+  check_tensor(v_means2d, "v_means2d", {b, c, n, 2});
+  check_tensor(v_conic_roots, "v_conic_roots", {b, c, n, 3});
+  check_tensor(v_depths, "v_depths", {b, c, n});
+  check_tensor(v_opacities2d, "v_opacities2d", {b, c, n});
+
+  const bool given = a.covars.has_value();
+  Tensor v_means = empty_like_device(a.means, {b, n, 3});
+  Tensor v_quats = given ? absent(a.means) : empty_like_device(a.means, {b, n, 4});
+  Tensor v_scales = given ? absent(a.means) : empty_like_device(a.means, {b, n, 3});
+  Tensor v_covars = given ? empty_like_device(a.means, {b, n, 6}) : absent(a.means);
+  Tensor v_opacities = empty_like_device(a.means, {b, n});
+  Tensor v_viewmats = needs_camera ? empty_like_device(a.means, {b, c, 4, 4}) : absent(a.means);
+  Tensor v_Ks = needs_camera ? empty_like_device(a.means, {b, c, 3, 3}) : absent(a.means);
+  const SplatGrads v = {floats(v_means2d), floats(v_conic_roots), floats(v_depths), floats(v_opacities2d)};
+  const GaussianGrads out = {mutable_floats(v_means),
+                             given ? nullptr : mutable_floats(v_quats),
+                             given ? nullptr : mutable_floats(v_scales),
+                             given ? mutable_floats(v_covars) : nullptr,
+                             mutable_floats(v_opacities),
+                             needs_camera ? mutable_floats(v_viewmats) : nullptr,
+                             needs_camera ? mutable_floats(v_Ks) : nullptr};
+  GSPLAT_CALL(project_backward, a.inputs, a.settings, ints(radii), v, out);
+  return {v_means, v_quats, v_scales, v_covars, v_opacities, v_viewmats, v_Ks};
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
+  m.def(
+      "project(Tensor means, Tensor? quats, Tensor? scales, Tensor? covars, Tensor opacities, Tensor viewmats, "
+      "Tensor Ks, int width, int height, float eps2d, float near_plane, float far_plane, float radius_clip, "
+      "bool antialiased) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
+  m.def(
+      "project_backward(Tensor means, Tensor? quats, Tensor? scales, Tensor? covars, Tensor opacities, "
+      "Tensor viewmats, Tensor Ks, int width, int height, float eps2d, float near_plane, float far_plane, "
+      "float radius_clip, bool antialiased, Tensor radii, Tensor v_means2d, Tensor v_conic_roots, Tensor v_depths, "
+      "Tensor v_opacities2d, bool needs_camera) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) {
+  m.impl("project", TORCH_BOX(&project));
+  m.impl("project_backward", TORCH_BOX(&project_backward));
+}
+
+}  // namespace gsplat::ops

@@ -1,0 +1,141 @@
+// What passes between the stages of the rasterizer, the same for all backends: plain pointers and sizes.
+//
+// Everything is packed row-major float32 unless said. "Image" i = batch * cameras + camera; "splat" is a
+// Gaussian as seen in one image, and its flat index is image * gaussians + gaussian.
+#pragma once
+
+#include <cstdint>
+
+namespace gsplat {
+
+struct ImageSize {
+  int32_t width, height;
+};
+
+struct TileGrid {
+  int32_t tile_size, columns, rows;
+
+  TileGrid(ImageSize image, int tile)
+      : tile_size(tile), columns((image.width + tile - 1) / tile), rows((image.height + tile - 1) / tile) {}
+  int64_t count() const { return static_cast<int64_t>(columns) * rows; }
+};
+
+// The scene as the projection reads it. Either quats and scales or covars is given, the others are null.
+struct GaussianInputs {
+  int64_t batches, cameras, gaussians;
+  const float* means;      // [batches, gaussians, 3]
+  const float* quats;      // [batches, gaussians, 4]
+  const float* scales;     // [batches, gaussians, 3]
+  const float* covars;     // [batches, gaussians, 6]
+  const float* opacities;  // [batches, gaussians]
+  const float* viewmats;   // [batches, cameras, 4, 4]
+  const float* Ks;         // [batches, cameras, 3, 3]
+};
+
+struct ProjectionSettings {
+  ImageSize image;
+  float eps2d, near_plane, far_plane, radius_clip;
+  bool antialiased;
+};
+
+// One row per splat; rows of culled splats are zero.
+struct SplatOutputs {
+  float* means2d;      // [images, gaussians, 2]
+  float* conic_roots;  // [images, gaussians, 3]
+  float* depths;       // [images, gaussians]
+  float* opacities;    // [images, gaussians]
+  int32_t* radii;      // [images, gaussians, 2]
+};
+
+struct SplatInputs {
+  int64_t images, gaussians;
+  const float* means2d;
+  const float* conic_roots;
+  const float* depths;
+  const float* opacities;
+  const int32_t* radii;
+};
+
+struct SplatGrads {
+  const float* means2d;
+  const float* conic_roots;
+  const float* depths;
+  const float* opacities;
+};
+
+// Gradients of GaussianInputs; a null pointer means "not wanted".
+struct GaussianGrads {
+  float* means;
+  float* quats;
+  float* scales;
+  float* covars;
+  float* opacities;
+  float* viewmats;
+  float* Ks;
+};
+
+// Spherical-harmonics colours: coefficient 0 and the rest may lie in different tensors.
+struct ShInputs {
+  int degree;  // evaluated: coefficients of higher degrees are ignored and get zero gradients
+  int bases;   // stored per Gaussian and channel
+  int64_t batches, cameras, gaussians;
+  const float* means;
+  const float* viewmats;
+  const float* first;        // [batches, gaussians, first_stride], coefficient 0 at the start of each row
+  const float* rest;         // [batches, gaussians, rest_stride], coefficient 1 at the start of each row
+  int64_t first_stride, rest_stride;
+  const int32_t* radii;      // [images, gaussians, 2]
+};
+
+struct ShGrads {
+  float* means;     // null when not wanted
+  float* viewmats;  // null when not wanted
+  float* first;
+  float* rest;      // null when there are no such coefficients
+};
+
+// Which splats touch which tiles, front to back.
+struct TileLists {
+  const int32_t* tile_offsets;  // [images * tiles + 1]: the range of each tile in flatten_ids
+  const int32_t* flatten_ids;   // [intersections]: flat splat indices
+  const int32_t* order;         // [visible]: flat indices of the visible splats, by image, then depth
+  const int32_t* slot_offsets;  // [visible + 1]: the range of each visible splat in slots
+  const int32_t* slots;         // [intersections]: places of the splat in flatten_ids
+  int64_t visible, intersections;
+};
+
+struct CompositeInputs {
+  int64_t images, gaussians;
+  int channels;
+  ImageSize image;
+  int tile_size;
+  float max_alpha;
+  const float* means2d;
+  const float* conic_roots;
+  const float* opacities;
+  const float* colors;       // [images, gaussians, channels]
+  const float* backgrounds;  // [images, channels] or null
+  TileLists lists;
+};
+
+struct CompositeOutputs {
+  float* colors;  // [images, height, width, channels]
+  float* alphas;  // [images, height, width]
+};
+
+struct CompositeGradInputs {
+  const float* colors;    // the outputs of the forward pass ...
+  const float* alphas;
+  const float* v_colors;  // ... and their gradients
+  const float* v_alphas;
+};
+
+struct CompositeGrads {
+  float* means2d;
+  float* conic_roots;
+  float* opacities;
+  float* colors;
+  float* means2d_abs;  // null when not wanted
+};
+
+}  // namespace gsplat

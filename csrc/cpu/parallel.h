@@ -24,8 +24,8 @@ template <class Body>
 inline void parallel_for(int64_t count, int64_t grain, Body&& body) {
   if (count <= 0) return;
   parallel_ranges(
-      count, grain, [](int64_t begin, int64_t end, void* context) { (*static_cast<Body*>(context))(begin, end); },
-      &body);
+      count, grain,
+      [](int64_t begin, int64_t end, void* context) { (*static_cast<Body*>(context))(begin, end); }, &body);
 }
 
 // body(index) for every index of [0, count), handed out one by one in order to whichever thread is free.

@@ -1,8 +1,8 @@
 // Front-to-back "over" compositing and its derivative in one scalar per pixel and splat (extension point E6).
 //
 // A pixel blends sum_i w_i c_i with w_i = alpha_i T_i, T_i = prod_{j<i} (1 - alpha_j). Every payload that a
-// splat carries enters its derivative through one number g_i = dL/dw_i. With E = sum_i w_i g_i over all splats
-// of the pixel and R_i the sum up to and including i,
+// splat carries enters its derivative through one number g_i = dL/dw_i. With E = sum_i w_i g_i over all
+// splats of the pixel and R_i the sum up to and including i,
 //
 //     dL/dalpha_i = T_i g_i - (E - R_i) / (1 - alpha_i),
 //

@@ -9,10 +9,10 @@ GSPLAT_MATH_BEGIN
 
 template <class T>
 struct Camera {
-  Mat3<T> rotation;     // world to camera: p = rotation * m + translation
+  Mat3<T> rotation;  // world to camera: p = rotation * m + translation
   Vec3<T> translation;
-  T fx, fy, cx, cy;     // pixels
-  T width, height;      // pixels
+  T fx, fy, cx, cy;  // pixels
+  T width, height;   // pixels
 };
 
 template <class T>
@@ -41,8 +41,8 @@ template <class T>
 struct Projection {
   Vec2<T> pixel;
   Mat23<T> jacobian;
-  T slope_x, slope_y;             // the clamped x/z and y/z of the Jacobian
-  Mask<T> inside_x, inside_y;     // true where they were not clamped
+  T slope_x, slope_y;          // the clamped x/z and y/z of the Jacobian
+  Mask<T> inside_x, inside_y;  // true where they were not clamped
 };
 
 template <class T>
@@ -67,8 +67,9 @@ GSPLAT_HD Projection<T> project_pinhole(const Camera<T>& camera, const Vec3<T>& 
 // Gradients of the point and (added to v_camera) of the intrinsics, from those of pixel and Jacobian. The
 // dependence of the clamping limits on the intrinsics is left out; it only concerns splats outside the image.
 template <class T>
-GSPLAT_HD Vec3<T> project_pinhole_vjp(const Camera<T>& camera, const Vec3<T>& p, const Projection<T>& projection,
-                                      const Vec2<T>& v_pixel, const Mat23<T>& v_jacobian, CameraGrad<T>& v_camera) {
+GSPLAT_HD Vec3<T> project_pinhole_vjp(const Camera<T>& camera, const Vec3<T>& p,
+                                      const Projection<T>& projection, const Vec2<T>& v_pixel,
+                                      const Mat23<T>& v_jacobian, CameraGrad<T>& v_camera) {
   const T inv_z = T(1.0) / p.z;
   const T x = p.x * inv_z, y = p.y * inv_z;
   const T zero = T(0.0);

@@ -1,8 +1,8 @@
 // The screen-space covariance of a projected Gaussian (EWA splatting, Zwicker et al. 2001), its low-pass
 // filter, and the form in which compositing wants it.
 //
-// Compositing evaluates sigma(d) = d^T S^-1 d / 2. With the conic S^-1 itself that cancels badly for long thin
-// splats in float32: A dx^2 and 2 B dx dy grow with the square of the distance along the splat. So the
+// Compositing evaluates sigma(d) = d^T S^-1 d / 2. With the conic S^-1 itself that cancels badly for long
+// thin splats in float32: A dx^2 and 2 B dx dy grow with the square of the distance along the splat. So the
 // pipeline carries the upper triangular root U of the conic, S^-1 = U^T U,
 //
 //     U = [[l11, l21], [0, l22]],   l22 = 1/sqrt(Syy),  l11 = sqrt(Syy/det S),  l21 = -Sxy/sqrt(Syy det S),
@@ -60,10 +60,10 @@ GSPLAT_HD Mat23<T> covariance_of_sigma_vjp(const Mat23<T>& a, const Sym3<T>& sig
 // What compositing gets: the filtered splat.
 template <class T>
 struct Footprint {
-  T l11, l21, l22;    // root of the conic
-  Sym2<T> covariance; // filtered: S + eps I
-  T det;              // of the filtered covariance
-  T compensation;     // sqrt(det S / det(S + eps I)), at least kMinCompensation
+  T l11, l21, l22;     // root of the conic
+  Sym2<T> covariance;  // filtered: S + eps I
+  T det;               // of the filtered covariance
+  T compensation;      // sqrt(det S / det(S + eps I)), at least kMinCompensation
 };
 
 // Below this compensation a splat counts as a speck: the factor stays and passes no gradient.

@@ -47,7 +47,7 @@ struct ScaledRotation {
     return {multiply(r, m0), multiply(r, m1)};
   }
 
- private:
+private:
   // A M
   GSPLAT_HD Mat23<T> factor(const Mat23<T>& a, const Mat3<T>& r) const {
     const Mat23<T> ar = multiply(a, r);
@@ -84,10 +84,10 @@ struct ProjectOptions {
 template <class T>
 struct ProjectedSplat {
   Vec2<T> mean;
-  T l11, l21, l22;      // root of the conic, see footprint.h
+  T l11, l21, l22;  // root of the conic, see footprint.h
   T depth;
-  T opacity;            // after compensation
-  T radius_x, radius_y; // half the size of the box in which alpha >= 1/255, rounded up to pixels
+  T opacity;             // after compensation
+  T radius_x, radius_y;  // half the size of the box in which alpha >= 1/255, rounded up to pixels
   Mask<T> visible;
 };
 
@@ -106,7 +106,8 @@ GSPLAT_HD ProjectedSplat<T> project(const Camera<T>& camera, const Gaussian<T, S
   s.depth = p.z;
   s.opacity = options.antialiased ? g.opacity * f.compensation : g.opacity;
 
-  // alpha >= 1/255 inside the ellipse sigma <= ln(255 o); its bounding box has half sizes sqrt(2 ln(255 o) S).
+  // alpha >= 1/255 inside the ellipse sigma <= ln(255 o); its bounding box has half sizes sqrt(2 ln(255 o)
+  // S).
   const T least = T(1.0 / 255.0);
   const T level = T(2.0 * 0.69314718055994531) * (log2(max(s.opacity, least)) - T(kMinPower));
   const T largest = T(1073741824.0);

@@ -1,8 +1,8 @@
 // The response of a splat at a pixel: how opaque the Gaussian is there (extension point E4).
 //
 // Sampled at the pixel centre, alpha = opacity * exp(-sigma(d)) with d = pixel - mean. Everything is kept in
-// base 2: alpha = 2^power, power = log2(opacity) - u^2 - v^2, where (u, v) is the offset in units in which the
-// splat is round. The scaled root of the conic, sqrt(log2(e)/2) U, makes those units.
+// base 2: alpha = 2^power, power = log2(opacity) - u^2 - v^2, where (u, v) is the offset in units in which
+// the splat is round. The scaled root of the conic, sqrt(log2(e)/2) U, makes those units.
 #pragma once
 
 #include "math/elementary.h"
@@ -71,9 +71,11 @@ struct SplatGrad {
 
 // Gradients of one splat from its moments and its unscaled root and opacity.
 //
-// With sigma = (U.u^2 + U.v^2)/2 in unscaled units U.u = u/kRootScale: d ln alpha = d ln o - U.u dU.u - U.v dU.v.
+// With sigma = (U.u^2 + U.v^2)/2 in unscaled units U.u = u/kRootScale: d ln alpha = d ln o - U.u dU.u - U.v
+// dU.v.
 template <class T>
-GSPLAT_HD SplatGrad<T> splat_vjp(const Moments<T>& m, const T& l11, const T& l21, const T& l22, const T& opacity) {
+GSPLAT_HD SplatGrad<T> splat_vjp(const Moments<T>& m, const T& l11, const T& l21, const T& l22,
+                                 const T& opacity) {
   const T unscale = T(1.0 / kRootScale);
   const T eu = m.eu * unscale;
   SplatGrad<T> g;

@@ -18,9 +18,10 @@ struct TensorTileLists final : TileListAllocator {
   TensorTileLists(const Tensor& like_, int64_t tiles_) : like(like_), tiles(tiles_) {}
 
   void allocate(int64_t visible, int64_t intersections) override {
-    STD_TORCH_CHECK(intersections <= std::numeric_limits<int32_t>::max(), "gsplat_core: ", intersections,
-                    " intersections of splats and tiles are more than this build can index; render fewer images at a "
-                    "time, a smaller image or fewer Gaussians");
+    STD_TORCH_CHECK(
+        intersections <= std::numeric_limits<int32_t>::max(), "gsplat_core: ", intersections,
+        " intersections of splats and tiles are more than this build can index; render fewer images at a "
+        "time, a smaller image or fewer Gaussians");
     const auto make = [&](int64_t size) { return empty_like_device(like, {size}, ScalarType::Int); };
     tile_offsets_ = make(tiles + 1);
     flatten_ids_ = make(intersections);
@@ -35,9 +36,10 @@ struct TensorTileLists final : TileListAllocator {
   }
 };
 
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> bin_splats(Tensor means2d, Tensor conic_roots, Tensor depths,
-                                                              Tensor opacities2d, Tensor radii, int64_t width,
-                                                              int64_t height, int64_t tile_size) {
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> bin_splats(Tensor means2d, Tensor conic_roots,
+                                                              Tensor depths, Tensor opacities2d, Tensor radii,
+                                                              int64_t width, int64_t height,
+                                                              int64_t tile_size) {
   means2d = packed(means2d);
   conic_roots = packed(conic_roots);
   depths = packed(depths);
@@ -52,10 +54,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> bin_splats(Tensor means2d, Te
   check_index_range(images * n, "splats (images x Gaussians)");
   const ImageSize image = check_image(width, height);
   const TileGrid grid(image, check_tile_size(tile_size));
-  const SplatInputs inputs = {images,         n,
-                              floats(means2d), floats(conic_roots),
-                              floats(depths),  floats(opacities2d),
-                              ints(radii)};
+  const SplatInputs inputs = {
+      images, n, floats(means2d), floats(conic_roots), floats(depths), floats(opacities2d), ints(radii)};
   check_index_range(images * grid.count(), "tiles");
   TensorTileLists lists(means2d, images * grid.count());
   GSPLAT_CALL(bin_splats, inputs, image, grid.tile_size, lists);
@@ -66,7 +66,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> bin_splats(Tensor means2d, Te
 
 STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
-      "bin_splats(Tensor means2d, Tensor conic_roots, Tensor depths, Tensor opacities2d, Tensor radii, int width, "
+      "bin_splats(Tensor means2d, Tensor conic_roots, Tensor depths, Tensor opacities2d, Tensor radii, int "
+      "width, "
       "int height, int tile_size) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
 }
 

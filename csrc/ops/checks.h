@@ -40,8 +40,9 @@ inline void check_tensor(const Tensor& tensor, const char* name, std::initialize
   }
   STD_TORCH_CHECK(fits, "gsplat_core: argument '", name, "' must have shape ",
                   shape_text({shape.begin(), shape.size()}), ", got ", shape_text(tensor.sizes()));
-  STD_TORCH_CHECK(tensor.scalar_type() == dtype, "gsplat_core: argument '", name, "' has the wrong dtype: expected ",
-                  torch::headeronly::toString(dtype), ", got ", torch::headeronly::toString(tensor.scalar_type()));
+  STD_TORCH_CHECK(tensor.scalar_type() == dtype, "gsplat_core: argument '", name,
+                  "' has the wrong dtype: expected ", torch::headeronly::toString(dtype), ", got ",
+                  torch::headeronly::toString(tensor.scalar_type()));
 }
 
 // The tensor itself when it is contiguous, otherwise a contiguous copy.
@@ -53,12 +54,16 @@ inline std::optional<Tensor> packed(const std::optional<Tensor>& tensor) {
   return tensor.has_value() ? std::optional<Tensor>(packed(*tensor)) : std::nullopt;
 }
 
-inline const float* floats(const Tensor& tensor) { return static_cast<const float*>(tensor.const_data_ptr()); }
+inline const float* floats(const Tensor& tensor) {
+  return static_cast<const float*>(tensor.const_data_ptr());
+}
 inline const float* floats(const std::optional<Tensor>& tensor) {
   return tensor.has_value() ? floats(*tensor) : nullptr;
 }
 inline float* mutable_floats(Tensor& tensor) { return static_cast<float*>(tensor.mutable_data_ptr()); }
-inline const int32_t* ints(const Tensor& tensor) { return static_cast<const int32_t*>(tensor.const_data_ptr()); }
+inline const int32_t* ints(const Tensor& tensor) {
+  return static_cast<const int32_t*>(tensor.const_data_ptr());
+}
 inline int32_t* mutable_ints(Tensor& tensor) { return static_cast<int32_t*>(tensor.mutable_data_ptr()); }
 
 // A new tensor of the given shape on the same device as `like`, its contents undefined.
@@ -80,8 +85,8 @@ inline constexpr int64_t kMostPixelsPerSide = 65535;
 
 inline ImageSize check_image(int64_t width, int64_t height) {
   STD_TORCH_CHECK(width > 0 && height > 0 && width <= kMostPixelsPerSide && height <= kMostPixelsPerSide,
-                  "gsplat_core: width and height of the image must be between 1 and ", kMostPixelsPerSide, ", got ",
-                  width, " x ", height);
+                  "gsplat_core: width and height of the image must be between 1 and ", kMostPixelsPerSide,
+                  ", got ", width, " x ", height);
   return {static_cast<int32_t>(width), static_cast<int32_t>(height)};
 }
 

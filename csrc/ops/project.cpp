@@ -17,9 +17,9 @@ struct Arguments {
   ProjectionSettings settings;
 
   Arguments(const Tensor& means_, const std::optional<Tensor>& quats_, const std::optional<Tensor>& scales_,
-            const std::optional<Tensor>& covars_, const Tensor& opacities_, const Tensor& viewmats_, const Tensor& Ks_,
-            int64_t width, int64_t height, double eps2d, double near_plane, double far_plane, double radius_clip,
-            bool antialiased)
+            const std::optional<Tensor>& covars_, const Tensor& opacities_, const Tensor& viewmats_,
+            const Tensor& Ks_, int64_t width, int64_t height, double eps2d, double near_plane,
+            double far_plane, double radius_clip, bool antialiased)
       : means(packed(means_)),
         opacities(packed(opacities_)),
         viewmats(packed(viewmats_)),
@@ -53,18 +53,18 @@ struct Arguments {
               floats(viewmats),
               floats(Ks)};
     check_index_range(b * c * n, "splats (images x Gaussians)");
-    settings = {check_image(width, height), static_cast<float>(eps2d),       static_cast<float>(near_plane),
-                static_cast<float>(far_plane), static_cast<float>(radius_clip), antialiased};
+    settings = {check_image(width, height),      static_cast<float>(eps2d),
+                static_cast<float>(near_plane),  static_cast<float>(far_plane),
+                static_cast<float>(radius_clip), antialiased};
   }
 };
 
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> project(Tensor means, std::optional<Tensor> quats,
-                                                           std::optional<Tensor> scales, std::optional<Tensor> covars,
-                                                           Tensor opacities, Tensor viewmats, Tensor Ks, int64_t width,
-                                                           int64_t height, double eps2d, double near_plane,
-                                                           double far_plane, double radius_clip, bool antialiased) {
-  const Arguments a(means, quats, scales, covars, opacities, viewmats, Ks, width, height, eps2d, near_plane, far_plane,
-                    radius_clip, antialiased);
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> project(
+    Tensor means, std::optional<Tensor> quats, std::optional<Tensor> scales, std::optional<Tensor> covars,
+    Tensor opacities, Tensor viewmats, Tensor Ks, int64_t width, int64_t height, double eps2d,
+    double near_plane, double far_plane, double radius_clip, bool antialiased) {
+  const Arguments a(means, quats, scales, covars, opacities, viewmats, Ks, width, height, eps2d, near_plane,
+                    far_plane, radius_clip, antialiased);
   const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
   Tensor means2d = empty_like_device(a.means, {b, c, n, 2});
   Tensor conic_roots = empty_like_device(a.means, {b, c, n, 3});
@@ -79,11 +79,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> project(Tensor means, std::op
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> project_backward(
     Tensor means, std::optional<Tensor> quats, std::optional<Tensor> scales, std::optional<Tensor> covars,
-    Tensor opacities, Tensor viewmats, Tensor Ks, int64_t width, int64_t height, double eps2d, double near_plane,
-    double far_plane, double radius_clip, bool antialiased, Tensor radii, Tensor v_means2d, Tensor v_conic_roots,
-    Tensor v_depths, Tensor v_opacities2d, bool needs_camera) {
-  const Arguments a(means, quats, scales, covars, opacities, viewmats, Ks, width, height, eps2d, near_plane, far_plane,
-                    radius_clip, antialiased);
+    Tensor opacities, Tensor viewmats, Tensor Ks, int64_t width, int64_t height, double eps2d,
+    double near_plane, double far_plane, double radius_clip, bool antialiased, Tensor radii, Tensor v_means2d,
+    Tensor v_conic_roots, Tensor v_depths, Tensor v_opacities2d, bool needs_camera) {
+  const Arguments a(means, quats, scales, covars, opacities, viewmats, Ks, width, height, eps2d, near_plane,
+                    far_plane, radius_clip, antialiased);
   const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
   radii = packed(radii);
   v_means2d = packed(v_means2d);
@@ -120,13 +120,15 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> project_backw
 
 STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
-      "project(Tensor means, Tensor? quats, Tensor? scales, Tensor? covars, Tensor opacities, Tensor viewmats, "
+      "project(Tensor means, Tensor? quats, Tensor? scales, Tensor? covars, Tensor opacities, Tensor "
+      "viewmats, "
       "Tensor Ks, int width, int height, float eps2d, float near_plane, float far_plane, float radius_clip, "
       "bool antialiased) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
   m.def(
       "project_backward(Tensor means, Tensor? quats, Tensor? scales, Tensor? covars, Tensor opacities, "
       "Tensor viewmats, Tensor Ks, int width, int height, float eps2d, float near_plane, float far_plane, "
-      "float radius_clip, bool antialiased, Tensor radii, Tensor v_means2d, Tensor v_conic_roots, Tensor v_depths, "
+      "float radius_clip, bool antialiased, Tensor radii, Tensor v_means2d, Tensor v_conic_roots, Tensor "
+      "v_depths, "
       "Tensor v_opacities2d, bool needs_camera) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
 }
 

@@ -81,17 +81,17 @@ struct ShInputs {
   int64_t batches, cameras, gaussians;
   const float* means;
   const float* viewmats;
-  const float* first;        // [batches, gaussians, first_stride], coefficient 0 at the start of each row
-  const float* rest;         // [batches, gaussians, rest_stride], coefficient 1 at the start of each row
+  const float* first;  // [batches, gaussians, first_stride], coefficient 0 at the start of each row
+  const float* rest;   // [batches, gaussians, rest_stride], coefficient 1 at the start of each row
   int64_t first_stride, rest_stride;
-  const int32_t* radii;      // [images, gaussians, 2]
+  const int32_t* radii;  // [images, gaussians, 2]
 };
 
 struct ShGrads {
   float* means;     // null when not wanted
   float* viewmats;  // null when not wanted
   float* first;
-  float* rest;      // null when there are no such coefficients
+  float* rest;  // null when there are no such coefficients
 };
 
 // Which splats touch which tiles, front to back.
@@ -124,7 +124,7 @@ struct CompositeOutputs {
 };
 
 struct CompositeGradInputs {
-  const float* colors;    // the outputs of the forward pass ...
+  const float* colors;  // the outputs of the forward pass ...
   const float* alphas;
   const float* v_colors;  // ... and their gradients
   const float* v_alphas;

@@ -1,8 +1,9 @@
 // Binning: which splats touch which tiles, front to back.
 //
-// The visible splats are sorted by depth once; then every splat, in that order, is written to the list of each
-// tile that its ellipse touches. That is a counting sort by tile, so the lists come out sorted by depth. The
-// splats are cut into chunks that count and write independently; the lists do not depend on where the cuts are.
+// The visible splats are sorted by depth once; then every splat, in that order, is written to the list of
+// each tile that its ellipse touches. That is a counting sort by tile, so the lists come out sorted by depth.
+// The splats are cut into chunks that count and write independently; the lists do not depend on where the
+// cuts are.
 #include <cstring>
 
 #include "cpu/depth_sort.h"
@@ -17,10 +18,10 @@ namespace {
 // A run of depth-sorted splats of one image.
 struct Chunk {
   int64_t image;
-  int64_t begin, end;   // positions in the depth order
-  int64_t first_row;    // of its spans
+  int64_t begin, end;  // positions in the depth order
+  int64_t first_row;   // of its spans
   int64_t rows;
-  int64_t first_slot;   // of its intersections
+  int64_t first_slot;  // of its intersections
   int64_t intersections;
 };
 
@@ -40,11 +41,13 @@ struct Workspace {
   Buffer<RowRange> row_ranges;
   Buffer<Span> spans;
   Buffer<Chunk> chunks;
-  Buffer<int32_t> tile_counts;  // [chunk, tile]
-  Buffer<int32_t> splat_counts; // intersections per visible splat
+  Buffer<int32_t> tile_counts;   // [chunk, tile]
+  Buffer<int32_t> splat_counts;  // intersections per visible splat
 };
 
-bool is_visible(const SplatInputs& in, int64_t splat) { return in.radii[2 * splat] > 0 || in.radii[2 * splat + 1] > 0; }
+bool is_visible(const SplatInputs& in, int64_t splat) {
+  return in.radii[2 * splat] > 0 || in.radii[2 * splat + 1] > 0;
+}
 
 // Bits of a float so that unsigned order is numeric order.
 uint32_t ordered_bits(float value) {
@@ -100,8 +103,8 @@ int64_t sort_visible(const SplatInputs& in, Workspace& w) {
   int32_t* spare_ids = w.spare_ids.reserve(visible);
   for (int64_t image = 0; image < in.images; ++image) {
     const int64_t begin = starts[image];
-    radix_sort_ids(keys + begin, ids + begin, spare_keys + begin, spare_ids + begin, starts[image + 1] - begin,
-                   order + begin);
+    radix_sort_ids(keys + begin, ids + begin, spare_keys + begin, spare_ids + begin,
+                   starts[image + 1] - begin, order + begin);
   }
   return visible;
 }
@@ -286,7 +289,9 @@ void bin_splats(const SplatInputs& in, ImageSize image, int tile_size, TileListA
 
   w.spans.reserve(rows);
   int32_t* tile_counts = w.tile_counts.reserve(chunks * grid.count());
-  each_chunk([&](Chunk& chunk, int64_t c) { find_spans(in, grid, image, w, chunk, tile_counts + c * grid.count()); });
+  each_chunk([&](Chunk& chunk, int64_t c) {
+    find_spans(in, grid, image, w, chunk, tile_counts + c * grid.count());
+  });
   int64_t intersections = 0;
   for (int64_t c = 0; c < chunks; ++c) {
     w.chunks.data()[c].first_slot = intersections;
@@ -295,7 +300,8 @@ void bin_splats(const SplatInputs& in, ImageSize image, int tile_size, TileListA
 
   out.allocate(visible, intersections);
   place_tiles(grid, in.images, chunks, w, out.tile_offsets);
-  each_chunk([&](Chunk& chunk, int64_t c) { write_lists(grid, w, chunk, tile_counts + c * grid.count(), out); });
+  each_chunk(
+      [&](Chunk& chunk, int64_t c) { write_lists(grid, w, chunk, tile_counts + c * grid.count(), out); });
   out.slot_offsets[visible] = static_cast<int32_t>(intersections);
 }
 

@@ -47,7 +47,8 @@ struct CachedColors {
 
   CachedColors(const CompositeInputs& in, TileScratch& scratch) : planar(scratch.colors.data()) {
     const Float zero(0.0f);
-    for (int64_t i = 0; i < static_cast<int64_t>(in.channels) * kBlockPixels; i += kLanes) zero.store(planar + i);
+    for (int64_t i = 0; i < static_cast<int64_t>(in.channels) * kBlockPixels; i += kLanes)
+      zero.store(planar + i);
   }
   void blend(const CompositeInputs& in, const SplatRecord&, int32_t id, const Float* weights) {
     const float* colors = in.colors + static_cast<int64_t>(id) * in.channels;

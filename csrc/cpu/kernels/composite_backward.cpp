@@ -25,7 +25,9 @@ constexpr int first_color() {
 }
 
 // Row length in floats, a multiple of 4 so that rows are aligned for 128-bit loads.
-int64_t row_stride(int channels, bool abs) { return (kMoments + (abs ? kAbsSums : 0) + channels + 3) / 4 * 4; }
+int64_t row_stride(int channels, bool abs) {
+  return (kMoments + (abs ? kAbsSums : 0) + channels + 3) / 4 * 4;
+}
 
 struct TileScratch {
   TileSplats splats;
@@ -38,8 +40,8 @@ struct PixelGrads {
   alignas(64) float total[kBlockPixels];    // E = sum_i w_i g_i
 };
 
-void load_pixel_grads(const CompositeInputs& in, const CompositeGradInputs& v, const BlockPlace& place, int64_t image,
-                      float* v_colors, PixelGrads& pixels) {
+void load_pixel_grads(const CompositeInputs& in, const CompositeGradInputs& v, const BlockPlace& place,
+                      int64_t image, float* v_colors, PixelGrads& pixels) {
   const float* background = in.backgrounds == nullptr ? nullptr : in.backgrounds + image * in.channels;
   const int64_t first = (image * in.image.height + place.y) * in.image.width + place.x;
   for (int i = 0; i < kBlockPixels; ++i) {
@@ -106,7 +108,8 @@ void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, 
       at.finish_pixels(state);
       if (state.unfinished == 0) break;
     }
-    const float* color = kChannels == kDynamic ? in.colors + static_cast<int64_t>(ids[list[k]]) * channels : splat.color;
+    const float* color =
+        kChannels == kDynamic ? in.colors + static_cast<int64_t>(ids[list[k]]) * channels : splat.color;
     float* row = rows + list[k] * stride;
 
     Float g[kVectors], weights[kVectors];
@@ -155,12 +158,13 @@ void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, 
       for (int c = 0; c < kChannels; ++c) {
         Float s = weights[0] * Float::load(v_colors + c * kBlockPixels);
 #pragma GCC unroll 3
-        for (int v = 1; v < kVectors; ++v) s = fma(weights[v], Float::load(v_colors + c * kBlockPixels + v * kLanes), s);
+        for (int v = 1; v < kVectors; ++v)
+          s = fma(weights[v], Float::load(v_colors + c * kBlockPixels + v * kLanes), s);
         sums[kFirstColor + c] = s;
       }
       add_sums<kFirstColor + kChannels>(sums, row);
     } else {
-      const Float sums[8] = {moments.e,   moments.eu, moments.ey, moments.eu * at.dx,
+      const Float sums[8] = {moments.e,   moments.eu,  moments.ey, moments.eu * at.dx,
                              moments.euy, moments.eyy, abs_x,      abs_y};
       add_sums<kFirstColor>(sums, row);
       for (int c = 0; c < channels; c += 8) {
@@ -169,7 +173,8 @@ void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, 
           colors[j] = Float(0.0f);
           if (c + j >= channels) continue;
           for (int v = 0; v < kVectors; ++v) {
-            colors[j] = fma(weights[v], Float::load(v_colors + (c + j) * kBlockPixels + v * kLanes), colors[j]);
+            colors[j] =
+                fma(weights[v], Float::load(v_colors + (c + j) * kBlockPixels + v * kLanes), colors[j]);
           }
         }
         float color_sums[8];
@@ -181,8 +186,8 @@ void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, 
 }
 
 // Adds up the rows of one splat and writes its gradients.
-void gather_splat(const CompositeInputs& in, const float* rows, int64_t stride, int64_t position, float* total,
-                  const CompositeGrads& out) {
+void gather_splat(const CompositeInputs& in, const float* rows, int64_t stride, int64_t position,
+                  float* total, const CompositeGrads& out) {
   const TileLists& lists = in.lists;
   std::memset(total, 0, sizeof(float) * stride);
   for (int32_t s = lists.slot_offsets[position]; s < lists.slot_offsets[position + 1]; ++s) {

@@ -202,7 +202,8 @@ void lane_sums(const CameraGrad<Float>& v, double* sums) {
 
 LaneMask visible_lanes(const int32_t* radii, int count) {
   alignas(64) float flags[kLanes];
-  for (int i = 0; i < kLanes; ++i) flags[i] = i < count && (radii[2 * i] > 0 || radii[2 * i + 1] > 0) ? 1.0f : 0.0f;
+  for (int i = 0; i < kLanes; ++i)
+    flags[i] = i < count && (radii[2 * i] > 0 || radii[2 * i + 1] > 0) ? 1.0f : 0.0f;
   return Float::load(flags) > Float(0.0f);
 }
 
@@ -232,7 +233,8 @@ void backward_block(const GaussianInputs& in, const std::vector<Camera<Float>>& 
     const auto v_z = LaneBlock<1>::load(v.depths + splat, 1, count);
     const auto v_o = LaneBlock<1>::load(v.opacities + splat, 1, count);
     CameraGrad<Float> v_camera = zero_camera_grad();
-    const auto g = project_vjp(cameras[c], gaussians, options, {v_xy[0], v_xy[1]}, v_root, v_z[0], v_o[0], v_camera);
+    const auto g =
+        project_vjp(cameras[c], gaussians, options, {v_xy[0], v_xy[1]}, v_root, v_z[0], v_o[0], v_camera);
     v_mean.x += zero_unless(m, g.mean.x);
     v_mean.y += zero_unless(m, g.mean.y);
     v_mean.z += zero_unless(m, g.mean.z);
@@ -297,7 +299,8 @@ void backward_all(const GaussianInputs& in, const ProjectionSettings& settings, 
         backward_block<Shape>(in, cameras, options, radii, v, out, batch, i, block_size(i, last), v_cameras);
       }
       if (wants_camera) {
-        for (int64_t c = 0; c < in.cameras; ++c) lane_sums(v_cameras[c], &sums[(task * in.cameras + c) * kCameraSums]);
+        for (int64_t c = 0; c < in.cameras; ++c)
+          lane_sums(v_cameras[c], &sums[(task * in.cameras + c) * kCameraSums]);
       }
     }
   });

@@ -43,7 +43,8 @@ int64_t coefficient_stride(const ShInputs& in, int k) { return k == 0 ? in.first
 
 LaneMask visible_lanes(const int32_t* radii, int count) {
   alignas(64) float flags[kLanes];
-  for (int i = 0; i < kLanes; ++i) flags[i] = i < count && (radii[2 * i] > 0 || radii[2 * i + 1] > 0) ? 1.0f : 0.0f;
+  for (int i = 0; i < kLanes; ++i)
+    flags[i] = i < count && (radii[2 * i] > 0 || radii[2 * i + 1] > 0) ? 1.0f : 0.0f;
   return Float::load(flags) > Float(0.0f);
 }
 
@@ -102,19 +103,20 @@ void backward_of_block(const ShInputs& in, const std::vector<Vec3<Float>>& centr
     // A channel that was clamped at zero passes no gradient.
     const Vec3<Float> color = load_vec3(colors + 3 * splat, 3, count);
     Vec3<Float> v = zero_unless(m, load_vec3(v_colors + 3 * splat, 3, count));
-    v = {zero_unless(color.x > zero, v.x), zero_unless(color.y > zero, v.y), zero_unless(color.z > zero, v.z)};
+    v = {zero_unless(color.x > zero, v.x), zero_unless(color.y > zero, v.y),
+         zero_unless(color.z > zero, v.z)};
     for (int k = 0; k < bases; ++k) {
       v_coefficients[k] = v_coefficients[k] + basis[k] * v;
       v_basis[k] = dot(load_vec3(coefficient(in, row, k), coefficient_stride(in, k), count), v);
     }
-    const Vec3<Float> v_offset = zero_unless(m, unit_direction_vjp(offset, sh_basis_vjp(in.degree, direction, v_basis)));
+    const Vec3<Float> v_offset =
+        zero_unless(m, unit_direction_vjp(offset, sh_basis_vjp(in.degree, direction, v_basis)));
     v_mean = v_mean + v_offset;
     if (!v_centres.empty()) v_centres[c] = v_centres[c] - v_offset;
   }
   if (out.means != nullptr) store_vec3(v_mean, out.means + 3 * row, 3, count);
   for (int k = 0; k < in.bases; ++k) {
-    float* rows = k == 0 ? out.first + row * in.first_stride
-                         : out.rest + row * in.rest_stride + 3 * (k - 1);
+    float* rows = k == 0 ? out.first + row * in.first_stride : out.rest + row * in.rest_stride + 3 * (k - 1);
     const int64_t stride = coefficient_stride(in, k);
     if (k < bases && seen) {
       store_vec3(v_coefficients[k], rows, stride, count);
@@ -171,7 +173,8 @@ void spherical_harmonics_backward(const ShInputs& in, const float* colors, const
       const int64_t batch = task / chunks;
       const int64_t first = task % chunks * kChunk;
       const int64_t last = first + kChunk < n ? first + kChunk : n;
-      for (int64_t c = 0; c < in.cameras; ++c) centres[c] = camera_centre(in.viewmats + 16 * (batch * in.cameras + c));
+      for (int64_t c = 0; c < in.cameras; ++c)
+        centres[c] = camera_centre(in.viewmats + 16 * (batch * in.cameras + c));
       if (wants_camera) v_centres.assign(in.cameras, {Float(0.0f), Float(0.0f), Float(0.0f)});
       for (int64_t i = first; i < last; i += kLanes) {
         backward_of_block(in, centres, colors, v_colors, out, batch, i, block_size(i, last), v_centres);

@@ -82,7 +82,8 @@ inline void sum8(const Float* a, float* sums) {
   };
   const auto quad = [](__m512 x, __m512 y) {
     const __m512d p = _mm512_castps_pd(x), q = _mm512_castps_pd(y);
-    return _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(p, q)), _mm512_castpd_ps(_mm512_unpackhi_pd(p, q)));
+    return _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(p, q)),
+                         _mm512_castpd_ps(_mm512_unpackhi_pd(p, q)));
   };
   const __m512 low = quad(pair(a[0].v, a[1].v), pair(a[2].v, a[3].v));
   const __m512 high = quad(pair(a[4].v, a[5].v), pair(a[6].v, a[7].v));

@@ -15,7 +15,7 @@ namespace gsplat::GSPLAT_ISA {
 
 template <class T>
 class Buffer {
- public:
+public:
   Buffer() = default;
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
@@ -40,7 +40,7 @@ class Buffer {
   T* data() { return data_; }
   const T* data() const { return data_; }
 
- private:
+private:
   T* data_ = nullptr;
   int64_t capacity_ = 0;
 };

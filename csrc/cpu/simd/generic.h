@@ -63,7 +63,9 @@ struct Float {
 inline Vector4i as_ints(Vector4f v) { return reinterpret_cast<Vector4i>(v); }
 inline Vector4f as_floats(Vector4i v) { return reinterpret_cast<Vector4f>(v); }
 
-inline Float select(LaneMask m, Float yes, Float no) { return as_floats((m.bits & as_ints(yes.v)) | (~m.bits & as_ints(no.v))); }
+inline Float select(LaneMask m, Float yes, Float no) {
+  return as_floats((m.bits & as_ints(yes.v)) | (~m.bits & as_ints(no.v)));
+}
 inline Float zero_unless(LaneMask m, Float a) { return as_floats(m.bits & as_ints(a.v)); }
 // As the x86 instructions do: the second argument where either is NaN.
 inline Float min(Float a, Float b) { return select(a < b, a, b); }

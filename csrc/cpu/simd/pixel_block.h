@@ -9,8 +9,8 @@ namespace gsplat::GSPLAT_ISA {
 
 // A sub-block's place in the image.
 struct BlockPlace {
-  int x, y;            // its first pixel
-  int width, height;   // how much of it is inside the image; may be <= 0
+  int x, y;           // its first pixel
+  int width, height;  // how much of it is inside the image; may be <= 0
 
   bool inside(int i) const { return block_x(i) < width && block_y(i) < height; }
 };
@@ -60,7 +60,7 @@ struct BlockAlphas {
 
   BlockAlphas(const SplatRecord& r, const BlockPlace& place, const PixelCentres& centres,
               const Transmittance& state, Float max_alpha) {
-    const Splat<Float> splat = {Float(0.0f),    Float(0.0f),    Float(r.l11),
+    const Splat<Float> splat = {Float(0.0f),  Float(0.0f),  Float(r.l11),
                                 Float(r.l21), Float(r.l22), Float(r.log2_opacity)};
     dx = centres.x - Float(r.mean_x - static_cast<float>(place.x));
     const Float mean_y(r.mean_y - static_cast<float>(place.y));
@@ -80,8 +80,8 @@ struct BlockAlphas {
     any_finishes = any(finishing);
   }
 
-  // Takes the pixels that finish before this splat out of the game: for them it has alpha 0 and T is 0 from now
-  // on. Rarely needed, so kept out of the loop's straight path.
+  // Takes the pixels that finish before this splat out of the game: for them it has alpha 0 and T is 0 from
+  // now on. Rarely needed, so kept out of the loop's straight path.
   void finish_pixels(Transmittance& state) {
     const Float zero(0.0f);
     for (int v = 0; v < kVectors; ++v) {
@@ -102,8 +102,12 @@ struct TileWalk {
   TileWalk(ImageSize size, int tile_size) : grid(size, tile_size), image(size) {}
 
   int64_t image_of(int64_t tile) const { return tile / grid.count(); }
-  int x_of(int64_t tile) const { return static_cast<int>(tile % grid.count() % grid.columns) * grid.tile_size; }
-  int y_of(int64_t tile) const { return static_cast<int>(tile % grid.count() / grid.columns) * grid.tile_size; }
+  int x_of(int64_t tile) const {
+    return static_cast<int>(tile % grid.count() % grid.columns) * grid.tile_size;
+  }
+  int y_of(int64_t tile) const {
+    return static_cast<int>(tile % grid.count() / grid.columns) * grid.tile_size;
+  }
 
   BlockPlace block(int x, int y) const { return {x, y, image.width - x, image.height - y}; }
 };

@@ -14,7 +14,7 @@ namespace gsplat::GSPLAT_ISA {
 // One cache line per splat.
 struct alignas(64) SplatRecord {
   float mean_x, mean_y;
-  float l11, l21, l22;   // scaled by kRootScale
+  float l11, l21, l22;  // scaled by kRootScale
   float log2_opacity;
   float half_x, half_y;  // of the box outside which alpha < 1/255
   float color[8];        // the first channels
@@ -73,7 +73,7 @@ inline SplatRecord* make_records(const CompositeInputs& in, Buffer<SplatRecord>&
 }
 
 class TileSplats {
- public:
+public:
   // Reads the tile's list and fills the lists of its sub-blocks.
   void gather(const CompositeInputs& in, const SplatRecord* records, int64_t tile, int x0, int y0) {
     begin_ = in.lists.tile_offsets[tile];
@@ -119,7 +119,7 @@ class TileSplats {
   const int32_t* list(int block) const { return lists_.data() + block * capacity_; }
   int list_size(int block) const { return sizes_.data()[block]; }
 
- private:
+private:
   int64_t begin_ = 0, capacity_ = 0;
   int count_ = 0, blocks_x_ = 0, blocks_y_ = 0;
   Buffer<SplatRecord> splats_;

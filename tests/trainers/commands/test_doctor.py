@@ -9,12 +9,13 @@ import re
 import subprocess
 import sys
 
-import gsplat_core
 import imageio_ffmpeg
 import pytest
 import torch
-from gsplat_core.ops import library
 from paths import ROOT
+
+import gsplat_core
+from gsplat_core.ops import library
 from trainers.commands import doctor
 from trainers.machine import cores, memory_bytes
 

@@ -1,0 +1,7 @@
+"""Files of splats: `load`, `save` by the ending of the name; `export_verified` reads back what it wrote."""
+
+from gsplat_core.io.export import export_verified
+from gsplat_core.io.format import DataWarning, Format
+from gsplat_core.io.registry import FORMATS, format_of, load, save
+
+__all__ = ["FORMATS", "DataWarning", "Format", "export_verified", "format_of", "load", "save"]

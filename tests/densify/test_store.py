@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gsplat_core.densify import Clone, Edit, Move, ParameterStore, Prune, Reset, Split, compile_edits
+from gsplat_core.scene.gaussians import Gaussians
 
 NUM = 10
 
@@ -45,7 +46,7 @@ class Scene:
     def moments(self, name: str) -> list[float]:
         """The first moment per row, after checking that both moments tell the same rows."""
         first, second = self.state(name)["exp_avg"], self.state(name)["exp_avg_sq"]
-        first, second = first.reshape(len(first), -1), second.reshape(len(second), -1)
+        first, second = (m.reshape(len(m), m[:1].numel() or 1) for m in (first, second))
         assert (first == first[:, :1]).all()
         assert torch.equal(second, torch.where(first == 0, 0, first + 100))
         return first[:, 0].tolist()
@@ -162,7 +163,7 @@ edit_lists = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(edit_lists)
 def test_every_field_tells_the_same_rows_after_any_edits(edits: list[Edit]) -> None:
     scene = Scene()
@@ -283,3 +284,27 @@ def test_tensors_that_do_not_belong_together_are_refused() -> None:
 def test_plan_of_nothing_moves_nothing() -> None:
     assert compile_edits([], 5).source is None
     assert compile_edits([Prune(rows()), Reset(rows(1), {})], 5).source is None
+
+
+def test_a_scene_in_training_stays_a_valid_scene() -> None:
+    """`Gaussians` needs no rewiring: its tensors and its extras are the ones the store edits."""
+    g = Gaussians(
+        torch.randn(5, 3),
+        torch.randn(5, 4),
+        torch.randn(5, 3),
+        torch.randn(5),
+        torch.randn(5, 1, 3),
+        torch.randn(5, 3, 3),
+        extras={"label": torch.arange(5)},
+    ).requires_grad_()
+    optimizer = torch.optim.Adam(list(g.params.values()), lr=0.1)
+    store = ParameterStore(g.params, optimizer, g.extras)
+    for _ in range(2):
+        sum(p.square().sum() for p in g.params.values()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        store.apply([Prune(rows(0)), Clone(rows(1, 2))])
+    assert g.num == 7
+    assert g.extras["label"].tolist() == [2, 3, 4, 1, 2, 2, 3]
+    assert g.subset(slice(None)).num == 7
+    assert all(p.requires_grad for p in g.params.values())

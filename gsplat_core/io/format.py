@@ -1,0 +1,44 @@
+"""What a file format of splats offers. Each is one module with one `Format`, listed in the registry."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from gsplat_core.scene.gaussians import Gaussians
+
+
+class DataWarning(UserWarning):
+    """Something is wrong with an input file but it could be used; the message says what was done."""
+
+
+class Loader(Protocol):
+    def __call__(self, path: Path, *, strict: bool) -> Gaussians:
+        """Reads a file. Raises DataError; what can be repaired is only a DataWarning unless `strict`."""
+
+
+class Saver(Protocol):
+    def __call__(self, path: Path, gaussians: Gaussians) -> None:
+        """Writes a file whole or not at all (`gsplat_core.io.atomic`). May take options by keyword."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format.
+
+    Args:
+        ending: how file names of this format end, with the dot. The longest matching ending decides, so
+            `.compressed.ply` is not `.ply`.
+        title: what people call it.
+        load, save: None where this direction is not offered.
+    """
+
+    ending: str
+    title: str
+    load: Loader | None
+    save: Saver | None
+
+    def matches(self, path: str | os.PathLike[str]) -> bool:
+        return os.fspath(path).lower().endswith(self.ending)

@@ -1,0 +1,410 @@
+"""The PLY file of the original 3D Gaussian splatting code, which nearly every viewer and tool reads.
+
+One element `vertex` with one row per Gaussian and the raw parameters as properties, in this order:
+
+    x y z  nx ny nz  f_dc_0..2  f_rest_0..3K-1  opacity  scale_0..2  rot_0..3
+
+all 32-bit floats, little-endian. K is the number of SH coefficients per channel beyond the first (0, 3, 8,
+15, 24). f_rest is channel-major: f_rest_{c K + k} is coefficient k of channel c, the transpose of
+`Gaussians.shN`. Opacity is a logit, scales are logarithms, rot is (w, x, y, z) of any length, and the normals
+are always 0.
+
+Fields of `Gaussians.extras` follow as further properties of their own type, named like the field, or FIELD_0,
+FIELD_1, ... when a row has several numbers. The comment line `extra FIELD DTYPE SIZES...` lets them be read
+back in their shape and type; other readers ignore it. Properties of other writers that are not part of a
+Gaussian become extras too.
+
+Reading takes every legal variant: ASCII and both byte orders, any property order and type, any SH degree from
+0 to 4, no normals, other elements around.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import os
+import re
+import stat
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gsplat_core.errors import DataError
+from gsplat_core.io.atomic import atomic_file
+from gsplat_core.io.format import DataWarning, Format
+from gsplat_core.io.ply_header import PlyElement, PlyHeader, read_header
+from gsplat_core.io.usable import keep_usable
+from gsplat_core.scene.gaussians import PARAMETERS, Gaussians
+from gsplat_core.scene.sh_rotation import MAX_DEGREE, num_coefficients
+
+_NORMALS = ("nx", "ny", "nz")
+_CHUNK_BYTES = 1 << 21  # fits a second-level cache, so that taking rows apart costs no memory traffic
+
+# How a field of extras is written, and how a property without a comment is read.
+_PLY_TYPES = {
+    torch.bool: ("uchar", "u1"),
+    torch.uint8: ("uchar", "u1"),
+    torch.int8: ("char", "i1"),
+    torch.int16: ("short", "i2"),
+    torch.int32: ("int", "i4"),
+    torch.int64: ("int", "i4"),
+    torch.float16: ("float", "f4"),
+    torch.bfloat16: ("float", "f4"),
+    torch.float32: ("float", "f4"),
+    torch.float64: ("double", "f8"),
+}
+_WIDER = {"u2": "i4", "u4": "i8"}  # PyTorch hardly supports these unsigned types
+_DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in _PLY_TYPES}
+
+
+def load(path: Path, *, strict: bool) -> Gaussians:
+    """Reads a scene; see the module for what is accepted.
+
+    Splats that cannot be rendered are dropped or repaired by the rules of `gsplat_core.io.usable`, with a
+    `DataWarning`; bytes after the end are only warned about.
+
+    Raises:
+        DataError: the file cannot be opened, is damaged, or is no 3DGS scene (names what it is instead); or
+            `strict` and there are splats that cannot be rendered.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise DataError(path, "not a regular file")
+        file = open(path, "rb")  # noqa: SIM115 - closed below; only opening may fail like this
+    except OSError as error:
+        raise DataError(path, f"cannot be opened: {error.strerror}") from error
+    with file:
+        header = read_header(file, path)
+        vertex = _splat_element(header, path)
+        _check_size(file, header, vertex, path)
+        arrays = _empty_arrays(vertex.count, _sh_degree(vertex, path))
+        extras = _empty_extras(vertex, header.comments, path)
+        columns = _columns(arrays)
+        for name, (array, _) in extras.items():
+            columns |= _extra_columns(name, array)
+        _read_columns(file, header, vertex, columns, path)
+    gaussians = Gaussians(
+        **{name: torch.from_numpy(array) for name, array in arrays.items()},  # type: ignore[arg-type]
+        extras={name: torch.from_numpy(array).to(dtype=dtype) for name, (array, dtype) in extras.items()},
+    )
+    return keep_usable(gaussians, path, strict)
+
+
+def save(path: Path, gaussians: Gaussians) -> None:
+    """Writes a scene, parameters as 32-bit floats.
+
+    Raises:
+        ResourceError: see `gsplat_core.io.atomic`.
+        ValueError: a field of extras has a name that is taken or not ASCII, or integers beyond 32 bits.
+    """
+    scene = gaussians.detached()
+    columns = _columns({name: tensor.cpu().numpy() for name, tensor in scene.params.items()})
+    kinds = dict.fromkeys([*list(columns)[:3], *_NORMALS, *list(columns)[3:]], ("float", "f4"))
+    comments = []
+    for name, tensor in scene.extras.items():
+        values = _writable(name, tensor)
+        more = _extra_columns(name, values)
+        _check_names(name, more, kinds)
+        columns |= more
+        kinds |= dict.fromkeys(more, _PLY_TYPES[tensor.dtype])
+        sizes = "".join(f" {size}" for size in tensor.shape[1:])
+        comments.append(f"comment extra {name} {str(tensor.dtype).removeprefix('torch.')}{sizes}")
+    header = [
+        "ply",
+        "format binary_little_endian 1.0",
+        *comments,
+        f"element vertex {scene.num}",
+        *(f"property {kind} {name}" for name, (kind, _) in kinds.items()),
+        "end_header\n",
+    ]
+    dtype = np.dtype([(name, "<" + code) for name, (_, code) in kinds.items()])
+    with atomic_file(path) as file:
+        file.write("\n".join(header).encode("ascii"))
+        for rows in _chunks(scene.num, dtype.itemsize):
+            records = np.zeros(rows.stop - rows.start, dtype)
+            for name, column in columns.items():
+                records[name] = column[rows]
+            file.write(records.tobytes())
+
+
+FORMAT = Format(".ply", "3DGS PLY", load, save)
+
+
+def _columns(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Views [N] of the parameters by property name, in the order of the file. Serves reading and writing."""
+    coefficients = arrays["shN"].shape[1]
+    columns = {"xyz"[i]: arrays["means"][:, i] for i in range(3)}
+    columns |= {f"f_dc_{c}": arrays["sh0"][:, 0, c] for c in range(3)}
+    columns |= {
+        f"f_rest_{c * coefficients + k}": arrays["shN"][:, k, c]
+        for c in range(3)
+        for k in range(coefficients)
+    }
+    columns["opacity"] = arrays["opacities"]
+    columns |= {f"scale_{i}": arrays["scales"][:, i] for i in range(3)}
+    columns |= {f"rot_{i}": arrays["quats"][:, i] for i in range(4)}
+    return columns
+
+
+def _empty_arrays(count: int, degree: int) -> dict[str, np.ndarray]:
+    rest = num_coefficients(degree) - 1
+    shapes = {"means": (3,), "quats": (4,), "scales": (3,), "opacities": (), "sh0": (1, 3), "shN": (rest, 3)}
+    return {name: np.empty((count, *shape), np.float32) for name, shape in shapes.items()}
+
+
+def _chunks(count: int, row_bytes: int) -> Iterator[slice]:
+    step = max(1, _CHUNK_BYTES // row_bytes)
+    for start in range(0, count, step):
+        yield slice(start, min(start + step, count))
+
+
+# Recognising a scene
+
+
+_SPLAT_PROPERTIES = list(_columns(_empty_arrays(0, 0)))
+
+
+def _splat_element(header: PlyHeader, path: Path) -> PlyElement:
+    """The element that holds the Gaussians, or an error that says what the file is instead."""
+    vertex = header.element("vertex")
+    if vertex is None:
+        names = ", ".join(element.name for element in header.elements) or "none"
+        raise DataError(path, f"no element 'vertex' (its elements: {names[:200]})")
+    place = f"line {vertex.line}"
+    missing = [name for name in _SPLAT_PROPERTIES if name not in vertex.scalars]
+    if not missing:
+        if vertex.lists:
+            raise DataError(path, f"the vertices have a list property {vertex.lists[0]!r}", place)
+        return vertex
+    if "packed_position" in vertex.scalars:
+        raise DataError(
+            path,
+            "a PlayCanvas compressed PLY",
+            place,
+            "Convert it to an uncompressed one, for example with splat-transform.",
+        )
+    if missing == ["scale_2"]:
+        raise DataError(
+            path, "a 2DGS scene of flat surfels (scale_2 is missing), not one of 3D Gaussians", place
+        )
+    if not any(name.startswith(("f_dc_", "scale_", "rot_")) for name in vertex.scalars):
+        face = header.element("face")
+        kind = "a mesh" if face is not None and face.count else "a plain point cloud"
+        raise DataError(
+            path,
+            f"{kind} with {vertex.count:,} vertices, not a trained 3DGS scene "
+            f"(no {', '.join(name for name in missing if name not in 'xyz')})",
+            place,
+            "Its vertices can serve as initial points for a training.",
+        )
+    raise DataError(path, f"the properties {', '.join(missing)} are missing", place)
+
+
+def _sh_degree(vertex: PlyElement, path: Path) -> int:
+    rest = {name for name in vertex.scalars if name.startswith("f_rest_")}
+    for degree in range(MAX_DEGREE + 1):
+        if rest == {f"f_rest_{i}" for i in range(3 * num_coefficients(degree) - 3)}:
+            return degree
+    raise DataError(
+        path,
+        f"{len(rest)} properties f_rest_*: expected 0, 9, 24, 45 or 72, numbered from 0 (SH degree 0 to 4)",
+        f"line {vertex.line}",
+    )
+
+
+# Extra fields
+
+
+def _extra_columns(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
+    """Views [N] of a field by property name."""
+    if array.ndim == 1:
+        return {name: array}
+    rows = array.reshape(array.shape[0], math.prod(array.shape[1:]))
+    return {f"{name}_{i}": rows[:, i] for i in range(rows.shape[1])}
+
+
+def _empty_extras(
+    vertex: PlyElement, comments: list[str], path: Path
+) -> dict[str, tuple[np.ndarray, torch.dtype | None]]:
+    """Arrays for all properties that are not part of a Gaussian, and the dtype to convert each to afterwards.
+
+    Fields that a comment describes are put together again; every other property is a field of its own.
+    """
+    loose = {
+        name: code
+        for name, code in vertex.scalars.items()
+        if name not in _SPLAT_PROPERTIES and name not in _NORMALS and not name.startswith("f_rest_")
+    }
+    extras: dict[str, tuple[np.ndarray, torch.dtype | None]] = {}
+    for comment in comments:
+        match comment.split():
+            case ["extra", name, dtype, *sizes] if dtype in _DTYPES and all(map(_is_size, sizes)):
+                shape = [int(size) for size in sizes]
+                width = math.prod(shape)
+                properties = [f"{name}_{i}" for i in range(min(width, len(loose) + 1))] if shape else [name]
+                code = _PLY_TYPES[_DTYPES[dtype]][1]
+                if width == 0 or name in PARAMETERS or any(loose.get(p) != code for p in properties):
+                    continue  # not ours, or the properties were edited since
+                extras[name] = (np.empty((vertex.count, *shape), code), _DTYPES[dtype])
+                for p in properties:
+                    del loose[p]
+    for name, code in loose.items():
+        if name in PARAMETERS or name in extras:
+            warnings.warn(
+                f"{path}: property {name!r} is ignored: its name is taken", DataWarning, stacklevel=3
+            )
+        else:
+            extras[name] = (np.empty(vertex.count, _WIDER.get(code, code)), None)
+    return extras
+
+
+def _is_size(word: str) -> bool:
+    return re.fullmatch("[0-9]{1,6}", word) is not None
+
+
+def _writable(name: str, tensor: Tensor) -> np.ndarray:
+    """The values of a field in a type that PLY has."""
+    if tensor.dtype not in _PLY_TYPES:
+        raise ValueError(f"extras[{name!r}]: PLY has no type for {tensor.dtype}")
+    if math.prod(tensor.shape[1:]) == 0:
+        raise ValueError(f"extras[{name!r}]: PLY cannot hold rows without numbers {list(tensor.shape)}")
+    tensor = tensor.cpu()
+    if tensor.dtype == torch.int64 and tensor.numel():
+        smallest, largest = int(tensor.min()), int(tensor.max())
+        if smallest < -(2**31) or largest >= 2**31:
+            raise ValueError(f"extras[{name!r}]: PLY has no integers beyond 32 bits")
+    if tensor.dtype in (torch.float16, torch.bfloat16):
+        tensor = tensor.float()
+    return tensor.numpy()
+
+
+def _check_names(name: str, properties: dict[str, np.ndarray], taken: dict[str, tuple[str, str]]) -> None:
+    for p in properties:
+        if not p.isascii() or not p.isprintable():
+            raise ValueError(f"extras[{name!r}]: a PLY property needs an ASCII name")
+        if p in taken or p.startswith("f_rest_"):
+            raise ValueError(f"extras[{name!r}]: the PLY property {p!r} is taken by something else")
+
+
+# The body
+
+
+def _check_size(file: BinaryIO, header: PlyHeader, vertex: PlyElement, path: Path) -> None:
+    """Refuses, before anything is allocated, counts that the file cannot hold; warns about surplus bytes."""
+    actual = os.fstat(file.fileno()).st_size
+    if header.encoding == "ascii":
+        # The shortest row has one digit and one separator per number.
+        if vertex.count * 2 * len(vertex.scalars) - 1 > actual - header.size:
+            raise DataError(
+                path, f"too short for {vertex.count:,} splats: {actual:,} bytes", f"line {vertex.line}"
+            )
+        return
+    before = header.elements[: header.elements.index(vertex)]
+    listed = next((element for element in before if element.lists), None)
+    if listed is not None:
+        raise DataError(
+            path, f"element {listed.name!r} with lists stands before the vertices", f"line {listed.line}"
+        )
+    start, row = _vertex_start(header, vertex), vertex.dtype(header.byte_order).itemsize
+    expected = start + vertex.count * row
+    if actual < expected:
+        raise DataError(
+            path,
+            f"the file is cut off: {vertex.count:,} splats of {row} bytes need {expected:,} bytes, "
+            f"it has {actual:,} ({max(0, actual - start) // row:,} complete splats)",
+            f"byte {actual}",
+        )
+    after = header.elements[len(before) + 1 :]
+    if not any(element.lists for element in after):
+        rest = actual - expected - sum(e.count * e.dtype(header.byte_order).itemsize for e in after)
+        _warn_about_rest(path, rest, "bytes")
+
+
+def _vertex_start(header: PlyHeader, vertex: PlyElement) -> int:
+    before = header.elements[: header.elements.index(vertex)]
+    return header.size + sum(e.count * e.dtype(header.byte_order).itemsize for e in before)
+
+
+def _read_columns(
+    file: BinaryIO, header: PlyHeader, vertex: PlyElement, columns: dict[str, np.ndarray], path: Path
+) -> None:
+    """Fills the columns from the body of the file."""
+    read = _ascii_records if header.encoding == "ascii" else _binary_records
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # a double beyond float32 becomes infinite, found later
+        for rows, records in read(file, header, vertex, path):
+            for name, column in columns.items():
+                column[rows] = records[name]
+
+
+_Records = Iterator[tuple[slice, Mapping[str, np.ndarray] | np.ndarray]]
+
+
+def _binary_records(file: BinaryIO, header: PlyHeader, vertex: PlyElement, path: Path) -> _Records:
+    """Rows of the vertices and their columns by property name, in pieces."""
+    file.seek(_vertex_start(header, vertex))
+    dtype = vertex.dtype(header.byte_order)
+    for rows in _chunks(vertex.count, dtype.itemsize):
+        data = file.read((rows.stop - rows.start) * dtype.itemsize)
+        if len(data) != (rows.stop - rows.start) * dtype.itemsize:
+            raise DataError(path, "the file became shorter while it was read", f"byte {file.tell()}")
+        yield rows, np.frombuffer(data, dtype)
+
+
+def _ascii_records(file: BinaryIO, header: PlyHeader, vertex: PlyElement, path: Path) -> _Records:
+    """The same from text, one line per row; empty lines are skipped."""
+    file.seek(header.size)
+    numbered = ((number, line) for number, line in enumerate(_lines(file), header.lines + 1) if line.strip())
+    for element in header.elements[: header.elements.index(vertex)]:
+        for _ in itertools.islice(numbered, element.count):
+            pass
+    for rows in _chunks(vertex.count, 16 * len(vertex.scalars)):
+        lines = list(itertools.islice(numbered, rows.stop - rows.start))
+        if len(lines) < rows.stop - rows.start:
+            raise DataError(
+                path,
+                f"the file is cut off: expected {vertex.count:,} splats, found {rows.start + len(lines):,}",
+                f"after line {lines[-1][0] if lines else header.lines}",
+            )
+        table = _parse_lines(lines, len(vertex.scalars), path)
+        yield rows, dict(zip(vertex.scalars, table.T, strict=True))
+    if header.elements[-1] is vertex:
+        _warn_about_rest(path, sum(1 for _ in numbered), "lines")
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Lines of the body, whichever ending they have (also the lone carriage return)."""
+    for line in file:
+        yield from line.splitlines() if b"\r" in line else [line]
+
+
+def _parse_lines(lines: list[tuple[int, bytes]], width: int, path: Path) -> np.ndarray:
+    """Numbers [lines, width], float64 (which holds every PLY type exactly)."""
+    with contextlib.suppress(ValueError):
+        table = np.loadtxt([line.decode("latin-1") for _, line in lines], comments=None, ndmin=2)
+        if table.shape == (len(lines), width):
+            return table
+    for number, line in lines:  # something is wrong: find the first line that is
+        words = line.split()
+        if len(words) != width:
+            raise DataError(path, f"expected {width} numbers, found {len(words)}", f"line {number}")
+        for word in words:
+            try:
+                float(word)
+            except ValueError:
+                raise DataError(path, f"not a number: {word[:40]!r}", f"line {number}") from None
+    raise DataError(path, "not rows of numbers", f"lines {lines[0][0]} to {lines[-1][0]}")
+
+
+def _warn_about_rest(path: Path, rest: int, unit: str) -> None:
+    if rest > 0:
+        warnings.warn(
+            f"{path}: {rest:,} {unit} after the end of the data are ignored", DataWarning, stacklevel=4
+        )

@@ -1,0 +1,98 @@
+"""Splats that cannot be rendered are found in files of any format, and treated by the same rules.
+
+Dropped: numbers that are not finite in position, rotation or colour, an opacity that is not a number, a
+rotation of zero length, a scale that is infinite or so large that its square is. Repaired, because writers
+produce them by rounding: an infinite opacity logit (alpha 0 or 255 of 255) becomes the logit of 1e-6 or 1 -
+1e-6, and a log-scale of minus infinity (a flat splat) becomes -20.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import warnings
+
+import torch
+from torch import Tensor
+
+from gsplat_core.errors import DataError
+from gsplat_core.io.format import DataWarning
+from gsplat_core.scene.gaussians import Gaussians
+
+OPACITY_LIMIT = math.log((1 - 1e-6) / 1e-6)
+FLAT_SCALE = -20.0
+LARGEST_SCALE = 44.0  # exp(2 * 44) is just below the largest float32
+_SHORTEST_ROTATION = 1e-24  # squared
+
+
+def find_unusable(gaussians: Gaussians) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Which splats cannot be rendered as they are, and why.
+
+    Returns:
+        Masks [N] by reason, only those that hit something: of splats to drop, and of splats to repair. A
+        splat may be in several.
+    """
+    g = gaussians
+    squared = (g.quats * g.quats).sum(dim=1)
+    drop = {
+        "position not finite": ~_finite(g.means),
+        "rotation not finite": ~(_finite(g.quats) & squared.isfinite()),
+        "rotation of zero length": squared < _SHORTEST_ROTATION,
+        "scale infinite, too large or not a number": ~(g.scales <= LARGEST_SCALE).all(dim=1),
+        "opacity not a number": g.opacities.isnan(),
+        "colour not finite": ~(_finite(g.sh0) & _finite(g.shN)),
+    }
+    repair = {
+        "opacity exactly 0 or 1": g.opacities.isinf(),
+        "scale exactly 0": (g.scales == -math.inf).any(dim=1),
+    }
+    return (
+        {reason: mask for reason, mask in drop.items() if bool(mask.any())},
+        {reason: mask for reason, mask in repair.items() if bool(mask.any())},
+    )
+
+
+def keep_usable(gaussians: Gaussians, path: str | os.PathLike[str], strict: bool) -> Gaussians:
+    """The scene without what cannot be rendered; says with a `DataWarning` what was dropped and repaired.
+
+    Raises:
+        DataError: `strict`, and there is anything to drop or repair.
+    """
+    drop, repair = find_unusable(gaussians)
+    if not drop and not repair:
+        return gaussians
+    report = describe_unusable(drop, repair)
+    if strict:
+        raise DataError(path, report, remedy="Without strict reading they are dropped or repaired.")
+    warnings.warn(f"{os.fspath(path)}: {report}: dropped or repaired", DataWarning, stacklevel=2)
+    if repair:
+        gaussians = dataclasses.replace(
+            gaussians,
+            opacities=torch.where(
+                gaussians.opacities.isinf(),
+                gaussians.opacities.clamp(-OPACITY_LIMIT, OPACITY_LIMIT),
+                gaussians.opacities,
+            ),
+            scales=gaussians.scales.masked_fill(gaussians.scales == -math.inf, FLAT_SCALE),
+        )
+    return gaussians.subset(~_any(drop)) if drop else gaussians
+
+
+def describe_unusable(drop: dict[str, Tensor], repair: dict[str, Tensor]) -> str:
+    """One line with the count and the first place of each reason."""
+    masks = {**drop, **repair}
+    total, num = int(_any(masks).sum()), next(iter(masks.values())).shape[0]
+    reasons = [
+        f"{int(mask.sum()):,} with {reason}, first number {int(mask.nonzero()[0])}"
+        for reason, mask in masks.items()
+    ]
+    return f"{total:,} of {num:,} splats cannot be rendered ({'; '.join(reasons)})"
+
+
+def _finite(tensor: Tensor) -> Tensor:
+    return tensor.isfinite().flatten(1).all(dim=1)
+
+
+def _any(masks: dict[str, Tensor]) -> Tensor:
+    return torch.stack(list(masks.values())).any(dim=0)

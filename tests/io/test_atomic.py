@@ -1,0 +1,120 @@
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gsplat_core.errors import ResourceError
+from gsplat_core.io.atomic import atomic_file, atomic_path, write_bytes, write_text
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Iterator[Path]:
+    """A file with old content; afterwards no temporary file may be left."""
+    path = tmp_path / "scene.compressed.ply"
+    path.write_bytes(b"old")
+    yield path
+    assert [p.name for p in tmp_path.rglob(".tmp-*")] == []
+
+
+def interrupted_write(path: Path, error: BaseException) -> None:
+    with atomic_file(path) as file:
+        file.write(b"half")
+        file.flush()
+        raise error
+
+
+def test_new_content_replaces_the_old_at_the_end_of_the_block(target: Path) -> None:
+    with atomic_file(target) as file:
+        file.write(b"new")
+        assert target.read_bytes() == b"old"
+    assert target.read_bytes() == b"new"
+    write_text(target, "größer")
+    assert target.read_text("utf-8") == "größer"
+
+
+def test_an_exception_leaves_the_old_content(target: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_write(target, KeyboardInterrupt())
+    assert target.read_bytes() == b"old"
+
+
+def test_temporary_path_is_in_the_same_folder_with_the_same_endings(target: Path) -> None:
+    with atomic_path(target) as temporary:
+        assert temporary.parent == target.parent
+        assert temporary.name.endswith(".compressed.ply")
+        temporary.write_bytes(b"new")
+    assert target.read_bytes() == b"new"
+
+
+def test_permissions_of_an_existing_file_are_kept_and_new_files_get_the_usual_ones(target: Path) -> None:
+    target.chmod(0o640)
+    write_bytes(target, b"new")
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    ordinary, ours = target.parent / "ordinary", target.parent / "ours"
+    ordinary.write_bytes(b"")
+    write_bytes(ours, b"")
+    assert ours.stat().st_mode == ordinary.stat().st_mode
+
+
+def test_symbolic_links_are_followed(target: Path) -> None:
+    link = target.parent / "link"
+    link.symlink_to(target)
+    write_bytes(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+
+
+def test_a_full_disk_is_named_with_free_bytes(target: Path) -> None:
+    with pytest.raises(ResourceError, match=r"No space left.*after 4 bytes, with [\d,]+ bytes free"):
+        interrupted_write(target, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    assert target.read_bytes() == b"old"
+
+
+def test_every_failing_system_call_leaves_the_old_content(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    for call in ("fsync", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, fail)
+            with pytest.raises(ResourceError, match=r"Input/output error.*unchanged"):
+                write_bytes(target, b"new")
+        assert target.read_bytes() == b"old"
+
+
+def test_data_reaches_the_disk_before_the_name_does(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (calls.append("fsync"), fsync(fd)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (calls.append("replace"), replace(a, b)))
+    write_bytes(target, b"new")
+    assert calls == ["fsync", "replace", "fsync"]  # file, name, folder
+
+
+def test_missing_folder_and_folder_as_target_are_explained(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match="does not exist; create it first"):
+        write_bytes(tmp_path / "absent" / "file", b"")
+    with pytest.raises(ResourceError, match="not a regular file"):
+        write_bytes(tmp_path, b"")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_explained(target: Path) -> None:
+    target.parent.chmod(0o500)
+    try:
+        with pytest.raises(ResourceError, match=r"Permission denied.*writable"):
+            write_bytes(target, b"new")
+        assert target.read_bytes() == b"old"
+    finally:
+        target.parent.chmod(0o700)
+
+
+def test_permission_errors_are_explained_whoever_runs_this(target: Path) -> None:
+    with pytest.raises(ResourceError, match=r"Permission denied.*writable"), atomic_path(target):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    assert target.read_bytes() == b"old"

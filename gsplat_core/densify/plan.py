@@ -87,54 +87,70 @@ def compile_edits(edits: Iterable[Edit], num: int, device: torch.device | str = 
         ValueError: indices out of range or repeated where they must be distinct, or values of a wrong length.
     """
     edits = list(edits)
+    kept, source = _origins(edits, num, device)
+    new_row = kept.cumsum(0) - 1  # of a row that is kept
+    sources = [source[kept]]
+    length = len(sources[0])
+    overwrites: list[Overwrite] = []
+    for edit in edits:
+        if isinstance(edit, Clone | Split):
+            rows, values = _copies(edit, num, device)
+            sources.append(rows)
+            added = torch.arange(length, length + len(rows), device=device)
+            overwrites.append(Overwrite(added, values, None))
+            length += len(rows)
+        elif isinstance(edit, Move | Reset):
+            rows, values = _changes(edit, num, kept)
+            overwrites.append(Overwrite(new_row[rows], values, _forgotten(edit)))
+    moved = any(isinstance(edit, Move) and len(edit.rows) for edit in edits)
+    unmoved = len(sources[0]) == length == num and not moved
+    return RowPlan(num, length, None if unmoved else torch.cat(sources), overwrites)
+
+
+def _origins(edits: Sequence[Edit], num: int, device: torch.device | str) -> tuple[Tensor, Tensor]:
+    """Which rows are kept [num], and from which row each takes its contents [num]."""
     kept = torch.ones(num, dtype=torch.bool, device=device)
     source = torch.arange(num, device=device)
-    appended: list[Tensor] = []
     for edit in edits:
         if isinstance(edit, Prune | Split):
             kept[_rows(edit, edit.rows, num, device, distinct=isinstance(edit, Split))] = False
         elif isinstance(edit, Move):
-            if len(edit.rows) != len(edit.sources):
-                raise ValueError(f"Move: {len(edit.rows)} rows but {len(edit.sources)} sources")
-            source[_rows(edit, edit.rows, num, device)] = _rows(
-                edit, edit.sources, num, device, distinct=False
-            )
-    new_row = kept.cumsum(0) - 1  # of a row that is kept
-    survivors = source[kept]
-    length = survivors.shape[0]
-    overwrites: list[Overwrite] = []
-    for edit in edits:
-        if isinstance(edit, Clone | Split):
-            rows = _rows(edit, edit.rows, num, device, distinct=False)
-            copies = edit.children if isinstance(edit, Split) else 1
-            _check_values(edit, edit.values, (len(rows), copies) if isinstance(edit, Split) else (len(rows),))
-            values = edit.values
-            if isinstance(edit, Split):
-                values = {name: value.flatten(0, 1) for name, value in values.items()}
-            appended.append(rows.repeat_interleave(copies))
-            added = torch.arange(length, length + len(rows) * copies, device=device)
-            overwrites.append(Overwrite(added, values, None))
-            length += len(added)
-        elif isinstance(edit, Move | Reset):
-            rows = source.new_empty(0)
-            rows = (
-                torch.arange(num, device=device) if edit.rows is None else _rows(edit, edit.rows, num, device)
-            )
-            _check_values(edit, edit.values, (len(rows),))
-            forget = "all" if isinstance(edit, Move) else edit.forget
-            names = {"all": None, "none": frozenset(), "fields": frozenset(edit.values)}[forget]
-            overwrites.append(_surviving(Overwrite(rows, edit.values, names), kept, new_row))
-    unmoved = length == num and not appended and not any(isinstance(edit, Move) for edit in edits)
-    return RowPlan(num, length, None if unmoved else torch.cat([survivors, *appended]), overwrites)
+            rows = _rows(edit, edit.rows, num, device)
+            if len(rows) != len(edit.sources):
+                raise ValueError(f"Move: {len(rows)} rows but {len(edit.sources)} sources")
+            source[rows] = _rows(edit, edit.sources, num, device, distinct=False)
+    return kept, source
 
 
-def _surviving(overwrite: Overwrite, kept: Tensor, new_row: Tensor) -> Overwrite:
-    """The part of a change that concerns rows that are kept, renumbered."""
-    stays = kept[overwrite.rows]
+def _copies(edit: Clone | Split, num: int, device: torch.device | str) -> tuple[Tensor, Mapping[str, Tensor]]:
+    """The row that each added row copies [A], and the values in which it differs, [A, ...]."""
+    rows = _rows(edit, edit.rows, num, device, distinct=False)
+    if isinstance(edit, Clone):
+        _check_values(edit, edit.values, (len(rows),))
+        return rows, edit.values
+    _check_values(edit, edit.values, (len(rows), edit.children))
+    values = {name: value.flatten(0, 1) for name, value in edit.values.items()}
+    return rows.repeat_interleave(edit.children), values
+
+
+def _changes(edit: Move | Reset, num: int, kept: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+    """The rows (numbered as before) that are changed and kept [S], and their new values, [S, ...]."""
+    if edit.rows is None:
+        rows = torch.arange(num, device=kept.device)
+    else:
+        rows = _rows(edit, edit.rows, num, kept.device)
+    _check_values(edit, edit.values, (len(rows),))
+    stays = kept[rows]
     if bool(stays.all()):
-        return Overwrite(new_row[overwrite.rows], overwrite.values, overwrite.forget)
-    values = {name: value[stays.to(value.device)] for name, value in overwrite.values.items()}
-    return Overwrite(new_row[overwrite.rows[stays]], values, overwrite.forget)
+        return rows, edit.values
+    return rows[stays], {name: value[stays.to(value.device)] for name, value in edit.values.items()}
+
+
+def _forgotten(edit: Move | Reset) -> frozenset[str] | None:
+    """The fields whose moments become zero; None for all."""
+    if isinstance(edit, Move) or edit.forget == "all":
+        return None
+    return frozenset(edit.values if edit.forget == "fields" else ())
 
 
 def _rows(edit: Edit, rows: Tensor, num: int, device: torch.device | str, distinct: bool = True) -> Tensor:

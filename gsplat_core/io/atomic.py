@@ -41,7 +41,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         if mode is not None:
             os.chmod(temporary, mode)
         os.replace(temporary, target)
-        _flush(target.parent)
+        with contextlib.suppress(OSError):  # the file is in place; some file systems cannot flush folders
+            _flush(target.parent)
     except OSError as error:
         written = temporary.stat().st_size if temporary.exists() else 0
         raise ResourceError(_explain(target, error, written)) from error

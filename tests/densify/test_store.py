@@ -283,7 +283,9 @@ def test_tensors_that_do_not_belong_together_are_refused() -> None:
 
 def test_plan_of_nothing_moves_nothing() -> None:
     assert compile_edits([], 5).source is None
-    assert compile_edits([Prune(rows()), Reset(rows(1), {})], 5).source is None
+    assert (
+        compile_edits([Prune(rows()), Clone(rows()), Split(rows(), {}), Reset(rows(1), {})], 5).source is None
+    )
 
 
 def test_a_scene_in_training_stays_a_valid_scene() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import struct
 import warnings
 from pathlib import Path
@@ -48,6 +49,12 @@ def assert_same(a: Gaussians, b: Gaussians) -> None:
 
 def vertices(path: Path) -> np.ndarray:
     return plyfile.PlyData.read(path, mmap=False)["vertex"].data
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flushing is the subject of test_atomic.py; here it would only take time."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from gsplat_core.errors import DataError, ResourceError, UsageError
 from gsplat_core.scene.cameras import Camera, Matrix
 from gsplat_core.scene.capture import Capture, capture_from_colmap
 from gsplat_core.scene.colmap import read_model
-from gsplat_core.scene.images import AlphaRule, Pixels, decode, shrink
+from gsplat_core.scene.images import AlphaRule, Pixels, shrink
 from gsplat_core.scene.photos import Photo, image_folder, inspect, locate
 from gsplat_core.scene.undistort import undistorted_camera, undistorted_image
 
@@ -183,10 +183,9 @@ def _read_capture(scene: Path, model: str | os.PathLike[str] | None) -> Capture:
 
 
 def _view(photo: Photo, offset: Matrix, downscale: float, alpha: AlphaRule) -> View:
-    shot, path = photo.shot, photo.path
+    shot, lens = photo.shot, photo.shot.lens
     viewmat = shot.viewmat.copy()
     viewmat[:3, 3] += viewmat[:3, :3] @ offset
-    lens = shot.lens
     if lens.is_pinhole:
         full = Camera(viewmat, lens.K, lens.width, lens.height, shot.name)
     else:
@@ -195,8 +194,8 @@ def _view(photo: Photo, offset: Matrix, downscale: float, alpha: AlphaRule) -> V
 
     def load() -> Pixels:
         if lens.is_pinhole:
-            return shrink(decode(path, alpha, photo.exif_rotate), camera.width, camera.height)
-        return undistorted_image(path, lens, camera, alpha, photo.exif_rotate)
+            return shrink(photo.decode(alpha), camera.width, camera.height)
+        return undistorted_image(photo, camera, alpha)
 
     return View(camera, load)
 

@@ -54,17 +54,10 @@ def read_header(path: Path) -> ImageHeader:
     """
     with _opened(path) as image:
         _refuse_kind(path, image)
-        sideways = image.getexif().get(_ORIENTATION_TAG, 1) in _SIDEWAYS
-        header = ImageHeader(image.width, image.height, sideways)
-        if image.format in ("JPEG", "MPO"):
-            if not _has_jpeg_end(path):
-                _decode(path, image)
-        elif image.format == "PNG":
-            try:
-                image.verify()
-            except (OSError, SyntaxError, ValueError) as error:
-                raise _unreadable(path, error) from error
-        else:
+        header = ImageHeader(image.width, image.height, _is_sideways(image))
+        if image.format == "PNG":
+            _verify(path)
+        elif image.format not in ("JPEG", "MPO") or not _has_jpeg_end(path):
             _decode(path, image)
     return header
 
@@ -91,9 +84,10 @@ def shrink(pixels: Pixels, width: int, height: int) -> Pixels:
     old_height, old_width = pixels.shape[:2]
     if (old_width, old_height) == (width, height):
         return pixels
-    whole = old_width % width == 0 and old_height % height == 0
-    method = Image.Resampling.BOX if whole else Image.Resampling.HAMMING
-    return np.asarray(Image.fromarray(pixels).resize((width, height), method))
+    image = Image.fromarray(pixels)
+    if old_width % width == 0 and old_height % height == 0:
+        return np.asarray(image.reduce((old_width // width, old_height // height)))
+    return np.asarray(image.resize((width, height), Image.Resampling.HAMMING))
 
 
 def _opened(path: Path) -> Image.Image:
@@ -126,6 +120,21 @@ def _refuse_kind(path: Path, image: Image.Image) -> None:
             f"{kind} images are not supported",
             remedy="Tone-map it to 8 or 16 bits, as PNG for example.",
         )
+
+
+def _is_sideways(image: Image.Image) -> bool:
+    if image.format == "PNG" and "exif" not in image.info:
+        return False  # Pillow would decode the whole image to look for EXIF data behind it
+    return image.getexif().get(_ORIENTATION_TAG, 1) in _SIDEWAYS
+
+
+def _verify(path: Path) -> None:
+    """Checks a PNG's checksums to the end."""
+    try:
+        with _opened(path) as image:
+            image.verify()
+    except (OSError, SyntaxError, ValueError) as error:
+        raise _unreadable(path, error) from error
 
 
 def _decode(path: Path, image: Image.Image) -> None:

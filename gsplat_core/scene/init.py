@@ -48,7 +48,7 @@ def initialize(
     """
     if points.ndim != 2 or points.shape[1] != 3 or rgb.shape != points.shape or not len(points):
         raise ValueError(
-            f"points and rgb must have one shape [N, 3], N >= 1, got {list(points.shape)} and {list(rgb.shape)}"
+            f"points and rgb must both be [N, 3], N >= 1, got {list(points.shape)} and {list(rgb.shape)}"
         )
     n = len(points)
     means = points.detach().to("cpu", torch.float32).contiguous()

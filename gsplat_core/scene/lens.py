@@ -219,28 +219,32 @@ class Lens:
         NaN where the lens shows nothing there: beyond the radius at which the model folds back, or for rays
         that do not point forward.
         """
-        target = (pixels - self.center) / self.focal
+        target = ((pixels - self.center) / self.focal).reshape(-1, 2)
         ideal = self._first_guess(target)
         residual = self._residual(ideal, target)
+        tolerance = 1e-15 * (1 + _length(target))
+        active = np.arange(len(target))
         with np.errstate(all="ignore"):
             for _ in range(60):
-                before = residual
-                step = _solve(self.jacobian(ideal), residual)
-                for _ in range(12):
-                    candidate = ideal - step
-                    moved = self._residual(candidate, target)
-                    better = _length(moved) < _length(residual)
-                    ideal = np.where(better[..., None], candidate, ideal)
-                    residual = np.where(better[..., None], moved, residual)
-                    # Points that did not improve try half the step; the others are done in this round.
-                    step = np.where(better[..., None], 0.0, step / 2)
-                    if better.all():
-                        break
-                if (residual == before).all():
+                active = active[~(_length(residual[active]) <= tolerance[active])]
+                if not len(active):
                     break
+                step = _solve(self.jacobian(ideal[active]), residual[active])
+                improved = np.zeros(len(active), bool)
+                for _ in range(12):
+                    candidate = ideal[active] - step
+                    moved = self._residual(candidate, target[active])
+                    better = ~improved & (_length(moved) < _length(residual[active]))
+                    ideal[active[better]] = candidate[better]
+                    residual[active[better]] = moved[better]
+                    improved |= better
+                    if improved.all():
+                        break
+                    step = step / 2
+                active = active[improved]
             unfolded = np.linalg.det(self.jacobian(ideal)) > 0
-            solved = unfolded & (_length(residual) < 1e-12 * (1 + _length(target)))
-        return np.where(solved[..., None], ideal, np.nan)
+            solved = unfolded & (_length(residual) < 1000 * tolerance)
+        return np.where(solved[:, None], ideal, np.nan).reshape(pixels.shape)
 
     def _first_guess(self, target: Array) -> Array:
         if self.model.distortion not in (_fisheye, _thin_prism_fisheye, _fov):

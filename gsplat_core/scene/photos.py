@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gsplat_core.errors import DataError
 from gsplat_core.scene.capture import Shot
-from gsplat_core.scene.images import ImageHeader, read_header
+from gsplat_core.scene.images import AlphaRule, ImageHeader, Pixels, decode, read_header
 
 # Where photographs are looked for below the scene's folder, in this order.
 IMAGE_FOLDERS = ["images", "input", "image", "rgb", "."]
@@ -25,6 +25,18 @@ class Photo:
     shot: Shot
     path: Path
     exif_rotate: bool
+
+    def decode(self, alpha: AlphaRule) -> Pixels:
+        """[H, W, 3] uint8 RGB of the lens's size.
+
+        Raises:
+            DataError: the file changed since it was inspected, or is damaged inside.
+        """
+        pixels = decode(self.path, alpha, self.exif_rotate)
+        lens = self.shot.lens
+        if pixels.shape != (lens.height, lens.width, 3):
+            raise DataError(self.path, "the image changed its size while in use", remedy="Start again.")
+        return pixels
 
 
 def image_folder(scene: Path, shots: list[Shot], chosen: str | os.PathLike[str] | None) -> Path:

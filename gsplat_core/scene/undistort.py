@@ -7,7 +7,6 @@ largest part of the scene, as found from the image's borders, of which every pix
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,8 +16,9 @@ from torch import Tensor
 from gsplat_core.errors import DataError
 from gsplat_core.scene import undistort_cache
 from gsplat_core.scene.cameras import Camera, Matrix
-from gsplat_core.scene.images import AlphaRule, Pixels, decode, shrink
+from gsplat_core.scene.images import AlphaRule, Pixels, shrink
 from gsplat_core.scene.lens import Lens
+from gsplat_core.scene.photos import Photo
 
 # The pinhole image reaches at most this many image widths to each side, which bounds what a fisheye becomes.
 _WIDEST = 1.0
@@ -40,17 +40,17 @@ def undistorted_camera(lens: Lens, viewmat: Matrix, name: str) -> Camera:
     return Camera(viewmat, K, width, height, name)
 
 
-def undistorted_image(path: Path, lens: Lens, camera: Camera, alpha: AlphaRule, exif_rotate: bool) -> Pixels:
+def undistorted_image(photo: Photo, camera: Camera, alpha: AlphaRule) -> Pixels:
     """[H, W, 3] uint8 image of ``camera``, which undistorted_camera made and which may have been shrunk.
 
     Taken from the cache where it is there.
     """
-    key = undistort_cache.key(path, lens, camera, alpha, exif_rotate)
+    lens = photo.shot.lens
+    key = undistort_cache.key(photo.path, lens, camera, alpha, photo.exif_rotate)
     cached = undistort_cache.load(key, camera.width, camera.height)
     if cached is not None:
         return cached
-    pixels = undistort(decode(path, alpha, exif_rotate), lens)
-    pixels = shrink(pixels, camera.width, camera.height)
+    pixels = shrink(undistort(photo.decode(alpha), lens), camera.width, camera.height)
     undistort_cache.store(key, pixels)
     return pixels
 
@@ -73,17 +73,22 @@ def undistort(pixels: Pixels, lens: Lens) -> Pixels:
 def _pinhole(lens: Lens) -> tuple[Matrix, int, int]:
     """K and size of the largest pinhole image around the principal point of which every pixel is defined."""
     fx, fy = lens.focal
-    left, top, right, bottom = _inner_rectangle(lens)
-    for _ in range(400):
-        # Pixel centres of the first and last column and row lie on the rectangle or inside.
+    rectangle = np.array(_inner_rectangle(lens))
+
+    def at_scale(scale: float) -> tuple[Matrix, int, int]:
+        left, top, right, bottom = scale * rectangle
+        # The centres of the outermost pixels lie on the rectangle or inside.
         K = np.array([[fx, 0, 0.5 - fx * left], [0, fy, 0.5 - fy * top], [0, 0, 1.0]])
-        width, height = int(np.floor(fx * (right - left))) + 1, int(np.floor(fy * (bottom - top))) + 1
-        if width < 2 or height < 2:
-            break
-        if _all_defined(lens, K, width, height):
-            return K, width, height
-        left, top, right, bottom = (0.985 * side for side in (left, top, right, bottom))
-    return np.diag([fx, fy, 1.0]), 0, 0
+        return K, int(np.floor(fx * (right - left))) + 1, int(np.floor(fy * (bottom - top))) + 1
+
+    if _all_defined(lens, *at_scale(1.0)):
+        return at_scale(1.0)
+    # Smaller rectangles lie inside larger ones, so the largest good one can be found by halving.
+    good, bad = 0.0, 1.0
+    for _ in range(14):
+        middle = (good + bad) / 2
+        good, bad = (middle, bad) if _all_defined(lens, *at_scale(middle)) else (good, middle)
+    return at_scale(good)
 
 
 def _inner_rectangle(lens: Lens) -> tuple[float, float, float, float]:
@@ -114,11 +119,13 @@ def _inner_rectangle(lens: Lens) -> tuple[float, float, float, float]:
 def _all_defined(lens: Lens, K: Matrix, width: int, height: int) -> bool:
     """Whether all of a pinhole image falls inside the lens's image, without folds.
 
-    Tested on the whole border and a grid inside. Between them the distortion is smooth.
+    Every pixel of the border is tested and a grid inside: where the map does not fold, the border bounds it.
     """
-    x = np.linspace(0.5, width - 0.5, 129)
-    y = np.linspace(0.5, height - 0.5, 129)
-    ideal = (np.stack(np.meshgrid(x, y), axis=-1) - K[:2, 2]) / np.diag(K)[:2]
+    x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
+    inner_x, inner_y = np.meshgrid(np.linspace(0.5, width - 0.5, 65), np.linspace(0.5, height - 0.5, 65))
+    columns = np.concatenate([x, x, np.full(height, x[0]), np.full(height, x[-1]), inner_x.ravel()])
+    rows = np.concatenate([np.full(width, y[0]), np.full(width, y[-1]), y, y, inner_y.ravel()])
+    ideal = (np.column_stack([columns, rows]) - K[:2, 2]) / np.diag(K)[:2]
     with np.errstate(all="ignore"):
         pixels = lens.distort(ideal)
         unfolded = np.linalg.det(lens.jacobian(ideal)) > 0

@@ -175,12 +175,12 @@ def _splat_element(header: PlyHeader, path: Path) -> PlyElement:
     vertex = header.element("vertex")
     if vertex is None:
         names = ", ".join(element.name for element in header.elements) or "none"
-        raise DataError(path, f"no element 'vertex' (its elements: {names[:200]})")
+        raise DataError(path, f"no element 'vertex' (its elements: {names[:200]!r})")
     place = f"line {vertex.line}"
     missing = [name for name in _SPLAT_PROPERTIES if name not in vertex.scalars]
     if not missing:
         if vertex.lists:
-            raise DataError(path, f"the vertices have a list property {vertex.lists[0]!r}", place)
+            raise DataError(path, f"the vertices have a list property {min(vertex.lists)[:40]!r}", place)
         return vertex
     if "packed_position" in vertex.scalars:
         raise DataError(
@@ -242,18 +242,16 @@ def _empty_extras(
         if name not in _SPLAT_PROPERTIES and name not in _NORMALS and not name.startswith("f_rest_")
     }
     extras: dict[str, tuple[np.ndarray, torch.dtype | None]] = {}
-    for comment in comments:
-        match comment.split():
-            case ["extra", name, dtype, *sizes] if dtype in _DTYPES and all(map(_is_size, sizes)):
-                shape = [int(size) for size in sizes]
-                width = math.prod(shape)
-                properties = [f"{name}_{i}" for i in range(min(width, len(loose) + 1))] if shape else [name]
-                code = _PLY_TYPES[_DTYPES[dtype]][1]
-                if width == 0 or name in PARAMETERS or any(loose.get(p) != code for p in properties):
-                    continue  # not ours, or the properties were edited since
-                extras[name] = (np.empty((vertex.count, *shape), code), _DTYPES[dtype])
-                for p in properties:
-                    del loose[p]
+    for name, (dtype, shape) in _described_fields(comments).items():
+        code = _PLY_TYPES[dtype][1]
+        properties = (f"{name}_{i}" for i in range(math.prod(shape))) if shape else [name]
+        found = list(itertools.takewhile(lambda p, code=code: loose.get(p) == code, properties))
+        if name not in PARAMETERS and len(found) == math.prod(
+            shape
+        ):  # not so if properties were edited since
+            extras[name] = (np.empty((vertex.count, *shape), code), dtype)
+            for p in found:
+                del loose[p]
     for name, code in loose.items():
         if name in PARAMETERS or name in extras:
             warnings.warn(
@@ -264,8 +262,14 @@ def _empty_extras(
     return extras
 
 
-def _is_size(word: str) -> bool:
-    return re.fullmatch("[0-9]{1,6}", word) is not None
+def _described_fields(comments: list[str]) -> dict[str, tuple[torch.dtype, list[int]]]:
+    """The dtype and the shape of a row of each field, from the comments that `save` writes. The first one counts."""
+    fields: dict[str, tuple[torch.dtype, list[int]]] = {}
+    for comment in comments:
+        words = re.fullmatch(r"extra (\S+) (\w+)((?: [1-9][0-9]{0,5}){0,16})", comment)
+        if words and words[2] in _DTYPES:
+            fields.setdefault(words[1], (_DTYPES[words[2]], [int(size) for size in words[3].split()]))
+    return fields
 
 
 def _writable(name: str, tensor: Tensor) -> np.ndarray:

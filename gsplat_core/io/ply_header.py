@@ -43,7 +43,7 @@ class PlyElement:
     count: int
     line: int
     scalars: dict[str, str] = field(default_factory=dict)
-    lists: list[str] = field(default_factory=list)
+    lists: set[str] = field(default_factory=set)
 
     def dtype(self, byte_order: str) -> np.dtype:
         """Packed record of the scalars."""
@@ -91,7 +91,8 @@ def read_header(file: BinaryIO, path: str | os.PathLike[str]) -> PlyHeader:
     end_of_line = (
         b"\r" if magic[1] == b"\r" else b"\n"
     )  # a \r before \n is stripped with other trailing space
-    encoding, elements, comments = None, [], []
+    encoding, comments = None, []
+    elements: dict[str, PlyElement] = {}
     start, number = magic.end(), 1
     while True:
         number += 1
@@ -111,19 +112,19 @@ def read_header(file: BinaryIO, path: str | os.PathLike[str]) -> PlyHeader:
                     raise DataError(path, "a second format line", place)
                 encoding = word
             case ["element", name, count]:
-                elements.append(PlyElement(name, _count(count, path, place), number))
-                if name in (element.name for element in elements[:-1]):
-                    raise DataError(path, f"element {name!r} is declared twice", place)
+                if name in elements:
+                    raise DataError(path, f"element {name[:40]!r} is declared twice", place)
+                elements[name] = element = PlyElement(name, _count(count, path, place), number)
             case ["property", *definition]:
                 if not elements:
                     raise DataError(path, "a property before any element", place)
-                _add_property(elements[-1], definition, path, place)
+                _add_property(element, definition, path, place)
             case _:
                 raise DataError(path, f"not a legal header line: {' '.join(words)[:60]!r}", place)
     if encoding is None:
         raise DataError(path, "the header has no format line", f"lines 1 to {number}")
     file.seek(start)
-    return PlyHeader(encoding, elements, comments, start, number)
+    return PlyHeader(encoding, list(elements.values()), comments, start, number)
 
 
 def _no_line_end(available: int, start: int) -> str:
@@ -148,6 +149,6 @@ def _add_property(element: PlyElement, words: list[str], path: str | os.PathLike
         case [kind, _] if kind in _SCALARS:
             element.scalars[name] = _SCALARS[kind]
         case ["list", counter, kind, _] if kind in _SCALARS and counter in _SCALARS:
-            element.lists.append(name)
+            element.lists.add(name)
         case _:
             raise DataError(path, f"not a legal property: {' '.join(words)[:60]!r}", place)

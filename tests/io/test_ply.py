@@ -363,7 +363,7 @@ def refused(path: Path, content: bytes | None = None) -> str:
         (b"1.0\n", b"1.0\n\n", "line 3", "not a legal header line"),
         (b"1.0\n", b"1.0\ncomment " + b"a" * 70_000 + b"\n", "line 3", "more than 65,536 bytes"),
         (b"1.0\n", b"1.0\n" + b"comment\n" * 200_000, "line", "does not end within 1,048,576 bytes"),
-        (b"element vertex", b"element splat", "", "no element 'vertex' (its elements: splat)"),
+        (b"element vertex", b"element splat", "", "no element 'vertex' (its elements: 'splat')"),
         (b"ply\n", b"plx\n", "", "not a PLY file"),
     ],
 )
@@ -439,6 +439,38 @@ def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder.ply").mkdir()
     assert "not a regular file" in refused(tmp_path / "folder.ply")
     assert "not a PLY file" in refused(tmp_path / "empty.ply", b"")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "".join(f"element e{i} 0\n" for i in range(60_000)),
+        "element e 0\n" + "".join(f"property list int int p{i}\n" for i in range(30_000)),
+        "element vertex 0\n" + "".join(f"property float p{i}\n" for i in range(40_000)),
+        "comment extra a float32 999999 999999 999999\n" * 20_000 + "element vertex 0\n",
+    ],
+    ids=["elements", "lists", "properties", "comments"],
+)
+def test_headers_of_the_largest_size_are_refused_at_once(tmp_path: Path, lines: str) -> None:
+    """Nothing takes time that grows with the square of the header (these would take minutes)."""
+    refused(tmp_path / "scene.ply", f"ply\nformat ascii 1.0\n{lines}end_header\n".encode())
+
+
+def test_comments_about_extras_that_make_no_sense_are_ignored(scene_file: Path) -> None:
+    """Neither too many dimensions nor many comments about many properties cost time or raise anything."""
+    header, _ = scene_file.read_bytes().replace(b"vertex 7", b"vertex 0").split(b"end_header\n")
+    comments = [
+        "comment extra a float32" + " 1" * 100,
+        "comment extra a float32 0",
+        "comment extra a float99 1",
+    ]
+    comments += ["comment extra p float32 15001"] * 10_000
+    properties = ["property float a_0", *(f"property float p_{i}" for i in range(15_000))]
+    lines = "".join(f"{line}\n" for line in [*properties, *comments, "end_header"])
+    scene_file.write_bytes(header + lines.encode())
+    extras = load(scene_file, strict=True).extras
+    assert len(extras) == 15_001
+    assert extras["a_0"].shape == (0,)
 
 
 def loads_or_explains(path: Path, content: bytes) -> None:

@@ -244,11 +244,12 @@ def _empty_extras(
     extras: dict[str, tuple[np.ndarray, torch.dtype | None]] = {}
     for name, (dtype, shape) in _described_fields(comments).items():
         code = _PLY_TYPES[dtype][1]
-        properties = (f"{name}_{i}" for i in range(math.prod(shape))) if shape else [name]
-        found = list(itertools.takewhile(lambda p, code=code: loose.get(p) == code, properties))
-        if name not in PARAMETERS and len(found) == math.prod(
-            shape
-        ):  # not so if properties were edited since
+        found = []
+        for p in (f"{name}_{i}" for i in range(math.prod(shape))) if shape else [name]:
+            if loose.get(p) != code:
+                break
+            found.append(p)
+        if name not in PARAMETERS and len(found) == math.prod(shape):  # else it was edited since
             extras[name] = (np.empty((vertex.count, *shape), code), dtype)
             for p in found:
                 del loose[p]
@@ -263,7 +264,7 @@ def _empty_extras(
 
 
 def _described_fields(comments: list[str]) -> dict[str, tuple[torch.dtype, list[int]]]:
-    """The dtype and the shape of a row of each field, from the comments that `save` writes. The first one counts."""
+    """Dtype and row shape of each field, from the comments that `save` writes (the first one per name)."""
     fields: dict[str, tuple[torch.dtype, list[int]]] = {}
     for comment in comments:
         words = re.fullmatch(r"extra (\S+) (\w+)((?: [1-9][0-9]{0,5}){0,16})", comment)

@@ -32,6 +32,7 @@ class Capture:
         xyz: [P, 3] float64 points in the world, possibly none.
         rgb: [P, 3] uint8 their colours.
         warnings: what was dropped or looks wrong, a sentence each.
+        image_root: the folder that names are relative to, where the source says so.
     """
 
     source: Path
@@ -39,6 +40,7 @@ class Capture:
     xyz: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
     rgb: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 3), np.uint8))
     warnings: list[str] = field(default_factory=list)
+    image_root: Path | None = None
 
 
 def capture_from_colmap(model: SparseModel) -> Capture:

@@ -17,9 +17,10 @@ from torch import Tensor
 from gsplat_core.errors import DataError, ResourceError, UsageError
 from gsplat_core.scene.cameras import Camera, Matrix
 from gsplat_core.scene.capture import Capture, capture_from_colmap
-from gsplat_core.scene.colmap import read_model
+from gsplat_core.scene.colmap import find_models, read_model
 from gsplat_core.scene.images import AlphaRule, Pixels, shrink
 from gsplat_core.scene.photos import Photo, image_folder, inspect, locate
+from gsplat_core.scene.transforms import read_transforms
 from gsplat_core.scene.undistort import undistorted_camera, undistorted_image
 
 # A scene this many times its own extent away from the origin is moved there, since float32 would lose detail.
@@ -99,12 +100,14 @@ class Dataset:
         strict: bool = False,
         prefetch: bool = True,
     ) -> Dataset:
-        """Loads a capture: a COLMAP folder (``images/`` and ``sparse/0/``). The folder is never written to.
+        """Loads a folder with a COLMAP model (``images/`` and ``sparse/0/``) or a ``transforms.json``.
+
+        The folder is never written to.
 
         Lenses with distortion are undistorted on the way; the result is kept in the user's cache folder.
 
         Args:
-            path: the capture's folder.
+            path: the capture's folder, or a transforms.json by any name.
             downscale: images are shrunk by this factor (>= 1), sides rounded to whole pixels.
             test_every: of the views in name order, numbers 0, n, 2n, ... are the test split; 0 for no test
                 split.
@@ -132,7 +135,7 @@ class Dataset:
             raise DataError(capture.source, "there are no 3D points, and they are required")
 
         shots = sorted(capture.shots, key=lambda shot: shot.name)
-        folder = image_folder(scene, shots, images)
+        folder = image_folder(scene, shots, images or capture.image_root)
         photos = inspect(locate(folder, shots, warnings), exif_rotate, strict, warnings)
         if len(photos) < 2:
             listing = "; ".join(warnings[-5:])
@@ -179,6 +182,11 @@ class Dataset:
 
 
 def _read_capture(scene: Path, model: str | os.PathLike[str] | None) -> Capture:
+    """COLMAP where there is a model; otherwise transforms.json. A path to a .json file names that file."""
+    if scene.suffix == ".json" and scene.is_file():
+        return read_transforms(scene)
+    if model is None and (scene / "transforms.json").is_file() and not find_models(scene):
+        return read_transforms(scene / "transforms.json")
     return capture_from_colmap(read_model(scene, model))
 
 

@@ -90,20 +90,27 @@ def check_name(model: SparseModel, name: str) -> None:
     """Refuses names that would reach outside the image folder.
 
     Raises:
-        DataError: the name is empty, absolute, has a drive letter or a zero byte, or climbs out with "..".
+        DataError: as path_leaves_folder says.
     """
-    path = PurePosixPath(name.replace("\\", "/"))
-    depth = 0
-    leaves = False
-    for part in path.parts:
-        depth += -1 if part == ".." else part != "."
-        leaves |= depth < 0
-    if path.is_absolute() or re.match(r"[A-Za-z]:", name) or "\0" in name or leaves or depth <= 0:
+    if path_leaves_folder(name):
         raise DataError(
             model.folder,
             f"the image name {printable(name)!r} is not a path inside the image folder",
             remedy="Names must be relative to the image folder; correct the model.",
         )
+
+
+def path_leaves_folder(name: str) -> bool:
+    """Whether a name is empty, absolute, has a drive letter or a zero byte, or climbs out with ".."."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    depth = 0
+    leaves = False
+    for part in path.parts:
+        depth += -1 if part == ".." else 1
+        leaves |= depth < 0
+    return (
+        path.is_absolute() or re.match(r"[A-Za-z]:", name) is not None or "\0" in name or leaves or depth <= 0
+    )
 
 
 def printable(name: str) -> str:

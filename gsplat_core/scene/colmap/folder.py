@@ -92,7 +92,7 @@ def _choose(scene: Path, model: str | os.PathLike[str] | None, warnings: list[st
         raise DataError(
             scene,
             "no COLMAP model found: looked for cameras.bin and images.bin (or .txt) in sparse/0, sparse, "
-            f"colmap/sparse/0 and the folder itself; it holds {_listing(scene)}",
+            f"colmap/sparse/0 and the folder itself, and for transforms.json; it holds {_listing(scene)}",
             remedy="Run COLMAP on the photos first, or give the folder that holds sparse/.",
         )
     if len(models) == 1:

@@ -1,0 +1,80 @@
+"""How close a rendered image is to a photograph: PSNR and SSIM.
+
+Both expect images in [0, 1]. They do not clamp, since that would hide what it changes: clamp a rendering
+first (``image.clamp(0, 1)``), as every published figure does.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from gsplat_core.losses import as_batches
+from gsplat_core.ops.l1_ssim import l1_ssim
+
+
+@torch.no_grad()
+def psnr(image: Tensor, target: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB, ``-10 log10(MSE)``; MSE is the mean over all pixels and channels.
+
+    A published PSNR of several test views is the mean of their PSNRs, so call this once per view.
+
+    Args:
+        image: [..., H, W, 3] float32 in [0, 1], clamped by the caller.
+        target: [..., H, W, 3] float32 in [0, 1], or uint8, which stands for value / 255.
+
+    Returns:
+        dB; infinity for equal images.
+
+    Raises:
+        ValueError, TypeError: wrong shapes or dtypes.
+    """
+    image, target = as_batches(image, target, "same")
+    if target.dtype == torch.uint8:
+        target = target / 255.0
+    mse = (image - target).square().mean(dtype=torch.float64)
+    return float(-10.0 * torch.log10(mse))
+
+
+@torch.no_grad()
+def ssim(image: Tensor, target: Tensor, padding: Literal["same", "valid", "reflect"] = "same") -> float:
+    """Structural similarity (Wang et al. 2004): 11x11 Gaussian window, sigma 1.5, per channel, averaged.
+
+    The windows of the 5 pixels nearest to the border reach outside the image. ``padding`` says what they see:
+
+    - "same": zeros. Figures of 3DGS and most of its descendants are of this kind.
+    - "valid": nothing, these pixels are left out of the average. The original SSIM; torchmetrics before 1.5
+      and therefore most figures of gsplat.
+    - "reflect": the image mirrored at its border pixels; torchmetrics from 1.5 on.
+
+    Args:
+        image: [..., H, W, 3] float32 in [0, 1], clamped by the caller.
+        target: [..., H, W, 3] float32 in [0, 1], or uint8, which stands for value / 255.
+        padding: as above.
+
+    Raises:
+        ValueError, TypeError: wrong shapes, dtypes or padding; images smaller than 11x11 with "valid" padding
+            or than 6x6 with "reflect".
+    """
+    if padding == "reflect":
+        image, target = as_batches(image, target, "same")
+        if min(image.shape[1:3]) < 6:
+            raise ValueError(
+                f"padding='reflect' needs images of at least 6x6 pixels, got {list(image.shape)}"
+            )
+        image, target = _mirrored_border(image), _mirrored_border(target)
+        padding = "valid"
+    image, target = as_batches(image, target, padding)
+    _, _, value, _ = l1_ssim(image, target, 1.0, padding == "valid", False)
+    return float(value)
+
+
+def _mirrored_border(images: Tensor) -> Tensor:
+    """Images [B, H, W, 3] with 5 more pixels on each side; the border pixel itself is not repeated."""
+    for dim in (1, 2):
+        size = images.shape[dim]
+        index = (torch.arange(-5, size + 5).abs() - (size - 1)).abs()
+        images = images.index_select(dim, size - 1 - index)
+    return images

@@ -1,0 +1,54 @@
+"""Fake kernel of ``gsplat_core::adam_step_``, one Adam step of one parameter in place."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gsplat_core.ops import library as library
+
+
+def adam_step_(
+    param: Tensor,
+    grad: Tensor,
+    exp_avg: Tensor,
+    exp_avg_sq: Tensor,
+    visible: Tensor | None,
+    step: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    bias_correction: bool = True,
+) -> None:
+    """Updates ``param``, ``exp_avg`` and ``exp_avg_sq`` by Adam's formulas (Kingma and Ba 2015, algorithm 1).
+
+    Args:
+        param: [N, ...] float32, contiguous; so are the moments. Written in place.
+        grad: its gradient, same shape.
+        exp_avg, exp_avg_sq: running means of the gradient and of its square. Written in place.
+        visible: bool [N]; where False, the row of all three stays as it is and costs no time. None: all rows.
+        step: the number of this step, from 1, for the bias correction.
+        lr, beta1, beta2, eps: as in torch.optim.Adam.
+        bias_correction: divide the moments by 1 - beta^step, as Adam does.
+    """
+    torch.ops.gsplat_core.adam_step_(
+        param, grad, exp_avg, exp_avg_sq, visible, step, lr, beta1, beta2, eps, bias_correction
+    )
+
+
+@torch.library.register_fake("gsplat_core::adam_step_")
+def _fake(
+    param: Tensor,
+    grad: Tensor,
+    exp_avg: Tensor,
+    exp_avg_sq: Tensor,
+    visible: Tensor | None,
+    step: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    bias_correction: bool = True,
+) -> None:
+    return None

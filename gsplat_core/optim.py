@@ -1,0 +1,118 @@
+"""Adam for scenes of Gaussians: in place, one pass over memory, and able to skip what is not in view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, overload
+
+import torch
+from torch import Tensor
+
+from gsplat_core.ops.adam import adam_step_
+
+
+class Adam(torch.optim.Optimizer):
+    """Adam (Kingma and Ba 2015) with the results and the state of ``torch.optim.Adam``.
+
+    State per parameter: ``step`` (float32 scalar), ``exp_avg``, ``exp_avg_sq``; a ``state_dict`` of torch's
+    class can be loaded. Nothing else is kept between steps, so density control may exchange parameters and
+    state tensors for others with more or fewer rows.
+
+    Args:
+        params: float32 tensors or parameter groups, each with its own ``lr``, ``betas``, ``eps`` if wanted.
+        lr: learning rate.
+        betas: decay of the running means of the gradient and of its square.
+        eps: added to the denominator. Gradients of Gaussian positions can be 1e-8 and smaller; with torch's
+            default of 1e-8 they would hardly move, so the default here is 1e-15.
+        bias_correction: Adam's division of the moments by ``1 - beta^step``. False together with ``visible``
+            gives the selective Adam of Taming 3DGS (Mallick et al. 2024), whose first steps are larger.
+
+    Raises:
+        ValueError: an option out of range.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-15,
+        bias_correction: bool = True,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "bias_correction": bias_correction})
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Adds a group of parameters; options that it does not name have the defaults."""
+        options = {**self.defaults, **param_group}
+        if options["lr"] < 0.0:
+            raise ValueError(f"lr must not be negative, got {options['lr']}")
+        if not all(0.0 <= beta < 1.0 for beta in options["betas"]):
+            raise ValueError(f"betas must lie in [0, 1), got {options['betas']}")
+        if options["eps"] < 0.0:
+            raise ValueError(f"eps must not be negative, got {options['eps']}")
+        super().add_param_group(param_group)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Completes a state that torch.optim.Adam saved; refuses one that used options missing here."""
+        super().__setstate__(state)
+        for group in self.param_groups:
+            for option in ("weight_decay", "amsgrad", "maximize"):
+                if group.get(option):
+                    raise ValueError(f"the saved state uses {option}={group[option]}, which this Adam lacks")
+            group.setdefault("bias_correction", self.defaults["bias_correction"])
+
+    @overload
+    def step(self, closure: None = None, *, visible: Tensor | None = None) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], float], *, visible: Tensor | None = None) -> float: ...
+
+    @torch.no_grad()
+    def step(
+        self, closure: Callable[[], float] | None = None, *, visible: Tensor | None = None
+    ) -> float | None:
+        """One step of all parameters that have a gradient.
+
+        Args:
+            closure: recomputes the loss, as in every torch optimizer.
+            visible: bool [N]. Rows n with False keep their values and moments, as if they were not part of
+                this step, and cost no time. All parameters that have a gradient must have N rows then.
+
+        Raises:
+            RuntimeError: a parameter, gradient or mask of the wrong shape or dtype.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for param in group["params"]:
+                if param.grad is None:
+                    continue
+                state = self._state_of(param)
+                state["step"] += 1
+                adam_step_(
+                    param,
+                    param.grad,
+                    state["exp_avg"],
+                    state["exp_avg_sq"],
+                    visible,
+                    int(state["step"].item()),
+                    float(group["lr"]),
+                    beta1,
+                    beta2,
+                    group["eps"],
+                    group["bias_correction"],
+                )
+                # Autograd has to notice the change, so that a graph that still needs the old value complains.
+                torch.autograd.graph.increment_version(param)
+        return loss
+
+    def _state_of(self, param: Tensor) -> dict[str, Tensor]:
+        state = self.state[param]
+        if not state:
+            state["step"] = torch.tensor(0.0)
+            state["exp_avg"] = torch.zeros_like(param)
+            state["exp_avg_sq"] = torch.zeros_like(param)
+        return state

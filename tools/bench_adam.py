@@ -1,0 +1,70 @@
+"""Times the Adam step of a scene against ``torch.optim.Adam(fused=True)``.
+
+All are measured in turns in one process and the medians are compared.
+
+    python tools/bench_adam.py [--num 150000] [--threads 1] [--rounds 15]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from gsplat_core.optim import Adam
+
+SHAPES = [(3,), (4,), (3,), (), (1, 3), (15, 3)]  # the tensors of a scene with SH degree 3
+
+
+def scene(num: int) -> list[Tensor]:
+    params = [torch.randn(num, *shape).requires_grad_() for shape in SHAPES]
+    for param in params:
+        param.grad = torch.randn_like(param)
+    return params
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--num", type=int, default=150_000, help="Gaussians")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=15)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+
+    ours = Adam(scene(args.num))
+    theirs = torch.optim.Adam(scene(args.num), eps=1e-15, fused=True)
+    contenders: dict[str, Callable[[], object]] = {"torch fused": theirs.step, "ours": ours.step}
+    for percent in (75, 50, 25, 10):
+        scattered = torch.rand(args.num) < percent / 100
+        contiguous = torch.arange(args.num) < args.num * percent / 100
+        contenders[f"ours, {percent} % visible, scattered"] = lambda mask=scattered: ours.step(visible=mask)
+        contenders[f"ours, {percent} % visible, contiguous"] = lambda mask=contiguous: ours.step(visible=mask)
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(args.rounds):
+        for name, work in contenders.items():
+            times[name].append(seconds(work))
+    numbers = 59 * args.num
+    base = statistics.median(times["torch fused"])
+    print(
+        f"{args.num} Gaussians, {args.threads} threads, {torch.ops.gsplat_core.isa()}, {args.rounds} rounds"
+    )
+    for name, values in times.items():
+        median = statistics.median(values)
+        print(f"  {name:34s}{median * 1e3:9.2f} ms  {numbers / median / 1e9:6.2f} G/s  {base / median:6.2f}x")
+
+
+if __name__ == "__main__":
+    main()

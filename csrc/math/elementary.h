@@ -5,23 +5,32 @@
 
 GSPLAT_MATH_BEGIN
 
-// 2^x to 2 ulp. Inputs are clamped to [-126, 127], so the result is never denormal: a denormal costs a
-// microcode assist on most CPUs, and the compositing loop meets them in every far-away pixel.
-//
-// The polynomial is the degree-5 minimax fit of 2^f on [0, 1); its relative error is 7.5e-8.
+// 2^f for f in [0, 1): the minimax polynomial of degree 5; relative error 7.5e-8.
 template <class T>
-GSPLAT_HD T exp2(T x) {
-  x = max(min(x, T(127.0)), T(-126.0));
-  const T f = x - floor(x);
+GSPLAT_HD T exp2_of_fraction(T f) {
   T p = T(1.877576675e-03);
   p = fma(p, f, T(8.989340091e-03));
   p = fma(p, f, T(5.582631805e-02));
   p = fma(p, f, T(2.401536170e-01));
   p = fma(p, f, T(6.931530732e-01));
-  p = fma(p, f, T(9.999999251e-01));
-  return scale_by_floor_exp2(p, x);
+  return fma(p, f, T(9.999999251e-01));
+}
+
+// 2^x to 2 ulp. Inputs are clamped to [-126, 127], so the result is never denormal.
+template <class T>
+GSPLAT_HD T exp2(T x) {
+  x = max(min(x, T(127.0)), T(-126.0));
+  return scale_by_floor_exp2(exp2_of_fraction(fraction(x)), x);
 }
 GSPLAT_HD double exp2(double x) { return ::exp2(x); }
+
+// 2^x where the mask holds, which must imply x in [-126, 127], and zero elsewhere. For compositing, where most
+// far-away pixels are skipped anyway and would otherwise cost denormals, that is a microcode assist each.
+template <class T>
+GSPLAT_HD T exp2_where(Mask<T> mask, T x) {
+  return scale_by_floor_exp2_where(mask, exp2_of_fraction(fraction(x)), x);
+}
+GSPLAT_HD double exp2_where(bool mask, double x) { return mask ? ::exp2(x) : 0.0; }
 
 // log2(x) for positive normal x, to 2 ulp (absolute near x = 1).
 //

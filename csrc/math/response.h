@@ -15,11 +15,10 @@ inline constexpr double kRootScale = 0.84932180028801904;
 // log2(1/255): a splat below this contributes nothing to a pixel of 8 bits.
 inline constexpr double kMinPower = -7.994353436858858;
 
-// A splat as compositing sees it. T is a float that is broadcast, or the lane type itself.
+// A splat around its mean, as compositing sees it.
 template <class T>
-struct Splat {
-  T mean_x, mean_y;
-  T l11, l21, l22;  // scaled by kRootScale
+struct SplatShape {
+  T l11, l21, l22;  // root of the conic, scaled by kRootScale
   T log2_opacity;
 };
 
@@ -30,7 +29,7 @@ struct Response {
 };
 
 template <class T>
-GSPLAT_HD Response<T> response(const Splat<T>& s, const T& dx, const T& dy) {
+GSPLAT_HD Response<T> response(const SplatShape<T>& s, const T& dx, const T& dy) {
   Response<T> r;
   r.u = fma(s.l21, dy, s.l11 * dx);
   r.v = s.l22 * dy;

@@ -61,6 +61,14 @@ GSPLAT_HD double sqrt(double a) { return ::sqrt(a); }
 GSPLAT_HD float floor(float a) { return ::floorf(a); }
 GSPLAT_HD double floor(double a) { return ::floor(a); }
 
+// x - floor(x)
+GSPLAT_HD float fraction(float a) { return a - ::floorf(a); }
+GSPLAT_HD double fraction(double a) { return a - ::floor(a); }
+
+// value where the mask holds, else zero.
+GSPLAT_HD float zero_unless(bool mask, float value) { return mask ? value : 0.0f; }
+GSPLAT_HD double zero_unless(bool mask, double value) { return mask ? value : 0.0; }
+
 // a * b + c with a single rounding.
 GSPLAT_HD float fma(float a, float b, float c) { return ::fmaf(a, b, c); }
 GSPLAT_HD double fma(double a, double b, double c) { return ::fma(a, b, c); }
@@ -72,6 +80,11 @@ GSPLAT_HD double reciprocal(double a) { return 1.0 / a; }
 // value * 2^floor(power), for powers in [-126, 127].
 GSPLAT_HD float scale_by_floor_exp2(float value, float power) {
   return ::ldexpf(value, static_cast<int>(::floorf(power)));
+}
+
+// The same where the mask holds, else zero; other lanes may hold any power.
+GSPLAT_HD float scale_by_floor_exp2_where(bool mask, float value, float power) {
+  return mask ? scale_by_floor_exp2(value, power) : 0.0f;
 }
 
 // Splits a positive normal x into mantissa * 2^exponent with the mantissa in [1, 2).

@@ -22,22 +22,18 @@ struct RegisterColors {
   Float sum[kChannels][kVectors];
 
   RegisterColors(const CompositeInputs&, TileScratch&) {
-    for (auto& channel : sum) {
-      for (Float& s : channel) s = Float(0.0f);
-    }
+    repeat<kChannels>([&](auto c) { repeat<kVectors>([&](auto v) { sum[c][v] = Float(0.0f); }); });
   }
-  void blend(const CompositeInputs&, const SplatRecord& splat, int32_t, const Float* weights) {
-#pragma GCC unroll 4
-    for (int c = 0; c < kChannels; ++c) {
+  [[gnu::always_inline]] void blend(const CompositeInputs&, const SplatRecord& splat, int32_t, const Float* weights) {
+    repeat<kChannels>([&](auto c) {
       const Float color(splat.color[c]);
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) sum[c][v] = fma(weights[v], color, sum[c][v]);
-    }
+      repeat<kVectors>([&](auto v) { sum[c][v] = fma(weights[v], color, sum[c][v]); });
+    });
   }
-  void store(const CompositeInputs&, float* planar) const {
-    for (int c = 0; c < kChannels; ++c) {
-      for (int v = 0; v < kVectors; ++v) sum[c][v].store(planar + c * kBlockPixels + v * kLanes);
-    }
+  void store(float* planar) const {
+    repeat<kChannels>([&](auto c) {
+      repeat<kVectors>([&](auto v) { sum[c][v].store(planar + c * kBlockPixels + v * kLanes); });
+    });
   }
 };
 
@@ -47,24 +43,24 @@ struct CachedColors {
 
   CachedColors(const CompositeInputs& in, TileScratch& scratch) : planar(scratch.colors.data()) {
     const Float zero(0.0f);
-    for (int64_t i = 0; i < static_cast<int64_t>(in.channels) * kBlockPixels; i += kLanes)
-      zero.store(planar + i);
+    for (int64_t i = 0; i < static_cast<int64_t>(in.channels) * kBlockPixels; i += kLanes) zero.store(planar + i);
   }
   void blend(const CompositeInputs& in, const SplatRecord&, int32_t id, const Float* weights) {
     const float* colors = in.colors + static_cast<int64_t>(id) * in.channels;
     float* p = planar;
-    for (int c = 0; c < in.channels; ++c) {
+    for (int c = 0; c < in.channels; ++c, p += kBlockPixels) {
       const Float color(colors[c]);
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v, p += kLanes) fma(weights[v], color, Float::load(p)).store(p);
+      repeat<kVectors>([&](auto v) { fma(weights[v], color, Float::load(p + v * kLanes)).store(p + v * kLanes); });
     }
   }
-  void store(const CompositeInputs&, float*) const {}
+  void store(float*) const {}
 };
 
+// Blends the splats of a sub-block's list; leaves the colours in the scratch and returns the transmittance that is
+// left in `transmittance` [kBlockPixels].
 template <class Colors>
 void composite_block(const CompositeInputs& in, TileScratch& scratch, int block, const BlockPlace& place,
-                     Float* transmittance) {
+                     float* transmittance) {
   const TileSplats& splats = scratch.splats;
   const PixelCentres centres;
   const Float max_alpha(in.max_alpha);
@@ -72,41 +68,47 @@ void composite_block(const CompositeInputs& in, TileScratch& scratch, int block,
   const int32_t* list = splats.list(block);
   const int size = splats.list_size(block);
   Transmittance state(place);
+  // What the transmittance was where a pixel has finished, else zero.
+  repeat<kVectors>([&](auto v) { Float(0.0f).store(transmittance + v * kLanes); });
   Colors colors(in, scratch);
   for (int k = 0; k < size; ++k) {
     const SplatRecord& splat = splats[list[k]];
     BlockAlphas at(splat, place, centres, state, max_alpha);
     if (__builtin_expect(at.any_finishes, 0)) {
+      repeat<kVectors>([&](auto v) {
+        float* t = transmittance + v * kLanes;
+        select(at.finishes[v], state.t[v], Float::load(t)).store(t);
+      });
       at.finish_pixels(state);
       if (state.unfinished == 0) break;
     }
     Float weights[kVectors];
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) {
+    repeat<kVectors>([&](auto v) {
       weights[v] = at.alpha[v] * state.t[v];
       state.t[v] = at.behind[v];
-    }
+    });
     colors.blend(in, splat, ids[list[k]], weights);
   }
-  for (int v = 0; v < kVectors; ++v) transmittance[v] = state.t[v] + state.at_finish[v];
-  colors.store(in, scratch.colors.data());
+  repeat<kVectors>([&](auto v) {
+    float* t = transmittance + v * kLanes;
+    (Float::load(t) + state.t[v]).store(t);
+  });
+  colors.store(scratch.colors.data());
 }
 
 // Adds the background and writes the part of the sub-block that is inside the image.
 void write_block(const CompositeInputs& in, const BlockPlace& place, int64_t image, const float* planar,
-                 const Float* transmittance, const CompositeOutputs& out) {
-  alignas(64) float t[kBlockPixels];
-  for (int v = 0; v < kVectors; ++v) transmittance[v].store(t + v * kLanes);
+                 const float* transmittance, const CompositeOutputs& out) {
   const float* background = in.backgrounds == nullptr ? nullptr : in.backgrounds + image * in.channels;
   const int64_t first = (image * in.image.height + place.y) * in.image.width + place.x;
   for (int i = 0; i < kBlockPixels; ++i) {
     if (!place.inside(i)) continue;
     const int64_t pixel = first + static_cast<int64_t>(block_y(i)) * in.image.width + block_x(i);
-    out.alphas[pixel] = 1.0f - t[i];
+    out.alphas[pixel] = 1.0f - transmittance[i];
     float* color = out.colors + pixel * in.channels;
     for (int c = 0; c < in.channels; ++c) {
       const float sum = planar[c * kBlockPixels + i];
-      color[c] = background == nullptr ? sum : sum + t[i] * background[c];
+      color[c] = background == nullptr ? sum : sum + transmittance[i] * background[c];
     }
   }
 }
@@ -126,7 +128,7 @@ void composite_all(const CompositeInputs& in, const CompositeOutputs& out) {
       for (int bx = 0; bx < scratch.splats.blocks_x(); ++bx, ++block) {
         const BlockPlace place = walk.block(x0 + bx * kColumns, y0 + by * kBlockRows);
         if (place.width <= 0 || place.height <= 0) continue;
-        Float transmittance[kVectors];
+        alignas(64) float transmittance[kBlockPixels];
         composite_block<Colors>(in, scratch, block, place, transmittance);
         write_block(in, place, walk.image_of(tile), scratch.colors.data(), transmittance, out);
       }

@@ -98,36 +98,36 @@ void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, 
   const int size = splats.list_size(block);
   Transmittance state(place);
   Float behind_sum[kVectors];  // E - R: what the splats still to come contribute
-  for (int v = 0; v < kVectors; ++v) behind_sum[v] = Float::load(pixels.total + v * kLanes);
+  repeat<kVectors>([&](auto v) { behind_sum[v] = Float::load(pixels.total + v * kLanes); });
 
   for (int k = 0; k < size; ++k) {
     const SplatRecord& splat = splats[list[k]];
     BlockAlphas at(splat, place, centres, state, max_alpha);
     if (__builtin_expect(at.any_finishes, 0)) {
-      for (int v = 0; v < kVectors; ++v) behind_sum[v] = select(at.finishes[v], Float(0.0f), behind_sum[v]);
+      repeat<kVectors>([&](auto v) { behind_sum[v] = select(at.finishes[v], Float(0.0f), behind_sum[v]); });
       at.finish_pixels(state);
       if (state.unfinished == 0) break;
     }
-    const float* color =
-        kChannels == kDynamic ? in.colors + static_cast<int64_t>(ids[list[k]]) * channels : splat.color;
+    const float* color = kChannels == kDynamic ? in.colors + static_cast<int64_t>(ids[list[k]]) * channels : splat.color;
     float* row = rows + list[k] * stride;
 
     Float g[kVectors], weights[kVectors];
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) g[v] = Float::load(pixels.v_alpha + v * kLanes);
-#pragma GCC unroll 4
-    for (int c = 0; c < channels; ++c) {
+    repeat<kVectors>([&](auto v) { g[v] = Float::load(pixels.v_alpha + v * kLanes); });
+    const auto add_channel = [&](auto c) __attribute__((always_inline)) {
       const Float value(color[c]);
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) {
+      repeat<kVectors>([&](auto v) {
         g[v] = fma(value, Float::load(v_colors + c * kBlockPixels + v * kLanes), g[v]);
-      }
+      });
+    };
+    if constexpr (kChannels != kDynamic) {
+      repeat<kChannels>(add_channel);
+    } else {
+      for (int c = 0; c < channels; ++c) add_channel(c);
     }
 
     auto moments = ColumnMoments<Float>::zero();
     Float abs_x(0.0f), abs_y(0.0f);
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) {
+    repeat<kVectors>([&](auto v) __attribute__((always_inline)) {
       weights[v] = at.alpha[v] * state.t[v];
       behind_sum[v] = fma(-weights[v], g[v], behind_sum[v]);
       const Float v_alpha = alpha_vjp(state.t[v], at.alpha[v], g[v], behind_sum[v]);
@@ -140,7 +140,7 @@ void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, 
         abs_x += abs(e * at.u[v] * Float(splat.l11));
         abs_y += abs(e * fma(at.u[v], Float(splat.l21), at.dy[v] * Float(splat.l22 * splat.l22)));
       }
-    }
+    });
 
     if constexpr (kChannels != kDynamic) {
       Float sums[kFirstColor + kChannels];
@@ -154,14 +154,11 @@ void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, 
         sums[kMoments] = abs_x;
         sums[kMoments + 1] = abs_y;
       }
-#pragma GCC unroll 4
-      for (int c = 0; c < kChannels; ++c) {
-        Float s = weights[0] * Float::load(v_colors + c * kBlockPixels);
-#pragma GCC unroll 3
-        for (int v = 1; v < kVectors; ++v)
-          s = fma(weights[v], Float::load(v_colors + c * kBlockPixels + v * kLanes), s);
+      repeat<kChannels>([&](auto c) {
+        Float s(0.0f);
+        repeat<kVectors>([&](auto v) { s = fma(weights[v], Float::load(v_colors + c * kBlockPixels + v * kLanes), s); });
         sums[kFirstColor + c] = s;
-      }
+      });
       add_sums<kFirstColor + kChannels>(sums, row);
     } else {
       const Float sums[8] = {moments.e,   moments.eu,  moments.ey, moments.eu * at.dx,

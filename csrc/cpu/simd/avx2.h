@@ -49,7 +49,7 @@ struct Float {
   friend Float operator-(Float a, Float b) { return _mm256_sub_ps(a.v, b.v); }
   friend Float operator*(Float a, Float b) { return _mm256_mul_ps(a.v, b.v); }
   friend Float operator/(Float a, Float b) { return _mm256_div_ps(a.v, b.v); }
-  friend Float operator-(Float a) { return _mm256_xor_ps(a.v, _mm256_set1_ps(-0.0f)); }
+  friend Float operator-(Float a) { return -a.v; }
   Float& operator+=(Float b) { return *this = *this + b; }
   friend LaneMask operator<(Float a, Float b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_LT_OQ)}; }
   friend LaneMask operator<=(Float a, Float b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_LE_OQ)}; }
@@ -64,6 +64,7 @@ inline Float max(Float a, Float b) { return _mm256_max_ps(a.v, b.v); }
 inline Float abs(Float a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.v); }
 inline Float sqrt(Float a) { return _mm256_sqrt_ps(a.v); }
 inline Float floor(Float a) { return _mm256_floor_ps(a.v); }
+inline Float fraction(Float a) { return a - floor(a); }
 inline Float fma(Float a, Float b, Float c) { return _mm256_fmadd_ps(a.v, b.v, c.v); }
 
 // From a 12-bit estimate: one Newton step gives 23 bits.
@@ -75,6 +76,11 @@ inline Float reciprocal(Float a) {
 inline Float scale_by_floor_exp2(Float value, Float power) {
   const __m256i exponent = _mm256_cvttps_epi32(_mm256_floor_ps(power.v));
   return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(value.v), _mm256_slli_epi32(exponent, 23)));
+}
+
+// Lanes outside the mask are computed with power 0, so that they cannot become denormal.
+inline Float scale_by_floor_exp2_where(LaneMask m, Float value, Float power) {
+  return zero_unless(m, scale_by_floor_exp2(value, zero_unless(m, power)));
 }
 
 inline void split_exponent(Float x, Float& mantissa, Float& exponent) {

@@ -44,7 +44,7 @@ struct Float {
   friend Float operator-(Float a, Float b) { return _mm512_sub_ps(a.v, b.v); }
   friend Float operator*(Float a, Float b) { return _mm512_mul_ps(a.v, b.v); }
   friend Float operator/(Float a, Float b) { return _mm512_div_ps(a.v, b.v); }
-  friend Float operator-(Float a) { return _mm512_xor_ps(a.v, _mm512_set1_ps(-0.0f)); }
+  friend Float operator-(Float a) { return -a.v; }
   Float& operator+=(Float b) { return *this = *this + b; }
   friend LaneMask operator<(Float a, Float b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)}; }
   friend LaneMask operator<=(Float a, Float b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LE_OQ)}; }
@@ -59,6 +59,7 @@ inline Float max(Float a, Float b) { return _mm512_max_ps(a.v, b.v); }
 inline Float abs(Float a) { return _mm512_abs_ps(a.v); }
 inline Float sqrt(Float a) { return _mm512_sqrt_ps(a.v); }
 inline Float floor(Float a) { return _mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+inline Float fraction(Float a) { return _mm512_reduce_ps(a.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
 inline Float fma(Float a, Float b, Float c) { return _mm512_fmadd_ps(a.v, b.v, c.v); }
 
 inline Float reciprocal(Float a) {
@@ -67,6 +68,9 @@ inline Float reciprocal(Float a) {
 }
 
 inline Float scale_by_floor_exp2(Float value, Float power) { return _mm512_scalef_ps(value.v, power.v); }
+inline Float scale_by_floor_exp2_where(LaneMask m, Float value, Float power) {
+  return _mm512_maskz_scalef_ps(m.bits, value.v, power.v);
+}
 
 inline void split_exponent(Float x, Float& mantissa, Float& exponent) {
   mantissa = _mm512_getmant_ps(x.v, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);

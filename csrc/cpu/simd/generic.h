@@ -82,6 +82,7 @@ inline Float floor(Float a) {
   const Float down = truncated - zero_unless({truncated > in_range}, Float(1.0)).v;
   return select(has_fraction, down, a);
 }
+inline Float fraction(Float a) { return a - floor(a); }
 // Two roundings where the target has no fused instruction.
 inline Float fma(Float a, Float b, Float c) { return a.v * b.v + c.v; }
 
@@ -90,6 +91,11 @@ inline Float reciprocal(Float a) { return 1.0f / a.v; }
 inline Float scale_by_floor_exp2(Float value, Float power) {
   const Vector4i exponent = __builtin_convertvector(floor(power).v, Vector4i);
   return as_floats(as_ints(value.v) + (exponent << 23));
+}
+
+// Lanes outside the mask are computed with power 0, so that they cannot become denormal.
+inline Float scale_by_floor_exp2_where(LaneMask m, Float value, Float power) {
+  return zero_unless(m, scale_by_floor_exp2(value, zero_unless(m, power)));
 }
 
 inline void split_exponent(Float x, Float& mantissa, Float& exponent) {

@@ -10,7 +10,7 @@ namespace gsplat::GSPLAT_ISA {
 // A sub-block's place in the image.
 struct BlockPlace {
   int x, y;           // its first pixel
-  int width, height;  // how much of it is inside the image; may be <= 0
+  int width, height;  // of the image from there on
 
   bool inside(int i) const { return block_x(i) < width && block_y(i) < height; }
 };
@@ -24,27 +24,22 @@ struct PixelCentres {
     for (int i = 0; i < kLanes; ++i) xs[i] = static_cast<float>(block_x(i)) + 0.5f;
     for (int i = 0; i < kBlockPixels; ++i) ys[i] = static_cast<float>(block_y(i)) + 0.5f;
     x = Float::load(xs);
-    for (int v = 0; v < kVectors; ++v) y[v] = Float::load(ys + v * kLanes);
+    repeat<kVectors>([&](auto v) { y[v] = Float::load(ys + v * kLanes); });
   }
 };
 
 // Transmittance of the pixels of a sub-block in front of the next splat; zero where the pixel is finished.
 struct Transmittance {
   Float t[kVectors];
-  Float at_finish[kVectors];  // what it was where a pixel finished, else zero
-  int unfinished;
+  int unfinished = 0;
 
   explicit Transmittance(const BlockPlace& place) {
     alignas(64) float start[kBlockPixels];
-    unfinished = 0;
     for (int i = 0; i < kBlockPixels; ++i) {
       start[i] = place.inside(i) ? 1.0f : 0.0f;
       unfinished += place.inside(i);
     }
-    for (int v = 0; v < kVectors; ++v) {
-      t[v] = Float::load(start + v * kLanes);
-      at_finish[v] = Float(0.0f);
-    }
+    repeat<kVectors>([&](auto v) { t[v] = Float::load(start + v * kLanes); });
   }
 };
 
@@ -58,39 +53,34 @@ struct BlockAlphas {
   LaneMask finishes[kVectors];
   bool any_finishes;
 
-  BlockAlphas(const SplatRecord& r, const BlockPlace& place, const PixelCentres& centres,
-              const Transmittance& state, Float max_alpha) {
-    const Splat<Float> splat = {Float(0.0f),  Float(0.0f),  Float(r.l11),
-                                Float(r.l21), Float(r.l22), Float(r.log2_opacity)};
+  [[gnu::always_inline]] BlockAlphas(const SplatRecord& r, const BlockPlace& place, const PixelCentres& centres,
+                                     const Transmittance& state, Float max_alpha) {
+    const SplatShape<Float> shape = {Float(r.l11), Float(r.l21), Float(r.l22), Float(r.log2_opacity)};
     dx = centres.x - Float(r.mean_x - static_cast<float>(place.x));
     const Float mean_y(r.mean_y - static_cast<float>(place.y));
-    LaneMask finishing = LaneMask::first(0);
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) {
+    repeat<kVectors>([&](auto v) __attribute__((always_inline)) {
       dy[v] = centres.y[v] - mean_y;
-      const Response<Float> at = response(splat, dx, dy[v]);
+      const Response<Float> at = response(shape, dx, dy[v]);
       u[v] = at.u;
       const LaneMask hit = at.power >= Float(kMinPower);
-      uncapped[v] = exp2(at.power);
-      alpha[v] = zero_unless(hit, min(max_alpha, uncapped[v]));
+      uncapped[v] = exp2_where(hit, at.power);
+      alpha[v] = min(max_alpha, uncapped[v]);
       behind[v] = transmittance_behind(state.t[v], alpha[v]);
       finishes[v] = hit & (behind[v] <= Float(kMinTransmittance)) & (state.t[v] > Float(0.0f));
-      finishing = finishing | finishes[v];
-    }
-    any_finishes = any(finishing);
+    });
+    any_finishes = any((finishes[0] | finishes[1]) | (finishes[2] | finishes[3]));
   }
 
-  // Takes the pixels that finish before this splat out of the game: for them it has alpha 0 and T is 0 from
-  // now on. Rarely needed, so kept out of the loop's straight path.
-  void finish_pixels(Transmittance& state) {
+  // Takes the pixels that finish before this splat out of the game: for them it has alpha 0, and T is 0 from now
+  // on. Rarely needed, so kept out of the loop's straight path.
+  [[gnu::always_inline]] void finish_pixels(Transmittance& state) {
     const Float zero(0.0f);
-    for (int v = 0; v < kVectors; ++v) {
+    repeat<kVectors>([&](auto v) {
       state.unfinished -= __builtin_popcount(lane_bits(finishes[v]));
-      state.at_finish[v] = select(finishes[v], state.t[v], state.at_finish[v]);
       state.t[v] = select(finishes[v], zero, state.t[v]);
       alpha[v] = select(finishes[v], zero, alpha[v]);
       behind[v] = select(finishes[v], zero, behind[v]);
-    }
+    });
   }
 };
 
@@ -102,12 +92,8 @@ struct TileWalk {
   TileWalk(ImageSize size, int tile_size) : grid(size, tile_size), image(size) {}
 
   int64_t image_of(int64_t tile) const { return tile / grid.count(); }
-  int x_of(int64_t tile) const {
-    return static_cast<int>(tile % grid.count() % grid.columns) * grid.tile_size;
-  }
-  int y_of(int64_t tile) const {
-    return static_cast<int>(tile % grid.count() / grid.columns) * grid.tile_size;
-  }
+  int x_of(int64_t tile) const { return static_cast<int>(tile % grid.count() % grid.columns) * grid.tile_size; }
+  int y_of(int64_t tile) const { return static_cast<int>(tile % grid.count() / grid.columns) * grid.tile_size; }
 
   BlockPlace block(int x, int y) const { return {x, y, image.width - x, image.height - y}; }
 };

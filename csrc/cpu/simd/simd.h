@@ -1,6 +1,8 @@
 // The SIMD type of the instruction set that this translation unit is compiled for (csrc/cpu/isa.h).
 #pragma once
 
+#include <utility>
+
 #if defined(GSPLAT_ISA_AVX512)
 #include "cpu/simd/avx512.h"
 #elif defined(GSPLAT_ISA_AVX2)
@@ -13,11 +15,14 @@
 
 namespace gsplat::GSPLAT_ISA {
 
-// Lanes 0, 1, 2, ... as numbers.
-inline Float lane_numbers() {
-  alignas(64) float numbers[kLanes];
-  for (int i = 0; i < kLanes; ++i) numbers[i] = static_cast<float>(i);
-  return Float::load(numbers);
+// body(0), body(1), ..., body(kCount - 1), unrolled in the source: arrays of vectors that are only indexed in such
+// loops are kept in registers, which compilers do not reliably manage for ordinary loops.
+template <int kCount, class Body>
+[[gnu::always_inline]] inline void repeat(Body&& body) {
+  [&]<int... kIndex>(std::integer_sequence<int, kIndex...>) __attribute__((always_inline)) {
+    (body(std::integral_constant<int, kIndex>{}), ...);
+  }
+  (std::make_integer_sequence<int, kCount>{});
 }
 
 }  // namespace gsplat::GSPLAT_ISA

@@ -7,6 +7,7 @@
 #include "cpu/parallel.h"
 #include "cpu/simd/buffer.h"
 #include "cpu/simd/ellipse.h"
+#include "cpu/simd/lane_block.h"
 #include "raster/types.h"
 
 namespace gsplat::GSPLAT_ISA {
@@ -33,38 +34,36 @@ inline constexpr int kBlockPixels = kVectors * kLanes;
 inline constexpr int block_x(int i) { return i % kLanes % kColumns; }
 inline constexpr int block_y(int i) { return i / kLanes * kRowsPerVector + i % kLanes / kColumns; }
 
-// Makes the records of all visible splats, at their flat indices.
+// Makes the records of all splats, at their flat indices; those of culled splats are undefined.
 inline SplatRecord* make_records(const CompositeInputs& in, Buffer<SplatRecord>& buffer) {
-  SplatRecord* records = buffer.reserve(in.images * in.gaussians);
+  const int64_t total = in.images * in.gaussians;
+  SplatRecord* records = buffer.reserve(total);
   const int channels = in.channels < kRecordChannels ? in.channels : kRecordChannels;
-  parallel_for((in.lists.visible + kLanes - 1) / kLanes, 256, [&](int64_t begin, int64_t end) {
+  parallel_for((total + kLanes - 1) / kLanes, 256, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
-      const int64_t left = in.lists.visible - b * kLanes;
-      const int count = left < kLanes ? static_cast<int>(left) : kLanes;
-      const int32_t* ids = in.lists.order + b * kLanes;
-      alignas(64) float f[7][kLanes];
-      for (int lane = 0; lane < kLanes; ++lane) {
-        const int64_t i = ids[lane < count ? lane : count - 1];
-        for (int j = 0; j < 3; ++j) f[j][lane] = in.conic_roots[3 * i + j];
-        f[3][lane] = in.opacities[i];
-      }
-      const Float opacity = Float::load(f[3]);
-      const Ellipse ellipse(Float::load(f[0]), Float::load(f[1]), Float::load(f[2]), opacity);
-      log2(opacity).store(f[4]);
-      ellipse.half_x.store(f[5]);
-      ellipse.half_y.store(f[6]);
+      const int64_t first = b * kLanes;
+      const int count = total - first < kLanes ? static_cast<int>(total - first) : kLanes;
+      const auto opacities = LaneBlock<1>::load(in.opacities + first, 1, count);
+      if (!any(opacities[0] > Float(0.0f))) continue;
+      const auto roots = LaneBlock<3>::load(in.conic_roots + 3 * first, 3, count);
+      const Ellipse ellipse(roots[0], roots[1], roots[2], opacities[0]);
+      LaneBlock<6> values;
+      const Float scale(kRootScale);
+      for (int c = 0; c < 3; ++c) values.set(c, roots[c] * scale);
+      values.set(3, log2(opacities[0]));
+      values.set(4, ellipse.half_x);
+      values.set(5, ellipse.half_y);
       for (int lane = 0; lane < count; ++lane) {
-        const int64_t i = ids[lane];
-        const float scale = static_cast<float>(kRootScale);
+        const int64_t i = first + lane;
         SplatRecord& r = records[i];
         r.mean_x = in.means2d[2 * i];
         r.mean_y = in.means2d[2 * i + 1];
-        r.l11 = f[0][lane] * scale;
-        r.l21 = f[1][lane] * scale;
-        r.l22 = f[2][lane] * scale;
-        r.log2_opacity = f[4][lane];
-        r.half_x = f[5][lane];
-        r.half_y = f[6][lane];
+        r.l11 = values.columns[0][lane];
+        r.l21 = values.columns[1][lane];
+        r.l22 = values.columns[2][lane];
+        r.log2_opacity = values.columns[3][lane];
+        r.half_x = values.columns[4][lane];
+        r.half_y = values.columns[5][lane];
         for (int c = 0; c < channels; ++c) r.color[c] = in.colors[i * in.channels + c];
       }
     }

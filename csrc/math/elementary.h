@@ -24,8 +24,9 @@ GSPLAT_HD T exp2(T x) {
 }
 GSPLAT_HD double exp2(double x) { return ::exp2(x); }
 
-// 2^x where the mask holds, which must imply x in [-126, 127], and zero elsewhere. For compositing, where most
-// far-away pixels are skipped anyway and would otherwise cost denormals, that is a microcode assist each.
+// 2^x where the mask holds, which must imply x in [-126, 127], and zero elsewhere. For compositing, where
+// most far-away pixels are skipped anyway and would otherwise cost denormals, that is a microcode assist
+// each.
 template <class T>
 GSPLAT_HD T exp2_where(Mask<T> mask, T x) {
   return scale_by_floor_exp2_where(mask, exp2_of_fraction(fraction(x)), x);

@@ -269,8 +269,7 @@ void write_lists(const TileGrid& grid, Workspace& w, const Chunk& chunk, int32_t
 }  // namespace
 
 void bin_splats(const SplatInputs& in, ImageSize image, int tile_size, TileListAllocator& out) {
-  thread_local Workspace workspace;
-  Workspace& w = workspace;  // the caller's, in all threads
+  Workspace& w = per_thread<Workspace>();  // the caller's, in all threads
   const TileGrid grid(image, tile_size);
   const int64_t visible = sort_visible(in, w);
   const int64_t chunks = cut_chunks(in, w);

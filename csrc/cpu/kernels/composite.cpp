@@ -24,7 +24,8 @@ struct RegisterColors {
   RegisterColors(const CompositeInputs&, TileScratch&) {
     repeat<kChannels>([&](auto c) { repeat<kVectors>([&](auto v) { sum[c][v] = Float(0.0f); }); });
   }
-  [[gnu::always_inline]] void blend(const CompositeInputs&, const SplatRecord& splat, int32_t, const Float* weights) {
+  [[gnu::always_inline]] void blend(const CompositeInputs&, const SplatRecord& splat, int32_t,
+                                    const Float* weights) {
     repeat<kChannels>([&](auto c) {
       const Float color(splat.color[c]);
       repeat<kVectors>([&](auto v) { sum[c][v] = fma(weights[v], color, sum[c][v]); });
@@ -43,21 +44,23 @@ struct CachedColors {
 
   CachedColors(const CompositeInputs& in, TileScratch& scratch) : planar(scratch.colors.data()) {
     const Float zero(0.0f);
-    for (int64_t i = 0; i < static_cast<int64_t>(in.channels) * kBlockPixels; i += kLanes) zero.store(planar + i);
+    for (int64_t i = 0; i < static_cast<int64_t>(in.channels) * kBlockPixels; i += kLanes)
+      zero.store(planar + i);
   }
   void blend(const CompositeInputs& in, const SplatRecord&, int32_t id, const Float* weights) {
     const float* colors = in.colors + static_cast<int64_t>(id) * in.channels;
     float* p = planar;
     for (int c = 0; c < in.channels; ++c, p += kBlockPixels) {
       const Float color(colors[c]);
-      repeat<kVectors>([&](auto v) { fma(weights[v], color, Float::load(p + v * kLanes)).store(p + v * kLanes); });
+      repeat<kVectors>(
+          [&](auto v) { fma(weights[v], color, Float::load(p + v * kLanes)).store(p + v * kLanes); });
     }
   }
   void store(float*) const {}
 };
 
-// Blends the splats of a sub-block's list; leaves the colours in the scratch and returns the transmittance that is
-// left in `transmittance` [kBlockPixels].
+// Blends the splats of a sub-block's list; leaves the colours in the scratch and returns the transmittance
+// that is left in `transmittance` [kBlockPixels].
 template <class Colors>
 void composite_block(const CompositeInputs& in, TileScratch& scratch, int block, const BlockPlace& place,
                      float* transmittance) {
@@ -115,11 +118,10 @@ void write_block(const CompositeInputs& in, const BlockPlace& place, int64_t ima
 
 template <class Colors>
 void composite_all(const CompositeInputs& in, const CompositeOutputs& out) {
-  thread_local Buffer<SplatRecord> record_buffer;
-  const SplatRecord* records = make_records(in, record_buffer);
+  const SplatRecord* records = make_records(in, per_thread<Buffer<SplatRecord>>());
   const TileWalk walk(in.image, in.tile_size);
   parallel_dynamic(in.images * walk.grid.count(), [&](int64_t tile) {
-    thread_local TileScratch scratch;
+    TileScratch& scratch = per_thread<TileScratch>();
     scratch.colors.reserve(static_cast<int64_t>(in.channels) * kBlockPixels);
     const int x0 = walk.x_of(tile), y0 = walk.y_of(tile);
     scratch.splats.gather(in, records, tile, x0, y0);

@@ -108,16 +108,16 @@ void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, 
       at.finish_pixels(state);
       if (state.unfinished == 0) break;
     }
-    const float* color = kChannels == kDynamic ? in.colors + static_cast<int64_t>(ids[list[k]]) * channels : splat.color;
+    const float* color =
+        kChannels == kDynamic ? in.colors + static_cast<int64_t>(ids[list[k]]) * channels : splat.color;
     float* row = rows + list[k] * stride;
 
     Float g[kVectors], weights[kVectors];
     repeat<kVectors>([&](auto v) { g[v] = Float::load(pixels.v_alpha + v * kLanes); });
     const auto add_channel = [&](auto c) __attribute__((always_inline)) {
       const Float value(color[c]);
-      repeat<kVectors>([&](auto v) {
-        g[v] = fma(value, Float::load(v_colors + c * kBlockPixels + v * kLanes), g[v]);
-      });
+      repeat<kVectors>(
+          [&](auto v) { g[v] = fma(value, Float::load(v_colors + c * kBlockPixels + v * kLanes), g[v]); });
     };
     if constexpr (kChannels != kDynamic) {
       repeat<kChannels>(add_channel);
@@ -156,7 +156,8 @@ void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, 
       }
       repeat<kChannels>([&](auto c) {
         Float s(0.0f);
-        repeat<kVectors>([&](auto v) { s = fma(weights[v], Float::load(v_colors + c * kBlockPixels + v * kLanes), s); });
+        repeat<kVectors>(
+            [&](auto v) { s = fma(weights[v], Float::load(v_colors + c * kBlockPixels + v * kLanes), s); });
         sums[kFirstColor + c] = s;
       });
       add_sums<kFirstColor + kChannels>(sums, row);
@@ -216,13 +217,11 @@ void gather_splat(const CompositeInputs& in, const float* rows, int64_t stride, 
 template <int kChannels, bool kAbs>
 void backward_all(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out) {
   const int64_t stride = row_stride(in.channels, kAbs);
-  thread_local Buffer<SplatRecord> record_buffer;
-  thread_local Buffer<float> row_buffer;
-  const SplatRecord* records = make_records(in, record_buffer);
-  float* rows = row_buffer.reserve(in.lists.intersections * stride);
+  const SplatRecord* records = make_records(in, per_thread<Buffer<SplatRecord>>());
+  float* rows = per_thread<Buffer<float>>().reserve(in.lists.intersections * stride);
   const TileWalk walk(in.image, in.tile_size);
   parallel_dynamic(in.images * walk.grid.count(), [&](int64_t tile) {
-    thread_local TileScratch scratch;
+    TileScratch& scratch = per_thread<TileScratch>();
     float* v_colors = scratch.v_colors.reserve(static_cast<int64_t>(in.channels) * kBlockPixels);
     const int x0 = walk.x_of(tile), y0 = walk.y_of(tile);
     TileSplats& splats = scratch.splats;
@@ -241,7 +240,7 @@ void backward_all(const CompositeInputs& in, const CompositeGradInputs& v, const
     }
   });
   parallel_for(in.lists.visible, 1024, [&](int64_t begin, int64_t end) {
-    thread_local Buffer<float> total;
+    Buffer<float> total;
     total.reserve(stride);
     for (int64_t position = begin; position < end; ++position) {
       gather_splat(in, rows, stride, position, total.data(), out);

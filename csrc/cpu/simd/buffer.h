@@ -1,6 +1,6 @@
 // Working memory of kernels: grows when needed, keeps its size, contents undefined.
 //
-// Kept `thread_local` inside a kernel, it is allocated once and then reused by every later call. (The
+// Kept per_thread() by a kernel, it is allocated once and then reused by every later call. (The
 // containers of the standard library are avoided in kernels because their out-of-line members would be
 // compiled for one instruction set and merged by the linker with those of another; see csrc/cpu/isa.h.)
 #pragma once
@@ -44,5 +44,13 @@ private:
   T* data_ = nullptr;
   int64_t capacity_ = 0;
 };
+
+// This thread's own T, made at its first use and kept. Opaque to the optimizer, which would otherwise look up
+// the thread's storage again inside the hottest loops instead of keeping the address in a register.
+template <class T>
+[[gnu::noipa]] T& per_thread() {
+  thread_local T value;
+  return value;
+}
 
 }  // namespace gsplat::GSPLAT_ISA

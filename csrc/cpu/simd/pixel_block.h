@@ -53,8 +53,9 @@ struct BlockAlphas {
   LaneMask finishes[kVectors];
   bool any_finishes;
 
-  [[gnu::always_inline]] BlockAlphas(const SplatRecord& r, const BlockPlace& place, const PixelCentres& centres,
-                                     const Transmittance& state, Float max_alpha) {
+  [[gnu::always_inline]] BlockAlphas(const SplatRecord& r, const BlockPlace& place,
+                                     const PixelCentres& centres, const Transmittance& state,
+                                     Float max_alpha) {
     const SplatShape<Float> shape = {Float(r.l11), Float(r.l21), Float(r.l22), Float(r.log2_opacity)};
     dx = centres.x - Float(r.mean_x - static_cast<float>(place.x));
     const Float mean_y(r.mean_y - static_cast<float>(place.y));
@@ -71,8 +72,8 @@ struct BlockAlphas {
     any_finishes = any((finishes[0] | finishes[1]) | (finishes[2] | finishes[3]));
   }
 
-  // Takes the pixels that finish before this splat out of the game: for them it has alpha 0, and T is 0 from now
-  // on. Rarely needed, so kept out of the loop's straight path.
+  // Takes the pixels that finish before this splat out of the game: for them it has alpha 0, and T is 0 from
+  // now on. Rarely needed, so kept out of the loop's straight path.
   [[gnu::always_inline]] void finish_pixels(Transmittance& state) {
     const Float zero(0.0f);
     repeat<kVectors>([&](auto v) {
@@ -92,8 +93,12 @@ struct TileWalk {
   TileWalk(ImageSize size, int tile_size) : grid(size, tile_size), image(size) {}
 
   int64_t image_of(int64_t tile) const { return tile / grid.count(); }
-  int x_of(int64_t tile) const { return static_cast<int>(tile % grid.count() % grid.columns) * grid.tile_size; }
-  int y_of(int64_t tile) const { return static_cast<int>(tile % grid.count() / grid.columns) * grid.tile_size; }
+  int x_of(int64_t tile) const {
+    return static_cast<int>(tile % grid.count() % grid.columns) * grid.tile_size;
+  }
+  int y_of(int64_t tile) const {
+    return static_cast<int>(tile % grid.count() / grid.columns) * grid.tile_size;
+  }
 
   BlockPlace block(int x, int y) const { return {x, y, image.width - x, image.height - y}; }
 };

@@ -15,14 +15,13 @@
 
 namespace gsplat::GSPLAT_ISA {
 
-// body(0), body(1), ..., body(kCount - 1), unrolled in the source: arrays of vectors that are only indexed in such
-// loops are kept in registers, which compilers do not reliably manage for ordinary loops.
+// body(0), body(1), ..., body(kCount - 1), unrolled in the source: arrays of vectors that are only indexed in
+// such loops are kept in registers, which compilers do not reliably manage for ordinary loops.
 template <int kCount, class Body>
 [[gnu::always_inline]] inline void repeat(Body&& body) {
   [&]<int... kIndex>(std::integer_sequence<int, kIndex...>) __attribute__((always_inline)) {
     (body(std::integral_constant<int, kIndex>{}), ...);
-  }
-  (std::make_integer_sequence<int, kCount>{});
+  }(std::make_integer_sequence<int, kCount>{});
 }
 
 }  // namespace gsplat::GSPLAT_ISA

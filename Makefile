@@ -28,8 +28,7 @@ help:
 	@echo "make clean     remove what was built ($(VENV) and runs/ stay)"
 
 demo: build
-	rm -rf runs/demo
-	$(BIN)/gsplat-core train data -o runs/demo --preset tiny
+	$(BIN)/gsplat-core train data -o runs/demo --preset tiny --overwrite
 	@echo
 	@echo "Look at runs/demo/report.html in a browser; runs/demo/point_cloud.ply is the trained scene."
 

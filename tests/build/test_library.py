@@ -49,12 +49,14 @@ def test_shared_inline_functions_are_kept_in_their_least_demanding_form() -> Non
         pytest.skip("the library was not built in this folder")
     link = re.search(r"^build \S+: link (.*?)(?: \||$)", (build / "build.ninja").read_text(), re.MULTILINE)
     assert link is not None
+    objects = link[1].split()
+    demands = [ISAS.index(isa) if isa in ISAS else 0 for isa in (name.split(".")[1] for name in objects)]
+    assert demands == sorted(demands)
     holders: dict[str, list[int]] = {}
-    for name in link[1].split():
-        isa = name.split(".")[1]
+    for name, demand in zip(objects, demands, strict=True):
         for *_, kind, symbol in nm(build / name, "--defined-only"):
             if kind in "WVu":
-                holders.setdefault(symbol, []).append(ISAS.index(isa) if isa in ISAS else 0)
+                holders.setdefault(symbol, []).append(demand)
     assert holders
     wrong = {symbol: [ISAS[i] for i in isas] for symbol, isas in holders.items() if isas[0] != min(isas)}
     assert wrong == {}

@@ -1,0 +1,55 @@
+"""Measures chosen cases of the rasterizer, for work on its kernels; `gsplat-core bench` is the users' survey.
+
+    python tools/bench_rasterizer.py                                  the reference scene, one thread
+    python tools/bench_rasterizer.py --isa avx512 avx2 generic        the instruction sets beside each other
+    python tools/bench_rasterizer.py --gaussians 10000 500000 --threads 1 2
+
+Every combination is measured in a process of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json as jsonlib
+import sys
+from pathlib import Path
+
+import tyro
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from trainers.benchmark.measure import Case, measure
+from trainers.benchmark.table import HEADER, as_json, row
+
+
+def main(
+    gaussians: tuple[int, ...] = (Case.gaussians,),
+    sizes: tuple[str, ...] = (f"{Case.width}x{Case.height}",),
+    median_sigma: float = Case.median_sigma,
+    threads: tuple[int, ...] = (1,),
+    isa: tuple[str, ...] = ("",),
+    repeats: int = Case.repeats,
+    seed: int = 0,
+    json: bool = False,
+) -> None:
+    """Measure the rasterizer's stages on synthetic scenes.
+
+    Args:
+        gaussians: numbers of Gaussians.
+        sizes: image sizes, WIDTHxHEIGHT.
+        median_sigma: median size of the splats in pixels.
+        threads: numbers of threads.
+        isa: instruction sets; without it the best one.
+        repeats: every time is the median of so many runs.
+        seed: of the scene.
+        json: print one JSON object per line instead.
+    """
+    if not json:
+        print(HEADER)
+    for n, size, count, name in itertools.product(gaussians, sizes, threads, isa):
+        width, height = map(int, size.split("x"))
+        measured = measure(Case(n, width, height, median_sigma, count, name, repeats, seed))
+        print(jsonlib.dumps(as_json(measured)) if json else row(measured), flush=True)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

@@ -55,19 +55,17 @@ def rasterization(
     batch, num_cameras, num = means.shape[:-2], viewmats.shape[-3], means.shape[-2]
     if isinstance(colors, tuple):
         colors = torch.cat(colors, dim=-2)
-    tail = (
-        colors.shape[len(batch) + 1 :]
-        if _is_shared(colors, sh_degree, batch)
-        else colors.shape[len(batch) + 2 :]
-    )
+    shared = colors.dim() == len(batch) + (2 if sh_degree is None else 3)  # by all cameras
+    num_batches = math.prod(batch)
 
     # [B, 1, N, ...] per Gaussian and [B, C, 1, ...] per camera, in float64
-    means = means.double().reshape(-1, 1, num, 3)
-    covars = _covariances(quats, scales, covars).reshape(-1, 1, num, 3, 3)
-    opacities = opacities.double().reshape(-1, 1, num)
-    colors = colors.double().reshape(means.shape[0], -1, num, *tail)
-    viewmats = viewmats.double().reshape(-1, num_cameras, 1, 4, 4)
-    Ks = Ks.double().reshape(-1, num_cameras, 1, 3, 3)
+    means = means.double().reshape(num_batches, 1, num, 3)
+    covars = _covariances(quats, scales, covars).reshape(num_batches, 1, num, 3, 3)
+    opacities = opacities.double().reshape(num_batches, 1, num)
+    per_color = colors.shape[len(batch) + (1 if shared else 2) :]
+    colors = colors.double().reshape(num_batches, 1 if shared else num_cameras, num, *per_color)
+    viewmats = viewmats.double().reshape(num_batches, num_cameras, 1, 4, 4)
+    Ks = Ks.double().reshape(num_batches, num_cameras, 1, 3, 3)
 
     splats = _project(
         means, covars, opacities, viewmats, Ks, width, height,
@@ -88,30 +86,23 @@ def rasterization(
         colors = torch.cat([colors, splats.depths[..., None]], dim=-1)
 
     means2d = splats.means2d.reshape(*batch, num_cameras, num, 2)
+    absolute_gradient = torch.zeros_like(means2d)
     if absgrad:
-        means2d.absgrad = torch.zeros_like(means2d)
+        means2d.absgrad = absolute_gradient  # type: ignore[attr-defined]
+    images_means2d = means2d.reshape(num_batches * num_cameras, num, 2)
     images = []
-    for image in range(means.shape[0] * num_cameras):
+    for image in range(num_batches * num_cameras):
         b, c = divmod(image, num_cameras)
         visible = splats.visible[b, c].nonzero()[:, 0]
         order = visible[torch.argsort(splats.depths[b, c, visible], stable=True)]
-        at_pixels = means2d.reshape(-1, num, 2)[image, order, None].expand(-1, height * width, 2)
+        at_pixels = images_means2d[image, order, None].expand(-1, height * width, 2)
         if absgrad and at_pixels.requires_grad:
-            _add_absolute_gradient(at_pixels, means2d.absgrad.view(-1, num, 2)[image], order)
-        images.append(
-            _composite(
-                at_pixels,
-                splats.conics[b, c, order],
-                splats.opacities[b, c, order],
-                splats.depths[b, c, order],
-                colors[b, c, order],
-                doubtful[b, c, order],
-                width,
-                height,
-                max_alpha,
-                band,
-            )  # fmt: skip
-        )
+            _add_absolute_gradient(at_pixels, absolute_gradient.view_as(images_means2d)[image], order)
+        blended = _composite(
+            at_pixels, splats.conics[b, c, order], splats.opacities[b, c, order], splats.depths[b, c, order],
+            colors[b, c, order], doubtful[b, c, order], width, height, max_alpha, band,
+        )  # fmt: skip
+        images.append(blended)
     shape = (*batch, num_cameras, height, width)
     rendered, alphas, ambiguous = (
         torch.stack(parts).reshape(*shape, -1) for parts in zip(*images, strict=True)
@@ -144,8 +135,8 @@ def rasterization(
 def sh_basis(directions: Tensor, degree: int) -> Tensor:
     """Real spherical harmonics with the Condon-Shortley sign, [..., (degree + 1)^2], of directions [..., 3].
 
-    Order l = 0 .. degree, m = -l .. l. The part in x, y is the real or imaginary part of (x + iy)^|m|; the part
-    in z is the |m|-th derivative of the Legendre polynomial, by its recurrence in l.
+    Order l = 0 .. degree, m = -l .. l. The part in x, y is the real or imaginary part of (x + iy)^|m|; the
+    part in z is the |m|-th derivative of the Legendre polynomial, by its recurrence in l.
     """
     x, y, z = torch.nn.functional.normalize(directions, dim=-1).unbind(-1)
     basis: list[Tensor] = [z] * (degree + 1) ** 2
@@ -184,18 +175,14 @@ def _add_absolute_gradient(at_pixels: Tensor, total: Tensor, order: Tensor) -> N
     at_pixels.register_hook(hook)
 
 
-def _is_shared(colors: Tensor, sh_degree: int | None, batch: tuple[int, ...]) -> bool:
-    """Whether colours are the same for all cameras: [..., N, D] or [..., N, K, 3]."""
-    return colors.dim() == len(batch) + (2 if sh_degree is None else 3)
-
-
 def _covariances(quats: Tensor | None, scales: Tensor | None, covars: Tensor | None) -> Tensor:
     """[..., N, 3, 3] in float64; symmetric, from (xx, xy, xz, yy, yz, zz) where only those are given."""
     if covars is not None:
         if covars.shape[-1] == 6:
             covars = covars[..., [0, 1, 2, 1, 3, 4, 2, 4, 5]].unflatten(-1, (3, 3))
         return (covars.double() + covars.double().mT) / 2
-    assert quats is not None and scales is not None
+    assert quats is not None
+    assert scales is not None
     w, x, y, z = (quats.double() / quats.double().norm(dim=-1, keepdim=True)).unbind(-1)
     rotation = torch.stack(
         [
@@ -241,8 +228,8 @@ def _project(
     fx, fy, cx, cy = Ks[..., 0, 0], Ks[..., 1, 1], Ks[..., 0, 2], Ks[..., 1, 2]
     means2d = torch.stack([fx * x / z + cx, fy * y / z + cy], dim=-1)
 
-    # The Jacobian of the projection is taken at most 0.15 image sizes outside the image. These limits count as
-    # constants: no gradient reaches the intrinsics through them.
+    # The Jacobian of the projection is taken at most 0.15 image sizes outside the image. These limits count
+    # as constants: no gradient reaches the intrinsics through them.
     def limited(ratio: Tensor, focal: Tensor, centre: Tensor, size: int) -> tuple[Tensor, Tensor]:
         lower = (-(centre + 0.15 * size) / focal).detach()
         upper = ((size - centre + 0.15 * size) / focal).detach()

@@ -1,0 +1,88 @@
+"""``torch.ops.gsplat_core.composite``: fake kernels and derivative (kernel: ``csrc/ops/composite.cpp``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gsplat_core.ops import library as library
+
+
+@torch.library.register_fake("gsplat_core::composite")
+def _(
+    means2d: Tensor,
+    absgrad_carrier: Tensor | None,
+    conic_roots: Tensor,
+    opacities2d: Tensor,
+    colors: Tensor,
+    backgrounds: Tensor | None,
+    tile_offsets: Tensor,
+    flatten_ids: Tensor,
+    order: Tensor,
+    slot_offsets: Tensor,
+    slots: Tensor,
+    width: int,
+    height: int,
+    tile_size: int,
+    max_alpha: float,
+) -> tuple[Tensor, Tensor]:
+    shape = (means2d.shape[0], height, width)
+    return means2d.new_empty(*shape, colors.shape[-1]), means2d.new_empty(*shape, 1)
+
+
+@torch.library.register_fake("gsplat_core::composite_backward")
+def _(
+    means2d: Tensor,
+    conic_roots: Tensor,
+    opacities2d: Tensor,
+    colors: Tensor,
+    *others: Any,
+) -> tuple[Tensor, ...]:
+    absgrad = others[-1]
+    return (
+        means2d.new_empty(means2d.shape),
+        means2d.new_empty(conic_roots.shape),
+        means2d.new_empty(opacities2d.shape),
+        means2d.new_empty(colors.shape),
+        means2d.new_empty(means2d.shape if absgrad else 0),
+    )
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    means2d, _, *tensors, ctx.width, ctx.height, ctx.tile_size, ctx.max_alpha = inputs
+    ctx.save_for_backward(means2d, *tensors, *output)
+
+
+def _backward(ctx: Any, v_colors_image: Tensor, v_alphas: Tensor) -> tuple[Tensor | None, ...]:
+    *tensors, out_colors, out_alphas = ctx.saved_tensors
+    absgrad, wants_background = ctx.needs_input_grad[1], ctx.needs_input_grad[5]
+    v_means2d, v_conic_roots, v_opacities2d, v_colors, v_means2d_abs = (
+        torch.ops.gsplat_core.composite_backward(
+            *tensors,
+            ctx.width,
+            ctx.height,
+            ctx.tile_size,
+            ctx.max_alpha,
+            out_colors,
+            out_alphas,
+            v_colors_image,
+            v_alphas,
+            absgrad,
+        )
+    )
+    # Rows first: a sum into few numbers at once would depend on the number of threads.
+    v_backgrounds = ((1 - out_alphas) * v_colors_image).sum(2).sum(1) if wants_background else None
+    return (
+        v_means2d,
+        v_means2d_abs if absgrad else None,
+        v_conic_roots,
+        v_opacities2d,
+        v_colors,
+        v_backgrounds,
+        *[None] * 9,
+    )
+
+
+torch.library.register_autograd("gsplat_core::composite", _backward, setup_context=_setup_context)

@@ -1,0 +1,204 @@
+"""gsplat's names, on top of our rasterizer.
+
+`profile` says which gsplat is meant: "gsplat-1.4" returns ``radii`` [..., C, N] of three standard deviations
+and caps alpha at 0.999, "gsplat-1.5" returns ``radii`` [..., C, N, 2] and caps alpha at 0.999, "gsplat-1.6"
+caps it at 0.99. In all of them a Gaussian reaches as far as alpha = 1/255.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gsplat_core.arguments import check_choice, check_unsupported
+from gsplat_core.compat.radii import square_radii
+from gsplat_core.inputs import prepare
+from gsplat_core.meta import conics
+from gsplat_core.pipeline import Splats, project
+from gsplat_core.rasterizer import rasterization as _rasterization
+from gsplat_core.reference import sh_basis
+
+__version__ = "1.5.3"
+PROFILES = {"gsplat-1.4": 0.999, "gsplat-1.5": 0.999, "gsplat-1.6": 0.99}  # cap of alpha
+
+# Arguments that gsplat 1.6 added, with their defaults.
+LATER_ARGUMENTS: dict[str, Any] = {
+    "return_normals": False,
+    "global_z_order": True,
+    "rays": None,
+    "lidar_coeffs": None,
+    "external_distortion_coeffs": None,
+    "ut_params": None,
+    "extra_signals": None,
+    "extra_signals_sh_degree": None,
+    "renderer_config": None,
+}
+NOT_OFFERED = (
+    "rasterization_2dgs",
+    "rasterize_to_pixels",
+    "isect_tiles",
+    "isect_offset_encode",
+    "DefaultStrategy",
+    "MCMCStrategy",
+    "SelectiveAdam",
+    "PngCompression",
+    "export_splats",
+)
+
+
+def _signature() -> inspect.Signature:
+    parameters = dict(inspect.signature(_rasterization).parameters)
+    del parameters["max_alpha"]  # the profile decides
+    parameters["packed"] = parameters["packed"].replace(default=True)
+    profile = inspect.Parameter(
+        "profile", inspect.Parameter.KEYWORD_ONLY, default="gsplat-1.5", annotation=str
+    )
+    return inspect.Signature([*parameters.values(), profile])
+
+
+_NAMES = list(inspect.signature(_rasterization).parameters)
+_STABLE = _NAMES.index("height") + 1
+
+
+def rasterization(
+    *args: Any, profile: str = "gsplat-1.5", **kwargs: Any
+) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    """:func:`gsplat_core.rasterization` with `packed` on by default, and with what `profile` says.
+
+    Arguments after `height` should be given by keyword, because their order differs between gsplat's
+    versions; positions mean those of gsplat 1.5.
+
+    Raises:
+        NotImplementedError: an argument asks for what is not there; the message names it.
+    """
+    check_choice("profile", profile, tuple(PROFILES))
+    if len(args) > _STABLE:
+        warnings.warn("give rasterization's arguments after 'height' by keyword", FutureWarning, stacklevel=2)
+    later = {name: kwargs.pop(name) for name in LATER_ARGUMENTS if name in kwargs}
+    check_unsupported({name: (value, LATER_ARGUMENTS[name]) for name, value in later.items()})
+    kwargs = dict(zip(_NAMES[_STABLE:], args[_STABLE:], strict=False)) | kwargs
+    kwargs.setdefault("packed", True)
+    if kwargs.get("tile_size", 16) is None:  # gsplat 1.6 chooses
+        del kwargs["tile_size"]
+    colors, alphas, meta = _rasterization(*args[:_STABLE], **kwargs, max_alpha=PROFILES[profile])
+    if profile == "gsplat-1.4":
+        meta["radii"] = square_radii(meta["conic_roots"], meta["radii"])
+    return colors, alphas, meta
+
+
+rasterization.__signature__ = _signature()  # type: ignore[attr-defined]
+
+
+def fully_fused_projection(
+    means: Tensor,
+    covars: Tensor | None,
+    quats: Tensor | None,
+    scales: Tensor | None,
+    viewmats: Tensor,
+    Ks: Tensor,
+    width: int,
+    height: int,
+    eps2d: float = 0.3,
+    near_plane: float = 0.01,
+    far_plane: float = 1e10,
+    radius_clip: float = 0.0,
+    packed: bool = False,
+    sparse_grad: bool = False,
+    calc_compensations: bool = False,
+    camera_model: str = "pinhole",
+    opacities: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
+    """Projects Gaussians, as gsplat 1.5 does with `packed` off.
+
+    Args:
+        covars: [..., N, 6] or None; see :func:`gsplat_core.rasterization` for the others.
+        calc_compensations: whether to return the factors on opacities that anti-aliasing needs.
+        opacities: [..., N], makes the extents tighter, and culls what is too faint to be seen. None for 1.
+
+    Returns:
+        radii [..., C, N, 2] int32, means2d [..., C, N, 2], depths [..., C, N], conics [..., C, N, 3] and
+        compensations [..., C, N] or None.
+    """
+    check_unsupported(
+        {
+            "packed": (packed, False),
+            "sparse_grad": (sparse_grad, False),
+            "camera_model": (camera_model, "pinhole"),
+        }
+    )
+    full = torch.ones_like(means[..., 0])
+    inputs = prepare(
+        means, quats, scales, covars, full if opacities is None else opacities, None, None, viewmats, Ks, None
+    )
+
+    def run(opacities: Tensor, antialiased: bool) -> Splats:
+        return project(
+            inputs.means, inputs.quats, inputs.scales, inputs.covars, opacities, inputs.viewmats, inputs.Ks,
+            width, height, eps2d=eps2d, near_plane=near_plane, far_plane=far_plane, radius_clip=radius_clip,
+            antialiased=antialiased,
+        )  # fmt: skip
+
+    splats = run(inputs.opacities, antialiased=False)
+
+    def shaped(tensor: Tensor) -> Tensor:
+        return tensor.reshape(*inputs.batch, *tensor.shape[1:])
+
+    compensations = None
+    if calc_compensations:  # what becomes of an opacity of 1
+        factors = run(torch.ones_like(inputs.opacities), antialiased=True).opacities
+        compensations = shaped(torch.where(splats.radii.amin(dim=-1) > 0, factors, 0.0))
+    return (
+        shaped(splats.radii),
+        shaped(splats.means2d),
+        shaped(splats.depths),
+        conics(shaped(splats.conic_roots)),
+        compensations,
+    )
+
+
+def spherical_harmonics(
+    degrees_to_use: int, dirs: Tensor, coeffs: Tensor, masks: Tensor | None = None
+) -> Tensor:
+    """Evaluates spherical harmonics: dirs [..., 3] of any length, coeffs [..., K, D], masks [...] bool or
+    None (zero where False). Returns [..., D], without the offset and the clamp that rasterization applies."""
+    basis = sh_basis(dirs, degrees_to_use)
+    values = (basis[..., None] * coeffs[..., : basis.shape[-1], :]).sum(dim=-2)
+    return values if masks is None else torch.where(masks[..., None], values, 0.0)
+
+
+def quat_scale_to_covar_preci(
+    quats: Tensor, scales: Tensor, compute_covar: bool = True, compute_preci: bool = True, triu: bool = False
+) -> tuple[Tensor | None, Tensor | None]:
+    """Covariances and their inverses, each [..., 3, 3], with `triu` the upper triangles [..., 6], or None
+    if not asked for, of Gaussians with rotations [..., 4] (w, x, y, z) and standard deviations [..., 3]."""
+    w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
+    rotation = torch.stack(
+        [
+            1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
+            2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
+        ],
+        dim=-1,
+    ).unflatten(-1, (3, 3))  # fmt: skip
+
+    def squared(root: Tensor) -> Tensor:
+        matrix = root @ root.mT
+        return matrix.flatten(-2)[..., [0, 1, 2, 4, 5, 8]] if triu else matrix
+
+    covars = squared(rotation * scales[..., None, :]) if compute_covar else None
+    precis = squared(rotation / scales[..., None, :]) if compute_preci else None
+    return covars, precis
+
+
+def __getattr__(name: str) -> Any:
+    if name in NOT_OFFERED:
+        raise ImportError(f"gsplat_core does not offer gsplat's {name!r}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+rendering = sys.modules[__name__]  # gsplat.rendering.rasterization is the same function

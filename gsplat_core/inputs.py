@@ -1,0 +1,162 @@
+"""The tensors that describe scene and cameras: checked, and brought to one batch dimension."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from torch import Tensor
+
+from gsplat_core.arguments import check_same_device, check_tensor
+
+MAX_SH_DEGREE = 4
+
+
+class Inputs(NamedTuple):
+    """What the stages of :mod:`gsplat_core.pipeline` take: B scenes, C cameras each, N Gaussians."""
+
+    batch: tuple[int, ...]  # the batch dimensions that the caller used
+    means: Tensor  # [B, N, 3]
+    quats: Tensor | None  # [B, N, 4]
+    scales: Tensor | None  # [B, N, 3]
+    covars: Tensor | None  # [B, N, 6]
+    opacities: Tensor  # [B, N]
+    colors: (
+        Tensor | tuple[Tensor, Tensor] | None
+    )  # [B, (C,) N, D] or [B, (C,) N, 1, 3] and [B, (C,) N, K - 1, 3]
+    viewmats: Tensor  # [B, C, 4, 4]
+    Ks: Tensor  # [B, C, 3, 3]
+    backgrounds: Tensor | None  # [B, C, D]
+
+    def named_tensors(self) -> dict[str, Tensor | None]:
+        """All tensors by the name of their argument."""
+        named = self._asdict()
+        del named["batch"]
+        if isinstance(self.colors, tuple):
+            named["colors"], named["colors[1]"] = self.colors
+        return named
+
+
+def prepare(
+    means: Tensor,
+    quats: Tensor | None,
+    scales: Tensor | None,
+    covars: Tensor | None,
+    opacities: Tensor,
+    colors: Tensor | tuple[Tensor, Tensor] | None,
+    sh_degree: int | None,
+    viewmats: Tensor,
+    Ks: Tensor,
+    backgrounds: Tensor | None,
+) -> Inputs:
+    """Checks the arguments of :func:`gsplat_core.rasterization` of the same names and reshapes them.
+
+    Raises:
+        ValueError: a shape, dtype or device does not fit the others; the message names the argument.
+    """
+    for name, tensor, dims in (("means", means, 2), ("viewmats", viewmats, 3)):
+        if not isinstance(tensor, Tensor) or tensor.dim() < dims:
+            got = list(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise ValueError(f"argument '{name}' must have at least {dims} dimensions, got {got}")
+    batch = tuple(means.shape[:-2])
+    sizes = {"N": means.shape[-2], "C": viewmats.shape[-3]}
+    check_tensor("means", means, "N 3", sizes, batch)
+    check_tensor("opacities", opacities, "N", sizes, batch)
+    check_tensor("viewmats", viewmats, "C 4 4", sizes, batch)
+    check_tensor("Ks", Ks, "C 3 3", sizes, batch)
+    if covars is None:
+        check_tensor("quats", quats, "N 4", sizes, batch)
+        check_tensor("scales", scales, "N 3", sizes, batch)
+    else:
+        quats = scales = None
+        covars = _upper_triangle(covars, sizes, batch)
+    parts: list[Tensor] = []
+    if colors is not None:
+        parts = _colors(colors, sh_degree, sizes, batch)
+        sizes["D"] = parts[0].shape[-1]
+    if backgrounds is not None:
+        check_tensor("backgrounds", backgrounds, "C D", sizes, batch)
+
+    def flat(tensor: Tensor) -> Tensor:
+        return tensor.reshape(math.prod(batch), *tensor.shape[len(batch) :])
+
+    flat_colors = [flat(part) for part in parts]
+    inputs = Inputs(
+        batch=batch,
+        means=flat(means),
+        quats=None if quats is None else flat(quats),
+        scales=None if scales is None else flat(scales),
+        covars=None if covars is None else flat(covars),
+        opacities=flat(opacities),
+        colors=None
+        if colors is None
+        else flat_colors[0]
+        if sh_degree is None
+        else (flat_colors[0], flat_colors[1]),
+        viewmats=flat(viewmats),
+        Ks=flat(Ks),
+        backgrounds=None if backgrounds is None else flat(backgrounds),
+    )
+    check_same_device(inputs.named_tensors())
+    return inputs
+
+
+def _upper_triangle(covars: Tensor, sizes: Mapping[str, int], batch: tuple[int, ...]) -> Tensor:
+    """[..., N, 6] from that or from symmetric matrices [..., N, 3, 3]."""
+    if isinstance(covars, Tensor) and covars.dim() == len(batch) + 2:
+        check_tensor("covars", covars, "N 6", sizes, batch)
+        return covars
+    check_tensor("covars", covars, "N 3 3", sizes, batch)
+    # The mean with the transpose shares each gradient between both triangles, as that of a symmetric
+    # matrix is.
+    return ((covars + covars.mT) / 2).flatten(-2)[..., [0, 1, 2, 4, 5, 8]]
+
+
+def _colors(
+    colors: Tensor | tuple[Tensor, Tensor],
+    sh_degree: int | None,
+    sizes: Mapping[str, int],
+    batch: tuple[int, ...],
+) -> list[Tensor]:
+    """Features as one tensor; SH coefficients as two, the first one and the rest."""
+    if sh_degree is None:
+        if not isinstance(colors, Tensor):
+            raise ValueError(
+                "argument 'colors' must be one tensor of features when 'sh_degree' is None, got a pair"
+            )
+        cameras = "C " if colors.dim() == len(batch) + 3 else ""
+        width = colors.shape[-1] if colors.dim() > 0 else 0
+        check_tensor("colors", colors, f"{cameras}N D", {**sizes, "D": width}, batch)
+        if width == 0:
+            raise ValueError(
+                f"argument 'colors' must have at least one channel, got shape {list(colors.shape)}"
+            )
+        return [colors]
+
+    if not 0 <= sh_degree <= MAX_SH_DEGREE:
+        raise ValueError(f"argument 'sh_degree' must be between 0 and {MAX_SH_DEGREE}, got {sh_degree}")
+    names = ("colors",) if isinstance(colors, Tensor) else ("colors[0]", "colors[1]")
+    parts = [colors] if isinstance(colors, Tensor) else list(colors)
+    if len(parts) != len(names):
+        raise ValueError(f"argument 'colors' must be a tensor or a pair (sh0, shN), got {len(parts)} parts")
+    layouts = ["N K 3"] if len(parts) == 1 else ["N 1 3", "N K-1 3"]
+    for name, part, layout in zip(names, parts, layouts, strict=True):
+        dims = part.dim() if isinstance(part, Tensor) else 0
+        cameras = "C " if dims == len(batch) + 4 else ""
+        rest = part.shape[-2] if dims >= 2 else 0
+        check_tensor(name, part, cameras + layout, {**sizes, "K": rest, "K-1": rest}, batch)
+    if len(parts) == 1:
+        parts = [parts[0][..., :1, :], parts[0][..., 1:, :]]
+    if parts[0].dim() != parts[1].dim():
+        raise ValueError(
+            "argument 'colors[1]' must have as many dimensions as 'colors[0]', "
+            f"{list(parts[0].shape)}, got {list(parts[1].shape)}"
+        )
+    num_bases = 1 + parts[1].shape[-2]
+    if num_bases < (sh_degree + 1) ** 2:
+        raise ValueError(
+            f"argument 'sh_degree' = {sh_degree} needs {(sh_degree + 1) ** 2} coefficients per channel, "
+            f"but 'colors' has {num_bases}"
+        )
+    return parts

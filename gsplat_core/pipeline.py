@@ -1,0 +1,159 @@
+"""The four stages of rendering: project, colour, bin, composite.
+
+Every renderer is made of these; :func:`gsplat_core.rasterization` is the usual arrangement. All tensors have
+exactly one batch dimension here: B scenes, C cameras each, N Gaussians, so I = B * C images.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gsplat_core.ops import bin as _bin  # noqa: F401  (registers fake kernels and derivatives)
+from gsplat_core.ops import composite as _composite  # noqa: F401
+from gsplat_core.ops import project as _project  # noqa: F401
+from gsplat_core.ops import spherical_harmonics as _spherical_harmonics  # noqa: F401
+
+
+class Splats(NamedTuple):
+    """Gaussians as the cameras see them. All zero where culled."""
+
+    means2d: Tensor  # [B, C, N, 2] pixels
+    conic_roots: (
+        Tensor  # [B, C, N, 3] (l11, l21, l22), U = [[l11, l21], [0, l22]], U^T U = inverse 2D covariance
+    )
+    depths: Tensor  # [B, C, N] along the viewing axis
+    opacities: Tensor  # [B, C, N] after anti-aliasing compensation
+    radii: Tensor  # [B, C, N, 2] int32, half extents in pixels; 0 where culled
+
+
+class TileLists(NamedTuple):
+    """Which splats touch which tile. V visible splats, M intersections of splats with tiles."""
+
+    offsets: Tensor  # [I * tiles + 1] int32, tile t owns flatten_ids[offsets[t] : offsets[t + 1]]
+    flatten_ids: Tensor  # [M] int32, image * N + n, by tile, nearest first
+    order: Tensor  # [V] int32, the visible flatten_ids by image, nearest first
+    slot_offsets: Tensor  # [V + 1] int32
+    slots: Tensor  # [M] int32, splat order[v] is at flatten_ids[slots[slot_offsets[v] : slot_offsets[v + 1]]]
+
+
+def project(
+    means: Tensor,
+    quats: Tensor | None,
+    scales: Tensor | None,
+    covars: Tensor | None,
+    opacities: Tensor,
+    viewmats: Tensor,
+    Ks: Tensor,
+    width: int,
+    height: int,
+    *,
+    eps2d: float = 0.3,
+    near_plane: float = 0.01,
+    far_plane: float = 1e10,
+    radius_clip: float = 0.0,
+    antialiased: bool = False,
+) -> Splats:
+    """Projects Gaussians onto image planes (EWA splatting).
+
+    Args:
+        means: [B, N, 3] in world space.
+        quats, scales: [B, N, 4] (w, x, y, z) of any length, and [B, N, 3] linear; or None when `covars` is
+            given.
+        covars: [B, N, 6] world covariances (xx, xy, xz, yy, yz, zz), or None.
+        opacities: [B, N].
+        viewmats, Ks: [B, C, 4, 4] world to camera and [B, C, 3, 3] in pixels.
+    """
+    splats = torch.ops.gsplat_core.project(
+        means, quats, scales, covars, opacities, viewmats, Ks, width, height,
+        eps2d, near_plane, far_plane, radius_clip, antialiased,
+    )  # fmt: skip
+    return Splats(*splats)
+
+
+def colour(
+    colors: Tensor | tuple[Tensor, Tensor | None],
+    sh_degree: int | None,
+    means: Tensor,
+    viewmats: Tensor,
+    radii: Tensor,
+) -> Tensor:
+    """The colours [B, C, N, D] that the cameras see.
+
+    Args:
+        colors: features [B, N, D] or [B, C, N, D] when `sh_degree` is None; otherwise the coefficients of
+            spherical harmonics in two parts, [B, N, 1, 3] and [B, N, K - 1, 3] (None when K = 1), or with one
+            set per camera, [B, C, N, ..., 3].
+        sh_degree: the degree to evaluate, at most 4 and at most what K allows.
+        means, viewmats: give the viewing directions.
+        radii: Gaussians culled by :func:`project` are not evaluated.
+    """
+    num_batches, num_cameras, num = radii.shape[:3]
+    if sh_degree is None:
+        assert isinstance(colors, Tensor)
+        return colors if colors.dim() == 4 else colors[:, None].expand(-1, num_cameras, -1, -1)
+    sh0, shN = colors
+    if sh0.dim() == 4:
+        return torch.ops.gsplat_core.spherical_harmonics(sh_degree, means, viewmats, sh0, shN, radii)
+    # Coefficients of every camera's own: to the operator each camera is a scene with a single camera.
+    images = num_batches * num_cameras
+    evaluated = torch.ops.gsplat_core.spherical_harmonics(
+        sh_degree,
+        means[:, None].expand(-1, num_cameras, -1, -1).reshape(images, num, 3),
+        viewmats.reshape(images, 1, 4, 4),
+        sh0.flatten(0, 1),
+        None if shN is None else shN.flatten(0, 1),
+        radii.reshape(images, 1, num, 2),
+    )
+    return evaluated.reshape(num_batches, num_cameras, num, 3)
+
+
+def bin_splats(splats: Splats, width: int, height: int, tile_size: int = 16) -> TileLists:
+    """Sorts the splats by depth and lists for every tile those that reach alpha = 1/255 in it."""
+    lists = torch.ops.gsplat_core.bin_splats(
+        *(tensor.detach().flatten(0, 1) for tensor in splats), width, height, tile_size
+    )
+    return TileLists(*lists)
+
+
+def composite(
+    splats: Splats,
+    colors: Tensor,
+    backgrounds: Tensor | None,
+    tiles: TileLists,
+    width: int,
+    height: int,
+    tile_size: int = 16,
+    *,
+    max_alpha: float = 0.99,
+    absgrad_carrier: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Blends splats front to back over the background.
+
+    Args:
+        colors: [B, C, N, D].
+        backgrounds: [B, C, D] or None for zeros.
+        max_alpha: cap of a splat's alpha; no gradient passes through the cap.
+        absgrad_carrier: zeros [B, C, N, 2] whose gradient becomes the sum over pixels of the absolute
+            gradient of `splats.means2d` (AbsGS), or None.
+
+    Returns:
+        colors [B, C, H, W, D] and alphas [B, C, H, W, 1].
+    """
+    images = splats.depths.shape[:2]
+    rendered, alphas = torch.ops.gsplat_core.composite(
+        splats.means2d.flatten(0, 1),
+        None if absgrad_carrier is None else absgrad_carrier.flatten(0, 1),
+        splats.conic_roots.flatten(0, 1),
+        splats.opacities.flatten(0, 1),
+        colors.flatten(0, 1),
+        None if backgrounds is None else backgrounds.flatten(0, 1),
+        *tiles,
+        width,
+        height,
+        tile_size,
+        max_alpha,
+    )
+    return rendered.unflatten(0, images), alphas.unflatten(0, images)

@@ -1,0 +1,213 @@
+"""The function that other projects call, compatible with ``gsplat.rasterization`` (gsplat 1.5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gsplat_core.arguments import check_choice, check_unsupported
+from gsplat_core.checks import checks_enabled, require_finite
+from gsplat_core.inputs import prepare
+from gsplat_core.meta import Meta, render_meta
+from gsplat_core.pipeline import Splats, bin_splats, colour, composite, project
+
+RENDER_MODES = ("RGB", "D", "ED", "RGB+D", "RGB+ED")
+RASTERIZE_MODES = ("classic", "antialiased")
+
+
+def rasterization(
+    means: Tensor,
+    quats: Tensor | None,
+    scales: Tensor | None,
+    opacities: Tensor,
+    colors: Tensor | tuple[Tensor, Tensor] | None,
+    viewmats: Tensor,
+    Ks: Tensor,
+    width: int,
+    height: int,
+    near_plane: float = 0.01,
+    far_plane: float = 1e10,
+    radius_clip: float = 0.0,
+    eps2d: float = 0.3,
+    sh_degree: int | None = None,
+    packed: bool = False,
+    tile_size: int = 16,
+    backgrounds: Tensor | None = None,
+    render_mode: str = "RGB",
+    sparse_grad: bool = False,
+    absgrad: bool = False,
+    rasterize_mode: str = "classic",
+    channel_chunk: int = 32,
+    distributed: bool = False,
+    camera_model: str = "pinhole",
+    segmented: bool = False,
+    covars: Tensor | None = None,
+    with_ut: bool = False,
+    with_eval3d: bool = False,
+    radial_coeffs: Tensor | None = None,
+    tangential_coeffs: Tensor | None = None,
+    thin_prism_coeffs: Tensor | None = None,
+    ftheta_coeffs: Any = None,
+    rolling_shutter: Any = None,
+    viewmats_rs: Tensor | None = None,
+    *,
+    max_alpha: float = 0.99,
+) -> tuple[Tensor, Tensor, Meta]:
+    """Renders 3D Gaussians into images (Kerbl et al. 2023), differentiably.
+
+    Any number of batch dimensions may lead all tensors: scenes that are rendered independently. All tensors
+    are float32, and gradients reach every one of them.
+
+    Args:
+        means: [..., N, 3] centres in world space.
+        quats: [..., N, 4] rotations (w, x, y, z) of any length but zero. None if `covars` is given.
+        scales: [..., N, 3] standard deviations along the rotated axes (not their logarithms). None if
+            `covars` is given.
+        opacities: [..., N] in [0, 1] (not logits).
+        colors: features [..., N, D] or [..., C, N, D] with any D; or, when `sh_degree` is given,
+            coefficients of spherical harmonics [..., N, K, 3] or [..., C, N, K, 3], also as the pair of
+            the first one and the rest, ([..., N, 1, 3], [..., N, K - 1, 3]). None if only depth is rendered.
+        viewmats: [..., C, 4, 4] world to camera; x right, y down, z forward.
+        Ks: [..., C, 3, 3] intrinsics in pixels; the centre of the first pixel is (0.5, 0.5).
+        width, height: of the images, in pixels.
+        near_plane, far_plane: Gaussians whose centre is not between them are culled.
+        radius_clip: Gaussians of at most this many pixels are culled.
+        eps2d: added to the diagonal of the projected covariance, in square pixels.
+        sh_degree: the degree of spherical harmonics to evaluate (0 to 4), (sh_degree + 1)^2 <= K. A colour is
+            max(0, 0.5 + sum). None when `colors` are features.
+        packed: whether the entries per Gaussian of the meta are gsplat's packed ones: one row per visible
+            pair of camera and Gaussian. The images are the same.
+        tile_size: side of the tiles in pixels.
+        backgrounds: [..., C, D] colours behind the Gaussians (depth has none). None for black.
+        render_mode: "RGB" the colours; "D" the depth summed with the blending weights; "ED" that divided by
+            alpha; "RGB+D", "RGB+ED" both, the depth in the last channel.
+        absgrad: whether ``meta["means2d"].absgrad`` is there after backward: the sum over pixels of the
+            absolute gradient (AbsGS).
+        rasterize_mode: "antialiased" lowers the opacity as `eps2d` makes a Gaussian larger (Mip-Splatting).
+        channel_chunk: accepted for compatibility; all channels are blended in one pass whatever their number.
+        covars: [..., N, 3, 3] or, as (xx, xy, xz, yy, yz, zz), [..., N, 6] world covariances that replace
+            `quats` and `scales`.
+        max_alpha: cap of a Gaussian's alpha. 0.99 as in the paper, the Inria code and gsplat 1.6; gsplat
+            1.5 has 0.999.
+        sparse_grad, distributed, camera_model, segmented, with_ut, with_eval3d, radial_coeffs,
+            tangential_coeffs, thin_prism_coeffs, ftheta_coeffs, rolling_shutter, viewmats_rs: only the
+            defaults are supported.
+
+    Returns:
+        colors [..., C, H, W, X] with X = D, 1 or D + 1, alphas [..., C, H, W, 1], and meta, a dictionary
+        with gsplat's keys; those that take time to compute are computed when read.
+
+        - per Gaussian: ``radii`` [..., C, N, 2] int32, half extents in pixels, 0 where culled; ``means2d``
+          [..., C, N, 2] in pixels, whose ``.grad`` is there after backward if ``retain_grad()`` was called;
+          ``depths``, ``opacities``, ``tiles_per_gauss`` [..., C, N]; ``conics`` [..., C, N, 3]. With
+          `packed` their leading dimensions are [nnz] instead, and ``batch_ids``, ``camera_ids``,
+          ``gaussian_ids`` [nnz] int64 (otherwise None) tell whose rows these are.
+        - per intersection with a tile: ``flatten_ids`` [M] int32 and ``isect_ids`` [M] int64.
+        - ``isect_offsets`` [..., C, tile_height, tile_width], ``width, height, tile_size, tile_width,
+          tile_height, n_cameras, n_batches``.
+
+    Raises:
+        ValueError: an argument has a wrong shape, type or value; says which and what was expected.
+        NotImplementedError: an argument asks for a feature that is not there.
+        gsplat_core.errors.NumericalError: with :func:`gsplat_core.set_checks`, if a parameter is not finite.
+            Otherwise Gaussians with such parameters are culled.
+    """
+    check_unsupported(
+        {
+            "sparse_grad": (sparse_grad, False),
+            "distributed": (distributed, False),
+            "camera_model": (camera_model, "pinhole"),
+            "segmented": (segmented, False),
+            "with_ut": (with_ut, False),
+            "with_eval3d": (with_eval3d, False),
+            "radial_coeffs": (radial_coeffs, None),
+            "tangential_coeffs": (tangential_coeffs, None),
+            "thin_prism_coeffs": (thin_prism_coeffs, None),
+            "ftheta_coeffs": (ftheta_coeffs, None),
+            "rolling_shutter": (rolling_shutter, None),
+            "viewmats_rs": (viewmats_rs, None),
+        }
+    )
+    check_choice("render_mode", render_mode, RENDER_MODES)
+    check_choice("rasterize_mode", rasterize_mode, RASTERIZE_MODES)
+    sizes = {"width": width, "height": height, "tile_size": tile_size, "channel_chunk": channel_chunk}
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"argument '{name}' must be positive, got {size}")
+    with_colors, with_depth = render_mode.startswith("RGB"), render_mode != "RGB"
+    if with_colors and colors is None:
+        raise ValueError(f"argument 'colors' must be given for render_mode {render_mode!r}, got None")
+    inputs = prepare(
+        means, quats, scales, covars, opacities, colors if with_colors else None, sh_degree, viewmats, Ks,
+        backgrounds if with_colors else None,
+    )  # fmt: skip
+    if checks_enabled():
+        require_finite(**inputs.named_tensors())
+
+    splats = project(
+        inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.opacities, inputs.viewmats,
+        inputs.Ks, width, height, eps2d=eps2d, near_plane=near_plane, far_plane=far_plane,
+        radius_clip=radius_clip, antialiased=rasterize_mode == "antialiased",
+    )  # fmt: skip
+    splats, means2d, rows = (_packed if packed else _dense)(splats, inputs.batch)
+    channels = []
+    if inputs.colors is not None:
+        channels.append(colour(inputs.colors, sh_degree, inputs.means, inputs.viewmats, splats.radii))
+    if with_depth:
+        channels.append(splats.depths[..., None])
+    backgrounds = inputs.backgrounds
+    if backgrounds is not None and with_depth:
+        backgrounds = torch.nn.functional.pad(backgrounds, (0, 1))
+
+    tiles = bin_splats(splats, width, height, tile_size)
+    rendered, alphas = composite(
+        splats,
+        channels[0] if len(channels) == 1 else torch.cat(channels, dim=-1),
+        backgrounds,
+        tiles,
+        width,
+        height,
+        tile_size,
+        max_alpha=max_alpha,
+        absgrad_carrier=_absgrad_carrier(splats, means2d, rows) if absgrad else None,
+    )
+    if render_mode.endswith("ED"):
+        expected = rendered[..., -1:] / alphas.clamp(min=1e-10)
+        rendered = torch.cat([rendered[..., :-1], expected], dim=-1)
+    return (
+        rendered.reshape(*inputs.batch, *rendered.shape[1:]),
+        alphas.reshape(*inputs.batch, *alphas.shape[1:]),
+        render_meta(splats, tiles, means2d, inputs.batch, width, height, tile_size, rows),
+    )
+
+
+def _dense(splats: Splats, batch: tuple[int, ...]) -> tuple[Splats, Tensor, None]:
+    """Lets the graph pass through centres of the shape [*batch, C, N, 2] that the caller gets to see."""
+    means2d = splats.means2d.reshape(*batch, *splats.means2d.shape[1:])
+    return splats._replace(means2d=means2d.reshape(splats.means2d.shape)), means2d, None
+
+
+def _packed(splats: Splats, batch: tuple[int, ...]) -> tuple[Splats, Tensor, Tensor]:
+    """The same with centres [nnz, 2] of the visible pairs of image and Gaussian, whose numbers are
+    returned."""
+    rows = (splats.radii > 0).all(dim=-1).flatten().nonzero()[:, 0]
+    dense = splats.means2d.flatten(0, 2)
+    means2d = dense.index_select(0, rows)
+    dense = torch.zeros_like(dense).index_copy(0, rows, means2d)
+    return splats._replace(means2d=dense.reshape(splats.means2d.shape)), means2d, rows
+
+
+def _absgrad_carrier(splats: Splats, means2d: Tensor, rows: Tensor | None) -> Tensor:
+    """Zeros whose gradient, the sum of absolute gradients over pixels, backward stores in
+    ``means2d.absgrad``."""
+    carrier = torch.zeros_like(splats.means2d, requires_grad=True)
+
+    def store(gradient: Tensor) -> None:
+        if rows is not None:
+            gradient = gradient.flatten(0, 2)[rows]
+        means2d.absgrad = gradient.reshape(means2d.shape)  # type: ignore[attr-defined]
+
+    carrier.register_hook(store)
+    return carrier

@@ -183,7 +183,10 @@ def _covariances(quats: Tensor | None, scales: Tensor | None, covars: Tensor | N
         return (covars.double() + covars.double().mT) / 2
     assert quats is not None
     assert scales is not None
-    w, x, y, z = (quats.double() / quats.double().norm(dim=-1, keepdim=True)).unbind(-1)
+    quats, scales = quats.double(), scales.double()
+    broken = ~(quats.isfinite().all(-1) & scales.isfinite().all(-1) & (quats.norm(dim=-1) > 0))[..., None]
+    quats, scales = torch.where(broken, 1.0, quats), torch.where(broken, 1.0, scales)
+    w, x, y, z = (quats / quats.norm(dim=-1, keepdim=True)).unbind(-1)
     rotation = torch.stack(
         [
             1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
@@ -192,8 +195,8 @@ def _covariances(quats: Tensor | None, scales: Tensor | None, covars: Tensor | N
         ],
         dim=-1,
     ).unflatten(-1, (3, 3))  # fmt: skip
-    root = rotation * scales.double()[..., None, :]
-    return root @ root.mT
+    root = rotation * scales[..., None, :]
+    return torch.where(broken[..., None], torch.nan, root @ root.mT)  # culled later
 
 
 def _project(

@@ -1,0 +1,253 @@
+"""Scenes for rasterizer tests, and the comparison of a renderer with the float64 reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import gsplat_core
+from gsplat_core import reference
+
+# Every renderer that takes the arguments of `rasterization`. What they have in common is tested on all of
+# them; the fast ones are compared with the reference.
+BACKENDS: dict[str, Callable[..., Any]] = {
+    "reference": reference.rasterization,
+    "cpu": gsplat_core.rasterization,
+}
+FAST_BACKENDS = {name: render for name, render in BACKENDS.items() if name != "reference"}
+
+IMAGE_TOLERANCE = 1e-4
+GRADIENT_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The tensors of a scene by argument name, and the image size."""
+
+    tensors: dict[str, Tensor]
+    width: int
+    height: int
+    sh_degree: int | None = None
+
+    def leaves(self, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+        """Copies that require gradients."""
+        return {name: value.detach().to(dtype).requires_grad_() for name, value in self.tensors.items()}
+
+    def arguments(self, leaves: dict[str, Tensor] | None = None) -> dict[str, Any]:
+        """The keyword arguments for a renderer."""
+        given = dict(self.tensors if leaves is None else leaves)
+        if "covars" in given:
+            given |= {"quats": None, "scales": None}
+        return given | {"width": self.width, "height": self.height, "sh_degree": self.sh_degree}
+
+    def with_(self, **tensors: Tensor) -> Scene:
+        """The scene with some tensors replaced or added."""
+        return replace(self, tensors=self.tensors | tensors)
+
+    def only(self, count: int) -> Scene:
+        """The scene with its first `count` Gaussians."""
+        per_gaussian = {"means", "quats", "scales", "opacities", "colors", "covars"}
+        return replace(
+            self, tensors={k: v[:count] if k in per_gaussian else v for k, v in self.tensors.items()}
+        )
+
+
+def look_at(eye: tuple[float, float, float], target: tuple[float, float, float] = (0, 0, 0)) -> Tensor:
+    """World-to-camera matrix [4, 4] of a camera at `eye` that looks at `target`."""
+    position, towards = torch.tensor(eye).double(), torch.tensor(target).double()
+    z = torch.nn.functional.normalize(towards - position, dim=0)
+    x = torch.nn.functional.normalize(torch.linalg.cross(torch.tensor([0.0, 1.0, 0.1]).double(), z), dim=0)
+    rotation = torch.stack([x, torch.linalg.cross(z, x), z])
+    matrix = torch.eye(4).double()
+    matrix[:3, :3], matrix[:3, 3] = rotation, -rotation @ position
+    return matrix.float()
+
+
+def intrinsics(fx: float, fy: float, cx: float, cy: float) -> Tensor:
+    return torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+
+
+def random_scene(
+    num: int = 150,
+    cameras: int = 1,
+    width: int = 70,
+    height: int = 50,
+    sh_degree: int | None = 3,
+    seed: int = 0,
+) -> Scene:
+    """A ball of Gaussians of mixed size around the origin, seen from about 4 units away."""
+    g = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=g)
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=g)
+
+    colors = uniform(num, 3) if sh_degree is None else 0.3 * normal(num, (sh_degree + 1) ** 2, 3)
+    return Scene(
+        {
+            "means": normal(num, 3) * torch.tensor([1.3, 1.0, 1.0]),
+            "quats": normal(num, 4),
+            "scales": 0.3 * uniform(num, 3) ** 2 + 0.01,
+            "opacities": 0.05 + 0.9 * uniform(num),
+            "colors": colors,
+            "viewmats": torch.stack([look_at((0.6 * c, -0.5, -4.0 + 0.3 * c)) for c in range(cameras)]),
+            "Ks": torch.stack(
+                [intrinsics(62, 58, width / 2 + 3, height / 2 - 2 + c) for c in range(cameras)]
+            ),
+            "backgrounds": uniform(cameras, 3),
+        },
+        width,
+        height,
+        sh_degree,
+    )
+
+
+def needles() -> Scene:
+    """A thousand times longer than thick, in all directions."""
+    scene = random_scene(60, seed=1)
+    return scene.with_(scales=torch.tensor([1.0, 1e-3, 1e-3]).expand(60, 3).contiguous())
+
+
+def huge() -> Scene:
+    """Larger than the scene, so that each covers the image; faint, so that many layers count."""
+    scene = random_scene(60, seed=2)
+    return scene.with_(scales=5 + 20 * scene.tensors["scales"], opacities=0.2 * scene.tensors["opacities"])
+
+
+def around_the_camera() -> Scene:
+    """In front of, beside, on and behind the camera plane, most of them outside the image."""
+    scene = random_scene(150, seed=3)
+    means = 0.8 * scene.tensors["means"] + torch.tensor([0.0, -0.5, -4.0])
+    means[0] = torch.tensor([0.0, -0.5, -4.0])  # the camera itself
+    return scene.with_(means=means, scales=0.3 * scene.tensors["scales"])
+
+
+def opaque() -> Scene:
+    """Alpha reaches its cap, and pixels are finished early."""
+    scene = random_scene(150, seed=4)
+    return scene.with_(opacities=torch.ones(150), scales=scene.tensors["scales"] + 0.1)
+
+
+def faint() -> Scene:
+    """Around the threshold under which nothing is drawn."""
+    scene = random_scene(150, seed=5)
+    return scene.with_(opacities=torch.linspace(0.001, 0.02, 150), scales=scene.tensors["scales"] + 0.2)
+
+
+def tiny() -> Scene:
+    """Much smaller than a pixel: only the dilation makes them visible."""
+    scene = random_scene(150, seed=6)
+    return scene.with_(scales=0.02 * scene.tensors["scales"])
+
+
+def flat() -> Scene:
+    """Discs without any thickness, and points without any extent."""
+    scene = random_scene(150, seed=7)
+    scales = scene.tensors["scales"].clone()
+    scales[:, 1] = 0
+    scales[:20] = 0
+    return scene.with_(scales=scales)
+
+
+def twins() -> Scene:
+    """Gaussians in the same place: only a stable sort draws them in the right order."""
+    scene = random_scene(100, seed=8)
+    means = scene.tensors["means"].clone()
+    means[50:] = means[:50]
+    return scene.with_(means=means)
+
+
+def far_away() -> Scene:
+    """World coordinates of a thousand, as in scenes with a geographic origin."""
+    scene = random_scene(150, seed=9)
+    offset = torch.tensor([300.0, -200.0, 100.0])
+    viewmats = scene.tensors["viewmats"].double()
+    viewmats[:, :3, 3] -= viewmats[:, :3, :3] @ offset.double()
+    return scene.with_(means=scene.tensors["means"] + offset, viewmats=viewmats.float())
+
+
+_MAKERS = [random_scene, needles, huge, around_the_camera, opaque, faint, tiny, flat, twins, far_away]
+SCENES: dict[str, Callable[[], Scene]] = {make.__name__: make for make in _MAKERS}
+
+
+def covariances(quats: Tensor, scales: Tensor) -> Tensor:
+    """[N, 3, 3]: rotates the axes with quaternion arithmetic, q v q*."""
+    q = torch.nn.functional.normalize(quats.double(), dim=-1)
+    w, r = q[:, :1], q[:, 1:]
+    axes = []
+    for axis in torch.eye(3).double():
+        v = axis.expand_as(r)
+        t = 2 * torch.linalg.cross(r, v)
+        axes.append(v + w * t + torch.linalg.cross(r, t))
+    root = torch.stack(axes, dim=-1) * scales.double()[:, None, :]
+    return (root @ root.mT).to(scales.dtype)
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Images, and the gradients of a random but fixed weighting of them."""
+
+    colors: Tensor
+    alphas: Tensor
+    meta: Any
+    gradients: dict[str, Tensor]
+
+
+def render_with_gradients(
+    render: Callable[..., Any],
+    scene: Scene,
+    keep: Tensor | None = None,
+    dtype: torch.dtype = torch.float32,
+    **options: Any,
+) -> Rendered:
+    """Renders and differentiates a weighted sum of colours and alphas; `keep` [..., C, H, W] masks pixels."""
+    leaves = scene.leaves(dtype)
+    colors, alphas, meta = render(**scene.arguments(leaves) | options)
+    meta["means2d"].retain_grad()
+    g = torch.Generator().manual_seed(99)
+    loss = torch.zeros(())
+    for image in (colors, alphas):
+        weights = torch.randn(image.shape, generator=g)
+        loss = loss + (image * (weights if keep is None else weights * keep[..., None])).sum()
+    loss.backward()
+    gradients = {
+        name: torch.zeros_like(tensor) if tensor.grad is None else tensor.grad
+        for name, tensor in [*leaves.items(), ("means2d", meta["means2d"])]
+    }
+    return Rendered(colors.detach(), alphas.detach(), meta, gradients)
+
+
+def assert_parity(
+    render: Callable[..., Any], scene: Scene, max_ambiguous: float = 0.3, **options: Any
+) -> None:
+    """Compares images and gradients with the float64 reference, except where float32 may decide otherwise."""
+    with torch.no_grad():
+        ambiguous = reference.rasterization(**scene.arguments() | options)[2]["ambiguous"]
+    assert ambiguous.double().mean() < max_ambiguous
+    expected = render_with_gradients(reference.rasterization, scene, ~ambiguous, torch.float64, **options)
+    actual = render_with_gradients(render, scene, ~ambiguous, **options)
+
+    for name in ("colors", "alphas"):
+        image, truth = getattr(actual, name), getattr(expected, name)
+        assert image.shape == truth.shape
+        error = ((image - truth).abs() / truth.abs().clamp(min=1))[~ambiguous]
+        assert error.max() < IMAGE_TOLERANCE, f"{name} differ by {error.max():.2e}"
+    for name, truth in expected.gradients.items():
+        assert_gradient(name, actual.gradients[name], truth)
+
+
+def assert_gradient(name: str, gradient: Tensor, truth: Tensor) -> None:
+    """Every value has a small error, relative to its size plus the typical size of the values."""
+    assert gradient.shape == truth.shape
+    assert gradient.isfinite().all(), f"the gradient of {name} is not finite"
+    typical = truth.square().mean().sqrt()
+    error = (
+        ((gradient - truth).abs() / (truth.abs() + typical).clamp(min=1e-12)).max() if truth.numel() else 0
+    )
+    assert error < GRADIENT_TOLERANCE, f"gradients of {name} differ by {error:.2e} of their size"

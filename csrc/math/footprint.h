@@ -36,16 +36,23 @@ GSPLAT_HD Covariance2<T> covariance_of_sigma(const Mat23<T>& a, const Sym3<T>& s
   return {s, max(difference_of_products(s.xx, s.yy, s.xy, s.xy), T(0.0))};
 }
 
-// v_B of S = B B^T: with the full symmetric gradient G, v_B = 2 G B.
+// v_B of S = B B^T and of its determinant: 2 G B with the full symmetric gradient G, and, because the
+// determinant is |c|^2 with c = b0 x b1, 2 v_det (b1 x c, c x b0). Going through S instead would cancel.
 template <class T>
-GSPLAT_HD Mat23<T> covariance_of_factor_vjp(const Mat23<T>& b, const Sym2<T>& v) {
-  return {(T(2.0) * v.xx) * b.row0 + v.xy * b.row1, v.xy * b.row0 + (T(2.0) * v.yy) * b.row1};
+GSPLAT_HD Mat23<T> covariance_of_factor_vjp(const Mat23<T>& b, const Covariance2<T>& v) {
+  const Vec3<T> v_c = (T(2.0) * v.det) * cross(b.row0, b.row1);
+  return {(T(2.0) * v.s.xx) * b.row0 + v.s.xy * b.row1 + cross(b.row1, v_c),
+          v.s.xy * b.row0 + (T(2.0) * v.s.yy) * b.row1 + cross(v_c, b.row0)};
 }
 
-// v_A and v_Sigma of S = A Sigma A^T: v_A = 2 G A Sigma, v_Sigma = A^T G A.
+// v_A and v_Sigma of S = A Sigma A^T and of its determinant: v_A = 2 G A Sigma, v_Sigma = A^T G A.
 template <class T>
-GSPLAT_HD Mat23<T> covariance_of_sigma_vjp(const Mat23<T>& a, const Sym3<T>& sigma, const Sym2<T>& v,
-                                           Sym3<T>& v_sigma) {
+GSPLAT_HD Mat23<T> covariance_of_sigma_vjp(const Mat23<T>& a, const Sym3<T>& sigma,
+                                           const Covariance2<T>& v_covariance, Sym3<T>& v_sigma) {
+  const Sym2<T> s = covariance_of_sigma(a, sigma).s;
+  const T v_det = v_covariance.det;
+  const Sym2<T> v = {v_covariance.s.xx + s.yy * v_det, v_covariance.s.xy - T(2.0) * s.xy * v_det,
+                     v_covariance.s.yy + s.xx * v_det};
   const Vec3<T> g0 = v.xx * a.row0 + (T(0.5) * v.xy) * a.row1;
   const Vec3<T> g1 = (T(0.5) * v.xy) * a.row0 + v.yy * a.row1;
   v_sigma.xx = a.row0.x * g0.x + a.row1.x * g1.x;
@@ -83,22 +90,24 @@ GSPLAT_HD Footprint<T> screen_filter(const Covariance2<T>& c, const T& eps) {
   return f;
 }
 
-// Gradient of the unfiltered covariance from those of the root (l11, l21, l22) and of the compensation.
+// Gradient of the unfiltered covariance and of its determinant, as independent variables, from those of the
+// root (l11, l21, l22) and of the compensation.
 template <class T>
-GSPLAT_HD Sym2<T> screen_filter_vjp(const Covariance2<T>& c, const Footprint<T>& f, const Vec3<T>& v_root,
-                                    const T& v_compensation) {
+GSPLAT_HD Covariance2<T> screen_filter_vjp(const Covariance2<T>& c, const Footprint<T>& f, const T& eps,
+                                           const Vec3<T>& v_root, const T& v_compensation) {
   const T inv_det = T(1.0) / f.det, inv_yy = T(1.0) / f.covariance.yy;
   const T p = v_root.x * f.l11, q = v_root.y * f.l21, r = v_root.z * f.l22;
   // Compensation^2 = det S / det(S + eps I).
-  const T floor2 = T(kMinCompensation * kMinCompensation);
-  const Mask<T> passes = c.det * inv_det > floor2;
+  const T ratio = c.det * inv_det;
+  const Mask<T> passes = ratio > T(kMinCompensation * kMinCompensation);
   const T v_ratio = select(passes, v_compensation * T(0.5) / f.compensation, T(0.0));
-  const T v_det0 = v_ratio * inv_det;
-  const T v_det = -T(0.5) * inv_det * (p + q) - v_ratio * c.det * inv_det * inv_det;
-  Sym2<T> v;
-  v.xx = f.covariance.yy * v_det + c.s.yy * v_det0;
-  v.yy = f.covariance.xx * v_det + c.s.xx * v_det0 + T(0.5) * inv_yy * (p - q - r);
-  v.xy = -T(2.0) * f.covariance.xy * v_det - T(2.0) * c.s.xy * v_det0 - v_root.y * f.l11 * inv_yy;
+  const T v_filtered_det = -inv_det * (T(0.5) * (p + q) + v_ratio * ratio);
+  const T v_trace = eps * v_filtered_det;  // det(S + eps I) = det S + eps (Sxx + Syy + eps)
+  Covariance2<T> v;
+  v.s.xx = v_trace;
+  v.s.yy = v_trace + T(0.5) * inv_yy * (p - q - r);
+  v.s.xy = -v_root.y * f.l11 * inv_yy;
+  v.det = v_filtered_det + v_ratio * inv_det;
   return v;
 }
 

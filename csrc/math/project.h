@@ -23,7 +23,8 @@ struct ScaledRotation {
   }
 
   // Returns v_A and writes the gradient of the shape.
-  GSPLAT_HD Mat23<T> covariance_vjp(const Mat23<T>& a, const Sym2<T>& v, ScaledRotation& v_shape) const {
+  GSPLAT_HD Mat23<T> covariance_vjp(const Mat23<T>& a, const Covariance2<T>& v,
+                                    ScaledRotation& v_shape) const {
     const Mat3<T> r = rotation_matrix(quaternion);
     const Mat23<T> v_b = covariance_of_factor_vjp(factor(a, r), v);
     const T s[3] = {scales.x, scales.y, scales.z};
@@ -63,7 +64,8 @@ struct GivenCovariance {
 
   GSPLAT_HD Covariance2<T> covariance(const Mat23<T>& a) const { return covariance_of_sigma(a, sigma); }
 
-  GSPLAT_HD Mat23<T> covariance_vjp(const Mat23<T>& a, const Sym2<T>& v, GivenCovariance& v_shape) const {
+  GSPLAT_HD Mat23<T> covariance_vjp(const Mat23<T>& a, const Covariance2<T>& v,
+                                    GivenCovariance& v_shape) const {
     return covariance_of_sigma_vjp(a, sigma, v, v_shape.sigma);
   }
 };
@@ -114,11 +116,12 @@ GSPLAT_HD ProjectedSplat<T> project(const Camera<T>& camera, const Gaussian<T, S
   s.radius_x = min(-floor(-sqrt(max(level, T(0.0)) * f.covariance.xx)), largest);
   s.radius_y = min(-floor(-sqrt(max(level, T(0.0)) * f.covariance.yy)), largest);
 
-  // Every comparison is false for NaN, so non-finite Gaussians are culled here.
+  // Every comparison is false for NaN and one of them for infinities: non-finite Gaussians are culled here.
   const T huge = T(1e30);
   const T zero = T(0.0);
   s.visible = (p.z >= options.near_plane) & (p.z <= options.far_plane) & (p.z > zero) & (s.opacity >= least) &
-              (f.det > zero) & (f.det < huge) & (f.covariance.xx < huge) & (f.covariance.yy < huge) &
+              (s.opacity < huge) & (f.det > zero) & (f.det < huge) & (f.covariance.xx < huge) &
+              (f.covariance.yy < huge) &
               ((s.radius_x > options.radius_clip) | (s.radius_y > options.radius_clip)) &
               (s.mean.x + s.radius_x > zero) & (s.mean.x - s.radius_x < camera.width) &
               (s.mean.y + s.radius_y > zero) & (s.mean.y - s.radius_y < camera.height);
@@ -141,7 +144,7 @@ GSPLAT_HD Gaussian<T, Shape> project_vjp(const Camera<T>& camera, const Gaussian
   Gaussian<T, Shape> v;
   v.opacity = options.antialiased ? v_opacity * f.compensation : v_opacity;
   const T v_compensation = options.antialiased ? v_opacity * g.opacity : T(0.0);
-  const Sym2<T> v_covariance = screen_filter_vjp(covariance, f, v_root, v_compensation);
+  const Covariance2<T> v_covariance = screen_filter_vjp(covariance, f, options.eps2d, v_root, v_compensation);
   const Mat23<T> v_a = g.shape.covariance_vjp(a, v_covariance, v.shape);
   const Mat23<T> v_jacobian = multiply_by_transposed(v_a, camera.rotation);
   Vec3<T> v_p = project_pinhole_vjp(camera, p, projection, v_mean, v_jacobian, v_camera);

@@ -97,7 +97,8 @@ void backward_of_block(const ShInputs& in, const std::vector<Vec3<Float>>& centr
     if (!any(m)) continue;
     seen = true;
     const Vec3<Float> offset = load_vec3(in.means + 3 * row, 3, count) - centres[c];
-    const Vec3<Float> direction = unit_direction(offset);
+    // No NaN of a culled lane may reach the sums, not even times zero.
+    const Vec3<Float> direction = zero_unless(m, unit_direction(offset));
     Float basis[kMaxShBases], v_basis[kMaxShBases];
     sh_basis(in.degree, direction, basis);
     // A channel that was clamped at zero passes no gradient.

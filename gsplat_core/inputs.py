@@ -81,7 +81,11 @@ def prepare(
     def flat(tensor: Tensor) -> Tensor:
         return tensor.reshape(math.prod(batch), *tensor.shape[len(batch) :])
 
-    flat_colors = [flat(part) for part in parts]
+    flat_colors: Tensor | tuple[Tensor, Tensor] | None = None
+    if len(parts) == 2:
+        flat_colors = (flat(parts[0]), flat(parts[1]))
+    elif len(parts) == 1:
+        flat_colors = flat(parts[0])
     inputs = Inputs(
         batch=batch,
         means=flat(means),
@@ -89,11 +93,7 @@ def prepare(
         scales=None if scales is None else flat(scales),
         covars=None if covars is None else flat(covars),
         opacities=flat(opacities),
-        colors=None
-        if colors is None
-        else flat_colors[0]
-        if sh_degree is None
-        else (flat_colors[0], flat_colors[1]),
+        colors=flat_colors,
         viewmats=flat(viewmats),
         Ks=flat(Ks),
         backgrounds=None if backgrounds is None else flat(backgrounds),
@@ -119,7 +119,7 @@ def _colors(
     sizes: Mapping[str, int],
     batch: tuple[int, ...],
 ) -> list[Tensor]:
-    """Features as one tensor; SH coefficients as two, the first one and the rest."""
+    """The tensors that hold features (one) or SH coefficients (one, or the first one and the rest)."""
     if sh_degree is None:
         if not isinstance(colors, Tensor):
             raise ValueError(
@@ -146,14 +146,12 @@ def _colors(
         cameras = "C " if dims == len(batch) + 4 else ""
         rest = part.shape[-2] if dims >= 2 else 0
         check_tensor(name, part, cameras + layout, {**sizes, "K": rest, "K-1": rest}, batch)
-    if len(parts) == 1:
-        parts = [parts[0][..., :1, :], parts[0][..., 1:, :]]
-    if parts[0].dim() != parts[1].dim():
+    if len(parts) == 2 and parts[0].dim() != parts[1].dim():
         raise ValueError(
             "argument 'colors[1]' must have as many dimensions as 'colors[0]', "
             f"{list(parts[0].shape)}, got {list(parts[1].shape)}"
         )
-    num_bases = 1 + parts[1].shape[-2]
+    num_bases = sum(part.shape[-2] for part in parts)
     if num_bases < (sh_degree + 1) ** 2:
         raise ValueError(
             f"argument 'sh_degree' = {sh_degree} needs {(sh_degree + 1) ** 2} coefficients per channel, "

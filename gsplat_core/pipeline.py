@@ -74,7 +74,7 @@ def project(
 
 
 def colour(
-    colors: Tensor | tuple[Tensor, Tensor | None],
+    colors: Tensor | tuple[Tensor, Tensor],
     sh_degree: int | None,
     means: Tensor,
     viewmats: Tensor,
@@ -83,9 +83,9 @@ def colour(
     """The colours [B, C, N, D] that the cameras see.
 
     Args:
-        colors: features [B, N, D] or [B, C, N, D] when `sh_degree` is None; otherwise the coefficients of
-            spherical harmonics in two parts, [B, N, 1, 3] and [B, N, K - 1, 3] (None when K = 1), or with one
-            set per camera, [B, C, N, ..., 3].
+        colors: features [B, N, D] when `sh_degree` is None; otherwise coefficients of spherical harmonics
+            [B, N, K, 3], or these in two parts, [B, N, 1, 3] and [B, N, K - 1, 3]. Each may also have one set
+            per camera, [B, C, N, ...].
         sh_degree: the degree to evaluate, at most 4 and at most what K allows.
         means, viewmats: give the viewing directions.
         radii: Gaussians culled by :func:`project` are not evaluated.
@@ -94,7 +94,7 @@ def colour(
     if sh_degree is None:
         assert isinstance(colors, Tensor)
         return colors if colors.dim() == 4 else colors[:, None].expand(-1, num_cameras, -1, -1)
-    sh0, shN = colors
+    sh0, shN = (colors, None) if isinstance(colors, Tensor) else colors
     if sh0.dim() == 4:
         return torch.ops.gsplat_core.spherical_harmonics(sh_degree, means, viewmats, sh0, shN, radii)
     # Coefficients of every camera's own: to the operator each camera is a scene with a single camera.

@@ -1,0 +1,1 @@
+"""The still life that ships with the project: shapes, paint, composition, cameras, COLMAP model."""

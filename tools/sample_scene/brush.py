@@ -29,7 +29,7 @@ def noise(seed: int, shape: tuple[int, int], falloff: float, stretch: tuple[floa
 
 
 def mix(a: ArrayLike, b: ArrayLike, amount: Array) -> Array:
-    """From colour a to colour b by amount [H,W]."""
+    """From a to b, colours or pictures, by amount [H,W]."""
     amount = np.clip(amount, 0, 1)[..., None]
     return np.asarray(a) * (1 - amount) + np.asarray(b) * amount
 

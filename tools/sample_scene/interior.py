@@ -30,17 +30,12 @@ def table_top(size: int = 2048) -> Picture:
         outside = (ay * (reach - wx) - (reach - ax) * wy) / np.hypot(reach - wx, wy)
         inside = edge(outside, soft)
         half = edge(radius * np.sin(local), soft)
-        ray = mix(np.zeros(3), np.ones(3), half) * maple + (1 - mix(np.zeros(3), np.ones(3), half)) * ebony
-        board = board * (1 - inside[..., None]) + ray * inside[..., None]
+        board = mix(board, mix(ebony, maple, half), inside)
     for middle, width in ((0.70, 0.004), (0.86, 0.006), (0.955, 0.006)):
         board = mix(board, (40, 27, 24), edge(np.abs(radius - middle) - width, soft))
     band = edge(np.abs(radius - 0.908) - 0.038, soft)
     teeth = edge(np.abs(((angle / (2 * np.pi) * 72) % 1) - 0.5) - 0.25 - (radius - 0.908) * 6, 0.06)
-    board = (
-        board * (1 - band[..., None])
-        + (maple * (1 - teeth[..., None]) + ebony * teeth[..., None]) * band[..., None]
-    )
-    return picture(board)
+    return picture(mix(board, mix(maple, ebony, teeth), band))
 
 
 def parquet(size: int = 1024) -> Picture:
@@ -79,7 +74,7 @@ def rug(size: int = 1024) -> Picture:
         diamond = edge(np.abs(across) + np.abs(along) - 0.40, 0.05) - edge(
             np.abs(across) + np.abs(along) - 0.2, 0.05
         )
-        colour = colour * (1 - ring[..., None]) + mix(ground, figure, diamond) * ring[..., None]
+        colour = mix(colour, mix(ground, figure, diamond), ring)
     petals = edge(radius - 0.2 * (0.6 + 0.4 * np.cos(8 * angle)), 0.01)
     colour = mix(colour, gold, petals)
     weave = 1 + 0.08 * np.sin(x * np.pi * 220) * np.sin(y * np.pi * 220) + 0.05 * noise(21, (size, size), 0.5)

@@ -59,7 +59,7 @@ def porcelain(size: int = 1024) -> Picture:
     paint = np.maximum(paint, edge(np.abs(v - wave) - 0.006, 0.004))
     lattice = np.minimum(np.abs((x * 20 + v * 22) % 1 - 0.5), np.abs((x * 20 - v * 22) % 1 - 0.5))
     paint = np.maximum(paint, edge(lattice - 0.07, 0.06) * (v > 0.735) * (v < 0.885))
-    return picture(white * (1 - paint[..., None]) + cobalt * paint[..., None])
+    return picture(mix(white, cobalt, paint))
 
 
 def checkers(

@@ -1,0 +1,155 @@
+"""Every formula of csrc/math agrees with finite differences of its own value, in double precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+
+import numpy as np
+import pytest
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def rotation(rng: Generator) -> Array:
+    q, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    return q * np.sign(np.linalg.det(q))
+
+
+def camera(rng: Generator, centre: Array) -> Array:
+    """A camera that sees `centre` at depth 4, slightly off axis: rotation, translation, fx, fy, cx, cy."""
+    r = rotation(rng)
+    t = np.array([0.2, -0.1, 4.0]) - r @ centre
+    return np.concatenate([r.ravel(), t, [80.0, 75.0, 50.0, 30.0]])
+
+
+def positive_definite(rng: Generator, n: int) -> Array:
+    a = rng.normal(size=(n, n))
+    return a @ a.T + 0.2 * np.eye(n)
+
+
+def packed(s: Array) -> Array:
+    return s[np.triu_indices(len(s))]
+
+
+def covariance2(rng: Generator) -> Array:
+    s = 3.0 * positive_definite(rng, 2)
+    return np.append(packed(s), np.linalg.det(s))
+
+
+def pinhole_case(rng: Generator, point: Array) -> Array:
+    return np.concatenate([point, np.eye(3).ravel(), np.zeros(3), [80.0, 75.0, 50.0, 30.0]])
+
+
+def gaussian(rng: Generator) -> Array:
+    mean = rng.normal(size=3)
+    shape = np.concatenate([rng.normal(size=4), rng.uniform(0.05, 0.4, 3)])
+    return np.concatenate([camera(rng, mean), mean, shape, [0.6]])
+
+
+def gaussian_with_covariance(rng: Generator) -> Array:
+    mean = rng.normal(size=3)
+    return np.concatenate([camera(rng, mean), mean, packed(0.02 * positive_definite(rng, 3)), [0.6]])
+
+
+# Inputs at which each formula is smooth, so that finite differences mean something.
+INPUTS: dict[str, Callable[[Generator], Array]] = {
+    "rotation_matrix": lambda rng: rng.normal(size=4),
+    "unit_direction": lambda rng: rng.normal(size=3),
+    "covariance_of_factor": lambda rng: rng.normal(size=6),
+    "covariance_of_sigma": lambda rng: np.concatenate(
+        [rng.normal(size=6), packed(positive_definite(rng, 3))]
+    ),
+    "screen_filter": covariance2,
+    "project_pinhole": lambda rng: pinhole_case(rng, np.array([0.3, -0.2, 2.5]) + 0.1 * rng.normal(size=3)),
+    "project": gaussian,
+    "project_antialiased": gaussian,
+    "project_covariance": gaussian_with_covariance,
+    "project_covariance_antialiased": gaussian_with_covariance,
+    "response": lambda rng: np.array([0.4, 0.3, 0.9, -0.3, 0.7, 0.8]) * rng.uniform(0.8, 1.2, 6),
+    "blending": lambda rng: np.stack([rng.uniform(0.1, 0.9, 6), rng.normal(size=6)], -1).ravel(),
+    **{f"sh_basis_{degree}": lambda rng: rng.normal(size=3) for degree in range(5)},
+}
+
+
+def finite_differences(f: Callable[[Array], Array], x: Array, v: Array) -> Array:
+    """v^T df/dx by central differences with a step extrapolated to zero (error of fourth order)."""
+    grad = np.empty_like(x)
+    for i in range(len(x)):
+        h = 1e-3 * max(0.1, abs(x[i]))
+
+        def slope(step: float, i: int = i) -> float:
+            e = np.zeros_like(x)
+            e[i] = step
+            return float(v @ (f(x + e) - f(x - e))) / (2 * step)
+
+        grad[i] = (4 * slope(h / 2) - slope(h)) / 3
+    return grad
+
+
+def test_every_formula_has_a_case(formulas: ModuleType) -> None:
+    assert sorted(INPUTS) == sorted(formulas.names())
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", sorted(INPUTS))
+def test_vjp_is_the_derivative_of_the_value(formulas: ModuleType, name: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = INPUTS[name](rng)
+
+    def value(y: Array) -> Array:
+        return np.array(formulas.value(name, y))
+
+    v = rng.normal(size=len(value(x)))
+    expected = finite_differences(value, x, v)
+    np.testing.assert_allclose(
+        formulas.vjp(name, x, v), expected, rtol=1e-6, atol=1e-7 * max(1.0, abs(expected).max())
+    )
+
+
+@pytest.mark.parametrize(
+    "direction", [np.array([9.0, 0.1, 1.0]), np.array([0.2, -9.0, 1.0]), np.array([-7.0, 8.0, 1.0])]
+)
+def test_vjp_of_the_projection_outside_the_field_of_view(formulas: ModuleType, direction: Array) -> None:
+    """There the slopes of the Jacobian are clamped. The clamping limits count as constants, so the derivative by
+    the intrinsics leaves them out; that by the point is exact."""
+    rng = np.random.default_rng(0)
+    x = pinhole_case(rng, direction * 2.0)
+    v = rng.normal(size=8)
+    expected = finite_differences(lambda y: np.array(formulas.value("project_pinhole", y)), x, v)
+    np.testing.assert_allclose(formulas.vjp("project_pinhole", x, v)[:3], expected[:3], rtol=1e-7)
+
+
+def test_compensation_at_its_floor_passes_no_gradient(formulas: ModuleType) -> None:
+    """A speck: its determinant is far below that of the filter."""
+    x = [1e-4, 0.0, 1e-4, 1e-8]
+    assert formulas.value("screen_filter", x)[3] == pytest.approx(0.005)
+    assert formulas.vjp("screen_filter", x, [0.0, 0.0, 0.0, 1.0]) == [0.0, 0.0, 0.0, 0.0]
+
+
+def test_splats_keep_their_length_however_thin_they_are(formulas: ModuleType) -> None:
+    """A needle of 1000 by 0.001 pixels at 45 degrees: the root of its conic has the right determinant although
+    the determinant of the covariance is lost in the rounding of its entries."""
+    c = np.sqrt(0.5)
+    long, thin = 1000.0, 0.001
+    factor = np.array([long * c, -thin * c, 0.0, long * c, thin * c, 0.0])
+    covariance = formulas.value("covariance_of_factor", factor)
+    assert covariance[3] == pytest.approx((long * thin) ** 2, rel=1e-9)
+    l11, _, l22, _ = formulas.value("screen_filter", covariance)
+    assert 1 / (l11 * l22) == pytest.approx(np.sqrt((long**2 + 0.3) * (thin**2 + 0.3)), rel=1e-9)
+
+
+@pytest.mark.parametrize("degree", range(5))
+def test_the_basis_is_orthonormal_on_the_sphere(formulas: ModuleType, degree: int) -> None:
+    """By a quadrature that is exact for polynomials of degree 2 x 4: Gauss in z, equal angles around."""
+    z, weights = np.polynomial.legendre.leggauss(9)
+    angles = np.arange(18) * (2 * np.pi / 18)
+    gram = np.zeros(((degree + 1) ** 2,) * 2)
+    for zi, wi in zip(z, weights, strict=True):
+        r = np.sqrt(1 - zi * zi)
+        for a in angles:
+            b = np.array(formulas.value(f"sh_basis_{degree}", [r * np.cos(a), r * np.sin(a), zi]))
+            gram += wi * (2 * np.pi / 18) * np.outer(b, b)
+    np.testing.assert_allclose(gram, np.eye(len(gram)), atol=1e-12)

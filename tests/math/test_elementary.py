@@ -1,0 +1,36 @@
+"""The elementary functions are accurate to a few units in the last place and never leave the normal numbers."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+EPS = float(np.finfo(np.float32).eps)
+
+
+def test_exp2_is_accurate_to_two_ulp(formulas: ModuleType) -> None:
+    x = np.concatenate([np.linspace(-126, 126, 5003), np.linspace(-8, 0, 5003)]).astype(np.float32)
+    got = np.array([formulas.exp2(float(v)) for v in x])
+    np.testing.assert_allclose(got, np.exp2(x.astype(np.float64)), rtol=2 * EPS)
+
+
+def test_exp2_of_far_away_pixels_is_a_normal_number(formulas: ModuleType) -> None:
+    for x in (-127.0, -149.0, -1e4, -1e30, -np.inf):
+        assert formulas.exp2(x) >= np.finfo(np.float32).tiny
+
+
+def test_exp2_is_finite_for_large_powers(formulas: ModuleType) -> None:
+    assert np.isfinite(formulas.exp2(1e30))
+
+
+def test_exp2_where_is_zero_outside_the_mask(formulas: ModuleType) -> None:
+    assert formulas.exp2_where(False, -3.0) == 0.0
+    assert formulas.exp2_where(True, -3.0) == pytest.approx(0.125, rel=2 * EPS)
+
+
+def test_log2_is_accurate_to_two_ulp(formulas: ModuleType) -> None:
+    x = np.concatenate([np.geomspace(1e-30, 1e30, 5003), np.linspace(0.001, 4, 5003)]).astype(np.float32)
+    got = np.array([formulas.log2(float(v)) for v in x])
+    np.testing.assert_allclose(got, np.log2(x.astype(np.float64)), rtol=2 * EPS, atol=2 * EPS)

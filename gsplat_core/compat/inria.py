@@ -131,8 +131,13 @@ def rasterize_gaussians(
         raise ValueError("exactly one of 'scales' with 'rotations' and 'cov3D_precomp' must be given")
     width, height = int(settings.image_width), int(settings.image_height)
     num = {"N": len(means3D)}
-    check_tensor("means2D", means2D, "N 3", num, ())
-    check_tensor("opacities", opacities, "N 1", num, ())
+    required = {"means3D": (means3D, "N 3"), "means2D": (means2D, "N 3"), "opacities": (opacities, "N 1")}
+    if cov3Ds_precomp is None:
+        required |= {"scales": (scales, "N 3"), "rotations": (rotations, "N 4")}
+    else:
+        required |= {"cov3D_precomp": (cov3Ds_precomp, "N 6")}
+    for name, (tensor, layout) in required.items():
+        check_tensor(name, tensor, layout, num, ())
     viewmat, K = _camera(settings)
     inputs = prepare(
         means3D,

@@ -1,0 +1,61 @@
+"""gsplat_core/compat/install.py: our modules under other packages' names, in a process of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from paths import ROOT
+
+from gsplat_core.compat import install_as
+from gsplat_core.errors import UsageError
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_gsplat() -> None:
+    code = """
+from gsplat_core.compat import install_as
+assert install_as("gsplat") is install_as("gsplat")
+import gsplat
+from gsplat import rasterization
+from gsplat.rendering import rasterization as same
+assert rasterization is same is gsplat.rendering.rasterization
+print(rasterization.__module__, gsplat.__version__)
+"""
+    assert run(code) == "gsplat_core.compat.gsplat 1.5.3"
+
+
+def test_diff_gaussian_rasterization() -> None:
+    code = """
+import gsplat_core.compat
+gsplat_core.compat.install_as("diff_gaussian_rasterization")
+from diff_gaussian_rasterization import GaussianRasterizationSettings, GaussianRasterizer
+print(GaussianRasterizer.__module__)
+"""
+    assert run(code) == "gsplat_core.compat.inria"
+
+
+def test_the_original_is_not_replaced_once_it_is_imported() -> None:
+    code = """
+import sys, types
+sys.modules["gsplat"] = types.ModuleType("gsplat")
+from gsplat_core.compat import install_as
+from gsplat_core.errors import UsageError
+try:
+    install_as("gsplat")
+except UsageError as error:
+    print(error)
+assert "gsplat.rendering" not in sys.modules
+"""
+    assert "'gsplat' is imported already" in run(code)
+
+
+def test_other_names_are_refused() -> None:
+    with pytest.raises(UsageError, match="no replacement for 'nerfacc', only for gsplat, diff_gaussian"):
+        install_as("nerfacc")

@@ -1,0 +1,103 @@
+"""gsplat_core/ops: fake kernels and derivatives of the rasterizer's operators fit the operators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from splats import covariances, random_scene
+from torch import Tensor
+
+from gsplat_core import pipeline
+
+ops = torch.ops.gsplat_core
+SIZE = (40, 30)
+SETTINGS = (*SIZE, 0.3, 0.01, 1e10, 0.0)
+
+
+def leaf(tensor: Tensor) -> Tensor:
+    return tensor.detach().clone().requires_grad_()
+
+
+def project_arguments(antialiased: bool, covars: bool) -> tuple[Any, ...]:
+    """Two scenes, two cameras each."""
+    parts = [random_scene(20, cameras=2, width=40, height=30, seed=seed).tensors for seed in (0, 1)]
+    t = {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
+    shape: tuple[Tensor | None, ...] = (leaf(t["quats"]), leaf(t["scales"]), None)
+    if covars:
+        matrices = covariances(t["quats"].flatten(0, 1), t["scales"].flatten(0, 1)).unflatten(0, (2, 20))
+        shape = (None, None, leaf(matrices.flatten(-2)[..., [0, 1, 2, 4, 5, 8]]))
+    cameras = (leaf(t["opacities"]), leaf(t["viewmats"]), leaf(t["Ks"]))
+    return (leaf(t["means"]), *shape, *cameras, *SETTINGS, antialiased)
+
+
+def splats_and_tiles(num_channels: int) -> tuple[pipeline.Splats, Tensor, pipeline.TileLists]:
+    splats = pipeline.Splats(*(s.detach() for s in ops.project(*project_arguments(False, False))))
+    tiles = pipeline.bin_splats(splats, *SIZE)
+    return splats, torch.rand(4, 20, num_channels), tiles
+
+
+@pytest.mark.parametrize("covars", [False, True])
+@pytest.mark.parametrize("antialiased", [False, True])
+def test_project(antialiased: bool, covars: bool) -> None:
+    arguments = project_arguments(antialiased, covars)
+    torch.library.opcheck(ops.project, arguments)
+    splats = ops.project(*arguments)
+    v = [torch.rand_like(s) for s in splats[:4]]
+    plain = tuple(a.detach() if isinstance(a, Tensor) else a for a in arguments)
+    for needs_camera in (False, True):
+        torch.library.opcheck(
+            ops.project_backward, (*plain, splats[4], *(x.detach() for x in v), needs_camera)
+        )
+
+
+@pytest.mark.parametrize("degree", [0, 3])
+@pytest.mark.parametrize("split", [True, False])
+def test_spherical_harmonics(degree: int, split: bool) -> None:
+    arguments = project_arguments(False, False)
+    means, viewmats, radii = arguments[0], arguments[5], ops.project(*arguments)[4]
+    sh = torch.rand(2, 20, 16, 3)
+    parts = (leaf(sh[:, :, :1]), leaf(sh[:, :, 1:])) if split else (leaf(sh), None)
+    torch.library.opcheck(ops.spherical_harmonics, (degree, means, viewmats, *parts, radii))
+    colors = ops.spherical_harmonics(degree, means, viewmats, *parts, radii).detach()
+    plain = [None if x is None else x.detach() for x in (means, viewmats, *parts, radii)]
+    for needs_camera in (False, True):
+        arguments = (degree, *plain, colors, torch.rand_like(colors), needs_camera)
+        torch.library.opcheck(ops.spherical_harmonics_backward, arguments)
+
+
+def test_bin_splats() -> None:
+    splats, _, _ = splats_and_tiles(3)
+    torch.library.opcheck(ops.bin_splats, (*(s.flatten(0, 1) for s in splats), *SIZE, 16))
+
+
+@pytest.mark.parametrize("background", [True, False])
+@pytest.mark.parametrize("absgrad", [True, False])
+@pytest.mark.parametrize("channels", [1, 3, 20])
+def test_composite(channels: int, absgrad: bool, background: bool) -> None:
+    splats, colors, tiles = splats_and_tiles(channels)
+    means2d, conic_roots, _, opacities, _ = (s.flatten(0, 1) for s in splats)
+    backgrounds = leaf(torch.rand(4, channels)) if background else None
+    shared = (leaf(conic_roots), leaf(opacities), leaf(colors), backgrounds, *tiles, *SIZE, 16, 0.99)
+    carrier = torch.zeros_like(means2d, requires_grad=True) if absgrad else None
+    torch.library.opcheck(ops.composite, (leaf(means2d), carrier, *shared))
+    image, alphas = (x.detach() for x in ops.composite(means2d, carrier, *shared))
+    plain = [x.detach() if isinstance(x, Tensor) else x for x in (means2d, *shared)]
+    upstream = (torch.rand_like(image), torch.rand_like(alphas))
+    torch.library.opcheck(ops.composite_backward, (*plain, image, alphas, *upstream, absgrad))
+
+
+def test_camera_gradients_are_computed_only_when_asked_for() -> None:
+    arguments = tuple(a.detach() if isinstance(a, Tensor) else a for a in project_arguments(False, False))
+    splats = ops.project(*arguments)
+    gradients = ops.project_backward(*arguments, splats[4], *(torch.rand_like(s) for s in splats[:4]), False)
+    assert [g.numel() for g in gradients[-2:]] == [0, 0]
+    assert gradients[0].any()
+
+
+def test_wrong_arguments_are_named() -> None:
+    arguments = list(project_arguments(False, False))
+    arguments[1] = arguments[1][:, :5]
+    with pytest.raises(RuntimeError, match=r"'quats' must have shape \[2, 20, 4\], got \[2, 5, 4\]"):
+        ops.project(*arguments)

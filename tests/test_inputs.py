@@ -1,0 +1,117 @@
+"""gsplat_core/inputs.py and arguments.py: what does not fit is named, with what was expected and came."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import torch
+from splats import random_scene
+
+from gsplat_core import rasterization
+
+SCENE = random_scene(10, cameras=2, width=20, height=10)
+FEATURES = random_scene(10, cameras=2, width=20, height=10, sh_degree=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "expected"),
+    [
+        ("means", (10, 4), "[..., N, 3] = [10, 3]"),
+        ("quats", (9, 4), "[..., N, 4] = [10, 4]"),
+        ("scales", (10, 4), "[..., N, 3] = [10, 3]"),
+        ("opacities", (10, 1), "[..., N] = [10]"),
+        ("colors", (10, 16, 4), "[..., N, K, 3] = [10, 16, 3]"),
+        ("colors", (5, 16, 3), "[..., N, K, 3] = [10, 16, 3]"),
+        ("colors", (3, 10, 16, 3), "[..., C, N, K, 3] = [2, 10, 16, 3]"),
+        ("viewmats", (2, 3, 4), "[..., C, 4, 4] = [2, 4, 4]"),
+        ("Ks", (1, 3, 3), "[..., C, 3, 3] = [2, 3, 3]"),
+        ("backgrounds", (3,), "[..., C, D] = [2, 3]"),
+        ("backgrounds", (2, 4), "[..., C, D] = [2, 3]"),
+        ("covars", (10, 5), "[..., N, 6] = [10, 6]"),
+        ("covars", (10, 3, 2), "[..., N, 3, 3] = [10, 3, 3]"),
+    ],
+)
+def test_wrong_shapes(name: str, shape: tuple[int, ...], expected: str) -> None:
+    message = f"argument '{name}' must have shape {expected}, got {list(shape)}"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        rasterization(**SCENE.with_(**{name: torch.zeros(shape)}).arguments())
+
+
+def test_wrong_shapes_below_batch_dimensions() -> None:
+    batched = {name: value.expand(4, *value.shape) for name, value in SCENE.tensors.items()}
+    batched["quats"] = batched["quats"][:3]
+    message = "'quats' must have shape [..., N, 4] = [4, 10, 4], got [3, 10, 4]"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        rasterization(**batched, width=20, height=10, sh_degree=3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"means": torch.zeros(3)}, "'means' must have at least 2 dimensions, got [3]"),
+        ({"means": None}, "'means' must have at least 2 dimensions, got NoneType"),
+        ({"quats": None}, "'quats' must be a tensor, got NoneType"),
+        ({"scales": torch.zeros(10, 3).double()}, "'scales' must be float32, got torch.float64"),
+        ({"opacities": torch.zeros(10, device="meta")}, "'opacities' is on meta, but 'means' is on cpu"),
+        ({"colors": None}, "'colors' must be given for render_mode 'RGB', got None"),
+        ({"colors": (torch.zeros(10, 1, 3),)}, "'colors' must be a tensor or a pair (sh0, shN), got 1 parts"),
+        (
+            {"colors": (torch.zeros(10, 2, 3), torch.zeros(10, 15, 3))},
+            "'colors[0]' must have shape [..., N, 1, 3] = [10, 1, 3], got [10, 2, 3]",
+        ),
+        (
+            {"colors": (torch.zeros(10, 1, 3), torch.zeros(2, 10, 15, 3))},
+            "'colors[1]' must have as many dimensions as 'colors[0]', [10, 1, 3], got [2, 10, 15, 3]",
+        ),
+        ({"sh_degree": 4}, "'sh_degree' = 4 needs 25 coefficients per channel, but 'colors' has 16"),
+        ({"sh_degree": 5}, "'sh_degree' must be between 0 and 4, got 5"),
+        ({"sh_degree": -1}, "'sh_degree' must be between 0 and 4, got -1"),
+        (
+            {"sh_degree": None, "colors": (torch.zeros(10, 1, 3), torch.zeros(10, 3, 3))},
+            "'colors' must be one tensor",
+        ),
+        ({"sh_degree": None, "colors": torch.zeros(10, 0)}, "'colors' must have at least one channel"),
+        ({"width": 0}, "'width' must be positive, got 0"),
+        ({"height": -2}, "'height' must be positive, got -2"),
+        ({"tile_size": 0}, "'tile_size' must be positive, got 0"),
+        ({"channel_chunk": 0}, "'channel_chunk' must be positive, got 0"),
+        ({"render_mode": "d"}, "'render_mode' must be one of 'RGB', 'D', 'ED', 'RGB+D', 'RGB+ED', got 'd'"),
+        ({"rasterize_mode": "mip"}, "'rasterize_mode' must be one of 'classic', 'antialiased', got 'mip'"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else "-".join(value),
+)
+def test_wrong_values(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"argument {message}")):
+        rasterization(**SCENE.arguments() | changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sparse_grad", True),
+        ("distributed", True),
+        ("camera_model", "fisheye"),
+        ("camera_model", "ortho"),
+        ("segmented", True),
+        ("with_ut", True),
+        ("with_eval3d", True),
+        ("radial_coeffs", torch.zeros(2, 4)),
+        ("tangential_coeffs", torch.zeros(2, 2)),
+        ("thin_prism_coeffs", torch.zeros(2, 4)),
+        ("ftheta_coeffs", object()),
+        ("rolling_shutter", 1),
+        ("viewmats_rs", torch.zeros(2, 4, 4)),
+    ],
+)
+def test_what_is_not_supported_says_so(name: str, value: Any) -> None:
+    with pytest.raises(NotImplementedError, match=f"argument '{name}' = "):
+        rasterization(**SCENE.arguments(), **{name: value})
+
+
+def test_a_long_image_row_of_features_is_no_misunderstanding() -> None:
+    colors, *_ = rasterization(
+        **FEATURES.with_(backgrounds=torch.zeros(2, 40), colors=torch.ones(10, 40)).arguments()
+    )
+    assert colors.shape == (2, 10, 20, 40)

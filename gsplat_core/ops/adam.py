@@ -27,7 +27,7 @@ def adam_step_(
         param: [N, ...] float32, contiguous; so are the moments. Written in place.
         grad: its gradient, same shape.
         exp_avg, exp_avg_sq: running means of the gradient and of its square. Written in place.
-        visible: bool [N]; where False, the row of all three stays as it is and costs no time. None: all rows.
+        visible: bool [N]; where False, the row of all three stays as it is. None: all rows.
         step: the number of this step, from 1, for the bias correction.
         lr, beta1, beta2, eps: as in torch.optim.Adam.
         bias_correction: divide the moments by 1 - beta^step, as Adam does.

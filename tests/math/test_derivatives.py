@@ -113,8 +113,8 @@ def test_vjp_is_the_derivative_of_the_value(formulas: ModuleType, name: str, see
     "direction", [np.array([9.0, 0.1, 1.0]), np.array([0.2, -9.0, 1.0]), np.array([-7.0, 8.0, 1.0])]
 )
 def test_vjp_of_the_projection_outside_the_field_of_view(formulas: ModuleType, direction: Array) -> None:
-    """There the slopes of the Jacobian are clamped. The clamping limits count as constants, so the derivative by
-    the intrinsics leaves them out; that by the point is exact."""
+    """There the slopes of the Jacobian are clamped. The clamping limits count as constants, so the derivative
+    by the intrinsics leaves them out; that by the point is exact."""
     rng = np.random.default_rng(0)
     x = pinhole_case(rng, direction * 2.0)
     v = rng.normal(size=8)
@@ -130,8 +130,8 @@ def test_compensation_at_its_floor_passes_no_gradient(formulas: ModuleType) -> N
 
 
 def test_splats_keep_their_length_however_thin_they_are(formulas: ModuleType) -> None:
-    """A needle of 1000 by 0.001 pixels at 45 degrees: the root of its conic has the right determinant although
-    the determinant of the covariance is lost in the rounding of its entries."""
+    """A needle of 1000 by 0.001 pixels at 45 degrees: the root of its conic has the right determinant
+    although the determinant of the covariance is lost in the rounding of its entries."""
     c = np.sqrt(0.5)
     long, thin = 1000.0, 0.001
     factor = np.array([long * c, -thin * c, 0.0, long * c, thin * c, 0.0])

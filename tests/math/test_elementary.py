@@ -1,4 +1,4 @@
-"""The elementary functions are accurate to a few units in the last place and never leave the normal numbers."""
+"""The elementary functions are accurate to a few units in the last place and give normal numbers."""
 
 from __future__ import annotations
 

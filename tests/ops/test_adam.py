@@ -59,7 +59,8 @@ def test_instruction_sets_agree() -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [(300,), (300, 3), (300, 4), (300, 1, 3), (300, 7), (300, 15, 3), (300, 0, 3)]
+    "shape",
+    [(300,), (300, 3), (300, 4), (300, 1, 3), (300, 7), (300, 16), (300, 8, 3), (300, 15, 3), (300, 0, 3)],
 )
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 1.0])
 def test_visible_rows_are_updated_and_others_keep_their_bytes(shape: tuple[int, ...], share: float) -> None:

@@ -10,6 +10,7 @@ namespace gsplat::GSPLAT_ISA {
 namespace {
 
 constexpr int kMostRegisterChannels = 4;
+constexpr int kDynamic = 0;  // a number of channels that is known at run time only
 
 struct TileScratch {
   TileSplats splats;
@@ -17,8 +18,9 @@ struct TileScratch {
 };
 
 // Blended colours of a sub-block in registers.
-template <int kChannels>
+template <int kCount>
 struct RegisterColors {
+  static constexpr int kChannels = kCount;
   Float sum[kChannels][kVectors];
 
   RegisterColors(const CompositeInputs&, TileScratch&) {
@@ -40,6 +42,7 @@ struct RegisterColors {
 
 // Any number of channels, in the cache.
 struct CachedColors {
+  static constexpr int kChannels = kDynamic;
   float* planar;
 
   CachedColors(const CompositeInputs& in, TileScratch& scratch) : planar(scratch.colors.data()) {
@@ -100,18 +103,20 @@ void composite_block(const CompositeInputs& in, TileScratch& scratch, int block,
 }
 
 // Adds the background and writes the part of the sub-block that is inside the image.
+template <class Colors>
 void write_block(const CompositeInputs& in, const BlockPlace& place, int64_t image, const float* planar,
                  const float* transmittance, const CompositeOutputs& out) {
-  const float* background = in.backgrounds == nullptr ? nullptr : in.backgrounds + image * in.channels;
-  const int64_t first = (image * in.image.height + place.y) * in.image.width + place.x;
-  for (int i = 0; i < kBlockPixels; ++i) {
-    if (!place.inside(i)) continue;
-    const int64_t pixel = first + static_cast<int64_t>(block_y(i)) * in.image.width + block_x(i);
-    out.alphas[pixel] = 1.0f - transmittance[i];
-    float* color = out.colors + pixel * in.channels;
-    for (int c = 0; c < in.channels; ++c) {
-      const float sum = planar[c * kBlockPixels + i];
-      color[c] = background == nullptr ? sum : sum + transmittance[i] * background[c];
+  const int channels = Colors::kChannels == kDynamic ? in.channels : Colors::kChannels;
+  const float* background = in.backgrounds == nullptr ? nullptr : in.backgrounds + image * channels;
+  for (int row = 0; row < place.rows; ++row) {
+    const int64_t first = (image * in.image.height + place.y + row) * in.image.width + place.x;
+    float* colors = out.colors + first * channels;
+    for (int i = row * kColumns; i < row * kColumns + place.columns; ++i, colors += channels) {
+      for (int c = 0; c < channels; ++c) {
+        const float sum = planar[c * kBlockPixels + i];
+        colors[c] = background == nullptr ? sum : sum + transmittance[i] * background[c];
+      }
+      out.alphas[first + i - row * kColumns] = 1.0f - transmittance[i];
     }
   }
 }
@@ -129,10 +134,10 @@ void composite_all(const CompositeInputs& in, const CompositeOutputs& out) {
     for (int by = 0; by < scratch.splats.blocks_y(); ++by) {
       for (int bx = 0; bx < scratch.splats.blocks_x(); ++bx, ++block) {
         const BlockPlace place = walk.block(x0 + bx * kColumns, y0 + by * kBlockRows);
-        if (place.width <= 0 || place.height <= 0) continue;
+        if (place.columns <= 0 || place.rows <= 0) continue;
         alignas(64) float transmittance[kBlockPixels];
         composite_block<Colors>(in, scratch, block, place, transmittance);
-        write_block(in, place, walk.image_of(tile), scratch.colors.data(), transmittance, out);
+        write_block<Colors>(in, place, walk.image_of(tile), scratch.colors.data(), transmittance, out);
       }
     }
   });

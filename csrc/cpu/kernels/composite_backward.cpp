@@ -25,7 +25,7 @@ constexpr int first_color() {
 }
 
 // Row length in floats, a multiple of 4 so that rows are aligned for 128-bit loads.
-int64_t row_stride(int channels, bool abs) {
+constexpr int row_stride(int channels, bool abs) {
   return (kMoments + (abs ? kAbsSums : 0) + channels + 3) / 4 * 4;
 }
 
@@ -34,34 +34,42 @@ struct TileScratch {
   Buffer<float> v_colors;  // [channel, pixel of a sub-block]
 };
 
+// Rows of all intersections; one row of sums. Types of their own, because a thread has one of each type.
+struct RowBuffer : Buffer<float> {};
+struct SumBuffer : Buffer<float> {};
+
 // What the backward pass knows about the pixels of a sub-block before it starts.
 struct PixelGrads {
   alignas(64) float v_alpha[kBlockPixels];  // gradient of alpha, the background's part included
   alignas(64) float total[kBlockPixels];    // E = sum_i w_i g_i
 };
 
+template <int kChannels>
 void load_pixel_grads(const CompositeInputs& in, const CompositeGradInputs& v, const BlockPlace& place,
                       int64_t image, float* v_colors, PixelGrads& pixels) {
-  const float* background = in.backgrounds == nullptr ? nullptr : in.backgrounds + image * in.channels;
-  const int64_t first = (image * in.image.height + place.y) * in.image.width + place.x;
-  for (int i = 0; i < kBlockPixels; ++i) {
-    if (!place.inside(i)) {
-      for (int c = 0; c < in.channels; ++c) v_colors[c * kBlockPixels + i] = 0.0f;
-      pixels.v_alpha[i] = pixels.total[i] = 0.0f;
-      continue;
+  const int channels = kChannels == kDynamic ? in.channels : kChannels;
+  const float* background = in.backgrounds == nullptr ? nullptr : in.backgrounds + image * channels;
+  if (place.columns < kColumns || place.rows < kBlockRows) {
+    std::memset(v_colors, 0, sizeof(float) * channels * kBlockPixels);
+    std::memset(&pixels, 0, sizeof(pixels));
+  }
+  for (int row = 0; row < place.rows; ++row) {
+    const int64_t first = (image * in.image.height + place.y + row) * in.image.width + place.x;
+    for (int column = 0; column < place.columns; ++column) {
+      const int64_t pixel = first + column;
+      const int i = row * kColumns + column;
+      const float alpha = v.alphas[pixel];
+      float from_colors = 0.0f, from_background = 0.0f;
+      for (int c = 0; c < channels; ++c) {
+        const float v_color = v.v_colors[pixel * channels + c];
+        v_colors[c * kBlockPixels + i] = v_color;
+        from_colors += v_color * v.colors[pixel * channels + c];
+        if (background != nullptr) from_background += v_color * background[c];
+      }
+      pixels.v_alpha[i] = v.v_alphas[pixel] - from_background;
+      // The outputs hold the background too: C = sum w c + (1 - alpha) bg.
+      pixels.total[i] = from_colors - (1.0f - alpha) * from_background + alpha * pixels.v_alpha[i];
     }
-    const int64_t pixel = first + static_cast<int64_t>(block_y(i)) * in.image.width + block_x(i);
-    const float alpha = v.alphas[pixel];
-    float from_colors = 0.0f, from_background = 0.0f;
-    for (int c = 0; c < in.channels; ++c) {
-      const float v_color = v.v_colors[pixel * in.channels + c];
-      v_colors[c * kBlockPixels + i] = v_color;
-      from_colors += v_color * v.colors[pixel * in.channels + c];
-      if (background != nullptr) from_background += v_color * background[c];
-    }
-    pixels.v_alpha[i] = v.v_alphas[pixel] - from_background;
-    // The outputs hold the background too: C = sum w c + (1 - alpha) bg.
-    pixels.total[i] = from_colors - (1.0f - alpha) * from_background + alpha * pixels.v_alpha[i];
   }
 }
 
@@ -183,16 +191,30 @@ void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, 
   }
 }
 
-// Adds up the rows of one splat and writes its gradients.
-void gather_splat(const CompositeInputs& in, const float* rows, int64_t stride, int64_t position,
-                  float* total, const CompositeGrads& out) {
-  const TileLists& lists = in.lists;
-  std::memset(total, 0, sizeof(float) * stride);
-  for (int32_t s = lists.slot_offsets[position]; s < lists.slot_offsets[position + 1]; ++s) {
-    const float* row = rows + static_cast<int64_t>(lists.slots[s]) * stride;
-    for (int64_t i = 0; i < stride; ++i) total[i] += row[i];
+// Adds up the rows of one splat, in the order of its tiles. A row length that is known when this is compiled
+// keeps the sums in registers.
+template <int kStride>
+void add_rows(const TileLists& lists, const float* rows, int64_t stride, int64_t position, float* total) {
+  typedef float Quad __attribute__((vector_size(16)));
+  const int64_t quads = (kStride == kDynamic ? stride : kStride) / 4;
+  Quad local[kStride == kDynamic ? 1 : kStride / 4] = {};
+  Quad* sums = local;
+  if constexpr (kStride == kDynamic) {
+    sums = reinterpret_cast<Quad*>(total);
+    std::memset(total, 0, sizeof(float) * stride);
   }
-  const int64_t id = lists.order[position];
+  constexpr int kAhead = 12;
+  const int32_t first = lists.slot_offsets[position], last = lists.slot_offsets[position + 1];
+  for (int32_t s = first; s < last; ++s) {
+    if (s + kAhead < lists.intersections) __builtin_prefetch(rows + lists.slots[s + kAhead] * stride);
+    const Quad* row = reinterpret_cast<const Quad*>(rows + lists.slots[s] * stride);
+    for (int64_t i = 0; i < quads; ++i) sums[i] += row[i];
+  }
+  if constexpr (kStride != kDynamic) std::memcpy(total, local, sizeof(local));
+}
+
+// Turns the sums of one splat into its gradients.
+void write_splat(const CompositeInputs& in, int64_t id, const float* total, const CompositeGrads& out) {
   const Moments<float> moments = {total[0], total[1], total[2], total[3], total[4], total[5]};
   const float* root = in.conic_roots + 3 * id;
   const SplatGrad<float> g = splat_vjp(moments, root[0], root[1], root[2], in.opacities[id]);
@@ -204,21 +226,20 @@ void gather_splat(const CompositeInputs& in, const float* rows, int64_t stride, 
   out.opacities[id] = g.opacity;
   const float* colors = total + kMoments;
   if (out.means2d_abs != nullptr) {
-    // The sums were taken with a scaled root in place of one unscaled factor each: l11 u and l21 u, l22^2 dy
-    // carry kRootScale^2.
+    // The sums were taken with scaled roots in place of unscaled ones, two to a product.
     const float unscale = static_cast<float>(1.0 / (kRootScale * kRootScale));
     out.means2d_abs[2 * id] = total[kMoments] * unscale;
     out.means2d_abs[2 * id + 1] = total[kMoments + 1] * unscale;
     colors += kAbsSums;
   }
-  std::memcpy(out.colors + id * in.channels, colors, sizeof(float) * in.channels);
+  for (int c = 0; c < in.channels; ++c) out.colors[id * in.channels + c] = colors[c];
 }
 
 template <int kChannels, bool kAbs>
 void backward_all(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out) {
   const int64_t stride = row_stride(in.channels, kAbs);
   const SplatRecord* records = make_records(in, per_thread<Buffer<SplatRecord>>());
-  float* rows = per_thread<Buffer<float>>().reserve(in.lists.intersections * stride);
+  float* rows = per_thread<RowBuffer>().reserve(in.lists.intersections * stride);
   const TileWalk walk(in.image, in.tile_size);
   parallel_dynamic(in.images * walk.grid.count(), [&](int64_t tile) {
     TileScratch& scratch = per_thread<TileScratch>();
@@ -232,18 +253,19 @@ void backward_all(const CompositeInputs& in, const CompositeGradInputs& v, const
     for (int by = 0; by < splats.blocks_y(); ++by) {
       for (int bx = 0; bx < splats.blocks_x(); ++bx, ++block) {
         const BlockPlace place = walk.block(x0 + bx * kColumns, y0 + by * kBlockRows);
-        if (place.width <= 0 || place.height <= 0) continue;
+        if (place.columns <= 0 || place.rows <= 0) continue;
         PixelGrads pixels;
-        load_pixel_grads(in, v, place, walk.image_of(tile), v_colors, pixels);
+        load_pixel_grads<kChannels>(in, v, place, walk.image_of(tile), v_colors, pixels);
         backward_block<kChannels, kAbs>(in, scratch, block, place, pixels, tile_rows, stride);
       }
     }
   });
   parallel_for(in.lists.visible, 1024, [&](int64_t begin, int64_t end) {
-    Buffer<float> total;
-    total.reserve(stride);
+    float* total = per_thread<SumBuffer>().reserve(stride);
+    constexpr int kStride = kChannels == kDynamic ? kDynamic : row_stride(kChannels, kAbs);
     for (int64_t position = begin; position < end; ++position) {
-      gather_splat(in, rows, stride, position, total.data(), out);
+      add_rows<kStride>(in.lists, rows, stride, position, total);
+      write_splat(in, in.lists.order[position], total, out);
     }
   });
 }

@@ -90,6 +90,18 @@ inline void split_exponent(Float x, Float& mantissa, Float& exponent) {
       _mm256_or_si256(_mm256_and_si256(bits, _mm256_set1_epi32(0x007fffff)), _mm256_set1_epi32(0x3f800000)));
 }
 
+// Writes base + i for every lane i in the mask, in order; returns how many. May write kLanes places.
+inline int write_lane_numbers(LaneMask m, int32_t base, int32_t* out) {
+  // Every lane writes at the end of the list, and only those in the mask move it: no branch to mispredict.
+  const uint32_t bits = lane_bits(m);
+  int count = 0;
+  for (int lane = 0; lane < kLanes; ++lane) {
+    out[count] = base + lane;
+    count += (bits >> lane) & 1u;
+  }
+  return count;
+}
+
 inline float sum(Float a) {
   __m128 x = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
   x = _mm_add_ps(x, _mm_movehl_ps(x, x));

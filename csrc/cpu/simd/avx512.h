@@ -77,6 +77,14 @@ inline void split_exponent(Float x, Float& mantissa, Float& exponent) {
   exponent = _mm512_getexp_ps(x.v);
 }
 
+// Writes base + i for every lane i in the mask, in order; returns how many. May write kLanes places.
+inline int write_lane_numbers(LaneMask m, int32_t base, int32_t* out) {
+  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  _mm512_storeu_si512(out,
+                      _mm512_maskz_compress_epi32(m.bits, _mm512_add_epi32(lane, _mm512_set1_epi32(base))));
+  return __builtin_popcount(m.bits);
+}
+
 inline float sum(Float a) { return _mm512_reduce_add_ps(a.v); }
 
 // The sums over the lanes of eight vectors at once, by a tree of shuffles.

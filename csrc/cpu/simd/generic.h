@@ -104,6 +104,18 @@ inline void split_exponent(Float x, Float& mantissa, Float& exponent) {
   mantissa = as_floats((bits & 0x007fffff) | 0x3f800000);
 }
 
+// Writes base + i for every lane i in the mask, in order; returns how many. May write kLanes places.
+inline int write_lane_numbers(LaneMask m, int32_t base, int32_t* out) {
+  // Every lane writes at the end of the list, and only those in the mask move it: no branch to mispredict.
+  const uint32_t bits = lane_bits(m);
+  int count = 0;
+  for (int lane = 0; lane < kLanes; ++lane) {
+    out[count] = base + lane;
+    count += (bits >> lane) & 1u;
+  }
+  return count;
+}
+
 inline float sum(Float a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }
 
 // The sums over the lanes of eight vectors.

@@ -10,9 +10,7 @@ namespace gsplat::GSPLAT_ISA {
 // A sub-block's place in the image.
 struct BlockPlace {
   int x, y;           // its first pixel
-  int width, height;  // of the image from there on
-
-  bool inside(int i) const { return block_x(i) < width && block_y(i) < height; }
+  int columns, rows;  // how much of it lies inside the image; not positive if nothing does
 };
 
 // Pixel centres, relative to the sub-block's corner.
@@ -21,8 +19,8 @@ struct PixelCentres {
 
   PixelCentres() {
     alignas(64) float xs[kLanes], ys[kBlockPixels];
-    for (int i = 0; i < kLanes; ++i) xs[i] = static_cast<float>(block_x(i)) + 0.5f;
-    for (int i = 0; i < kBlockPixels; ++i) ys[i] = static_cast<float>(block_y(i)) + 0.5f;
+    for (int i = 0; i < kLanes; ++i) xs[i] = static_cast<float>(i % kColumns) + 0.5f;
+    for (int i = 0; i < kBlockPixels; ++i) ys[i] = static_cast<float>(i / kColumns) + 0.5f;
     x = Float::load(xs);
     repeat<kVectors>([&](auto v) { y[v] = Float::load(ys + v * kLanes); });
   }
@@ -31,13 +29,12 @@ struct PixelCentres {
 // Transmittance of the pixels of a sub-block in front of the next splat; zero where the pixel is finished.
 struct Transmittance {
   Float t[kVectors];
-  int unfinished = 0;
+  int unfinished;
 
-  explicit Transmittance(const BlockPlace& place) {
+  explicit Transmittance(const BlockPlace& place) : unfinished(place.columns * place.rows) {
     alignas(64) float start[kBlockPixels];
     for (int i = 0; i < kBlockPixels; ++i) {
-      start[i] = place.inside(i) ? 1.0f : 0.0f;
-      unfinished += place.inside(i);
+      start[i] = (i % kColumns < place.columns) & (i / kColumns < place.rows) ? 1.0f : 0.0f;
     }
     repeat<kVectors>([&](auto v) { t[v] = Float::load(start + v * kLanes); });
   }
@@ -100,7 +97,10 @@ struct TileWalk {
     return static_cast<int>(tile % grid.count() / grid.columns) * grid.tile_size;
   }
 
-  BlockPlace block(int x, int y) const { return {x, y, image.width - x, image.height - y}; }
+  BlockPlace block(int x, int y) const {
+    const int columns = image.width - x, rows = image.height - y;
+    return {x, y, columns < kColumns ? columns : kColumns, rows < kBlockRows ? rows : kBlockRows};
+  }
 };
 
 }  // namespace gsplat::GSPLAT_ISA

@@ -30,9 +30,7 @@ inline constexpr int kRowsPerVector = kLanes / kColumns;
 inline constexpr int kBlockRows = kVectors * kRowsPerVector;
 inline constexpr int kBlockPixels = kVectors * kLanes;
 
-// Pixel `i` of a sub-block, in the order in which vectors hold them.
-inline constexpr int block_x(int i) { return i % kLanes % kColumns; }
-inline constexpr int block_y(int i) { return i / kLanes * kRowsPerVector + i % kLanes / kColumns; }
+// Vectors hold the pixels of a sub-block row by row: pixel i lies at (i % kColumns, i / kColumns).
 
 // Makes the records of all splats, at their flat indices; those of culled splats are undefined.
 inline SplatRecord* make_records(const CompositeInputs& in, Buffer<SplatRecord>& buffer) {
@@ -79,34 +77,8 @@ public:
     count_ = in.lists.tile_offsets[tile + 1] - begin_;
     blocks_x_ = in.tile_size / kColumns;
     blocks_y_ = in.tile_size / kBlockRows;
-    const int32_t* ids = in.lists.flatten_ids + begin_;
-    SplatRecord* splats = splats_.reserve(count_);
-    const int blocks = blocks_x_ * blocks_y_;
-    // One list after the other; each gets a place more than the longest list needs, see below.
-    capacity_ = count_ + 1;
-    int32_t* lists = lists_.reserve(static_cast<int64_t>(blocks) * capacity_);
-    int32_t* sizes = sizes_.reserve(blocks);
-    for (int b = 0; b < blocks; ++b) sizes[b] = 0;
-    for (int i = 0; i < count_; ++i) {
-      if (i + 8 < count_) __builtin_prefetch(records + ids[i + 8]);
-      const SplatRecord& r = splats[i] = records[ids[i]];
-      const float left = r.mean_x - r.half_x - static_cast<float>(x0);
-      const float right = r.mean_x + r.half_x - static_cast<float>(x0);
-      const float top = r.mean_y - r.half_y - static_cast<float>(y0);
-      const float bottom = r.mean_y + r.half_y - static_cast<float>(y0);
-      // Branch-free: every list gets the splat at its end, and only those that want it move their end.
-      int b = 0;
-      for (int by = 0; by < blocks_y_; ++by) {
-        const float first = static_cast<float>(by * kBlockRows) + 0.5f;
-        const int in_rows = (top <= first + static_cast<float>(kBlockRows - 1)) & (bottom >= first);
-        for (int bx = 0; bx < blocks_x_; ++bx, ++b) {
-          const float column = static_cast<float>(bx * kColumns) + 0.5f;
-          const int hit = in_rows & (left <= column + static_cast<float>(kColumns - 1)) & (right >= column);
-          lists[b * capacity_ + sizes[b]] = i;
-          sizes[b] += hit;
-        }
-      }
-    }
+    copy_records(in.lists.flatten_ids + begin_, records);
+    list_blocks(static_cast<float>(x0), static_cast<float>(y0));
   }
 
   int64_t begin() const { return begin_; }  // position of the tile's list in flatten_ids
@@ -119,6 +91,48 @@ public:
   int list_size(int block) const { return sizes_.data()[block]; }
 
 private:
+  void copy_records(const int32_t* ids, const SplatRecord* records) {
+    // Whole vectors are read from the copies later.
+    SplatRecord* splats = splats_.reserve(count_ + kLanes);
+    constexpr int kAhead = 8;
+    for (int i = 0; i < count_; ++i) {
+      if (i + kAhead < count_) __builtin_prefetch(records + ids[i + kAhead]);
+      splats[i] = records[ids[i]];
+    }
+  }
+
+  void list_blocks(float x0, float y0) {
+    const int blocks = blocks_x_ * blocks_y_;
+    // Lists are written in whole vectors.
+    capacity_ = count_ + kLanes;
+    int32_t* lists = lists_.reserve(static_cast<int64_t>(blocks) * capacity_);
+    int32_t* sizes = sizes_.reserve(blocks);
+    for (int b = 0; b < blocks; ++b) sizes[b] = 0;
+    constexpr int kStride = sizeof(SplatRecord) / sizeof(float);
+    const Float x(x0), y(y0);
+    for (int i = 0; i < count_; i += kLanes) {
+      const SplatRecord& first = splats_.data()[i];
+      const Float mean_x = Float::load_strided(&first.mean_x, kStride) - x;
+      const Float mean_y = Float::load_strided(&first.mean_y, kStride) - y;
+      const Float half_x = Float::load_strided(&first.half_x, kStride);
+      const Float half_y = Float::load_strided(&first.half_y, kStride);
+      const Float left = mean_x - half_x, right = mean_x + half_x, top = mean_y - half_y,
+                  bottom = mean_y + half_y;
+      const LaneMask here = LaneMask::first(count_ - i < kLanes ? count_ - i : kLanes);
+      int b = 0;
+      for (int by = 0; by < blocks_y_; ++by) {
+        // Centres of the sub-block's first and last pixels.
+        const float row = static_cast<float>(by * kBlockRows) + 0.5f;
+        const LaneMask in_rows = here & (top <= Float(row + (kBlockRows - 1))) & (bottom >= Float(row));
+        for (int bx = 0; bx < blocks_x_; ++bx, ++b) {
+          const float column = static_cast<float>(bx * kColumns) + 0.5f;
+          const LaneMask hit = in_rows & (left <= Float(column + (kColumns - 1))) & (right >= Float(column));
+          sizes[b] += write_lane_numbers(hit, i, lists + b * capacity_ + sizes[b]);
+        }
+      }
+    }
+  }
+
   int64_t begin_ = 0, capacity_ = 0;
   int count_ = 0, blocks_x_ = 0, blocks_y_ = 0;
   Buffer<SplatRecord> splats_;

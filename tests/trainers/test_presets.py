@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gsplat_core.densify.adc import ADCConfig
+from gsplat_core.errors import UsageError
+from trainers.presets import MIN_REFINE_EVERY, MIN_RESET_EVERY, PRESETS, preset, scaled_to
+
+
+def test_default_is_3dgs_as_published():
+    config = preset("default")
+    assert config.steps == 30_000
+    assert config.sh_degree_every == 1000
+    assert config.densify == ADCConfig()
+
+
+def test_an_unknown_preset_lists_the_known_ones():
+    with pytest.raises(UsageError, match="default, fast, tiny"):
+        preset("turbo")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_presets_own_length_changes_nothing(name):
+    config = preset(name)
+    assert scaled_to(config, config.steps) == config
+
+
+@pytest.mark.parametrize("steps", [1, 40, 500, 7_000, 100_000])
+@pytest.mark.parametrize("name", PRESETS)
+def test_points_in_time_keep_their_fraction_of_the_run(name, steps):
+    config = preset(name)
+    scaled = scaled_to(config, steps)
+    assert scaled.steps == steps
+    for field in ("refine_start", "refine_stop", "prune_scale_start"):
+        before, after = getattr(config.densify, field), getattr(scaled.densify, field)
+        assert abs(after / steps - before / config.steps) <= 1 / steps
+    assert abs(scaled.sh_degree_every / steps - config.sh_degree_every / config.steps) <= 1 / steps
+
+
+def test_short_runs_refine_often_enough_but_not_on_too_few_views():
+    densify = scaled_to(preset("default"), 500).densify
+    assert densify.refine_every == MIN_REFINE_EVERY
+    refinements = range(MIN_REFINE_EVERY, densify.refine_stop, MIN_REFINE_EVERY)
+    assert sum(step > densify.refine_start for step in refinements) >= 3
+
+
+def test_long_runs_do_not_refine_more_rarely():
+    assert scaled_to(preset("default"), 90_000).densify.refine_every == preset("default").densify.refine_every
+
+
+@pytest.mark.parametrize(("steps", "resets"), [(30_000, True), (15_000, True), (5_000, False), (500, False)])
+def test_opacities_are_reset_only_where_there_is_time_to_recover(steps, resets):
+    densify = scaled_to(preset("default"), steps).densify
+    assert (densify.reset_every < densify.refine_stop) == resets
+    assert not resets or densify.reset_every >= MIN_RESET_EVERY
+
+
+def test_other_settings_stay():
+    config = replace(preset("fast"), seed=5, background="random")
+    scaled = scaled_to(config, 100)
+    assert (scaled.seed, scaled.background, scaled.learning_rates) == (5, "random", config.learning_rates)

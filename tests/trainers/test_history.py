@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from trainers.history import History, read_history
+
+
+def test_lines_come_back(tmp_path):
+    history = History(tmp_path / "history.jsonl")
+    history.append(step=1, loss=0.5)
+    history.append(step=2, event="rollback")
+    history.close()
+    assert read_history(tmp_path / "history.jsonl") == [
+        {"step": 1, "loss": 0.5},
+        {"step": 2, "event": "rollback"},
+    ]
+
+
+def test_continuing_drops_what_came_after_the_remembered_position(tmp_path):
+    path = tmp_path / "history.jsonl"
+    first = History(path)
+    first.append(step=1)
+    position = first.position
+    first.append(step=2)
+    first.close()
+    second = History(path, position)
+    second.append(step=2, again=True)
+    second.close()
+    assert read_history(path) == [{"step": 1}, {"step": 2, "again": True}]
+
+
+def test_a_new_history_replaces_an_old_one(tmp_path):
+    path = tmp_path / "history.jsonl"
+    path.write_text('{"step": 7}\n')
+    History(path).close()
+    assert read_history(path) == []
+
+
+def test_a_line_that_a_crash_cut_short_is_left_out(tmp_path):
+    path = tmp_path / "history.jsonl"
+    path.write_text('{"step": 1}\n{"step": 2, "lo')
+    assert read_history(path) == [{"step": 1}]
+
+
+def test_values_that_json_does_not_know_become_text(tmp_path):
+    path = tmp_path / "history.jsonl"
+    history = History(path)
+    history.append(loss=float("nan"), psnr=float("inf"))
+    history.close()
+    assert read_history(path) == [{"loss": "nan", "psnr": "inf"}]
+
+
+def test_a_run_without_history_has_an_empty_one(tmp_path):
+    assert read_history(tmp_path / "history.jsonl") == []

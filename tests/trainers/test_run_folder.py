@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from processes import environment
+
+from gsplat_core.errors import DataError, UsageError
+from trainers.run_folder import InternalError, RunFolder
+
+HOLD = """
+import sys
+from trainers.run_folder import RunFolder
+with RunFolder(sys.argv[1]).owned():
+    print("owned", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_owner_is_refused_and_told_who_has_it(tmp_path):
+    with (
+        RunFolder(tmp_path).owned(),
+        pytest.raises(UsageError, match="in use by process"),
+        RunFolder(tmp_path).owned(),
+    ):
+        pass
+    with RunFolder(tmp_path).owned():
+        pass
+
+
+def test_a_killed_owner_leaves_no_lock(tmp_path):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(HOLD), tmp_path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment(),
+    )
+    assert holder.stdout.readline() == b"owned\n"
+    with pytest.raises(UsageError, match=f"process {holder.pid}"), RunFolder(tmp_path).owned():
+        pass
+    holder.kill()
+    holder.communicate()
+    with RunFolder(tmp_path).owned():
+        pass
+
+
+def test_removing_results_touches_nothing_else(tmp_path):
+    run = RunFolder(tmp_path)
+    run.checkpoints.mkdir()
+    (run.checkpoints / "step_00000001.json").touch()
+    for file in (run.config, run.metrics, run.point_cloud, tmp_path / "notes.txt"):
+        file.touch()
+    run.remove_results()
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_an_unexpected_failure_leaves_a_report(tmp_path):
+    run = RunFolder(tmp_path)
+    with pytest.raises(InternalError, match=r"crash_report\.txt"), run.crash_reports():
+        raise IndexError("this and that")
+    text = run.crash_report.read_text()
+    assert "IndexError: this and that" in text
+    assert "torch" in text
+
+
+def test_errors_that_users_can_act_on_leave_none(tmp_path):
+    run = RunFolder(tmp_path)
+    with pytest.raises(DataError), run.crash_reports():
+        raise DataError("file", "bad")
+    with pytest.raises(KeyboardInterrupt), run.crash_reports():
+        raise KeyboardInterrupt
+    assert not run.crash_report.exists()
+
+
+def test_metrics_that_are_no_json_are_a_data_error(tmp_path):
+    run = RunFolder(tmp_path)
+    assert run.read_metrics() == {}
+    run.metrics.write_text("{")
+    with pytest.raises(DataError, match=r"metrics\.json"):
+        run.read_metrics()

@@ -1,0 +1,152 @@
+"""The whole state of a run in a pair of files, so that it continues to the bit.
+
+`step_00001000.safetensors` holds the tensors, `step_00001000.json` everything else and the SHA-256 of both.
+The JSON is written last and each file is complete before it gets its name: a checkpoint exists when its JSON
+exists. Nothing is ever unpickled, and nothing is used before its hash was checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor
+
+import gsplat_core
+from gsplat_core.errors import DataError
+from gsplat_core.io.atomic import atomic_path, write_text
+
+FORMAT = 1
+KEEP = 2
+
+Tree = Any  # nested dicts and lists of tensors and JSON values
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    path: Path
+    """The JSON file."""
+    step: int
+    state: dict[str, Tree]
+
+
+def write_checkpoint(folder: Path, step: int, state: dict[str, Tree]) -> Path:
+    """Writes the state after `step` steps and removes all but the newest `KEEP` checkpoints.
+
+    Raises:
+        ResourceError: the disk is full or not writable; earlier checkpoints are untouched.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"step_{step:08d}.json"
+    tensors: dict[str, Tensor] = {}
+    plain = _take_tensors(state, "", tensors)
+    with atomic_path(path.with_suffix(".safetensors")) as temporary:
+        safetensors.torch.save_file(tensors, temporary)
+        digest = _sha256(temporary)
+    manifest = {
+        "format": FORMAT,
+        "version": gsplat_core.__version__,
+        "step": step,
+        "tensors_sha256": digest,
+        "state": plain,
+    }
+    write_text(path, json.dumps({"sha256": _manifest_sha256(manifest), **manifest}))
+    for old in checkpoints(folder)[:-KEEP]:
+        old.unlink()
+        old.with_suffix(".safetensors").unlink(missing_ok=True)
+    return path
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The complete checkpoints of a folder, oldest first."""
+    return sorted(folder.glob("step_*.json"))
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Reads and verifies one checkpoint.
+
+    Raises:
+        DataError: written by a newer version, edited, damaged, incomplete or something else altogether.
+    """
+    tensors_path = path.with_suffix(".safetensors")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        sha256 = manifest.pop("sha256")
+        number = int(manifest["format"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(path, "this is not a checkpoint", remedy="Use an earlier one.") from error
+    if number > FORMAT:
+        raise DataError(
+            path,
+            f"written by version {manifest.get('version')} in format {number}; this one reads up to {FORMAT}",
+            remedy="Update gsplat-core.",
+        )
+    if sha256 != _manifest_sha256(manifest):
+        raise DataError(path, "its content does not match its hash", remedy="It was edited or damaged.")
+    if not tensors_path.exists():
+        raise DataError(
+            tensors_path, "the tensors of this checkpoint are missing", remedy="Use an earlier one."
+        )
+    if _sha256(tensors_path) != manifest["tensors_sha256"]:
+        raise DataError(
+            tensors_path, "its content does not match its hash", remedy="It was replaced or damaged."
+        )
+    tensors = safetensors.torch.load_file(tensors_path)
+    return Checkpoint(path, manifest["step"], _put_tensors(manifest["state"], tensors))
+
+
+def newest_checkpoint(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
+    """The newest usable checkpoint; a damaged newer one is reported through `warn` and left alone.
+
+    Raises:
+        DataError: there are checkpoints but none of them is usable.
+    """
+    refused = None
+    for path in reversed(checkpoints(folder)):
+        try:
+            return read_checkpoint(path)
+        except DataError as error:
+            warn(str(error))
+            refused = error
+    if refused is not None:
+        raise refused
+    return None
+
+
+def _take_tensors(tree: Tree, name: str, tensors: dict[str, Tensor]) -> Tree:
+    """The tree with each tensor replaced by a reference to its name in `tensors`."""
+    if isinstance(tree, Tensor):
+        tensors[name] = tree.detach().cpu().contiguous()
+        return {"$tensor": name}
+    if isinstance(tree, dict):
+        return {
+            key: _take_tensors(value, f"{name}/{key}".lstrip("/"), tensors) for key, value in tree.items()
+        }
+    if isinstance(tree, (list, tuple)):
+        return [_take_tensors(value, f"{name}/{i}", tensors) for i, value in enumerate(tree)]
+    return tree
+
+
+def _put_tensors(tree: Tree, tensors: dict[str, Tensor]) -> Tree:
+    if isinstance(tree, dict):
+        if "$tensor" in tree:
+            return tensors[tree["$tensor"]]
+        return {key: _put_tensors(value, tensors) for key, value in tree.items()}
+    return [_put_tensors(value, tensors) for value in tree] if isinstance(tree, list) else tree
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _manifest_sha256(manifest: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,55 @@
+"""`history.jsonl`: one line per logged step or event, appended while training, cut back on resume."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+
+class History:
+    """Appends JSON lines; `position` is the size in bytes that a checkpoint remembers.
+
+    A line `{"step": .., "loss": .., ...}` is a logged step; a line with `"event"` is something that happened.
+    """
+
+    def __init__(self, path: Path, position: int = 0) -> None:
+        """Opens `path` and drops what lies behind `position`: lines of steps that will be done again."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = open(path, "ab")  # noqa: SIM115 (closed in close)
+        self.cut(position)
+
+    @property
+    def position(self) -> int:
+        return self._file.tell()
+
+    def cut(self, position: int) -> None:
+        self._file.truncate(min(position, self._file.tell()))
+        self._file.seek(0, os.SEEK_END)
+
+    def append(self, **entry: Any) -> None:
+        entry = {key: _finite(value) for key, value in entry.items()}
+        self._file.write((json.dumps(entry, allow_nan=False) + "\n").encode())
+        self._file.flush()
+
+    def sync(self) -> None:
+        """Makes sure that everything up to `position` is on the disk."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """All complete lines of a history file; a line cut short by a crash is left out."""
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN or infinity: they become text."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

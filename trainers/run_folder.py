@@ -1,0 +1,135 @@
+"""The folder of one training run: its files, who owns it, and a report when the program fails in it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import shutil
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gsplat_core
+from gsplat_core.errors import DataError, GsplatError, ResourceError, UsageError
+from gsplat_core.io.atomic import write_text
+
+
+class InternalError(GsplatError):
+    """A defect of the program, not of its input; a report was written."""
+
+
+class RunFolder:
+    """Paths inside a run folder. Nothing is created before it is written to."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.json"
+        self.metrics = self.path / "metrics.json"
+        self.history = self.path / "history.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self.point_cloud = self.path / "point_cloud.ply"
+        self.test = self.path / "test"
+        self.report = self.path / "report.html"
+        self.crash_report = self.path / "crash_report.txt"
+
+    @property
+    def exists(self) -> bool:
+        return self.config.is_file()
+
+    def remove_results(self) -> None:
+        """Removes what an earlier run left here, and nothing else."""
+        for file in (
+            self.config,
+            self.metrics,
+            self.history,
+            self.point_cloud,
+            self.report,
+            self.crash_report,
+        ):
+            file.unlink(missing_ok=True)
+        for folder in (self.checkpoints, self.test):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def read_metrics(self) -> dict[str, Any]:
+        """`metrics.json`, or {} when the run has none yet."""
+        try:
+            return json.loads(self.metrics.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise DataError(
+                self.metrics, f"not valid JSON: {error}", remedy="Run eval to write it anew."
+            ) from error
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Keeps other runs out of the folder while the block runs.
+
+        The operating system holds the lock, so a killed process leaves none behind; the text in the
+        file only tells others who it is.
+
+        Raises:
+            UsageError: another process owns the folder.
+            ResourceError: the folder cannot be created or written.
+        """
+        path = self.path / ".lock"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (closed below)
+        except OSError as error:
+            raise ResourceError(
+                f"{self.path}: cannot write here ({error.strerror}). Choose another."
+            ) from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                owner = file.read().strip() or "another process"
+                raise UsageError(
+                    f"{self.path} is in use by {owner}. Wait for it or choose another folder."
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}\n")
+            file.flush()
+            try:
+                yield
+            finally:
+                # Emptied, not removed: whoever opened it meanwhile must find the same file as everyone else.
+                file.truncate(0)
+
+    @contextmanager
+    def crash_reports(self) -> Iterator[None]:
+        """Turns an unexpected exception into `crash_report.txt` and an `InternalError` that names it."""
+        try:
+            yield
+        except GsplatError:
+            raise
+        except Exception as error:
+            write_text(self.crash_report, crash_text())
+            raise InternalError(
+                f"internal error: {type(error).__name__}: {error}\nThis is a defect of gsplat-core. "
+                f"{self.crash_report} describes it; please attach that file when you report it."
+            ) from error
+
+
+def crash_text() -> str:
+    """The exception being handled, with what one needs to know about the machine."""
+    import torch
+
+    lines = [
+        f"gsplat-core {gsplat_core.__version__}, torch {torch.__version__}",
+        f"Python {platform.python_version()}, {platform.platform()}, {os.cpu_count()} cores",
+        f"command: {sys.argv}",
+        f"time: {time.strftime('%F %T %z')}",
+        "",
+        traceback.format_exc(),
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,208 @@
+"""The loop: resuming to the bit, stopping on signals, recovering from a loss that is not finite."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+from io import StringIO
+
+import pytest
+import torch
+from rich.console import Console
+
+from gsplat_core.errors import DataError, NumericalError
+from trainers import loop as module
+from trainers.checkpoint import checkpoints, newest_checkpoint
+from trainers.history import read_history
+from trainers.loop import Interrupted, Loop
+from trainers.progress import TrainingProgress
+from trainers.run_folder import RunFolder
+from trainers.session import initial_gaussians
+from trainers.sources import load_photographs
+from trainers.trainer import Trainer
+
+
+class Run:
+    """A loop on the tiny scene, with a hook after each step."""
+
+    def __init__(self, config, folder, after_step=lambda trainer: None):
+        self.config = config
+        self.folder = RunFolder(folder)
+        self.after_step = after_step
+        self.output = StringIO()
+
+    def loop(self):
+        dataset = load_photographs(self.config)
+        self.trainer = Trainer(self.config, initial_gaussians(self.config, dataset), dataset.scene_extent)
+        advance = self.trainer.advance
+
+        def advance_and_call(target):
+            result = advance(target)
+            return self.after_step(self.trainer) or result
+
+        self.trainer.advance = advance_and_call
+        progress = TrainingProgress(self.config.steps, Console(file=self.output, width=200))
+        return Loop(self.trainer, dataset.train, self.folder, progress, dict)
+
+    def fit(self):
+        loop = self.loop()
+        loop.resume()
+        return loop.fit()
+
+    def state(self):
+        return self.trainer.state_dict()
+
+
+def interrupt_at(step):
+    def after_step(trainer):
+        if trainer.step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return after_step
+
+
+def tensors(tree, name=""):
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from tensors(value, f"{name}/{key}")
+    elif isinstance(tree, torch.Tensor):
+        yield name, tree
+    else:
+        yield name, torch.tensor(tree)
+
+
+def assert_same_bits(a, b):
+    a, b = dict(tensors(a)), dict(tensors(b))
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name], b[name]), name
+
+
+@pytest.mark.parametrize("background", ["black", "random"])
+@pytest.mark.parametrize("stop", [1, 20, 23, 39])
+def test_forty_steps_are_the_same_bits_with_an_interruption_in_between(config, tmp_path, stop, background):
+    config = replace(config, background=background)
+    straight = Run(config, tmp_path / "straight")
+    straight.fit()
+    initial = initial_gaussians(config, load_photographs(config)).num
+    assert straight.trainer.num_gaussians != initial, (
+        "density control must have worked for this to mean anything"
+    )
+
+    interrupted = Run(config, tmp_path / "interrupted", interrupt_at(stop))
+    with pytest.raises(Interrupted):
+        interrupted.fit()
+    assert interrupted.trainer.step == stop
+    resumed = Run(config, tmp_path / "interrupted")
+    resumed.fit()
+    assert resumed.trainer.step == config.steps
+    assert_same_bits(resumed.state(), straight.state())
+
+    def without_time(run):
+        return [{k: v for k, v in e.items() if k != "seconds"} for e in read_history(run.folder.history)]
+
+    assert [e["step"] for e in without_time(resumed)] == [e["step"] for e in without_time(straight)]
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_one_does_not(config, tmp_path):
+    runs = [Run(replace(config, seed=seed), tmp_path / str(i)) for i, seed in enumerate([1, 1, 2])]
+    for run in runs:
+        run.fit()
+    assert_same_bits(runs[0].state(), runs[1].state())
+    assert not torch.equal(runs[0].trainer.gaussians.sh0[:20], runs[2].trainer.gaussians.sh0[:20])
+
+
+def test_training_makes_the_loss_smaller(config, tmp_path):
+    run = Run(replace(config, densify=replace(config.densify, refine_start=40)), tmp_path)
+    totals = run.fit()
+    losses = [entry["loss"] for entry in read_history(run.folder.history) if "loss" in entry]
+    assert len(losses) == 8
+    assert losses[-1] < 0.7 * losses[0]
+    assert totals.train_seconds > 0
+    assert totals.cpu_seconds > 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_writes_a_checkpoint_of_the_last_step(config, tmp_path, number):
+    def after_step(trainer):
+        if trainer.step == 7:
+            os.kill(os.getpid(), number)
+
+    run = Run(config, tmp_path, after_step)
+    before = signal.getsignal(number)
+    with pytest.raises(Interrupted, match="after step 7"):
+        run.fit()
+    assert newest_checkpoint(run.folder.checkpoints, warn=print).step == 7
+    assert signal.getsignal(number) is before
+
+
+class Poison:
+    """Makes the parameters infinite at a step, a number of times."""
+
+    def __init__(self, step, times):
+        self.step = step
+        self.times = times
+
+    def __call__(self, trainer):
+        if trainer.step == self.step and self.times > 0:
+            self.times -= 1
+            with torch.no_grad():
+                trainer.store.params["sh0"][0, 0, 0] = torch.inf
+
+
+def test_a_loss_that_is_not_finite_is_rolled_back_with_a_lower_learning_rate(config, tmp_path):
+    run = Run(replace(config, checkpoint_seconds=0), tmp_path, Poison(step=17, times=2))
+    totals = run.fit()
+    events = [e for e in read_history(run.folder.history) if e.get("event") == "rollback"]
+    assert [e["lr_factor"] for e in events] == [0.5, 0.25]
+    assert all(e["failed_step"] == 17 for e in events)
+    assert totals.rollbacks == 2
+    assert run.trainer.step == config.steps
+    assert run.trainer.is_finite([])
+    assert [g["lr"] for g in run.trainer.adam.param_groups if g["name"] == "sh0"] == [0.25 * 2.5e-3]
+
+
+def test_after_three_rollbacks_it_gives_up_and_the_last_good_state_stays(config, tmp_path):
+    run = Run(replace(config, checkpoint_seconds=0), tmp_path, Poison(step=17, times=99))
+    with pytest.raises(NumericalError, match="not finite at step 17"):
+        run.fit()
+    assert newest_checkpoint(run.folder.checkpoints, warn=print).step == 16
+
+
+def test_checkpoints_come_as_often_as_asked(config, tmp_path):
+    run = Run(replace(config, checkpoint_seconds=0, steps=6), tmp_path)
+    seen = []
+    run.after_step = lambda trainer: seen.append(checkpoints(run.folder.checkpoints)[-1].stem)
+    run.fit()
+    assert seen == [f"step_{step:08d}" for step in range(6)]
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"sh_degree": 1}, {"steps": 50}, {"background": "white"}], ids=str
+)
+def test_a_checkpoint_of_other_settings_is_refused(config, tmp_path, change):
+    with pytest.raises(Interrupted):
+        Run(config, tmp_path, interrupt_at(3)).fit()
+    with pytest.raises(DataError, match=next(iter(change))):
+        Run(replace(config, **change), tmp_path).loop().resume()
+
+
+def test_a_checkpoint_of_other_photographs_is_refused(config, tmp_path):
+    with pytest.raises(Interrupted):
+        Run(config, tmp_path, interrupt_at(3)).fit()
+    loop = Run(config, tmp_path).loop()
+    loop.views = loop.views[1:]
+    with pytest.raises(DataError, match="other training views"):
+        loop.resume()
+
+
+def test_progress_on_no_terminal_is_plain_lines(config, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainers.progress.PLAIN_SECONDS", 0)
+    monkeypatch.setattr(module, "PROGRESS_SECONDS", 0)
+    run = Run(config, tmp_path)
+    run.fit()
+    lines = run.output.getvalue().splitlines()
+    assert len(lines) == config.steps
+    for word in ("step 40/40", "loss", "PSNR", "Gaussians", "it/s", "GiB", "left"):
+        assert word in lines[-1]

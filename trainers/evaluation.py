@@ -1,0 +1,78 @@
+"""The test protocol: render the test views, compare in float, average over images.
+
+As in gsplat, the rendering is clamped to [0, 1] and stays in float32; the 3DGS scripts round it to 8 bits.
+PSNR is from the mean squared error over all pixels and channels of one image; SSIM has an 11x11 Gaussian
+window, sigma 1.5 and zero padding, as in 3DGS. Both are averaged over the images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gsplat_core import rasterization
+from gsplat_core.metrics import psnr, ssim
+from gsplat_core.scene.cameras import Camera
+from gsplat_core.scene.dataset import View
+from gsplat_core.scene.gaussians import Gaussians
+
+PROTOCOL = {
+    "images": "float32, rendering clamped to [0, 1], not rounded to 8 bits",
+    "psnr": "per image over all pixels and channels, then averaged over images",
+    "ssim": "11x11 Gaussian window, sigma 1.5, zero padding, per channel, averaged over images",
+}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One test view rendered and measured."""
+
+    name: str
+    truth: Tensor
+    """[H, W, 3] float32 in [0, 1]"""
+    render: Tensor
+    """[H, W, 3] float32 in [0, 1]"""
+    psnr: float
+    ssim: float
+
+    def summary(self) -> dict[str, Any]:
+        return {"name": self.name, "psnr": self.psnr, "ssim": self.ssim}
+
+
+@torch.no_grad()
+def render(
+    gaussians: Gaussians, camera: Camera, background: str = "black", antialiased: bool = False
+) -> Tensor:
+    """The image [H, W, 3] of one camera, clamped to [0, 1], with all SH degrees."""
+    device = gaussians.device
+    splats: dict[str, Any] = gaussians.activated()
+    colors, _, _ = rasterization(
+        **splats,
+        viewmats=torch.as_tensor(camera.viewmat, dtype=torch.float32, device=device)[None],
+        Ks=torch.as_tensor(camera.K, dtype=torch.float32, device=device)[None],
+        width=camera.width,
+        height=camera.height,
+        sh_degree=gaussians.sh_degree,
+        backgrounds=torch.ones(1, 3, device=device) if background == "white" else None,
+        rasterize_mode="antialiased" if antialiased else "classic",
+    )
+    return colors[0].clamp(0, 1)
+
+
+def evaluate(
+    gaussians: Gaussians, views: Iterable[View], background: str = "black", antialiased: bool = False
+) -> Iterator[Scored]:
+    """Renders and measures the views one by one."""
+    for view in views:
+        image = render(gaussians, view.camera, background, antialiased)
+        truth = view.image().to(image.device) / 255
+        yield Scored(view.name, truth, image, psnr(image, truth), ssim(image, truth))
+
+
+def mean(values: Iterable[float]) -> float:
+    values = list(values)
+    return sum(values) / len(values)

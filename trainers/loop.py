@@ -1,0 +1,211 @@
+"""The training loop: steps, and around them what it takes to watch, stop, resume and rescue a long run."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from gsplat_core.errors import DataError, NumericalError
+from gsplat_core.metrics import psnr
+from gsplat_core.scene.dataset import View
+from trainers.checkpoint import Checkpoint, newest_checkpoint, write_checkpoint
+from trainers.history import History
+from trainers.interrupt import StopRequest
+from trainers.progress import TrainingProgress
+from trainers.run_folder import RunFolder
+from trainers.trainer import Trainer
+from trainers.views import Feed, Target
+
+MAX_ROLLBACKS = 3
+PROGRESS_SECONDS = 0.5
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user or the system asked to stop; the state is in a checkpoint."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"stopped after step {step:,}; a checkpoint was written, --resume continues.")
+
+
+@dataclass
+class Totals:
+    """What a run has used up to now, over all its sessions."""
+
+    train_seconds: float = 0.0
+    """Wall time of the training steps, without loading, evaluation and checkpoints."""
+    cpu_seconds: float = 0.0
+    """Processor time of the same, summed over cores."""
+    rollbacks: int = 0
+    history_position: int = 0
+
+
+class Loop:
+    """Runs `trainer` to its last step inside `run`.
+
+    Args:
+        measure: called now and then for the history; returns entries such as the PSNR of test views.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        views: Sequence[View],
+        run: RunFolder,
+        progress: TrainingProgress,
+        measure: Callable[[], dict[str, Any]],
+    ) -> None:
+        self.trainer = trainer
+        self.config = trainer.config
+        self.views = views
+        self.run = run
+        self.progress = progress
+        self.measure = measure
+        self.totals = Totals()
+        self.losses: list[Tensor] = []
+        """Of the steps since the last check that all is finite."""
+
+    def resume(self) -> bool:
+        """Continues from the newest usable checkpoint; False when there is none.
+
+        Raises:
+            DataError: the checkpoints are damaged, or belong to another configuration or other photographs.
+        """
+        checkpoint = newest_checkpoint(self.run.checkpoints, warn=self.progress.note)
+        if checkpoint is None:
+            return False
+        self._check_belongs(checkpoint)
+        self._restore(checkpoint.state)
+        return True
+
+    def fit(self) -> Totals:
+        """Trains until the last step.
+
+        Raises:
+            Interrupted: SIGINT or SIGTERM came; a checkpoint was written.
+            NumericalError: the loss stopped being finite again and again.
+        """
+        trainer, config = self.trainer, self.config
+        self.history = History(self.run.history, self.totals.history_position)
+        if trainer.step == 0:
+            self._save()
+        saved = shown = time.monotonic()
+        with (
+            StopRequest() as stop,
+            closing(Feed(self.views, config.seed, trainer.device)) as feed,
+            closing(self.history),
+        ):
+            while trainer.step < config.steps:
+                loss, image, target = self._timed_step(feed)
+                self.losses.append(loss)
+
+                now = time.monotonic()
+                last = trainer.step == config.steps
+                log = last or trainer.step % config.log_every == 0
+                save = last or stop.requested or now - saved >= config.checkpoint_seconds
+                show = now - shown >= PROGRESS_SECONDS
+                if (log or save) and not trainer.is_finite(self.losses):
+                    self._roll_back()
+                    continue
+                if log or show:
+                    self._report(loss, image, target, log)
+                    shown = now
+                if self._measures_at(trainer.step):
+                    self.history.append(step=trainer.step, **self.measure())
+                if save:
+                    self._save()
+                    saved = time.monotonic()
+                if stop.requested and not last:
+                    raise Interrupted(trainer.step)
+        return self.totals
+
+    def _timed_step(self, feed: Feed) -> tuple[Tensor, Tensor, Target]:
+        wall, cpu = time.perf_counter(), time.process_time()
+        target = feed(self.trainer.step + 1)
+        loss, image = self.trainer.advance(target)
+        self.totals.train_seconds += time.perf_counter() - wall
+        self.totals.cpu_seconds += time.process_time() - cpu
+        return loss, image, target
+
+    def _report(self, loss: Tensor, image: Tensor, target: Target, log: bool) -> None:
+        quality = psnr(image.clamp(0, 1), target.image)
+        step, count = self.trainer.step, self.trainer.num_gaussians
+        self.progress.update(step, float(loss), quality, count)
+        if log:
+            mean_loss = float(sum(self.losses)) / len(self.losses)
+            self.history.append(
+                step=step,
+                loss=mean_loss,
+                psnr=quality,
+                num_gaussians=count,
+                seconds=round(self.totals.train_seconds, 3),
+            )
+            self.losses.clear()
+
+    def _measures_at(self, step: int) -> bool:
+        every = max(self.config.steps // max(self.config.evaluations, 1), 1)
+        return self.config.evaluations > 0 and step % every == 0
+
+    def _roll_back(self) -> None:
+        """Returns to the last good state with half the learning rates; gives up after `MAX_ROLLBACKS`."""
+        failed, rollbacks = self.trainer.step, self.totals.rollbacks + 1
+        advice = "The photographs or poses may be at fault; smaller learning rates (--config) may help."
+        if rollbacks > MAX_ROLLBACKS:
+            raise NumericalError(
+                f"the loss is not finite at step {failed}, for the {rollbacks}th time. {advice}"
+            )
+        checkpoint = newest_checkpoint(self.run.checkpoints, warn=self.progress.note)
+        if checkpoint is None:
+            raise NumericalError(
+                f"the loss is not finite at step {failed} and there is no checkpoint. {advice}"
+            )
+        self._restore(checkpoint.state)
+        self.totals.rollbacks = rollbacks
+        self.trainer.lr_factor /= 2
+        self.history.cut(self.totals.history_position)
+        self.history.append(
+            step=self.trainer.step, event="rollback", failed_step=failed, lr_factor=self.trainer.lr_factor
+        )
+        self.progress.note(
+            f"The loss was not finite by step {failed}: back to step {self.trainer.step} "
+            f"with {self.trainer.lr_factor:g} times the learning rates."
+        )
+        self._save()
+
+    def _check_belongs(self, checkpoint: Checkpoint) -> None:
+        ours, theirs = self.config.to_json(), checkpoint.state["config"]
+        # The photographs may have moved and the device may change; their content and the settings may not.
+        differing = [key for key in ours if ours[key] != theirs.get(key) and key not in ("data", "device")]
+        if differing:
+            raise DataError(
+                checkpoint.path,
+                f"made with other settings than {self.run.config.name} has now: {', '.join(differing)}",
+                remedy="Put the old values back, or start a new run in another folder.",
+            )
+        if [view.name for view in self.views] != checkpoint.state["views"]:
+            raise DataError(
+                checkpoint.path,
+                f"made with other training views than {self.config.data} has now",
+                remedy="Resume with the same photographs.",
+            )
+
+    def _save(self) -> None:
+        self.history.sync()
+        self.totals.history_position = self.history.position
+        state = {
+            "config": self.config.to_json(),
+            "views": [view.name for view in self.views],
+            "totals": dataclasses.asdict(self.totals),
+            "trainer": self.trainer.state_dict(),
+        }
+        write_checkpoint(self.run.checkpoints, self.trainer.step, state)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.trainer.load_state_dict(state["trainer"])
+        self.totals = Totals(**state["totals"])
+        self.losses.clear()

@@ -1,0 +1,58 @@
+"""Writes rendered images: a folder of PNGs, or a video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import imageio.v2 as imageio
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from gsplat_core.errors import ResourceError
+from gsplat_core.io.atomic import atomic_path
+
+VIDEO_ENDINGS = (".mp4", ".webm", ".mkv", ".mov", ".gif")
+
+
+def is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_ENDINGS
+
+
+def write_video(path: Path, frames: Iterable[Tensor], fps: int) -> None:
+    """Writes images [H, W, 3] in [0, 1] as a video of the kind that the file's ending names."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    gif = path.suffix.lower() == ".gif"
+    # GIF counts milliseconds per frame.
+    options = (
+        {"duration": 1000 / fps, "loop": 0} if gif else {"fps": fps, "macro_block_size": 1, "quality": 8}
+    )
+    with atomic_path(path) as temporary:
+        writer: Any = imageio.get_writer(temporary, **options)
+        with writer:
+            for frame in frames:
+                height, width = frame.shape[:2]
+                # Videos keep one colour for two by two pixels, so their sides are even.
+                even = frame if gif else frame[: height // 2 * 2, : width // 2 * 2]
+                writer.append_data(to_uint8(even))
+
+
+def save_png(path: Path, image: Tensor) -> None:
+    """Writes [H, W, 3] in [0, 1] as PNG, completely or not at all.
+
+    Raises:
+        ResourceError: the folder or file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourceError(f"{path.parent}: cannot be created: {error.strerror}.") from error
+    with atomic_path(path) as temporary:
+        Image.fromarray(to_uint8(image)).save(temporary, compress_level=3)
+
+
+def to_uint8(image: Tensor) -> np.ndarray:
+    """[H, W, 3] in [0, 1] to 8 bits, rounded to nearest."""
+    return (image.clamp(0, 1) * 255).round().byte().cpu().numpy()

@@ -1,0 +1,91 @@
+"""How far the run is: a live line on a terminal, a plain line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
+
+PLAIN_SECONDS = 5.0
+
+
+class TrainingProgress:
+    """Shows step, loss, PSNR, Gaussians, speed, time left and memory.
+
+    `update` may be called as often as one likes; it keeps numbers from between its calls for itself.
+    """
+
+    def __init__(self, steps: int, console: Console) -> None:
+        self._steps = steps
+        self._console = console
+        self._live = console.is_terminal
+        self._first: tuple[float, int] | None = None
+        self._last_line = time.monotonic()
+        self._bar = Progress(
+            TextColumn("step {task.completed:,.0f}/{task.total:,.0f}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[numbers]}"),
+            _TimeLeft(),
+            console=console,
+            disable=not self._live,
+            expand=True,
+        )
+        self._task = self._bar.add_task("", total=steps, numbers="")
+
+    def __enter__(self) -> TrainingProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def update(self, step: int, loss: float, psnr: float, num_gaussians: int) -> None:
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (now, step)
+        per_second = (step - self._first[1]) / max(now - self._first[0], 1e-9)
+        numbers = (
+            f"loss {loss:.4f}  PSNR {psnr:.2f}  {num_gaussians:,} Gaussians  "
+            f"{per_second:.1f} it/s  {peak_memory_bytes() / 2**30:.2f} GiB"
+        )
+        if self._live:
+            self._bar.update(self._task, completed=step, numbers=numbers)
+        elif now - self._last_line >= PLAIN_SECONDS or step == self._steps:
+            left = (self._steps - step) / per_second if per_second > 0 else float("nan")
+            self._console.print(
+                f"step {step:,}/{self._steps:,}  {numbers}  {duration(left)} left",
+                highlight=False,
+                soft_wrap=True,
+            )
+            self._last_line = now
+
+    def note(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+
+class _TimeLeft(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        left = task.time_remaining
+        return Text("" if left is None else f"{duration(left)} left")
+
+
+def duration(seconds: float) -> str:
+    """`75.3` -> `1:15`, `3700` -> `1:01:40`."""
+    if not 0 <= seconds < 1e8:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def peak_memory_bytes() -> int:
+    """The largest resident size that this process has had."""
+    # Linux counts in KiB, macOS in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

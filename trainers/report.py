@@ -1,0 +1,195 @@
+"""`report.html`: one file that shows how a run went, with all images and charts inside."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gsplat_core.io.atomic import write_text
+from trainers.charts import Series, line_chart, smoothed
+from trainers.config import TrainConfig
+from trainers.evaluation import Scored
+from trainers.history import read_history
+from trainers.media import to_uint8
+from trainers.progress import duration
+from trainers.run_folder import RunFolder
+
+MAX_VIEWS = 24
+MAX_SIDE = 960
+ERROR_GAIN = 4.0
+
+# Black, purple, red, yellow, white: dark where the rendering is right.
+ERROR_COLORS = np.array(
+    [(0, 0, 0), (76, 16, 110), (203, 62, 72), (252, 173, 58), (255, 255, 240)], dtype=np.float32
+)
+
+STYLE = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
+
+
+def write_report(
+    run: RunFolder, config: TrainConfig, metrics: dict[str, Any], scored: Sequence[Scored]
+) -> None:
+    """Writes the report of a run; `scored` are its measured views in any order."""
+    history = read_history(run.history)
+    name = f"{Path(config.data).name or 'scene'}"
+    worst_first = sorted(scored, key=lambda view: view.psnr)
+    page = f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(name)} · gsplat-core</title><style>{STYLE}</style></head><body><main>
+<header><h1>{escape(name)}</h1><p>{escape(_subtitle(config, metrics))}</p></header>
+<section class="cards">{_cards(metrics, len(scored))}</section>
+{_events(history)}
+<section class="charts">{_charts(history)}</section>
+<section><h2>{metrics["split"].capitalize()} views, worst first</h2>
+<p class="hint">Difference: mean absolute error over the channels, times {ERROR_GAIN:g}; black is equal.
+Click an image to see it large.</p>{_views(worst_first[:MAX_VIEWS])}{_rest(worst_first[MAX_VIEWS:])}</section>
+<section><h2>How it was measured</h2>{_facts(_protocol(config, metrics))}</section>
+<section><h2>Settings and machine</h2>
+<div class="columns">{_facts(_settings(config))}{_facts(_machine(metrics))}</div></section>
+</main><dialog id="large"><img alt=""></dialog><script>{SCRIPT}</script></body></html>
+"""
+    write_text(run.report, page)
+
+
+SCRIPT = """
+const large = document.getElementById('large');
+document.querySelectorAll('.views img').forEach(image => image.addEventListener('click', () => {
+  large.firstElementChild.src = image.src; large.showModal(); }));
+large.addEventListener('click', () => large.close());
+"""
+
+
+def _subtitle(config: TrainConfig, metrics: dict[str, Any]) -> str:
+    steps = f"{metrics['steps']:,} steps" if "steps" in metrics else "unfinished"
+    return f"preset {config.preset}, {steps}, images at 1/{config.downscale} size, on {metrics['device']}"
+
+
+def _cards(metrics: dict[str, Any], views: int) -> str:
+    cards = [
+        (f"{metrics['psnr']:.2f} dB", f"PSNR, {views} {metrics['split']} views"),
+        (f"{metrics['ssim']:.4f}", "SSIM"),
+        (f"{metrics['num_gaussians']:,}", "Gaussians"),
+    ]
+    if "train_seconds" in metrics:
+        cards.append((duration(metrics["train_seconds"]), "training time"))
+    if "peak_memory_bytes" in metrics:
+        cards.append((f"{metrics['peak_memory_bytes'] / 2**30:.2f} GiB", "peak memory"))
+    return "".join(f"<div><b>{escape(value)}</b><span>{escape(label)}</span></div>" for value, label in cards)
+
+
+def _events(history: list[dict[str, Any]]) -> str:
+    items = [
+        f"<li>Step {entry['failed_step']}: the loss was not finite; went back to step {entry['step']} "
+        f"with {entry['lr_factor']:g} times the learning rates.</li>"
+        for entry in history
+        if entry.get("event") == "rollback"
+    ]
+    return f'<section class="events"><h2>Events</h2><ul>{"".join(items)}</ul></section>' if items else ""
+
+
+def _charts(history: list[dict[str, Any]]) -> str:
+    def points(key: str) -> list[tuple[float, float]]:
+        return [(e["step"], e[key]) for e in history if isinstance(e.get(key), (int, float))]
+
+    train = points("psnr")
+    window = max(len(train) // 20, 5)
+    return "".join(
+        [
+            line_chart("Training loss", [Series("L1 + D-SSIM", points("loss"))], log=True),
+            line_chart(
+                "PSNR, dB",
+                [
+                    Series("training view, smoothed", smoothed(train, window), "b"),
+                    Series("test views", points("test_psnr"), "a", dots=True),
+                ],
+            ),
+            line_chart("Gaussians", [Series("number", points("num_gaussians"))]),
+        ]
+    )
+
+
+def _views(scored: Sequence[Scored]) -> str:
+    rows = []
+    for view in scored:
+        columns = [
+            ("photograph", view.truth),
+            ("rendering", view.render),
+            ("difference", error_image(view.truth, view.render)),
+        ]
+        images = "".join(
+            f'<figure><img src="{data_uri(image)}" alt="{escape(label)} of {escape(view.name)}">'
+            f"<figcaption>{escape(label)}</figcaption></figure>"
+            for label, image in columns
+        )
+        rows.append(
+            f"<article><h3>{escape(view.name)} <span>{view.psnr:.2f} dB, SSIM {view.ssim:.4f}</span></h3>"
+            f'<div class="triple">{images}</div></article>'
+        )
+    return f'<div class="views">{"".join(rows)}</div>'
+
+
+def _rest(scored: Sequence[Scored]) -> str:
+    if not scored:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(view.name)}</td><td>{view.psnr:.2f}</td><td>{view.ssim:.4f}</td></tr>"
+        for view in scored
+    )
+    return f"<h3>The better views</h3><table><tr><th>view</th><th>PSNR</th><th>SSIM</th></tr>{rows}</table>"
+
+
+def _facts(facts: Sequence[tuple[str, str]]) -> str:
+    return (
+        "<dl>" + "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in facts) + "</dl>"
+    )
+
+
+def _protocol(config: TrainConfig, metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    split = (
+        f"every {config.test_every}th image in name order, starting with the first, not used in training"
+        if metrics["split"] == "test"
+        else "no image was held out: measured on the training views"
+    )
+    return [("views", split), *metrics["protocol"].items()]
+
+
+def _settings(config: TrainConfig) -> list[tuple[str, str]]:
+    values = config.to_json()
+    shown = ("data", "steps", "seed", "strategy", "optimizer", "sh_degree", "background")
+    facts = [(key.replace("_", " "), str(values[key])) for key in shown]
+    return [*facts, ("max gaussians", str(config.densify.max_gaussians or "no limit"))]
+
+
+def _machine(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    facts = [("device", metrics["device"]), ("machine", metrics["machine"])]
+    facts += [("gsplat-core", metrics["version"]), ("PyTorch", metrics["torch"])]
+    if "train_cpu_seconds" in metrics:
+        facts.append(("processor time", f"{metrics['train_cpu_seconds']:.1f} core-seconds"))
+    return facts
+
+
+def error_image(truth: Tensor, render: Tensor) -> Tensor:
+    """[H, W, 3]: the mean absolute error of each pixel, amplified, as a colour from black to white."""
+    error = ((truth - render).abs().mean(-1) * ERROR_GAIN).clamp(0, 1).cpu().numpy()
+    position = np.linspace(0, 1, len(ERROR_COLORS))
+    channels = [np.interp(error, position, ERROR_COLORS[:, c]) for c in range(3)]
+    return torch.from_numpy(np.stack(channels, axis=-1) / 255).float()
+
+
+def data_uri(image: Tensor) -> str:
+    """[H, W, 3] in [0, 1] as a WebP data URI, shrunk to `MAX_SIDE` where it is larger."""
+    picture = Image.fromarray(to_uint8(image))
+    picture.thumbnail((MAX_SIDE, MAX_SIDE))
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=85)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,81 @@
+"""What a run leaves behind once its scene is there: test renders, metrics.json, report.html."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import gsplat_core
+from gsplat_core.io.atomic import write_text
+from gsplat_core.scene.dataset import Dataset
+from gsplat_core.scene.gaussians import Gaussians
+from trainers.config import TrainConfig
+from trainers.evaluation import PROTOCOL, Scored, evaluate, mean
+from trainers.machine import cores, cpu_name
+from trainers.media import save_png
+from trainers.report import write_report
+from trainers.run_folder import RunFolder
+
+# Entries of metrics.json that only training knows and a later evaluation keeps.
+TRAINING_COSTS = (
+    "steps",
+    "train_seconds",
+    "train_cpu_seconds",
+    "rollbacks",
+    "peak_memory_bytes",
+    "peak_device_memory_bytes",
+)
+
+
+def write_results(
+    run: RunFolder, config: TrainConfig, dataset: Dataset, gaussians: Gaussians, costs: dict[str, Any]
+) -> dict[str, Any]:
+    """Renders and measures the test views and writes everything that depends on them.
+
+    Without test views (`--test-every 0`) the training views are measured, and `split` says so.
+
+    Args:
+        costs: those of `TRAINING_COSTS` that are known.
+
+    Returns:
+        the content of metrics.json.
+    """
+    split, views = ("test", dataset.test) if dataset.test else ("train", dataset.train)
+    scored = []
+    for result in evaluate(gaussians, views, test_background(config), config.antialiased):
+        save_png(run.test / Path(result.name).with_suffix(".png"), result.render)
+        scored.append(result)
+    metrics = {**summarize(scored), "num_gaussians": gaussians.num, "split": split, **costs}
+    metrics |= {
+        "device": describe_device(gaussians.device),
+        "version": gsplat_core.__version__,
+        "torch": torch.__version__,
+        "machine": f"{cpu_name()}, {cores()} cores",
+        "protocol": PROTOCOL,
+    }
+    write_text(run.metrics, json.dumps(metrics, indent=2) + "\n")
+    write_report(run, config, metrics, scored)
+    return metrics
+
+
+def summarize(scored: Iterable[Scored]) -> dict[str, Any]:
+    """Mean and per-image scores, in the order of the views."""
+    per_image = [result.summary() for result in scored]
+    return {
+        "psnr": mean(entry["psnr"] for entry in per_image),
+        "ssim": mean(entry["ssim"] for entry in per_image),
+        "per_image": per_image,
+    }
+
+
+def test_background(config: TrainConfig) -> str:
+    return "white" if config.background == "white" else "black"
+
+
+def describe_device(device: torch.device) -> str:
+    """`cpu` or `cuda` with the card's name."""
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type

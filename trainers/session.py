@@ -1,0 +1,120 @@
+"""A training run from photographs to results: what `gsplat-core train` does, as one call."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from gsplat_core.errors import UsageError
+from gsplat_core.io import export_verified
+from gsplat_core.io.atomic import write_text
+from gsplat_core.scene.dataset import Dataset
+from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.init import initialize, random_points
+from trainers.config import TrainConfig
+from trainers.evaluation import evaluate, mean
+from trainers.loop import Loop
+from trainers.progress import TrainingProgress, peak_memory_bytes
+from trainers.results import test_background, write_results
+from trainers.run_folder import RunFolder
+from trainers.sources import load_photographs
+from trainers.trainer import Trainer
+
+MEASURED_VIEWS = 8
+RANDOM_POINTS = 100_000
+
+
+def train(
+    config: TrainConfig, run: RunFolder, console: Console, resume: bool = False, overwrite: bool = False
+) -> dict[str, Any]:
+    """Trains in a run folder and returns its metrics.
+
+    Args:
+        resume: continue from the newest checkpoint of the folder, or start where there is none.
+        overwrite: replace the run that is in the folder.
+
+    Raises:
+        UsageError: the folder holds or is used by another run.
+        DataError: photographs, poses or checkpoints that cannot be used.
+        ResourceError: memory or disk are not sufficient.
+        NumericalError: training diverged.
+        Interrupted: stopped by a signal, after writing a checkpoint.
+    """
+    with run.owned(), run.crash_reports():
+        device = choose_device(config.device)
+        dataset = load_photographs(config)
+        for warning in dataset.warnings:
+            console.print(f"warning: {warning}", highlight=False, soft_wrap=True)
+        # A damaged file shall be found now and not in the middle of the training.
+        for view in dataset.train:
+            view.image()
+        gaussians = initial_gaussians(config, dataset).to(device)
+        trainer = Trainer(config, gaussians, dataset.scene_extent)
+        with TrainingProgress(config.steps, console) as progress:
+            loop = Loop(trainer, dataset.train, run, progress, lambda: quick_scores(trainer, dataset))
+            if resume and loop.resume():
+                progress.note(f"Continuing after step {trainer.step:,}.")
+            else:
+                if overwrite:
+                    run.remove_results()
+                write_text(run.config, json.dumps(config.to_json(), indent=2) + "\n")
+            totals = loop.fit()
+        result = trainer.gaussians.detached()
+        export_verified(run.point_cloud, result)
+        costs = {
+            "steps": trainer.step,
+            "train_seconds": totals.train_seconds,
+            "train_cpu_seconds": totals.cpu_seconds,
+            "rollbacks": totals.rollbacks,
+            "peak_memory_bytes": peak_memory_bytes(),
+        }
+        if device.type == "cuda":
+            costs["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated(device)
+        return write_results(run, config, dataset, result, costs)
+
+
+def initial_gaussians(config: TrainConfig, dataset: Dataset) -> Gaussians:
+    """Gaussians at the sparse points of the reconstruction, or at random where it has none."""
+    xyz, rgb = dataset.points
+    if not len(xyz):
+        cameras = [view.camera for view in dataset.train]
+        count = min(RANDOM_POINTS, config.densify.max_gaussians or RANDOM_POINTS)
+        xyz, rgb = random_points(cameras, dataset.scene_extent, count, config.seed)
+    return initialize(xyz, rgb, config.sh_degree)
+
+
+def quick_scores(trainer: Trainer, dataset: Dataset) -> dict[str, float]:
+    """PSNR and SSIM over a few test views, for the curve of the report."""
+    views = dataset.test[:: max(len(dataset.test) // MEASURED_VIEWS, 1)][:MEASURED_VIEWS]
+    if not views:
+        return {}
+    gaussians, config = trainer.gaussians.detached(), trainer.config
+    scored = list(evaluate(gaussians, views, test_background(config), config.antialiased))
+    return {
+        "test_psnr": mean(result.psnr for result in scored),
+        "test_ssim": mean(result.ssim for result in scored),
+    }
+
+
+def choose_device(name: str) -> torch.device:
+    """The device for `--device`: `auto` takes the GPU when there is one that this build supports.
+
+    Raises:
+        UsageError: `cuda` was asked for and is not there.
+    """
+    usable = torch.cuda.is_available() and _built_with_cuda()
+    if name == "cuda" and not usable:
+        reason = (
+            "this build has no CUDA backend" if torch.cuda.is_available() else "PyTorch sees no CUDA device"
+        )
+        raise UsageError(
+            f"--device cuda: {reason}. Use --device cpu; `gsplat-core doctor` shows what is installed."
+        )
+    return torch.device("cuda" if usable and name != "cpu" else "cpu")
+
+
+def _built_with_cuda() -> bool:
+    return torch._C._dispatch_has_kernel_for_dispatch_key("gsplat_core::composite", "CUDA")

@@ -1,0 +1,158 @@
+"""What one training step does: 3D Gaussian splatting as published (Kerbl et al. 2023, section 5 and 6).
+
+One photograph, one rendering, L1 + D-SSIM, Adam, density control. Saving, logging and recovery are `fit`'s.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gsplat_core import rasterization
+from gsplat_core.densify.adc import ADC
+from gsplat_core.densify.store import ParameterStore
+from gsplat_core.densify.strategy import RenderStats, SceneView
+from gsplat_core.losses import l1_dssim
+from gsplat_core.optim import Adam
+from gsplat_core.scene.gaussians import Gaussians
+from trainers.config import TrainConfig
+from trainers.schedules import exponential, sh_degree_at
+from trainers.views import Target
+
+
+class Trainer:
+    """Parameters, optimizer and strategy of one run.
+
+    `step` is the number of steps done. Two trainers with the same state, fed the same targets, stay equal
+    to the bit on the CPU.
+    """
+
+    def __init__(self, config: TrainConfig, gaussians: Gaussians, scene_extent: float) -> None:
+        self.config = config
+        self.scene_extent = scene_extent
+        self.step = 0
+        self.lr_factor = 1.0
+        self._adopt(gaussians)
+        self.strategy = ADC(config.densify)
+        self.strategy.initialize(gaussians.num, gaussians.device)
+
+    def _adopt(self, gaussians: Gaussians) -> None:
+        """Makes these Gaussians the parameters, with a fresh optimizer (betas and eps as in 3DGS)."""
+        rates = self.config.learning_rates
+        params = {name: value.detach().clone().requires_grad_() for name, value in gaussians.params.items()}
+        self.adam = Adam(
+            [{"params": [value], "name": name, "lr": getattr(rates, name)} for name, value in params.items()],
+            betas=(0.9, 0.999),
+            eps=1e-15,
+        )
+        self.store = ParameterStore(params, self.adam, gaussians.extras)
+
+    @property
+    def gaussians(self) -> Gaussians:
+        return Gaussians(**self.store.params, extras=dict(self.store.extras))
+
+    @property
+    def device(self) -> torch.device:
+        return self.store.params["means"].device
+
+    @property
+    def num_gaussians(self) -> int:
+        return self.store.params["means"].shape[0]
+
+    def advance(self, target: Target) -> tuple[Tensor, Tensor]:
+        """One step on one photograph. Returns the loss (a scalar on the device) and the image [H, W, 3]."""
+        step = self.step + 1
+        self._set_learning_rates(step)
+
+        colors, _, meta = self._render(target, step)
+        meta["means2d"].retain_grad()
+        loss = l1_dssim(colors[0], target.image, self.config.lambda_dssim)
+        loss.backward()
+
+        with torch.no_grad():
+            self.strategy.on_backward(step, self._render_stats(meta, target))
+            self.adam.step()
+            self.adam.zero_grad(set_to_none=True)
+            edits = self.strategy.on_step(step, SceneView(self.store.params, self.scene_extent))
+            if edits:
+                self.store.apply(edits)
+        self.step = step
+        return loss.detach(), colors[0].detach()
+
+    def _render(self, target: Target, step: int) -> tuple[Tensor, Tensor, dict[str, Any]]:
+        config = self.config
+        splats: dict[str, Any] = self.gaussians.activated()
+        return rasterization(
+            **splats,
+            viewmats=target.viewmat,
+            Ks=target.K,
+            width=target.width,
+            height=target.height,
+            sh_degree=sh_degree_at(step, config.sh_degree_every, config.sh_degree),
+            backgrounds=self._background(step),
+            rasterize_mode="antialiased" if config.antialiased else "classic",
+            absgrad=self.strategy.absgrad,
+        )
+
+    def _background(self, step: int) -> Tensor | None:
+        """[1, 3]; random ones depend on seed and step only, so a resumed run needs no generator's state."""
+        device = self.device
+        if self.config.background == "random":
+            generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
+            return torch.rand(1, 3, generator=generator).to(device)
+        return torch.ones(1, 3, device=device) if self.config.background == "white" else None
+
+    def _render_stats(self, meta: dict[str, Any], target: Target) -> RenderStats:
+        means2d = meta["means2d"]
+        return RenderStats(
+            means2d_grad=means2d.absgrad if self.strategy.absgrad else means2d.grad,
+            radii=meta["radii"],
+            width=target.width,
+            height=target.height,
+            num_cameras=1,
+        )
+
+    def _set_learning_rates(self, step: int) -> None:
+        rates = self.config.learning_rates
+        for group in self.adam.param_groups:
+            rate = getattr(rates, group["name"])
+            if group["name"] == "means":
+                rate = (
+                    exponential(rates.means, rates.means_final, step, self.config.steps) * self.scene_extent
+                )
+            group["lr"] = rate * self.lr_factor
+
+    def is_finite(self, losses: list[Tensor]) -> bool:
+        """Whether these losses and all parameters are finite; one synchronisation with the device."""
+        sums = [value.detach().sum() for value in self.store.params.values()]
+        return bool(torch.isfinite(torch.stack(losses + sums)).all())
+
+    def state_dict(self) -> dict[str, Any]:
+        moments = {}
+        for group in self.adam.param_groups:
+            state = self.adam.state[group["params"][0]]
+            moments[group["name"]] = {
+                key: state[key] for key in ("step", "exp_avg", "exp_avg_sq") if key in state
+            }
+        return {
+            "step": self.step,
+            "lr_factor": self.lr_factor,
+            "gaussians": self.gaussians.state_dict(),
+            "adam": moments,
+            "strategy": self.strategy.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        device = self.device
+        self._adopt(Gaussians.from_state_dict(state["gaussians"]).to(device))
+        for group in self.adam.param_groups:
+            moments = state["adam"][group["name"]]
+            self.adam.state[group["params"][0]] = {
+                key: value.clone() if key == "step" else value.to(device, copy=True)
+                for key, value in moments.items()
+            }
+        self.strategy.load_state_dict(state["strategy"])
+        self.step = state["step"]
+        self.lr_factor = state["lr_factor"]

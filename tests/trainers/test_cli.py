@@ -1,0 +1,97 @@
+"""The command line as scripts see it: options, exit codes, messages."""
+
+from __future__ import annotations
+
+import pytest
+
+from gsplat_core import __version__
+from trainers.cli import main
+from trainers.commands import COMMANDS
+
+
+def test_no_command_shows_all_of_them(capsys):
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in COMMANDS)
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"gsplat-core {__version__}\n"
+
+
+def test_a_mistyped_command_is_usage_with_a_suggestion(capsys):
+    assert main(["trian"]) == 2
+    assert "Did you mean `train`?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main([name, "--help"])
+    assert exit_.value.code == 0
+    assert f"usage: gsplat-core {name}" in capsys.readouterr().out
+
+
+def test_train_has_the_promised_options(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    out = capsys.readouterr().out
+    promised = [
+        "-o",
+        "--preset",
+        "--strategy",
+        "--optimizer",
+        "--steps",
+        "--downscale",
+        "--max-gaussians",
+        "--device",
+    ]
+    for option in [*promised, "--seed", "--resume", "--test-every"]:
+        assert option in out
+
+
+def test_an_unknown_option_is_usage():
+    with pytest.raises(SystemExit) as exit_:
+        main(["train", "data", "--stepps", "3"])
+    assert exit_.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--strategy", "mcmc"], "--strategy mcmc is not in this version"),
+        (["--strategy", "lpm"], "--strategy lpm is not in this version"),
+        (["--optimizer", "lm"], "--optimizer lm is not in this version"),
+        (["--steps", "0"], "--steps must be at least 1"),
+        (["--downscale", "0"], "--downscale must be at least 1"),
+        (["--max-gaussians", "0"], "--max-gaussians must be at least 1"),
+        (["--test-every", "1"], "--test-every"),
+        (["--resume", "--overwrite"], "use one of them"),
+        (["--preset", "tiny", "--config", "c.json"], "use one of them"),
+    ],
+)
+def test_options_that_make_no_sense_are_usage(arguments, message, tmp_path, capsys):
+    assert main(["train", str(tmp_path), "-o", str(tmp_path / "run"), *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_missing_data_folder_is_bad_data_and_leaves_no_run(tmp_path, capsys):
+    assert main(["train", str(tmp_path / "nothing"), "-o", str(tmp_path / "run")]) == 3
+    assert str(tmp_path / "nothing") in capsys.readouterr().err
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+@pytest.mark.parametrize("command", ["info", "eval", "render", "export"])
+def test_a_missing_source_is_bad_data(command, tmp_path, capsys):
+    arguments = [command, str(tmp_path / "nothing.ply")]
+    if command == "export":
+        arguments += ["-o", str(tmp_path / "out.ply")]
+    assert main(arguments) == 3
+    assert "nothing.ply" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_a_resource_error(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["train", str(tmp_path), "-o", str(tmp_path / "file" / "run")]) == 4
+    assert "cannot write" in capsys.readouterr().err

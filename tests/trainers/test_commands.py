@@ -1,0 +1,228 @@
+"""A run from photographs to files through the command line, and what the commands do with its result."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from paths import real_scene
+from PIL import Image
+
+import gsplat_core.io
+from trainers.cli import main
+from trainers.run_folder import RunFolder
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def run(tiny_scene, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    arguments = ["--preset", "tiny", "--steps", "30", "--test-every", "4", "--max-gaussians", "200"]
+    assert main(["train", str(tiny_scene), "-o", str(folder), *arguments]) == 0
+    return RunFolder(folder)
+
+
+@pytest.fixture
+def copy_of_run(run, tmp_path):
+    return RunFolder(shutil.copytree(run.path, tmp_path / "copy"))
+
+
+def test_a_run_folder_has_all_its_parts(run):
+    for part in (run.config, run.metrics, run.history, run.point_cloud, run.report):
+        assert part.is_file(), part
+    assert [path.name for path in sorted(run.test.iterdir())] == ["000.png", "004.png", "008.png"]
+    assert list(run.checkpoints.iterdir())
+    assert not list(run.path.rglob(".tmp-*"))
+
+
+def test_metrics_have_the_promised_entries(run):
+    metrics = json.loads(run.metrics.read_text())
+    promised = [
+        "psnr",
+        "ssim",
+        "num_gaussians",
+        "steps",
+        "train_seconds",
+        "per_image",
+        "peak_memory_bytes",
+        "device",
+    ]
+    for key in [*promised, "version"]:
+        assert key in metrics
+    assert metrics["steps"] == 30
+    assert metrics["split"] == "test"
+    assert [entry["name"] for entry in metrics["per_image"]] == ["000.png", "004.png", "008.png"]
+    assert metrics["psnr"] == pytest.approx(np.mean([entry["psnr"] for entry in metrics["per_image"]]))
+    assert metrics["num_gaussians"] == gsplat_core.io.load(run.point_cloud).num <= 200
+
+
+def test_written_test_images_have_the_measured_psnr(run, tiny_scene):
+    for entry in json.loads(run.metrics.read_text())["per_image"]:
+        a = np.asarray(Image.open(run.test / entry["name"])) / 255.0
+        b = np.asarray(Image.open(tiny_scene / "images" / entry["name"])) / 255.0
+        psnr = -10 * np.log10(np.mean((a - b) ** 2))
+        assert psnr == pytest.approx(entry["psnr"], abs=0.05)  # the files are rounded to 8 bits
+
+
+def test_the_report_needs_nothing_from_elsewhere(run):
+    page = run.report.read_text()
+    assert page.count("data:image/webp;base64,") == 3 * 3
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+    assert "http" not in page
+    assert page.index("dB, SSIM") < page.index("How it was measured")
+
+
+def test_photographs_are_not_touched(run, tiny_scene):
+    assert {path.name for path in tiny_scene.iterdir()} == {"images", "sparse"}
+
+
+def test_evaluation_again_gives_the_same_numbers(copy_of_run):
+    before = copy_of_run.read_metrics()
+    copy_of_run.metrics.write_text(json.dumps({**before, "psnr": 99, "per_image": []}))
+    shutil.rmtree(copy_of_run.test)
+    assert main(["eval", str(copy_of_run.path)]) == 0
+    after = copy_of_run.read_metrics()
+    assert after["psnr"] == pytest.approx(before["psnr"], abs=1e-4)
+    assert after["ssim"] == pytest.approx(before["ssim"], abs=1e-5)
+    assert after["train_seconds"] == before["train_seconds"]
+    assert len(list(copy_of_run.test.iterdir())) == 3
+
+
+def test_an_unfinished_run_is_evaluated_from_its_checkpoint(copy_of_run, capsys):
+    copy_of_run.point_cloud.unlink()
+    copy_of_run.metrics.unlink()
+    assert main(["eval", str(copy_of_run.path)]) == 0
+    assert "not finished" in capsys.readouterr().err
+    metrics = copy_of_run.read_metrics()
+    assert metrics["steps"] == 30
+    assert metrics["train_seconds"] > 0
+
+
+def test_a_folder_with_a_run_is_not_overwritten_by_accident(copy_of_run, tiny_scene, capsys):
+    before = copy_of_run.metrics.read_bytes()
+    assert main(["train", str(tiny_scene), "-o", str(copy_of_run.path), "--steps", "2"]) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert copy_of_run.metrics.read_bytes() == before
+    assert main(["train", str(tiny_scene), "-o", str(copy_of_run.path), "--steps", "2", "--overwrite"]) == 0
+    assert copy_of_run.read_metrics()["steps"] == 2
+
+
+def test_resuming_with_other_options_is_refused(copy_of_run, tiny_scene, capsys):
+    assert main(["train", str(tiny_scene), "-o", str(copy_of_run.path), "--resume", "--seed", "3"]) == 2
+    assert "--seed 0, not 3" in capsys.readouterr().err
+
+
+def test_resuming_a_finished_run_changes_nothing_but_repeats_the_results(copy_of_run, tiny_scene):
+    before = copy_of_run.read_metrics()
+    copy_of_run.metrics.unlink()
+    assert main(["train", str(tiny_scene), "-o", str(copy_of_run.path), "--resume"]) == 0
+    after = copy_of_run.read_metrics()
+    assert (after["psnr"], after["train_seconds"]) == (before["psnr"], before["train_seconds"])
+
+
+def test_the_same_run_again_from_its_config_alone(run, tiny_scene, tmp_path):
+    again = RunFolder(tmp_path / "again")
+    assert main(["train", str(tiny_scene), "-o", str(again.path), "--config", str(run.config)]) == 0
+    assert again.point_cloud.read_bytes() == run.point_cloud.read_bytes()
+
+
+def test_without_test_views_the_training_views_are_measured_and_it_says_so(tiny_scene, tmp_path):
+    run = RunFolder(tmp_path)
+    arguments = ["--preset", "tiny", "--steps", "2", "--test-every", "0"]
+    assert main(["train", str(tiny_scene), "-o", str(tmp_path), *arguments]) == 0
+    metrics = run.read_metrics()
+    assert metrics["split"] == "train"
+    assert len(metrics["per_image"]) == 12
+    assert "no image was held out" in run.report.read_text()
+
+
+def test_export_is_the_scene_again(run, tmp_path, capsys):
+    target = tmp_path / "out.ply"
+    assert main(["export", str(run.path), "-o", str(target)]) == 0
+    assert "read back and compared" in capsys.readouterr().out
+    assert target.read_bytes() == run.point_cloud.read_bytes()
+
+
+def test_export_to_an_unknown_ending_is_usage(run, tmp_path, capsys):
+    assert main(["export", str(run.path), "-o", str(tmp_path / "out.xyz")]) == 2
+    assert ".ply" in capsys.readouterr().err
+
+
+def test_test_cameras_render_to_the_same_images_as_the_evaluation(run, tmp_path):
+    assert main(["render", str(run.path), "--path", "test", "-o", str(tmp_path / "views")]) == 0
+    for path in (tmp_path / "views").iterdir():
+        assert np.array_equal(np.asarray(Image.open(path)), np.asarray(Image.open(run.test / path.name)))
+
+
+@pytest.mark.parametrize("ending", ["mp4", "gif"])
+def test_an_orbit_video(run, tmp_path, ending):
+    import imageio.v2 as imageio
+
+    target = tmp_path / f"orbit.{ending}"
+    assert main(["render", str(run.path), "-o", str(target), "--frames", "6", "--width", "33"]) == 0
+    with imageio.get_reader(target) as video:
+        frames = list(video.iter_data())
+    assert len(frames) == 6
+    assert all(frame.mean() > 5 for frame in frames), "nothing to see"
+
+
+def test_a_bare_file_is_orbited_about_its_middle(run, tmp_path):
+    arguments = ["--frames", "3", "--width", "40", "--height", "30"]
+    assert main(["render", str(run.point_cloud), "-o", str(tmp_path / "images"), *arguments]) == 0
+    images = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "images").iterdir())]
+    assert [image.shape for image in images] == [(30, 40, 3)] * 3
+    assert all(image[10:20, 15:25].mean() > 20 for image in images)
+
+
+def test_a_bare_file_with_the_cameras_of_photographs(run, tiny_scene, tmp_path):
+    arguments = ["--path", "train", "--scene", str(tiny_scene), "-o", str(tmp_path / "images")]
+    assert main(["render", str(run.point_cloud), *arguments]) == 0
+    assert len(list((tmp_path / "images").iterdir())) == 10
+
+
+def test_a_bare_file_has_no_photographs(run, tmp_path, capsys):
+    assert main(["render", str(run.point_cloud), "--path", "test", "-o", str(tmp_path)]) == 2
+    assert "--scene" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"), [("splats", "num_gaussians"), ("run", "metrics"), ("photographs", "points")]
+)
+def test_info_tells_scripts_and_people(run, tiny_scene, capsys, kind, key):
+    source = {"splats": run.point_cloud, "run": run.path, "photographs": tiny_scene}[kind]
+    assert main(["info", str(source), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["kind"] == kind
+    assert key in facts
+    assert main(["info", str(source)]) == 0
+    assert 5 < len(capsys.readouterr().out.splitlines()) < 40
+
+
+def test_files_that_others_trained(tmp_path, capsys):
+    source = real_scene("trained_ply") / "trained_9080.ply"
+    assert main(["info", str(source), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["num_gaussians"] == 9080
+    target = tmp_path / "again.ply"
+    assert main(["export", str(source), "-o", str(target)]) == 0
+    assert (
+        main(
+            [
+                "render",
+                str(source),
+                "-o",
+                str(tmp_path / "o"),
+                "--frames",
+                "2",
+                "--width",
+                "64",
+                "--height",
+                "48",
+            ]
+        )
+        == 0
+    )
+    assert np.asarray(Image.open(tmp_path / "o" / "orbit_0000.png")).std() > 10

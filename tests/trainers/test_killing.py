@@ -1,0 +1,80 @@
+"""Runs that are killed at any moment: the last complete checkpoint is there and continues the run."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+from processes import command, environment
+
+from trainers.checkpoint import checkpoints, newest_checkpoint
+from trainers.run_folder import RunFolder
+
+
+@pytest.fixture
+def frequent(config, tmp_path):
+    """A configuration that saves after every step, so that a kill mostly hits a write."""
+    path = tmp_path / "frequent.json"
+    path.write_text(json.dumps({**config.to_json(), "steps": 100_000, "checkpoint_seconds": 0}))
+    return path
+
+
+def start(scene, run, *arguments) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command("train", scene, "-o", run, *arguments),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for_checkpoint(process, folder, beyond) -> None:
+    """Waits until a checkpoint after step `beyond` is there."""
+    while process.poll() is None:
+        found = checkpoints(folder)
+        if found and int(found[-1].stem[5:]) > beyond:
+            return
+        time.sleep(0.01)
+    raise AssertionError(process.communicate()[0])
+
+
+def test_kill_at_any_moment_never_loses_the_last_complete_checkpoint(tiny_scene, frequent, tmp_path):
+    run = tmp_path / "run"
+    folder = RunFolder(run).checkpoints
+    chance = random.Random(0)
+    step = -1
+    for attempt in range(3):
+        arguments = ["--resume"] if attempt else ["--config", frequent]
+        process = start(tiny_scene, run, *arguments)
+        wait_for_checkpoint(process, folder, beyond=step)
+        time.sleep(chance.uniform(0, 0.1))
+        before = checkpoints(folder)[-1].stem
+        process.kill()
+        process.communicate()
+        warnings = []
+        newest = newest_checkpoint(folder, warnings.append)
+        assert not warnings, "a checkpoint whose name exists must be complete"
+        assert f"step_{newest.step:08d}" >= before
+        assert newest.step > step
+        step = newest.step
+
+
+def test_a_polite_stop_exits_130_and_resume_continues(tiny_scene, frequent, tmp_path):
+    run = tmp_path / "run"
+    folder = RunFolder(run).checkpoints
+    process = start(tiny_scene, run, "--config", frequent)
+    wait_for_checkpoint(process, folder, beyond=2)
+    process.send_signal(signal.SIGTERM)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, output
+    assert "--resume continues" in output
+    step = newest_checkpoint(folder, print).step
+    process = start(tiny_scene, run, "--resume")
+    wait_for_checkpoint(process, folder, beyond=step)
+    process.kill()
+    assert f"Continuing after step {step:,}." in process.communicate()[0]

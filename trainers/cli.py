@@ -1,0 +1,97 @@
+"""The command line `gsplat-core`: finds the command, runs it, turns errors into exit codes.
+
+Exit codes: 0 done, 1 internal error, 2 wrong usage, 3 bad input data, 4 not enough resources, 5 numerical
+failure, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import gsplat_core
+from gsplat_core.errors import GsplatError
+from trainers.commands import COMMANDS, Command
+
+PROGRAM = "gsplat-core"
+_usual_format = warnings.formatwarning
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command and returns its exit code (the entry point passes it to `sys.exit`)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        print(f"{PROGRAM} {gsplat_core.__version__}")
+        return 0
+    name, *rest = arguments
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"Did you mean `{near[0]}`?" if near else f"Commands: {', '.join(COMMANDS)}."
+        return _fail(f"there is no command `{name}`. {hint}", 2)
+    try:
+        return _run(name, COMMANDS[name], rest)
+    except GsplatError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt as error:
+        return _fail(str(error) or "interrupted", 130)
+    except MemoryError:
+        return _fail("not enough memory. A larger --downscale or a smaller --max-gaussians needs less.", 4)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`); the interpreter must not complain about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(name: str, command: Command, arguments: list[str]) -> int:
+    import tyro
+
+    warnings.formatwarning = _format_warning
+    function: Callable[..., Any] = getattr(importlib.import_module(command.module), command.function)
+    result = tyro.cli(
+        function,
+        prog=f"{PROGRAM} {name}",
+        args=arguments,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+    return result if isinstance(result, int) else 0
+
+
+def _format_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> str:
+    """What is wrong with someone's file is told without the line of our source that noticed it."""
+    if category.__name__ == "DataWarning":
+        return f"{PROGRAM}: warning: {message}\n"
+    return _usual_format(message, category, *place, **more)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"{PROGRAM}: {message}", file=sys.stderr)
+    return code
+
+
+def overview() -> str:
+    """The text of `gsplat-core --help`."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"usage: {PROGRAM} COMMAND [OPTIONS]",
+            "",
+            "3D Gaussian splatting: from posed photographs to a splat file.",
+            "",
+            *lines,
+            "",
+            f"`{PROGRAM} COMMAND --help` explains a command.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,27 @@
+"""The commands of `gsplat-core`: one module each, one line each in this registry.
+
+A command is a function whose arguments tyro turns into options; its docstring is the help text. Modules are
+imported when their command runs, so help and errors come at once.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    module: str
+    function: str
+    summary: str
+
+
+COMMANDS = {
+    "train": Command("trainers.commands.train", "train", "fit a scene to a COLMAP folder of photographs"),
+    "eval": Command(
+        "trainers.commands.eval", "evaluate_run", "render a run's test views again and measure them"
+    ),
+    "render": Command("trainers.commands.render", "render", "images or a video along a camera path"),
+    "export": Command("trainers.commands.export", "export", "write a run or file in another format"),
+    "info": Command("trainers.commands.info", "info", "what is in a splat file, a run or a photo folder"),
+    "doctor": Command("trainers.commands.doctor", "doctor", "what is installed, used and missing"),
+}

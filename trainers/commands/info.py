@@ -1,0 +1,156 @@
+"""`gsplat-core info`"""
+
+from __future__ import annotations
+
+import json as jsonlib
+from pathlib import Path
+from typing import Any
+
+from tyro.conf import Positional
+
+from gsplat_core.errors import DataError
+
+QUANTILES = {"smallest": 0.0, "median": 0.5, "largest": 1.0}
+
+
+def info(path: Positional[Path], json: bool = False) -> None:
+    """What is in a splat file, a run folder or a folder of photographs, in one screen.
+
+    Args:
+        path: splat file, run folder or COLMAP folder.
+        json: print JSON for scripts instead.
+    """
+    facts = describe(path)
+    if json:
+        print(jsonlib.dumps(facts, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 3))
+    for key, value in _rows(facts):
+        table.add_row(key, value)
+    Console().print(table, highlight=False, markup=False)
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """The facts as JSON values; `kind` is `splats`, `run` or `photographs`.
+
+    Raises:
+        DataError: nothing that this program can read.
+    """
+    from trainers.sources import is_run
+
+    if not path.exists():
+        raise DataError(path, "there is no such file or folder", remedy="Check the path.")
+    if path.is_file():
+        return _describe_splats(path)
+    return _describe_run(path) if is_run(path) else _describe_photographs(path)
+
+
+def _describe_splats(path: Path) -> dict[str, Any]:
+    import gsplat_core.io
+
+    return {
+        "kind": "splats",
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        **_describe_gaussians(gsplat_core.io.load(path)),
+    }
+
+
+def _describe_gaussians(gaussians: Any) -> dict[str, Any]:
+    import torch
+
+    facts: dict[str, Any] = {
+        "num_gaussians": gaussians.num,
+        "sh_degree": gaussians.sh_degree,
+        "extras": {name: list(value.shape[1:]) for name, value in gaussians.extras.items()},
+        "not_finite": sum(int((~torch.isfinite(value)).sum()) for value in gaussians.params.values()),
+    }
+    if gaussians.num:
+        facts["opacity"] = _quantiles(gaussians.opacities.sigmoid())
+        facts["size"] = _quantiles(gaussians.scales.amax(-1).exp())
+        facts["bounds"] = {
+            "low": gaussians.means.amin(0).tolist(),
+            "median": gaussians.means.median(0).values.tolist(),
+            "high": gaussians.means.amax(0).tolist(),
+        }
+    return facts
+
+
+def _quantiles(values: Any) -> dict[str, float]:
+    ordered = values.sort().values
+    return {name: float(ordered[round(q * (len(ordered) - 1))]) for name, q in QUANTILES.items()}
+
+
+def _describe_run(path: Path) -> dict[str, Any]:
+    from trainers.checkpoint import checkpoints
+    from trainers.run_folder import RunFolder
+    from trainers.sources import run_config
+
+    run, config = RunFolder(path), run_config(path)
+    metrics = run.read_metrics()
+    metrics.pop("per_image", None)
+    saved = checkpoints(run.checkpoints)
+    return {
+        "kind": "run",
+        "path": str(path),
+        "data": config.data,
+        "preset": config.preset,
+        "steps": config.steps,
+        "downscale": config.downscale,
+        "seed": config.seed,
+        "finished": run.point_cloud.exists(),
+        "last_checkpoint": saved[-1].stem if saved else None,
+        "metrics": metrics,
+    }
+
+
+def _describe_photographs(path: Path) -> dict[str, Any]:
+    from collections import Counter
+
+    from gsplat_core.scene.dataset import Dataset
+
+    dataset = Dataset.load(path, prefetch=False)
+    views = [*dataset.train, *dataset.test]
+    sizes = Counter(f"{view.camera.width}x{view.camera.height}" for view in views)
+    return {
+        "kind": "photographs",
+        "path": str(path),
+        "images": len(views),
+        "training_images": len(dataset.train),
+        "test_images": len(dataset.test),
+        "sizes": dict(sizes),
+        "points": len(dataset.points.xyz),
+        "scene_extent": dataset.scene_extent,
+        "warnings": dataset.warnings,
+    }
+
+
+def _rows(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested facts as lines of name and value."""
+    rows = []
+    for key, value in facts.items():
+        name = f"{prefix}{key.replace('_', ' ')}"
+        if isinstance(value, dict) and any(isinstance(v, (dict, str)) for v in value.values()):
+            rows += _rows(value, f"{name}: ")
+        elif isinstance(value, dict):
+            rows.append((name, ", ".join(f"{k} {_text(v)}" for k, v in value.items()) or "none"))
+        elif isinstance(value, list) and any(isinstance(v, str) for v in value):
+            rows += [(name, str(v)) for v in value]
+        else:
+            rows.append((name, _text(value)))
+    return rows
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list):
+        return "(" + ", ".join(map(_text, value)) + ")" if value else "none"
+    return "none" if value is None else str(value)

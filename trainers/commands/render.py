@@ -1,0 +1,126 @@
+"""`gsplat-core render`"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from gsplat_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gsplat_core.scene.cameras import Camera
+    from gsplat_core.scene.dataset import Dataset
+    from gsplat_core.scene.gaussians import Gaussians
+
+UP = {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1), "-x": (-1, 0, 0), "-y": (0, -1, 0), "-z": (0, 0, -1)}
+
+
+def render(
+    source: Positional[Path],
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None,
+    path: Literal["orbit", "test", "train"] = "orbit",
+    scene: Path | None = None,
+    frames: int = 120,
+    fps: int = 30,
+    width: int | None = None,
+    height: int | None = None,
+    up: Literal["x", "y", "z", "-x", "-y", "-z"] = "-y",
+    background: Literal["black", "white"] = "black",
+    device: Literal["cpu", "cuda", "auto"] = "auto",
+) -> None:
+    """Render a run or a splat file along a camera path: a video, or a folder of PNG images.
+
+    Args:
+        source: run folder or splat file.
+        output: a video (.mp4, .webm, .gif ...) or else a folder for images (default: orbit.mp4 in the run
+            folder or beside the file; for path test and train the folder render_test or render_train).
+        path: orbit around the scene, or the cameras of the photographs.
+        scene: photographs whose cameras are used (default: those of the run; a bare file has none and is
+            orbited about the middle of its Gaussians).
+        frames: length of the orbit.
+        fps: frames per second of a video.
+        width: of the images (default: that of the photographs, or 800).
+        height: of the images (default: that of the photographs, or 600).
+        up: direction that is up in a splat file without photographs (-y as in COLMAP).
+        background: colour behind the scene.
+        device: auto uses a GPU when there is one.
+    """
+    from trainers import evaluation, media
+    from trainers.messages import warn
+    from trainers.session import choose_device
+    from trainers.sources import load_scene
+
+    if frames < 1 or fps < 1 or (width or 1) < 1 or (height or 1) < 1:
+        raise UsageError("--frames, --fps, --width and --height must be at least 1.")
+    gaussians = load_scene(source, warn).detached().to(choose_device(device))
+    dataset, antialiased = _photographs(source, scene)
+    cameras = _cameras(gaussians, dataset, path, frames, up)
+    if width or height:
+        cameras = [_resized(camera, width, height) for camera in cameras]
+
+    def images() -> Iterator[Tensor]:
+        from rich.progress import track
+
+        for camera in track(cameras, "rendering", disable=not sys.stdout.isatty()):
+            yield evaluation.render(gaussians, camera, background, antialiased)
+
+    folder = source if source.is_dir() else source.parent
+    target = output or folder / ("orbit.mp4" if path == "orbit" else f"render_{path}")
+    if media.is_video(target):
+        media.write_video(target, images(), fps)
+    else:
+        for camera, image in zip(cameras, images(), strict=True):
+            media.save_png(target / Path(camera.name).with_suffix(".png"), image)
+    print(f"wrote {target}: {len(cameras)} images")
+
+
+def _photographs(source: Path, scene: Path | None) -> tuple[Dataset | None, bool]:
+    """The photographs to take cameras from, if there are any, and whether the run renders antialiased."""
+    from trainers.config import TrainConfig
+    from trainers.sources import is_run, load_photographs, run_config
+
+    config = run_config(source) if is_run(source) else TrainConfig()
+    if scene is not None:
+        config = replace(config, data=str(scene))
+    return (load_photographs(config, decode=False) if config.data else None), config.antialiased
+
+
+def _cameras(gaussians: Gaussians, dataset: Dataset | None, path: str, frames: int, up: str) -> list[Camera]:
+    import numpy as np
+
+    from trainers import camera_paths
+
+    if path == "orbit" and dataset is None:
+        orbit = camera_paths.orbit_of_gaussians(gaussians, np.array(UP[up], dtype=np.float64))
+        return orbit.cameras(frames, camera_paths.default_lens(800, 600))
+    if dataset is None:
+        raise UsageError(f"--path {path} needs the photographs' cameras: add --scene DATA.")
+    if path == "orbit":
+        cameras = [view.camera for view in dataset.train]
+        return camera_paths.orbit_of_cameras(cameras).cameras(frames, like=cameras[0])
+    cameras = [view.camera for view in (dataset.test if path == "test" else dataset.train)]
+    if not cameras:
+        raise UsageError(f"there are no {path} views; use another --path.")
+    return cameras
+
+
+def _resized(camera: Camera, width: int | None, height: int | None) -> Camera:
+    """The camera with another image size; one side alone keeps the proportions.
+
+    The picture is scaled to cover the new size and what hangs over is cut off, so nothing is distorted.
+    """
+    width = width or round(camera.width * (height or camera.height) / camera.height)
+    height = height or round(camera.height * width / camera.width)
+    scale = max(width / camera.width, height / camera.height)
+    K = camera.K.copy()
+    K[:2] *= scale
+    K[0, 2] += (width - camera.width * scale) / 2
+    K[1, 2] += (height - camera.height * scale) / 2
+    return replace(camera, K=K, width=width, height=height)

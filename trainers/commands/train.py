@@ -1,0 +1,155 @@
+"""`gsplat-core train`"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from gsplat_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from trainers.config import TrainConfig
+    from trainers.run_folder import RunFolder
+
+Preset = Literal["default", "fast", "tiny"]
+Background = Literal["black", "white", "random"]
+
+
+def _option(metavar: str, default: str, *aliases: str) -> Any:
+    """Help of an option that is None when not given: then the preset or the resumed run decides."""
+    return arg(metavar=metavar, help_behavior_hint=f"(default: {default})", aliases=aliases)
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    data: Positional[Annotated[Path, arg(metavar="DATA")]]
+    """COLMAP folder: images/ and sparse/0/ (binary or text)."""
+    output: Annotated[Path | None, _option("RUN", "runs/NAME_OF_DATA", "-o")] = None
+    """Run folder to write."""
+    preset: Annotated[Preset | None, _option("{default,fast,tiny}", "default")] = None
+    """Length and schedules: default has 30,000 steps, fast 7,000, tiny is a first look."""
+    strategy: Annotated[Literal["adc", "mcmc", "lpm"] | None, _option("{adc,mcmc,lpm}", "adc")] = None
+    """Density control; mcmc and lpm are not in this version."""
+    optimizer: Annotated[Literal["adam", "lm"] | None, _option("{adam,lm}", "adam")] = None
+    """lm is not in this version."""
+    steps: Annotated[int | None, _option("N", "the preset's")] = None
+    """Number of steps; the schedules of the preset are stretched to it."""
+    downscale: Annotated[int | None, _option("K", "1")] = None
+    """Shrink the images by this factor."""
+    max_gaussians: Annotated[int | None, _option("N", "no limit")] = None
+    """Stop adding Gaussians at this number."""
+    device: Annotated[Literal["cpu", "cuda", "auto"] | None, _option("{cpu,cuda,auto}", "auto")] = None
+    """Where to compute; auto takes a GPU when there is one."""
+    seed: Annotated[int | None, _option("S", "0")] = None
+    """Of everything random."""
+    test_every: Annotated[int | None, _option("N", "8")] = None
+    """Every N-th image in name order, the first included, is held out for testing; 0 trains on all."""
+    model: Annotated[str | None, _option("NAME", "the one with most images")] = None
+    """Which sparse model of the folder, for example 0."""
+    background: Annotated[Background | None, _option("{black,white,random}", "black")] = None
+    """Colour behind the scene in training."""
+    config: Annotated[Path | None, _option("FILE", "the preset")] = None
+    """Start from this config.json instead of a preset."""
+    resume: bool = False
+    """Continue the run in the output folder where it stopped."""
+    overwrite: bool = False
+    """Replace the run in the output folder."""
+
+
+def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
+    """Fit a scene to a folder of posed photographs (a COLMAP model) and measure it on held-out views.
+
+    Writes config.json, metrics.json, history.jsonl, checkpoints/, point_cloud.ply, test/ and report.html into
+    the run folder. Ctrl-C writes a checkpoint; the same command with --resume continues.
+    """
+    _check(options)
+
+    from rich.console import Console
+
+    from trainers import session
+    from trainers.run_folder import RunFolder
+
+    run = RunFolder(options.output or Path("runs") / options.data.resolve().name)
+    continues = options.resume and run.exists
+    config = _continued(run, options) if continues else _started(run, options)
+    console = Console()
+    metrics = session.train(config, run, console, resume=options.resume, overwrite=options.overwrite)
+    console.print(
+        f"{metrics['split']} PSNR {metrics['psnr']:.2f} dB, SSIM {metrics['ssim']:.3f}, "
+        f"{metrics['num_gaussians']:,} Gaussians, {metrics['train_seconds']:.1f} s of training\n"
+        f"scene   {run.point_cloud}\nreport  {run.report}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _check(options: TrainOptions) -> None:
+    if options.strategy in ("mcmc", "lpm"):
+        raise UsageError(f"--strategy {options.strategy} is not in this version; use --strategy adc.")
+    if options.optimizer == "lm":
+        raise UsageError("--optimizer lm is not in this version; use --optimizer adam.")
+    minimum = {"steps": 1, "downscale": 1, "max_gaussians": 1, "test_every": 0}
+    for name, least in minimum.items():
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise UsageError(f"--{name.replace('_', '-')} must be at least {least}, got {value}.")
+    if options.test_every == 1:
+        raise UsageError(
+            "--test-every 1 leaves no image to train on; use 0 for no test images, or at least 2."
+        )
+    if options.resume and options.overwrite:
+        raise UsageError("--resume continues a run and --overwrite replaces it; use one of them.")
+    if options.preset and options.config:
+        raise UsageError("--preset and --config both choose the settings; use one of them.")
+
+
+def _given(options: TrainOptions, *names: str) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
+def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
+    """The configuration of a new run."""
+    from trainers.config import read_config
+    from trainers.presets import preset, scaled_to
+
+    if run.exists and not options.overwrite:
+        raise UsageError(
+            f"{run.path} already holds a run. Use --resume to continue it, --overwrite to replace it, "
+            "or choose another folder with -o."
+        )
+    config = read_config(options.config) if options.config else preset(options.preset or "default")
+    if options.steps is not None:
+        config = scaled_to(config, options.steps)
+    config = replace(
+        config,
+        data=str(options.data.resolve()),
+        **_given(options, "downscale", "device", "seed", "test_every", "model", "background"),
+    )
+    densify = replace(
+        config.densify,
+        seed=config.seed,
+        white_background=config.background == "white",
+        **_given(options, "max_gaussians"),
+    )
+    return replace(config, densify=densify)
+
+
+def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
+    """The configuration of the run in the folder; options that were given must agree with it."""
+    from trainers.config import read_config
+
+    config = read_config(run.config)
+    # --device is not among them: where it is computed may change, what is computed may not.
+    names = ("preset", "steps", "downscale", "seed", "test_every", "model", "background", "max_gaussians")
+    had = {**vars(config), "max_gaussians": config.densify.max_gaussians}
+    for name, value in _given(options, *names).items():
+        if value != had[name]:
+            option = "--" + name.replace("_", "-")
+            raise UsageError(
+                f"{run.path} was started with {option} {had[name]}, not {value}. "
+                f"Leave {option} out to continue it, or start a new run in another folder."
+            )
+    return replace(config, data=str(options.data.resolve()), device=options.device or config.device)

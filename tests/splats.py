@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +20,18 @@ BACKENDS: dict[str, Callable[..., Any]] = {
     "cpu": gsplat_core.rasterization,
 }
 FAST_BACKENDS = {name: render for name, render in BACKENDS.items() if name != "reference"}
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """For the reference: its small tensors only lose time with more, much of it on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
 
 IMAGE_TOLERANCE = 1e-4
 GRADIENT_TOLERANCE = 1e-3
@@ -227,10 +240,11 @@ def assert_parity(
     render: Callable[..., Any], scene: Scene, max_ambiguous: float = 0.3, **options: Any
 ) -> None:
     """Compares images and gradients with the float64 reference, except where float32 may decide otherwise."""
-    with torch.no_grad():
+    with torch.no_grad(), one_thread():
         ambiguous = reference.rasterization(**scene.arguments() | options)[2]["ambiguous"]
     assert ambiguous.double().mean() < max_ambiguous
-    expected = render_with_gradients(reference.rasterization, scene, ~ambiguous, torch.float64, **options)
+    with one_thread():
+        expected = render_with_gradients(reference.rasterization, scene, ~ambiguous, torch.float64, **options)
     actual = render_with_gradients(render, scene, ~ambiguous, **options)
 
     for name in ("colors", "alphas"):

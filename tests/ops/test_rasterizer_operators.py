@@ -38,8 +38,7 @@ def splats_and_tiles(num_channels: int) -> tuple[pipeline.Splats, Tensor, pipeli
     return splats, torch.rand(4, 20, num_channels), tiles
 
 
-@pytest.mark.parametrize("covars", [False, True])
-@pytest.mark.parametrize("antialiased", [False, True])
+@pytest.mark.parametrize(("antialiased", "covars"), [(False, False), (True, False), (True, True)])
 def test_project(antialiased: bool, covars: bool) -> None:
     arguments = project_arguments(antialiased, covars)
     torch.library.opcheck(ops.project, arguments)
@@ -52,8 +51,7 @@ def test_project(antialiased: bool, covars: bool) -> None:
         )
 
 
-@pytest.mark.parametrize("degree", [0, 3])
-@pytest.mark.parametrize("split", [True, False])
+@pytest.mark.parametrize(("degree", "split"), [(0, True), (3, False), (3, True)])
 def test_spherical_harmonics(degree: int, split: bool) -> None:
     arguments = project_arguments(False, False)
     means, viewmats, radii = arguments[0], arguments[5], ops.project(*arguments)[4]
@@ -72,9 +70,10 @@ def test_bin_splats() -> None:
     torch.library.opcheck(ops.bin_splats, (*(s.flatten(0, 1) for s in splats), *SIZE, 16))
 
 
-@pytest.mark.parametrize("background", [True, False])
-@pytest.mark.parametrize("absgrad", [True, False])
-@pytest.mark.parametrize("channels", [1, 3, 20])
+@pytest.mark.parametrize(
+    ("channels", "absgrad", "background"),
+    [(1, True, True), (3, False, False), (3, True, False), (20, False, True)],
+)
 def test_composite(channels: int, absgrad: bool, background: bool) -> None:
     splats, colors, tiles = splats_and_tiles(channels)
     means2d, conic_roots, _, opacities, _ = (s.flatten(0, 1) for s in splats)

@@ -28,6 +28,7 @@ PRESETS = {
     "tiny": TrainConfig(
         preset="tiny",
         steps=1_000,
+        log_every=10,
         sh_degree_every=200,
         densify=ADCConfig(
             refine_start=100, refine_stop=700, refine_every=50, reset_every=700, prune_scale_start=400
@@ -56,6 +57,7 @@ def scaled_to(config: TrainConfig, steps: int) -> TrainConfig:
       fraction of the run.
     - The interval of refinement keeps its fraction too, but between `MIN_REFINE_EVERY` and its old value: a
       longer run refines more often, not more rarely.
+    - Short runs are logged more often, so that their curves have 100 points.
     - The interval of opacity resets keeps its fraction; below `MIN_RESET_EVERY` there are none.
     """
     factor = steps / config.steps
@@ -73,4 +75,10 @@ def scaled_to(config: TrainConfig, steps: int) -> TrainConfig:
         reset_every=reset_every if reset_every >= MIN_RESET_EVERY else stop,
         prune_scale_start=scaled(adc.prune_scale_start),
     )
-    return replace(config, steps=steps, sh_degree_every=scaled(config.sh_degree_every), densify=densify)
+    return replace(
+        config,
+        steps=steps,
+        sh_degree_every=scaled(config.sh_degree_every),
+        densify=densify,
+        log_every=min(max(steps // 100, 1), config.log_every),
+    )

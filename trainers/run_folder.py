@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -107,17 +108,37 @@ class RunFolder:
 
     @contextmanager
     def crash_reports(self) -> Iterator[None]:
-        """Turns an unexpected exception into `crash_report.txt` and an `InternalError` that names it."""
+        """Turns an unexpected exception into `crash_report.txt` and an `InternalError` that names it.
+
+        Raises:
+            ResourceError: memory or disk space ran out.
+        """
         try:
             yield
         except GsplatError:
             raise
         except Exception as error:
+            if shortage := _shortage(error):
+                raise ResourceError(shortage) from error
             write_text(self.crash_report, crash_text())
             raise InternalError(
                 f"internal error: {type(error).__name__}: {error}\nThis is a defect of gsplat-core. "
                 f"{self.crash_report} describes it; please attach that file when you report it."
             ) from error
+
+
+def _shortage(error: Exception) -> str | None:
+    """What to tell when the exception means that memory or disk space ran out."""
+    # PyTorch has its own exception for GPUs only; on the CPU it is a RuntimeError with one of these texts.
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or any(
+        hint in text for hint in ("can't allocate memory", "not enough memory", "out of memory")
+    ):
+        advice = "A larger --downscale or a smaller --max-gaussians needs less."
+        return f"not enough memory. {advice} The last checkpoint stays."
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full ({error}). Make room; --resume continues from the last checkpoint."
+    return None
 
 
 def crash_text() -> str:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 import textwrap
 
 import pytest
+import torch
 from processes import environment
 
-from gsplat_core.errors import DataError, UsageError
+from gsplat_core.errors import DataError, ResourceError, UsageError
 from trainers.run_folder import InternalError, RunFolder
 
 HOLD = """
@@ -71,6 +73,23 @@ def test_errors_that_users_can_act_on_leave_none(tmp_path):
         raise DataError("file", "bad")
     with pytest.raises(KeyboardInterrupt), run.crash_reports():
         raise KeyboardInterrupt
+    assert not run.crash_report.exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes."),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        OSError(errno.ENOSPC, "No space left on device"),
+    ],
+    ids=repr,
+)
+def test_a_lack_of_memory_or_disk_is_no_defect(tmp_path, error):
+    run = RunFolder(tmp_path)
+    with pytest.raises(ResourceError), run.crash_reports():
+        raise error
     assert not run.crash_report.exists()
 
 

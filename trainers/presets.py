@@ -27,12 +27,10 @@ PRESETS = {
     ),
     "tiny": TrainConfig(
         preset="tiny",
-        steps=1_000,
-        log_every=10,
-        sh_degree_every=200,
-        densify=ADCConfig(
-            refine_start=100, refine_stop=700, refine_every=50, reset_every=700, prune_scale_start=400
-        ),
+        steps=2_000,
+        log_every=20,
+        sh_degree_every=400,
+        densify=ADCConfig(refine_start=200, refine_stop=1400, reset_every=1400, prune_scale_start=700),
     ),
 }
 

@@ -3,15 +3,11 @@
 
 #include <vector>
 
-#include "cpu/parallel.h"
 #include "cpu/rasterizer.h"
-#include "cpu/simd/lane_block.h"
+#include "cpu/simd/gaussian_lanes.h"
 
 namespace gsplat::GSPLAT_ISA {
 namespace {
-
-// Gaussians per task: small enough to balance, large enough that a task's overhead is nothing.
-constexpr int64_t kChunk = 2048;
 
 Camera<Float> load_camera(const GaussianInputs& in, const ProjectionSettings& settings, int64_t image) {
   const float* v = in.viewmats + 16 * image;
@@ -34,11 +30,6 @@ ProjectOptions<Float> load_options(const ProjectionSettings& s) {
   return {Float(s.eps2d), Float(s.near_plane), Float(s.far_plane), Float(s.radius_clip), s.antialiased};
 }
 
-Vec3<Float> load_vec3(const float* rows, int count) {
-  const auto block = LaneBlock<3>::load(rows, 3, count);
-  return {block[0], block[1], block[2]};
-}
-
 // How each shape is read from, and its gradient added to, the arrays of the scene.
 template <template <class> class Shape>
 struct ShapeArrays;
@@ -47,7 +38,7 @@ template <>
 struct ShapeArrays<ScaledRotation> {
   static ScaledRotation<Float> load(const GaussianInputs& in, int64_t row, int count) {
     const auto q = LaneBlock<4>::load(in.quats + 4 * row, 4, count);
-    return {{q[0], q[1], q[2], q[3]}, load_vec3(in.scales + 3 * row, count)};
+    return {{q[0], q[1], q[2], q[3]}, load_vec3(in.scales + 3 * row, 3, count)};
   }
   static ScaledRotation<Float> zero() {
     const Float o(0.0f);
@@ -58,9 +49,7 @@ struct ShapeArrays<ScaledRotation> {
     sum.quaternion.x += zero_unless(m, v.quaternion.x);
     sum.quaternion.y += zero_unless(m, v.quaternion.y);
     sum.quaternion.z += zero_unless(m, v.quaternion.z);
-    sum.scales.x += zero_unless(m, v.scales.x);
-    sum.scales.y += zero_unless(m, v.scales.y);
-    sum.scales.z += zero_unless(m, v.scales.z);
+    sum.scales = sum.scales + zero_unless(m, v.scales);
   }
   static void store(const GaussianGrads& out, int64_t row, int count, const ScaledRotation<Float>& v) {
     LaneBlock<4> q;
@@ -69,11 +58,7 @@ struct ShapeArrays<ScaledRotation> {
     q.set(2, v.quaternion.y);
     q.set(3, v.quaternion.z);
     q.store(out.quats + 4 * row, 4, count);
-    LaneBlock<3> s;
-    s.set(0, v.scales.x);
-    s.set(1, v.scales.y);
-    s.set(2, v.scales.z);
-    s.store(out.scales + 3 * row, 3, count);
+    store_vec3(v.scales, out.scales + 3 * row, 3, count);
   }
 };
 
@@ -110,11 +95,7 @@ struct ShapeArrays<GivenCovariance> {
 template <template <class> class Shape>
 Gaussian<Float, Shape> load_gaussians(const GaussianInputs& in, int64_t row, int count) {
   const auto opacity = LaneBlock<1>::load(in.opacities + row, 1, count);
-  return {load_vec3(in.means + 3 * row, count), ShapeArrays<Shape>::load(in, row, count), opacity[0]};
-}
-
-int block_size(int64_t begin, int64_t end) {
-  return end - begin < kLanes ? static_cast<int>(end - begin) : kLanes;
+  return {load_vec3(in.means + 3 * row, 3, count), ShapeArrays<Shape>::load(in, row, count), opacity[0]};
 }
 
 // The splats of one block of Gaussians in one image.
@@ -127,11 +108,7 @@ void project_block(const Camera<Float>& camera, const Gaussian<Float, Shape>& ga
   mean.set(0, zero_unless(m, s.mean.x));
   mean.set(1, zero_unless(m, s.mean.y));
   mean.store(out.means2d + 2 * splat, 2, count);
-  LaneBlock<3> root;
-  root.set(0, zero_unless(m, s.l11));
-  root.set(1, zero_unless(m, s.l21));
-  root.set(2, zero_unless(m, s.l22));
-  root.store(out.conic_roots + 3 * splat, 3, count);
+  store_vec3(zero_unless(m, {s.l11, s.l21, s.l22}), out.conic_roots + 3 * splat, 3, count);
   LaneBlock<4> rest;
   rest.set(0, zero_unless(m, s.depth));
   rest.set(1, zero_unless(m, s.opacity));
@@ -148,22 +125,15 @@ void project_block(const Camera<Float>& camera, const Gaussian<Float, Shape>& ga
 template <template <class> class Shape>
 void project_all(const GaussianInputs& in, const ProjectionSettings& settings, const SplatOutputs& out) {
   const int64_t n = in.gaussians;
-  const int64_t chunks = (n + kChunk - 1) / kChunk;
   const ProjectOptions<Float> options = load_options(settings);
-  parallel_for(in.batches * chunks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t batch = task / chunks;
-      const int64_t first = task % chunks * kChunk;
-      const int64_t last = first + kChunk < n ? first + kChunk : n;
-      for (int64_t c = 0; c < in.cameras; ++c) {
-        const int64_t image = batch * in.cameras + c;
-        const Camera<Float> camera = load_camera(in, settings, image);
-        for (int64_t i = first; i < last; i += kLanes) {
-          const int count = block_size(i, last);
-          const auto gaussians = load_gaussians<Shape>(in, batch * n + i, count);
-          project_block(camera, gaussians, options, image * n + i, count, out);
-        }
-      }
+  each_gaussian_chunk(in.batches, n, [&](const GaussianChunk& chunk) {
+    for (int64_t c = 0; c < in.cameras; ++c) {
+      const int64_t image = chunk.batch * in.cameras + c;
+      const Camera<Float> camera = load_camera(in, settings, image);
+      chunk.each_block([&](int64_t i, int count) {
+        const auto gaussians = load_gaussians<Shape>(in, chunk.batch * n + i, count);
+        project_block(camera, gaussians, options, image * n + i, count, out);
+      });
     }
   });
 }
@@ -180,9 +150,7 @@ void masked_add(CameraGrad<Float>& sum, LaneMask m, const CameraGrad<Float>& v) 
   for (int i = 0; i < 3; ++i) {
     for (int j = 0; j < 3; ++j) sum.rotation.m[i][j] += zero_unless(m, v.rotation.m[i][j]);
   }
-  sum.translation.x += zero_unless(m, v.translation.x);
-  sum.translation.y += zero_unless(m, v.translation.y);
-  sum.translation.z += zero_unless(m, v.translation.z);
+  sum.translation = sum.translation + zero_unless(m, v.translation);
   sum.fx += zero_unless(m, v.fx);
   sum.fy += zero_unless(m, v.fy);
   sum.cx += zero_unless(m, v.cx);
@@ -198,13 +166,6 @@ void lane_sums(const CameraGrad<Float>& v, double* sums) {
   sums[13] = sum(v.fy);
   sums[14] = sum(v.cx);
   sums[15] = sum(v.cy);
-}
-
-LaneMask visible_lanes(const int32_t* radii, int count) {
-  alignas(64) float flags[kLanes];
-  for (int i = 0; i < kLanes; ++i)
-    flags[i] = i < count && (radii[2 * i] > 0 || radii[2 * i + 1] > 0) ? 1.0f : 0.0f;
-  return Float::load(flags) > Float(0.0f);
 }
 
 // Adds up, over the cameras, the gradients of the Gaussians of one block.
@@ -229,24 +190,18 @@ void backward_block(const GaussianInputs& in, const std::vector<Camera<Float>>& 
       loaded = true;
     }
     const auto v_xy = LaneBlock<2>::load(v.means2d + 2 * splat, 2, count);
-    const Vec3<Float> v_root = load_vec3(v.conic_roots + 3 * splat, count);
+    const Vec3<Float> v_root = load_vec3(v.conic_roots + 3 * splat, 3, count);
     const auto v_z = LaneBlock<1>::load(v.depths + splat, 1, count);
     const auto v_o = LaneBlock<1>::load(v.opacities + splat, 1, count);
     CameraGrad<Float> v_camera = zero_camera_grad();
     const auto g =
         project_vjp(cameras[c], gaussians, options, {v_xy[0], v_xy[1]}, v_root, v_z[0], v_o[0], v_camera);
-    v_mean.x += zero_unless(m, g.mean.x);
-    v_mean.y += zero_unless(m, g.mean.y);
-    v_mean.z += zero_unless(m, g.mean.z);
+    v_mean = v_mean + zero_unless(m, g.mean);
     ShapeArrays<Shape>::add(v_shape, m, g.shape);
     v_opacity += zero_unless(m, g.opacity);
     if (!v_cameras.empty()) masked_add(v_cameras[c], m, v_camera);
   }
-  LaneBlock<3> mean;
-  mean.set(0, v_mean.x);
-  mean.set(1, v_mean.y);
-  mean.set(2, v_mean.z);
-  mean.store(out.means + 3 * row, 3, count);
+  store_vec3(v_mean, out.means + 3 * row, 3, count);
   LaneBlock<1> opacity;
   opacity.set(0, v_opacity);
   opacity.store(out.opacities + row, 1, count);
@@ -281,27 +236,22 @@ void write_camera_grads(const GaussianInputs& in, const std::vector<double>& sum
 template <template <class> class Shape>
 void backward_all(const GaussianInputs& in, const ProjectionSettings& settings, const int32_t* radii,
                   const SplatGrads& v, const GaussianGrads& out) {
-  const int64_t n = in.gaussians;
-  const int64_t chunks = (n + kChunk - 1) / kChunk;
   const bool wants_camera = out.viewmats != nullptr;
+  const int64_t chunks = gaussian_chunks(in.gaussians);
   const ProjectOptions<Float> options = load_options(settings);
   std::vector<double> sums(wants_camera ? in.batches * chunks * in.cameras * kCameraSums : 0);
-  parallel_for(in.batches * chunks, 1, [&](int64_t begin, int64_t end) {
+  each_gaussian_chunk(in.batches, in.gaussians, [&](const GaussianChunk& chunk) {
     std::vector<Camera<Float>> cameras(in.cameras);
     std::vector<CameraGrad<Float>> v_cameras;
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t batch = task / chunks;
-      const int64_t first = task % chunks * kChunk;
-      const int64_t last = first + kChunk < n ? first + kChunk : n;
-      for (int64_t c = 0; c < in.cameras; ++c) cameras[c] = load_camera(in, settings, batch * in.cameras + c);
-      if (wants_camera) v_cameras.assign(in.cameras, zero_camera_grad());
-      for (int64_t i = first; i < last; i += kLanes) {
-        backward_block<Shape>(in, cameras, options, radii, v, out, batch, i, block_size(i, last), v_cameras);
-      }
-      if (wants_camera) {
-        for (int64_t c = 0; c < in.cameras; ++c)
-          lane_sums(v_cameras[c], &sums[(task * in.cameras + c) * kCameraSums]);
-      }
+    for (int64_t c = 0; c < in.cameras; ++c) {
+      cameras[c] = load_camera(in, settings, chunk.batch * in.cameras + c);
+    }
+    if (wants_camera) v_cameras.assign(in.cameras, zero_camera_grad());
+    chunk.each_block([&](int64_t i, int count) {
+      backward_block<Shape>(in, cameras, options, radii, v, out, chunk.batch, i, count, v_cameras);
+    });
+    for (size_t c = 0; c < v_cameras.size(); ++c) {
+      lane_sums(v_cameras[c], &sums[(chunk.index * in.cameras + c) * kCameraSums]);
     }
   });
   if (wants_camera) write_camera_grads(in, sums, chunks, out);

@@ -4,14 +4,11 @@
 #include <cstring>
 #include <vector>
 
-#include "cpu/parallel.h"
 #include "cpu/rasterizer.h"
-#include "cpu/simd/lane_block.h"
+#include "cpu/simd/gaussian_lanes.h"
 
 namespace gsplat::GSPLAT_ISA {
 namespace {
-
-constexpr int64_t kChunk = 2048;
 
 Vec3<Float> camera_centre(const float* viewmat) {
   // -R^T t
@@ -22,39 +19,11 @@ Vec3<Float> camera_centre(const float* viewmat) {
   return {Float(c[0]), Float(c[1]), Float(c[2])};
 }
 
-Vec3<Float> load_vec3(const float* rows, int64_t stride, int count) {
-  const auto block = LaneBlock<3>::load(rows, stride, count);
-  return {block[0], block[1], block[2]};
-}
-
-void store_vec3(const Vec3<Float>& v, float* rows, int64_t stride, int count) {
-  LaneBlock<3> block;
-  block.set(0, v.x);
-  block.set(1, v.y);
-  block.set(2, v.z);
-  block.store(rows, stride, count);
-}
-
 // Coefficient k of the Gaussians that start at `row`.
 const float* coefficient(const ShInputs& in, int64_t row, int k) {
   return k == 0 ? in.first + row * in.first_stride : in.rest + row * in.rest_stride + 3 * (k - 1);
 }
 int64_t coefficient_stride(const ShInputs& in, int k) { return k == 0 ? in.first_stride : in.rest_stride; }
-
-LaneMask visible_lanes(const int32_t* radii, int count) {
-  alignas(64) float flags[kLanes];
-  for (int i = 0; i < kLanes; ++i)
-    flags[i] = i < count && (radii[2 * i] > 0 || radii[2 * i + 1] > 0) ? 1.0f : 0.0f;
-  return Float::load(flags) > Float(0.0f);
-}
-
-Vec3<Float> zero_unless(LaneMask m, const Vec3<Float>& v) {
-  return {zero_unless(m, v.x), zero_unless(m, v.y), zero_unless(m, v.z)};
-}
-
-int block_size(int64_t begin, int64_t end) {
-  return end - begin < kLanes ? static_cast<int>(end - begin) : kLanes;
-}
 
 void colors_of_block(const ShInputs& in, const Vec3<Float>& centre, int64_t row, int64_t splat, int count,
                      float* colors) {
@@ -145,44 +114,33 @@ void write_viewmat_grad(const float* viewmat, const CentreSums& v, float* out) {
 
 void spherical_harmonics(const ShInputs& in, float* colors) {
   const int64_t n = in.gaussians;
-  const int64_t chunks = (n + kChunk - 1) / kChunk;
-  parallel_for(in.batches * chunks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t batch = task / chunks;
-      const int64_t first = task % chunks * kChunk;
-      const int64_t last = first + kChunk < n ? first + kChunk : n;
-      for (int64_t c = 0; c < in.cameras; ++c) {
-        const int64_t image = batch * in.cameras + c;
-        const Vec3<Float> centre = camera_centre(in.viewmats + 16 * image);
-        for (int64_t i = first; i < last; i += kLanes) {
-          colors_of_block(in, centre, batch * n + i, image * n + i, block_size(i, last), colors);
-        }
-      }
+  each_gaussian_chunk(in.batches, n, [&](const GaussianChunk& chunk) {
+    for (int64_t c = 0; c < in.cameras; ++c) {
+      const int64_t image = chunk.batch * in.cameras + c;
+      const Vec3<Float> centre = camera_centre(in.viewmats + 16 * image);
+      chunk.each_block([&](int64_t i, int count) {
+        colors_of_block(in, centre, chunk.batch * n + i, image * n + i, count, colors);
+      });
     }
   });
 }
 
 void spherical_harmonics_backward(const ShInputs& in, const float* colors, const float* v_colors,
                                   const ShGrads& out) {
-  const int64_t n = in.gaussians;
-  const int64_t chunks = (n + kChunk - 1) / kChunk;
   const bool wants_camera = out.viewmats != nullptr;
+  const int64_t chunks = gaussian_chunks(in.gaussians);
   std::vector<CentreSums> sums(wants_camera ? in.batches * chunks * in.cameras : 0);
-  parallel_for(in.batches * chunks, 1, [&](int64_t begin, int64_t end) {
+  each_gaussian_chunk(in.batches, in.gaussians, [&](const GaussianChunk& chunk) {
     std::vector<Vec3<Float>> centres(in.cameras), v_centres;
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t batch = task / chunks;
-      const int64_t first = task % chunks * kChunk;
-      const int64_t last = first + kChunk < n ? first + kChunk : n;
-      for (int64_t c = 0; c < in.cameras; ++c)
-        centres[c] = camera_centre(in.viewmats + 16 * (batch * in.cameras + c));
-      if (wants_camera) v_centres.assign(in.cameras, {Float(0.0f), Float(0.0f), Float(0.0f)});
-      for (int64_t i = first; i < last; i += kLanes) {
-        backward_of_block(in, centres, colors, v_colors, out, batch, i, block_size(i, last), v_centres);
-      }
-      for (size_t c = 0; c < v_centres.size(); ++c) {
-        sums[task * in.cameras + c] = {sum(v_centres[c].x), sum(v_centres[c].y), sum(v_centres[c].z)};
-      }
+    for (int64_t c = 0; c < in.cameras; ++c) {
+      centres[c] = camera_centre(in.viewmats + 16 * (chunk.batch * in.cameras + c));
+    }
+    if (wants_camera) v_centres.assign(in.cameras, {Float(0.0f), Float(0.0f), Float(0.0f)});
+    chunk.each_block([&](int64_t i, int count) {
+      backward_of_block(in, centres, colors, v_colors, out, chunk.batch, i, count, v_centres);
+    });
+    for (size_t c = 0; c < v_centres.size(); ++c) {
+      sums[chunk.index * in.cameras + c] = {sum(v_centres[c].x), sum(v_centres[c].y), sum(v_centres[c].z)};
     }
   });
   if (!wants_camera) return;

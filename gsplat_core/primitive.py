@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from gsplat_core.activations import sigmoid
 from gsplat_core.errors import UsageError
 
 
@@ -80,6 +81,6 @@ def gaussian(params: Mapping[str, Tensor], context: Mapping[str, Any]) -> Evalua
         means=params["means"],
         quats=params["quats"],
         scales=torch.exp(params["scales"]),
-        opacities=torch.sigmoid(params["opacities"]),
+        opacities=sigmoid(params["opacities"]),
         colors=(params["sh0"], params["shN"]),
     )

@@ -143,7 +143,8 @@ class ADC:
 
     def _refine(self, step: int, view: SceneView, ceiling: Tensor | None) -> list[Edit]:
         c, extent = self.config, view.scene_extent
-        opacities = view.params["opacities"].sigmoid()
+        # Not torch.sigmoid: its last bits depend on the number of threads (gsplat_core/activations.py).
+        opacities = 1 / (1 + (-view.params["opacities"]).exp())
         sizes = view.params["scales"].amax(dim=1).exp()
         shared = 1 - (1 - opacities).sqrt() if c.revised_opacity else opacities  # opacity of a clone or child
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from gsplat_core.activations import sigmoid
 from gsplat_core.scene.sh_rotation import MAX_DEGREE, degree_of, num_coefficients, rotate_sh
 from gsplat_core.scene.similarity import Similarity, multiply_quaternions
 
@@ -113,7 +114,7 @@ class Gaussians:
             "means": self.means,
             "quats": self.quats,
             "scales": self.scales.exp(),
-            "opacities": self.opacities.sigmoid(),
+            "opacities": sigmoid(self.opacities),
             "colors": (self.sh0, self.shN),
         }
 

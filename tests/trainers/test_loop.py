@@ -21,6 +21,7 @@ from trainers.run_folder import RunFolder
 from trainers.session import initial_gaussians
 from trainers.sources import load_photographs
 from trainers.trainer import Trainer
+from trainers.views import Target
 
 
 class Run:
@@ -206,3 +207,23 @@ def test_progress_on_no_terminal_is_plain_lines(config, tmp_path, monkeypatch):
     assert len(lines) == config.steps
     for word in ("step 40/40", "loss", "PSNR", "Gaussians", "it/s", "GiB", "left"):
         assert word in lines[-1]
+
+
+def test_the_number_of_threads_does_not_change_a_bit(config):
+    """With so many Gaussians that PyTorch's own operators use several threads too."""
+    dataset = load_photographs(config)
+    few = initial_gaussians(config, dataset)
+    many = few.subset(torch.arange(40_007) % few.num)
+    many.means.add_(torch.randn(many.means.shape, generator=torch.Generator().manual_seed(0)), alpha=0.1)
+    targets = [Target.of(view, torch.device("cpu")) for view in dataset.train]
+    states = []
+    for threads in (1, 2, 4):
+        torch.set_num_threads(threads)
+        trainer = Trainer(config, many, dataset.scene_extent)
+        for step in range(16):  # with a refinement after the 15th
+            trainer.advance(targets[step % len(targets)])
+        assert trainer.num_gaussians != many.num
+        states.append(trainer.state_dict())
+    torch.set_num_threads(1)
+    for state in states[1:]:
+        assert_same_bits(state, states[0])

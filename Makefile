@@ -55,7 +55,7 @@ sanitize: build
 	$(RUN) csrc/build_ops.py sanitize
 	CXX=$${CXX:-c++} && GSPLAT_LIBRARY=build/sanitize/_ops.abi3.so ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	LD_PRELOAD="$$($$CXX -print-file-name=libasan.so) $$($$CXX -print-file-name=libstdc++.so)" \
-	$(RUN) -m pytest tests/ops
+	$(RUN) -m pytest tests/ops tests/test_rasterizer.py
 
 bench: build
 	$(BIN)/gsplat-core bench

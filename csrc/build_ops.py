@@ -53,11 +53,16 @@ COMMON_FLAGS = [
 # Each flavour has its folder under build/ and its extra flags.
 FLAVOURS = {
     "release": [],
+    # GCC would take minutes to inline all checks into the unrolled kernels, so they are function calls, and
+    # variables used after their scope are not looked for.
     "sanitize": [
+        "-O1",
+        "-g1",
+        "-fno-omit-frame-pointer",
         "-fsanitize=address,undefined",
         "-fno-sanitize-recover=undefined",
-        "-g",
-        "-fno-omit-frame-pointer",
+        "--param asan-instrumentation-with-call-threshold=0",
+        "-fno-sanitize-address-use-after-scope",
     ],
 }
 

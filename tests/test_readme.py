@@ -40,7 +40,8 @@ def test_commands_and_presets_exist() -> None:
 
 def test_files_exist() -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", README + CONTRIBUTING)
-    paths = re.findall(r"`((?:csrc|gsplat_core|trainers|tests|tools|densify|io|cpu|ops)/[\w./]+)`", CONTRIBUTING)
+    folders = "csrc|gsplat_core|trainers|tests|tools|densify|io|cpu|ops"
+    paths = re.findall(rf"`((?:{folders})/[\w./]+)`", CONTRIBUTING)
     paths = [path for path in paths if "NAME" not in path]
     assert links
     assert len(paths) > 8

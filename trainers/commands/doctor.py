@@ -52,6 +52,7 @@ def examine() -> tuple[dict[str, Any], list[Problem]]:
         "packages": _packages(problems),
         "library": _library(problems),
         "backend": _backend(problems),
+        "renders": _renders(problems),
         "threads": _threads(problems),
         "memory": _memory(problems),
         "disk": _disk(problems),
@@ -121,6 +122,33 @@ def _backend(problems: list[Problem]) -> dict[str, Any] | None:
     return facts
 
 
+def _renders(problems: list[Problem]) -> bool:
+    """Whether one Gaussian comes out as it must: as opaque in the pixel at its centre as it was given."""
+    try:
+        import torch
+
+        from gsplat_core import rasterization
+
+        _, alphas, _ = rasterization(
+            means=torch.tensor([[0.0, 0.0, 2.0]]),
+            quats=torch.tensor([[1.0, 0.0, 0.0, 0.0]]),
+            scales=torch.full((1, 3), 0.1),
+            opacities=torch.tensor([0.75]),
+            colors=torch.ones(1, 3),
+            viewmats=torch.eye(4)[None],
+            Ks=torch.tensor([[[50.0, 0.0, 0.5], [0.0, 50.0, 0.5], [0.0, 0.0, 1.0]]]),
+            width=1,
+            height=1,
+        )
+        right = abs(alphas.item() - 0.75) < 1e-5
+        outcome = f"a Gaussian of opacity 0.75 came out with {alphas.item():.5f}"
+    except (ImportError, OSError, RuntimeError) as error:
+        right, outcome = False, f"rendering failed: {str(error).splitlines()[0]}"
+    if not right:
+        problems.append(Problem(outcome, "report this with the output of `gsplat-core doctor --json`", True))
+    return right
+
+
 def _threads(problems: list[Problem]) -> dict[str, Any] | None:
     try:
         import torch
@@ -186,6 +214,7 @@ def _print(facts: dict[str, Any], problems: list[Problem]) -> None:
         available = ", ".join(backend["instruction_sets"])
         rows.append(("instruction set", f"{backend['instruction_set']} (available: {available})"))
         rows.append(("GPUs", ", ".join(backend["gpus"]) or "none visible to PyTorch"))
+    rows.append(("test image", "right" if facts["renders"] else "WRONG"))
     if facts["threads"]:
         rows.append(("threads", f"{facts['threads']['used']} on {facts['threads']['cores']} cores"))
     memory = facts["memory"]

@@ -34,6 +34,7 @@ def test_the_facts_are_those_of_the_running_process() -> None:
     assert facts["library"]["path"] == str(library.PATH)
     assert facts["backend"]["instruction_set"] == torch.ops.gsplat_core.isa()
     assert facts["threads"]["used"] == torch.get_num_threads()
+    assert facts["renders"] is True
 
 
 def test_every_dependency_is_looked_at() -> None:
@@ -76,6 +77,17 @@ def test_no_ffmpeg_is_a_note(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", missing)
     assert doctor.doctor() == 0
     assert "install ffmpeg" in capsys.readouterr().out
+
+
+def test_a_wrong_image_is_serious(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def wrong(**arguments: object) -> tuple[None, torch.Tensor, None]:
+        return None, torch.tensor([0.5]), None
+
+    monkeypatch.setattr(gsplat_core, "rasterization", wrong, raising=False)
+    assert doctor.doctor() == 1
+    assert "opacity 0.75 came out with 0.5" in capsys.readouterr().out
 
 
 def test_operators_that_cannot_be_loaded_are_serious() -> None:

@@ -1,0 +1,9 @@
+"""Settings of the whole test suite."""
+
+from __future__ import annotations
+
+import os
+
+# Idle worker threads sleep instead of spinning. Tests run thousands of small operators, and on a busy machine
+# a spinning thread takes the processor from the one that has work. OpenMP reads this when PyTorch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

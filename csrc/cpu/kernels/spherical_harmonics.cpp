@@ -19,11 +19,45 @@ Vec3<Float> camera_centre(const float* viewmat) {
   return {Float(c[0]), Float(c[1]), Float(c[2])};
 }
 
-// Coefficient k of the Gaussians that start at `row`.
-const float* coefficient(const ShInputs& in, int64_t row, int k) {
-  return k == 0 ? in.first + row * in.first_stride : in.rest + row * in.rest_stride + 3 * (k - 1);
+// The coefficients of a block of Gaussians, or their gradients.
+struct Coefficients {
+  Vec3<Float> of[kMaxShBases];
+
+  // Coefficients 1, 2, ... as one vector after the other, as they lie in a row of the scene.
+  Float* rest() { return &of[1].x; }
+};
+
+// Whether the rows of a block can be read and written as whole vectors.
+bool fits_columns(int columns, int count) { return count == kLanes && columns >= kLanes; }
+
+Coefficients load_coefficients(const ShInputs& in, int64_t row, int count) {
+  Coefficients c;
+  c.of[0] = load_vec3(in.first + row * in.first_stride, in.first_stride, count);
+  const float* rest = in.rest + row * in.rest_stride;
+  const int bases = sh_bases(in.degree), columns = 3 * (bases - 1);
+  if (fits_columns(columns, count)) {
+    load_columns(rest, in.rest_stride, columns, c.rest());
+  } else {
+    for (int k = 1; k < bases; ++k) c.of[k] = load_vec3(rest + 3 * (k - 1), in.rest_stride, count);
+  }
+  return c;
 }
-int64_t coefficient_stride(const ShInputs& in, int k) { return k == 0 ? in.first_stride : in.rest_stride; }
+
+// Writes the gradients of the evaluated coefficients, and zeros for the others.
+void store_coefficients(Coefficients& v, const ShInputs& in, int64_t row, int count, const ShGrads& out) {
+  store_vec3(v.of[0], out.first + row * in.first_stride, in.first_stride, count);
+  float* rest = out.rest + row * in.rest_stride;
+  const int bases = sh_bases(in.degree), columns = 3 * (bases - 1), stored = 3 * (in.bases - 1);
+  if (fits_columns(columns, count)) {
+    store_columns(v.rest(), columns, rest, in.rest_stride);
+  } else {
+    for (int k = 1; k < bases; ++k) store_vec3(v.of[k], rest + 3 * (k - 1), in.rest_stride, count);
+  }
+  if (stored == columns) return;
+  for (int i = 0; i < count; ++i) {
+    std::memset(rest + i * in.rest_stride + columns, 0, sizeof(float) * (stored - columns));
+  }
+}
 
 void colors_of_block(const ShInputs& in, const Vec3<Float>& centre, int64_t row, int64_t splat, int count,
                      float* colors) {
@@ -36,8 +70,9 @@ void colors_of_block(const ShInputs& in, const Vec3<Float>& centre, int64_t row,
   Float basis[kMaxShBases];
   sh_basis(in.degree, direction, basis);
   Vec3<Float> color = {Float(0.5f), Float(0.5f), Float(0.5f)};
+  const Coefficients coefficients = load_coefficients(in, row, count);
   for (int k = 0; k < sh_bases(in.degree); ++k) {
-    const Vec3<Float> c = load_vec3(coefficient(in, row, k), coefficient_stride(in, k), count);
+    const Vec3<Float>& c = coefficients.of[k];
     color = {fma(basis[k], c.x, color.x), fma(basis[k], c.y, color.y), fma(basis[k], c.z, color.z)};
   }
   const Float zero(0.0f);
@@ -56,14 +91,15 @@ void backward_of_block(const ShInputs& in, const std::vector<Vec3<Float>>& centr
   const int64_t row = batch * in.gaussians + first;
   const int bases = sh_bases(in.degree);
   const Float zero(0.0f);
-  Vec3<Float> v_coefficients[kMaxShBases];
-  for (int k = 0; k < bases; ++k) v_coefficients[k] = {zero, zero, zero};
+  Coefficients coefficients, v_coefficients;
+  for (int k = 0; k < bases; ++k) v_coefficients.of[k] = {zero, zero, zero};
   Vec3<Float> v_mean = {zero, zero, zero};
   bool seen = false;
   for (int64_t c = 0; c < in.cameras; ++c) {
     const int64_t splat = (batch * in.cameras + c) * in.gaussians + first;
     const LaneMask m = visible_lanes(in.radii + 2 * splat, count);
     if (!any(m)) continue;
+    if (!seen) coefficients = load_coefficients(in, row, count);
     seen = true;
     const Vec3<Float> offset = load_vec3(in.means + 3 * row, 3, count) - centres[c];
     // No NaN of a culled lane may reach the sums, not even times zero.
@@ -76,8 +112,8 @@ void backward_of_block(const ShInputs& in, const std::vector<Vec3<Float>>& centr
     v = {zero_unless(color.x > zero, v.x), zero_unless(color.y > zero, v.y),
          zero_unless(color.z > zero, v.z)};
     for (int k = 0; k < bases; ++k) {
-      v_coefficients[k] = v_coefficients[k] + basis[k] * v;
-      v_basis[k] = dot(load_vec3(coefficient(in, row, k), coefficient_stride(in, k), count), v);
+      v_coefficients.of[k] = v_coefficients.of[k] + basis[k] * v;
+      v_basis[k] = dot(coefficients.of[k], v);
     }
     const Vec3<Float> v_offset =
         zero_unless(m, unit_direction_vjp(offset, sh_basis_vjp(in.degree, direction, v_basis)));
@@ -85,15 +121,7 @@ void backward_of_block(const ShInputs& in, const std::vector<Vec3<Float>>& centr
     if (!v_centres.empty()) v_centres[c] = v_centres[c] - v_offset;
   }
   if (out.means != nullptr) store_vec3(v_mean, out.means + 3 * row, 3, count);
-  for (int k = 0; k < in.bases; ++k) {
-    float* rows = k == 0 ? out.first + row * in.first_stride : out.rest + row * in.rest_stride + 3 * (k - 1);
-    const int64_t stride = coefficient_stride(in, k);
-    if (k < bases && seen) {
-      store_vec3(v_coefficients[k], rows, stride, count);
-    } else {
-      for (int i = 0; i < count; ++i) std::memset(rows + i * stride, 0, 3 * sizeof(float));
-    }
-  }
+  store_coefficients(v_coefficients, in, row, count, out);
 }
 
 // centre = -R^T t, so v_R = -t v_centre^T and v_t = -R v_centre.

@@ -106,6 +106,34 @@ inline void sum8(const Float* a, float* sums) {
   _mm_storeu_ps(sums + 4, _mm512_extractf32x4_ps(both, 2));
 }
 
+// Transposes kLanes vectors as the rows of a square.
+inline void transpose(Float* rows) {
+  __m512 a[16], b[16];
+  // Pairs of rows, then of pairs: 4x4 squares within each 128-bit part.
+  for (int i = 0; i < 16; i += 2) {
+    a[i] = _mm512_unpacklo_ps(rows[i].v, rows[i + 1].v);
+    a[i + 1] = _mm512_unpackhi_ps(rows[i].v, rows[i + 1].v);
+  }
+  const auto doubles = [](__m512 x) { return _mm512_castps_pd(x); };
+  for (int i = 0; i < 16; i += 4) {
+    b[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(doubles(a[i]), doubles(a[i + 2])));
+    b[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(doubles(a[i]), doubles(a[i + 2])));
+    b[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(doubles(a[i + 1]), doubles(a[i + 3])));
+    b[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(doubles(a[i + 1]), doubles(a[i + 3])));
+  }
+  // Now b[4 i + j] holds rows 4 i .. 4 i + 3 of columns j, j + 4, j + 8, j + 12. Gather the four parts.
+  for (int j = 0; j < 4; ++j) {
+    const __m512 low = _mm512_shuffle_f32x4(b[j], b[4 + j], 0x88),
+                 high = _mm512_shuffle_f32x4(b[8 + j], b[12 + j], 0x88);
+    const __m512 low2 = _mm512_shuffle_f32x4(b[j], b[4 + j], 0xdd);
+    const __m512 high2 = _mm512_shuffle_f32x4(b[8 + j], b[12 + j], 0xdd);
+    rows[j] = _mm512_shuffle_f32x4(low, high, 0x88);
+    rows[8 + j] = _mm512_shuffle_f32x4(low, high, 0xdd);
+    rows[4 + j] = _mm512_shuffle_f32x4(low2, high2, 0x88);
+    rows[12 + j] = _mm512_shuffle_f32x4(low2, high2, 0xdd);
+  }
+}
+
 template <>
 struct MaskOf<Float> {
   using type = LaneMask;

@@ -123,6 +123,17 @@ inline void sum8(const Float* a, float* sums) {
   for (int i = 0; i < 8; ++i) sums[i] = sum(a[i]);
 }
 
+// Transposes kLanes vectors as the rows of a square.
+inline void transpose(Float* rows) {
+  for (int i = 0; i < kLanes; ++i) {
+    for (int j = 0; j < i; ++j) {
+      const float upper = rows[j].v[i];
+      rows[j].v[i] = rows[i].v[j];
+      rows[i].v[j] = upper;
+    }
+  }
+}
+
 template <>
 struct MaskOf<Float> {
   using type = LaneMask;

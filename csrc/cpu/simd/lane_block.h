@@ -32,4 +32,25 @@ struct LaneBlock {
   }
 };
 
+// Reads kLanes whole rows of `columns` >= kLanes floats, `stride` apart, and writes one vector per column.
+inline void load_columns(const float* rows, int64_t stride, int columns, Float* out) {
+  for (int first = 0; first < columns; first += kLanes) {
+    // The last square overlaps the one before, so that nothing beyond the rows is read.
+    const int c = first + kLanes <= columns ? first : columns - kLanes;
+    for (int lane = 0; lane < kLanes; ++lane) out[c + lane] = Float::load(rows + lane * stride + c);
+    transpose(out + c);
+  }
+}
+
+// The opposite of load_columns().
+inline void store_columns(const Float* in, int columns, float* rows, int64_t stride) {
+  for (int first = 0; first < columns; first += kLanes) {
+    const int c = first + kLanes <= columns ? first : columns - kLanes;
+    Float square[kLanes];
+    for (int lane = 0; lane < kLanes; ++lane) square[lane] = in[c + lane];
+    transpose(square);
+    for (int lane = 0; lane < kLanes; ++lane) square[lane].store(rows + lane * stride + c);
+  }
+}
+
 }  // namespace gsplat::GSPLAT_ISA

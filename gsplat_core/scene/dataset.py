@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections import deque
@@ -176,9 +177,21 @@ class Dataset:
                 except (IndexError, DataError, OSError):
                     continue
 
-        # Daemons, so that an interrupted program does not wait for the rest of the images.
-        for _ in range(min(len(waiting), os.cpu_count() or 1)):
-            threading.Thread(target=work, name="gsplat-decode", daemon=True).start()
+        # Daemons, so that an interrupted program does not wait for the rest of the images. But the image that
+        # a thread is at is finished: the interpreter may not go away under a thread that is inside PyTorch.
+        threads = [
+            threading.Thread(target=work, name="gsplat-decode", daemon=True)
+            for _ in range(min(len(waiting), os.cpu_count() or 1))
+        ]
+
+        def stop() -> None:
+            waiting.clear()
+            for thread in threads:
+                thread.join()
+
+        for thread in threads:
+            thread.start()
+        atexit.register(stop)
 
 
 def _read_capture(scene: Path, model: str | os.PathLike[str] | None) -> Capture:

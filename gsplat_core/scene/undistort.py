@@ -58,13 +58,15 @@ def undistorted_image(photo: Photo, camera: Camera, alpha: AlphaRule) -> Pixels:
 def undistort(pixels: Pixels, lens: Lens) -> Pixels:
     """Resamples an image [H, W, 3] of the lens for the pinhole camera of undistorted_camera.
 
-    Bicubic. Where the lens packs several pixels into one of the pinhole's, the image is sampled that much
-    more finely and averaged.
+    Bilinear, as COLMAP's own undistorter does it, so that results on photographs undistorted here and there
+    compare: a sharper filter keeps more of the noise, and training then measures half a decibel less against
+    its own test views. Where the lens packs several pixels into one of the pinhole's, the image is sampled
+    that much more finely and averaged.
     """
     _, width, height = _pinhole(lens)
     grid, finer = _sampling_grid(lens)
     image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float()
-    sampled = F.grid_sample(image, grid, mode="bicubic", padding_mode="border", align_corners=False)
+    sampled = F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
     result = sampled[0].permute(1, 2, 0).round_().clamp_(0, 255).to(torch.uint8).numpy()
     return shrink(result, width, height) if finer > 1 else result
 

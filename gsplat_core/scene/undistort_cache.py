@@ -20,7 +20,7 @@ from gsplat_core.scene.images import Pixels
 from gsplat_core.scene.lens import Lens
 
 # Raised when the resampling changes, so that old entries are not found again.
-_VERSION = 1
+_VERSION = 2
 
 
 def folder() -> Path:

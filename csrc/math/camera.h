@@ -27,11 +27,25 @@ GSPLAT_HD Vec3<T> to_camera(const Camera<T>& camera, const Vec3<T>& point) {
   return multiply(camera.rotation, point) + camera.translation;
 }
 
-// The camera's position in the world.
+// The camera's position in the world, -R^T t.
 template <class T>
-GSPLAT_HD Vec3<T> camera_centre(const Camera<T>& camera) {
-  const Vec3<T> c = multiply_transposed(camera.rotation, camera.translation);
+GSPLAT_HD Vec3<T> camera_centre(const Mat3<T>& rotation, const Vec3<T>& translation) {
+  const Vec3<T> c = multiply_transposed(rotation, translation);
   return {-c.x, -c.y, -c.z};
+}
+
+// Gradients of rotation, -t v^T, and translation, -R v, from the gradient v of the position.
+template <class T>
+GSPLAT_HD void camera_centre_vjp(const Mat3<T>& rotation, const Vec3<T>& translation, const Vec3<T>& v,
+                                 Mat3<T>& v_rotation, Vec3<T>& v_translation) {
+  const Vec3<T> rows[3] = {-translation.x * v, -translation.y * v, -translation.z * v};
+  for (int i = 0; i < 3; ++i) {
+    v_rotation.m[i][0] = rows[i].x;
+    v_rotation.m[i][1] = rows[i].y;
+    v_rotation.m[i][2] = rows[i].z;
+  }
+  const Vec3<T> rv = multiply(rotation, v);
+  v_translation = {-rv.x, -rv.y, -rv.z};
 }
 
 // Where a camera-space point appears, and the Jacobian of that map, taken at a point whose direction is

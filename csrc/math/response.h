@@ -24,7 +24,7 @@ struct SplatShape {
 
 template <class T>
 struct Response {
-  T u, v;
+  T u;
   T power;  // log2 of the opacity at the pixel
 };
 
@@ -32,8 +32,8 @@ template <class T>
 GSPLAT_HD Response<T> response(const SplatShape<T>& s, const T& dx, const T& dy) {
   Response<T> r;
   r.u = fma(s.l21, dy, s.l11 * dx);
-  r.v = s.l22 * dy;
-  r.power = fma(-r.u, r.u, fma(-r.v, r.v, s.log2_opacity));
+  const T v = s.l22 * dy;
+  r.power = fma(-r.u, r.u, fma(-v, v, s.log2_opacity));
   return r;
 }
 

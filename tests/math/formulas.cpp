@@ -237,6 +237,21 @@ std::map<std::string, Formula> formulas() {
                                                             v_pixel, out.take<Mat23<double>>(), v_camera);
                             return flat(v_p, v_camera);
                           }};
+  f["camera_centre"] = {[](const List& x) {
+                          Reader in(x);
+                          const auto rotation = in.take<Mat3<double>>();
+                          return flat(gsplat::camera_centre(rotation, in.take<Vec3<double>>()));
+                        },
+                        [](const List& x, const List& v) {
+                          Reader in(x);
+                          const auto rotation = in.take<Mat3<double>>();
+                          const auto translation = in.take<Vec3<double>>();
+                          Mat3<double> v_rotation;
+                          Vec3<double> v_translation;
+                          gsplat::camera_centre_vjp(rotation, translation, Reader(v).take<Vec3<double>>(),
+                                                    v_rotation, v_translation);
+                          return flat(v_rotation, v_translation);
+                        }};
   f["project"] = project_formula<ScaledRotation>(false);
   f["project_antialiased"] = project_formula<ScaledRotation>(true);
   f["project_covariance"] = project_formula<GivenCovariance>(false);

@@ -64,6 +64,7 @@ INPUTS: dict[str, Callable[[Generator], Array]] = {
     ),
     "screen_filter": covariance2,
     "project_pinhole": lambda rng: pinhole_case(rng, np.array([0.3, -0.2, 2.5]) + 0.1 * rng.normal(size=3)),
+    "camera_centre": lambda rng: rng.normal(size=12),
     "project": gaussian,
     "project_antialiased": gaussian,
     "project_covariance": gaussian_with_covariance,

@@ -6,17 +6,26 @@
 
 #include "cpu/rasterizer.h"
 #include "cpu/simd/gaussian_lanes.h"
+#include "math/camera.h"
 
 namespace gsplat::GSPLAT_ISA {
 namespace {
 
-Vec3<Float> camera_centre(const float* viewmat) {
-  // -R^T t
-  float c[3];
+// Rotation and translation of a world-to-camera matrix.
+template <class T>
+void load_pose(const float* viewmat, Mat3<T>& rotation, Vec3<T>& translation) {
   for (int i = 0; i < 3; ++i) {
-    c[i] = -(viewmat[i] * viewmat[3] + viewmat[4 + i] * viewmat[7] + viewmat[8 + i] * viewmat[11]);
+    for (int j = 0; j < 3; ++j) rotation.m[i][j] = static_cast<T>(viewmat[4 * i + j]);
   }
-  return {Float(c[0]), Float(c[1]), Float(c[2])};
+  translation = {static_cast<T>(viewmat[3]), static_cast<T>(viewmat[7]), static_cast<T>(viewmat[11])};
+}
+
+Vec3<Float> load_camera_centre(const float* viewmat) {
+  Mat3<float> rotation;
+  Vec3<float> translation;
+  load_pose(viewmat, rotation, translation);
+  const Vec3<float> centre = camera_centre(rotation, translation);
+  return {Float(centre.x), Float(centre.y), Float(centre.z)};
 }
 
 // The coefficients of a block of Gaussians, or their gradients.
@@ -80,11 +89,6 @@ void colors_of_block(const ShInputs& in, const Vec3<Float>& centre, int64_t row,
   store_vec3(zero_unless(m, color), colors + 3 * splat, 3, count);
 }
 
-// Sums of the gradient of each camera's centre over the Gaussians of one chunk.
-struct CentreSums {
-  double x, y, z;
-};
-
 void backward_of_block(const ShInputs& in, const std::vector<Vec3<Float>>& centres, const float* colors,
                        const float* v_colors, const ShGrads& out, int64_t batch, int64_t first, int count,
                        std::vector<Vec3<Float>>& v_centres) {
@@ -124,16 +128,15 @@ void backward_of_block(const ShInputs& in, const std::vector<Vec3<Float>>& centr
   store_coefficients(v_coefficients, in, row, count, out);
 }
 
-// centre = -R^T t, so v_R = -t v_centre^T and v_t = -R v_centre.
-void write_viewmat_grad(const float* viewmat, const CentreSums& v, float* out) {
-  const double g[3] = {v.x, v.y, v.z};
+void write_viewmat_grad(const float* viewmat, const Vec3<double>& v_centre, float* out) {
+  Mat3<double> rotation, v_rotation;
+  Vec3<double> translation, v_translation;
+  load_pose(viewmat, rotation, translation);
+  camera_centre_vjp(rotation, translation, v_centre, v_rotation, v_translation);
+  const double column[3] = {v_translation.x, v_translation.y, v_translation.z};
   for (int i = 0; i < 3; ++i) {
-    double v_t = 0.0;
-    for (int j = 0; j < 3; ++j) {
-      out[4 * i + j] = static_cast<float>(-viewmat[4 * i + 3] * g[j]);
-      v_t -= viewmat[4 * i + j] * g[j];
-    }
-    out[4 * i + 3] = static_cast<float>(v_t);
+    for (int j = 0; j < 3; ++j) out[4 * i + j] = static_cast<float>(v_rotation.m[i][j]);
+    out[4 * i + 3] = static_cast<float>(column[i]);
   }
   for (int j = 0; j < 4; ++j) out[12 + j] = 0.0f;
 }
@@ -145,7 +148,7 @@ void spherical_harmonics(const ShInputs& in, float* colors) {
   each_gaussian_chunk(in.batches, n, [&](const GaussianChunk& chunk) {
     for (int64_t c = 0; c < in.cameras; ++c) {
       const int64_t image = chunk.batch * in.cameras + c;
-      const Vec3<Float> centre = camera_centre(in.viewmats + 16 * image);
+      const Vec3<Float> centre = load_camera_centre(in.viewmats + 16 * image);
       chunk.each_block([&](int64_t i, int count) {
         colors_of_block(in, centre, chunk.batch * n + i, image * n + i, count, colors);
       });
@@ -157,11 +160,12 @@ void spherical_harmonics_backward(const ShInputs& in, const float* colors, const
                                   const ShGrads& out) {
   const bool wants_camera = out.viewmats != nullptr;
   const int64_t chunks = gaussian_chunks(in.gaussians);
-  std::vector<CentreSums> sums(wants_camera ? in.batches * chunks * in.cameras : 0);
+  // Of the gradient of each camera's centre, over the Gaussians of each chunk.
+  std::vector<Vec3<double>> sums(wants_camera ? in.batches * chunks * in.cameras : 0);
   each_gaussian_chunk(in.batches, in.gaussians, [&](const GaussianChunk& chunk) {
     std::vector<Vec3<Float>> centres(in.cameras), v_centres;
     for (int64_t c = 0; c < in.cameras; ++c) {
-      centres[c] = camera_centre(in.viewmats + 16 * (chunk.batch * in.cameras + c));
+      centres[c] = load_camera_centre(in.viewmats + 16 * (chunk.batch * in.cameras + c));
     }
     if (wants_camera) v_centres.assign(in.cameras, {Float(0.0f), Float(0.0f), Float(0.0f)});
     chunk.each_block([&](int64_t i, int count) {
@@ -174,10 +178,9 @@ void spherical_harmonics_backward(const ShInputs& in, const float* colors, const
   if (!wants_camera) return;
   for (int64_t image = 0; image < in.batches * in.cameras; ++image) {
     const int64_t batch = image / in.cameras, c = image % in.cameras;
-    CentreSums total = {0.0, 0.0, 0.0};
+    Vec3<double> total = {0.0, 0.0, 0.0};
     for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-      const CentreSums& part = sums[(batch * chunks + chunk) * in.cameras + c];
-      total = {total.x + part.x, total.y + part.y, total.z + part.z};
+      total = total + sums[(batch * chunks + chunk) * in.cameras + c];
     }
     write_viewmat_grad(in.viewmats + 16 * image, total, out.viewmats + 16 * image);
   }

@@ -8,11 +8,10 @@ All are measured in turns in one process and the medians are compared.
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
+from interleaved import median_seconds
 from torch import Tensor
 
 from gsplat_core.optim import Adam
@@ -25,12 +24,6 @@ def scene(num: int) -> list[Tensor]:
     for param in params:
         param.grad = torch.randn_like(param)
     return params
-
-
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -52,17 +45,13 @@ def main() -> None:
         contiguous = torch.arange(args.num) < args.num * percent / 100
         contenders[f"ours, {percent} % visible, scattered"] = lambda mask=scattered: ours.step(visible=mask)
         contenders[f"ours, {percent} % visible, contiguous"] = lambda mask=contiguous: ours.step(visible=mask)
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(args.rounds):
-        for name, work in contenders.items():
-            times[name].append(seconds(work))
+    medians = median_seconds(contenders, args.rounds)
     numbers = 59 * args.num
-    base = statistics.median(times["torch fused"])
+    base = medians["torch fused"]
     print(
         f"{args.num} Gaussians, {args.threads} threads, {torch.ops.gsplat_core.isa()}, {args.rounds} rounds"
     )
-    for name, values in times.items():
-        median = statistics.median(values)
+    for name, median in medians.items():
         print(f"  {name:34s}{median * 1e3:9.2f} ms  {numbers / median / 1e9:6.2f} G/s  {base / median:6.2f}x")
 
 

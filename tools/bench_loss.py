@@ -8,11 +8,10 @@ Both are measured in turns in one process, value and gradient together, and the 
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
+from interleaved import median_seconds
 from torch import Tensor
 
 from gsplat_core.losses import l1_dssim
@@ -32,12 +31,6 @@ def torch_loss(image: Tensor, target: Tensor) -> Tensor:
     vx, vy, vxy = mean(image * image) - mx**2, mean(target * target) - my**2, mean(image * target) - mx * my
     ssim = (2 * mx * my + 1e-4) * (2 * vxy + 9e-4) / ((mx**2 + my**2 + 1e-4) * (vx + vy + 9e-4))
     return 0.8 * (image - target).abs().mean() + 0.2 * (1 - ssim.mean())
-
-
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -64,16 +57,12 @@ def main() -> None:
         "fused, byte target": lambda: torch.autograd.grad(l1_dssim(image, as_bytes), image),
         "fused, value only": lambda: l1_dssim(image.detach(), target),
     }
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(args.rounds):
-        for name, work in contenders.items():
-            times[name].append(seconds(work))
-    base = statistics.median(times["torch conv2d"])
+    medians = median_seconds(contenders, args.rounds)
+    base = medians["torch conv2d"]
     print(
         f"{args.size}, {args.threads} threads, {torch.ops.gsplat_core.isa()}, medians of {args.rounds} rounds"
     )
-    for name, values in times.items():
-        median = statistics.median(values)
+    for name, median in medians.items():
         print(f"  {name:22s}{median * 1e3:9.2f} ms   {base / median:6.1f}x")
 
 

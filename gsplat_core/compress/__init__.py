@@ -1,0 +1,1 @@
+"""Compression of scenes: vector quantisation, self-organising grids, and what both build on."""

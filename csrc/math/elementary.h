@@ -31,6 +31,8 @@ template <class T>
 GSPLAT_HD T exp2_where(Mask<T> mask, T x) {
   return scale_by_floor_exp2_where(mask, exp2_of_fraction(fraction(x)), x);
 }
+// Scalars use the library's: on a GPU that is one instruction.
+GSPLAT_HD float exp2_where(bool mask, float x) { return mask ? ::exp2f(x) : 0.0f; }
 GSPLAT_HD double exp2_where(bool mask, double x) { return mask ? ::exp2(x) : 0.0; }
 
 // log2(x) for positive normal x, to 2 ulp (absolute near x = 1).

@@ -10,7 +10,8 @@
 #include "cpu/parallel.h"
 #include "cpu/rasterizer.h"
 #include "cpu/simd/buffer.h"
-#include "cpu/simd/ellipse.h"
+#include "cpu/simd/lane_block.h"
+#include "math/ellipse.h"
 
 namespace gsplat::GSPLAT_ISA {
 namespace {
@@ -130,7 +131,7 @@ int64_t cut_chunks(const SplatInputs& in, Workspace& w) {
 // kLanes splats of the depth order, loaded by their ids; lanes beyond `count` repeat the last one.
 struct SplatLanes {
   Float mean_x, mean_y;
-  Ellipse ellipse;
+  Ellipse<Float> ellipse;
 
   static SplatLanes load(const SplatInputs& in, const int32_t* ids, int count) {
     alignas(64) float f[6][kLanes];
@@ -144,25 +145,22 @@ struct SplatLanes {
       f[5][lane] = in.opacities[i];
     }
     return {Float::load(f[0]), Float::load(f[1]),
-            Ellipse(Float::load(f[2]), Float::load(f[3]), Float::load(f[4]), Float::load(f[5]))};
+            Ellipse<Float>(Float::load(f[2]), Float::load(f[3]), Float::load(f[4]), Float::load(f[5]))};
   }
 };
 
 // The tile rows that each splat of a chunk touches.
 void find_rows(const SplatInputs& in, const TileGrid& grid, ImageSize image, Workspace& w, Chunk& chunk) {
-  const Float half(0.5f), zero(0.0f), inv_tile(1.0f / static_cast<float>(grid.tile_size));
-  const Float last_pixel(static_cast<float>(image.height - 1)), below(static_cast<float>(image.height));
+  const Float inv_tile(1.0f / static_cast<float>(grid.tile_size)), height(static_cast<float>(image.height));
   RowRange* ranges = w.row_ranges.data();
   int64_t rows = 0;
   for (int64_t i = chunk.begin; i < chunk.end; i += kLanes) {
     const int count = chunk.end - i < kLanes ? static_cast<int>(chunk.end - i) : kLanes;
     const SplatLanes s = SplatLanes::load(in, w.order.data() + i, count);
-    // First and last pixel row whose centre lies in the bounding box.
-    const Float first = min(max(ceil(s.mean_y - s.ellipse.half_y - half), zero), below);
-    const Float last = max(min(floor(s.mean_y + s.ellipse.half_y - half), last_pixel), Float(-1.0f));
-    const LaneMask some = first <= last;
-    const Float first_tile = floor(first * inv_tile);
-    const Float tiles = zero_unless(some, floor(last * inv_tile) - first_tile + Float(1.0f));
+    const PixelRange<Float> rows_in(s.mean_y - s.ellipse.half_y, s.mean_y + s.ellipse.half_y, height);
+    const Float first_tile = floor(rows_in.first * inv_tile);
+    const Float tiles =
+        zero_unless(rows_in.first <= rows_in.last, floor(rows_in.last * inv_tile) - first_tile + Float(1.0f));
     alignas(64) float firsts[kLanes], counts[kLanes];
     first_tile.store(firsts);
     tiles.store(counts);
@@ -178,8 +176,7 @@ void find_rows(const SplatInputs& in, const TileGrid& grid, ImageSize image, Wor
 void find_spans(const SplatInputs& in, const TileGrid& grid, ImageSize image, Workspace& w, Chunk& chunk,
                 int32_t* tile_counts) {
   std::memset(tile_counts, 0, sizeof(int32_t) * grid.count());
-  const Float half(0.5f), zero(0.0f), inv_tile(1.0f / static_cast<float>(grid.tile_size));
-  const Float last_pixel(static_cast<float>(image.width - 1)), beyond(static_cast<float>(image.width));
+  const Float inv_tile(1.0f / static_cast<float>(grid.tile_size)), width(static_cast<float>(image.width));
   const float tile = static_cast<float>(grid.tile_size);
   const RowRange* ranges = w.row_ranges.data();
   Span* spans = w.spans.data() + chunk.first_row;
@@ -201,12 +198,11 @@ void find_spans(const SplatInputs& in, const TileGrid& grid, ImageSize image, Wo
     for (int row = 0; row < most_rows; ++row, top += Float(tile)) {
       Float left, right;
       s.ellipse.span(top, top + Float(tile - 1.0f), left, right);
-      const Float first = min(max(ceil(s.mean_x + left - half), zero), beyond);
-      const Float last = max(min(floor(s.mean_x + right - half), last_pixel), Float(-1.0f));
-      const LaneMask some = first <= last;
+      const PixelRange<Float> columns(s.mean_x + left, s.mean_x + right, width);
+      const LaneMask some = columns.first <= columns.last;
       alignas(64) float firsts[kLanes], lasts[kLanes];
-      select(some, floor(first * inv_tile), Float(1.0f)).store(firsts);
-      zero_unless(some, floor(last * inv_tile)).store(lasts);
+      select(some, floor(columns.first * inv_tile), Float(1.0f)).store(firsts);
+      zero_unless(some, floor(columns.last * inv_tile)).store(lasts);
       for (int lane = 0; lane < count; ++lane) {
         const RowRange& range = ranges[i + lane];
         if (row >= range.count) continue;

@@ -6,8 +6,8 @@
 
 #include "cpu/parallel.h"
 #include "cpu/simd/buffer.h"
-#include "cpu/simd/ellipse.h"
 #include "cpu/simd/lane_block.h"
+#include "math/ellipse.h"
 #include "raster/types.h"
 
 namespace gsplat::GSPLAT_ISA {
@@ -44,7 +44,7 @@ inline SplatRecord* make_records(const CompositeInputs& in, Buffer<SplatRecord>&
       const auto opacities = LaneBlock<1>::load(in.opacities + first, 1, count);
       if (!any(opacities[0] > Float(0.0f))) continue;
       const auto roots = LaneBlock<3>::load(in.conic_roots + 3 * first, 3, count);
-      const Ellipse ellipse(roots[0], roots[1], roots[2], opacities[0]);
+      const Ellipse<Float> ellipse(roots[0], roots[1], roots[2], opacities[0]);
       LaneBlock<6> values;
       const Float scale(kRootScale);
       for (int c = 0; c < 3; ++c) values.set(c, roots[c] * scale);

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gsplat_core.ops import bin as _bin  # noqa: F401  (registers fake kernels and derivatives)
 from gsplat_core.ops import composite as _composite  # noqa: F401
+from gsplat_core.ops import contributions as _contributions  # noqa: F401
 from gsplat_core.ops import project as _project  # noqa: F401
 from gsplat_core.ops import spherical_harmonics as _spherical_harmonics  # noqa: F401
 
@@ -37,6 +38,14 @@ class TileLists(NamedTuple):
     order: Tensor  # [V] int32, the visible flatten_ids by image, nearest first
     slot_offsets: Tensor  # [V + 1] int32
     slots: Tensor  # [M] int32, splat order[v] is at flatten_ids[slots[slot_offsets[v] : slot_offsets[v + 1]]]
+
+
+class Blended(NamedTuple):
+    """What compositing makes of splats."""
+
+    colors: Tensor  # [B, C, H, W, D]
+    alphas: Tensor  # [B, C, H, W, 1]
+    probe: Tensor | None  # [B, C, H, W] zeros, with a statistics carrier
 
 
 def project(
@@ -129,7 +138,8 @@ def composite(
     *,
     max_alpha: float = 0.99,
     absgrad_carrier: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
+    statistics_carrier: Tensor | None = None,
+) -> Blended:
     """Blends splats front to back over the background.
 
     Args:
@@ -138,14 +148,17 @@ def composite(
         max_alpha: cap of a splat's alpha; no gradient passes through the cap.
         absgrad_carrier: zeros [B, C, N, 2] whose gradient becomes the sum over pixels of the absolute
             gradient of `splats.means2d` (AbsGS), or None.
-
-    Returns:
-        colors [B, C, H, W, D] and alphas [B, C, H, W, 1].
+        statistics_carrier: zeros [B, C, N, 3] whose gradient tells how much the image shows of each splat, or
+            None. With the blending weights w_p of the splat at the pixels p and the gradient e_p of the
+            probe, it is (sum_p w_p e_p, sum_p w_p, number of pixels with w_p > 0). So the probe is one more
+            channel of the image, blended from the carrier's zeros with weights that count as constants: add
+            `(probe * e).sum()` to the loss, which stays what it is, for the sums with any weights e.
     """
     images = splats.depths.shape[:2]
-    rendered, alphas = torch.ops.gsplat_core.composite(
+    colors_image, alphas, probe = torch.ops.gsplat_core.composite(
         splats.means2d.flatten(0, 1),
         None if absgrad_carrier is None else absgrad_carrier.flatten(0, 1),
+        None if statistics_carrier is None else statistics_carrier.flatten(0, 1),
         splats.conic_roots.flatten(0, 1),
         splats.opacities.flatten(0, 1),
         colors.flatten(0, 1),
@@ -156,4 +169,30 @@ def composite(
         tile_size,
         max_alpha,
     )
-    return rendered.unflatten(0, images), alphas.unflatten(0, images)
+    return Blended(
+        colors_image.unflatten(0, images),
+        alphas.unflatten(0, images),
+        None if statistics_carrier is None else probe.unflatten(0, images),
+    )
+
+
+def contributions(
+    splats: Splats, tiles: TileLists, width: int, height: int, tile_size: int = 16, *, max_alpha: float = 0.99
+) -> Tensor:
+    """How much each image shows of each splat, without blending colours and without a derivative.
+
+    Returns:
+        [B, C, N, 3]: with the blending weights w_p of the splat at the pixels p, sum_p w_p, the number of
+        pixels with w_p > 0, and max_p w_p. The same sums that :func:`composite` gives on backward.
+    """
+    measured = torch.ops.gsplat_core.contributions(
+        splats.means2d.detach().flatten(0, 1),
+        splats.conic_roots.detach().flatten(0, 1),
+        splats.opacities.detach().flatten(0, 1),
+        *tiles,
+        width,
+        height,
+        tile_size,
+        max_alpha,
+    )
+    return measured.unflatten(0, splats.depths.shape[:2])

@@ -54,6 +54,7 @@ def rasterization(
     viewmats_rs: Tensor | None = None,
     *,
     max_alpha: float = 0.99,
+    statistics: bool = False,
 ) -> tuple[Tensor, Tensor, Meta]:
     """Renders 3D Gaussians into images (Kerbl et al. 2023), differentiably.
 
@@ -91,6 +92,12 @@ def rasterization(
             `quats` and `scales`.
         max_alpha: cap of a Gaussian's alpha. 0.99 as in the paper, the Inria code and gsplat 1.6; gsplat
             1.5 has 0.999.
+        statistics: whether the meta tells, after backward, how much the images show of each Gaussian:
+            ``meta["statistics"]`` [..., C, N, 3] (``packed``: [nnz, 3]) is a leaf of the graph, and its
+            ``.grad`` becomes (sum_p w_p e_p, sum_p w_p, number of pixels with w_p > 0) with the Gaussian's
+            blending weights w_p at the pixels p. The weights e_p are the gradient of ``meta["probe"]``
+            [..., C, H, W], which is zero: add `(probe * e).sum()` to the loss, for example with an error map
+            e, and the loss stays what it is. See also :func:`gsplat_core.contributions.contributions`.
         sparse_grad, distributed, camera_model, segmented, with_ut, with_eval3d, radial_coeffs,
             tangential_coeffs, thin_prism_coeffs, ftheta_coeffs, rolling_shutter, viewmats_rs: only the
             defaults are supported.
@@ -162,7 +169,8 @@ def rasterization(
         backgrounds = torch.nn.functional.pad(backgrounds, (0, 1))
 
     tiles = bin_splats(splats, width, height, tile_size)
-    rendered, alphas = composite(
+    leaf, carrier = _statistics_carriers(splats, inputs.batch, rows) if statistics else (None, None)
+    rendered, alphas, probe = composite(
         splats,
         channels[0] if len(channels) == 1 else torch.cat(channels, dim=-1),
         backgrounds,
@@ -172,14 +180,19 @@ def rasterization(
         tile_size,
         max_alpha=max_alpha,
         absgrad_carrier=_absgrad_carrier(splats, means2d, rows) if absgrad else None,
+        statistics_carrier=carrier,
     )
     if render_mode.endswith("ED"):
         expected = rendered[..., -1:] / alphas.clamp(min=1e-10)
         rendered = torch.cat([rendered[..., :-1], expected], dim=-1)
+    meta = render_meta(splats, tiles, means2d, inputs.batch, width, height, tile_size, rows)
+    if probe is not None:
+        meta["statistics"] = leaf
+        meta["probe"] = probe.reshape(*inputs.batch, *probe.shape[1:])
     return (
         rendered.reshape(*inputs.batch, *rendered.shape[1:]),
         alphas.reshape(*inputs.batch, *alphas.shape[1:]),
-        render_meta(splats, tiles, means2d, inputs.batch, width, height, tile_size, rows),
+        meta,
     )
 
 
@@ -211,3 +224,16 @@ def _absgrad_carrier(splats: Splats, means2d: Tensor, rows: Tensor | None) -> Te
 
     carrier.register_hook(store)
     return carrier
+
+
+def _statistics_carriers(
+    splats: Splats, batch: tuple[int, ...], rows: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Zeros of the shape that the caller gets to see, a leaf of the graph, and the same [B, C, N, 3]."""
+    shape = (*splats.depths.shape, 3)
+    if rows is None:
+        leaf = splats.depths.new_zeros(*batch, *shape[1:], requires_grad=True)
+        return leaf, leaf.reshape(shape)
+    leaf = splats.depths.new_zeros(rows.shape[0], 3, requires_grad=True)
+    dense = splats.depths.new_zeros(splats.depths.numel(), 3).index_copy(0, rows, leaf)
+    return leaf, dense.reshape(shape)

@@ -43,6 +43,7 @@ def rasterization(
     rasterize_mode: str = "classic",
     covars: Tensor | None = None,
     max_alpha: float = 0.99,
+    statistics: bool = False,
     band: float = 1e-3,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Renders like :func:`gsplat_core.rasterization`, whose arguments of the same names these are.
@@ -90,6 +91,8 @@ def rasterization(
     if absgrad:
         means2d.absgrad = absolute_gradient  # type: ignore[attr-defined]
     images_means2d = means2d.reshape(num_batches * num_cameras, num, 2)
+    carrier = torch.zeros(*batch, num_cameras, num, 3, dtype=torch.float64, requires_grad=statistics)
+    images_carrier = carrier.reshape(num_batches * num_cameras, num, 3)
     images = []
     for image in range(num_batches * num_cameras):
         b, c = divmod(image, num_cameras)
@@ -100,11 +103,12 @@ def rasterization(
             _add_absolute_gradient(at_pixels, absolute_gradient.view_as(images_means2d)[image], order)
         blended = _composite(
             at_pixels, splats.conics[b, c, order], splats.opacities[b, c, order], splats.depths[b, c, order],
-            colors[b, c, order], doubtful[b, c, order], width, height, max_alpha, band,
+            colors[b, c, order], images_carrier[image, order], doubtful[b, c, order],
+            width, height, max_alpha, band,
         )  # fmt: skip
         images.append(blended)
     shape = (*batch, num_cameras, height, width)
-    rendered, alphas, ambiguous = (
+    rendered, alphas, probe, ambiguous = (
         torch.stack(parts).reshape(*shape, -1) for parts in zip(*images, strict=True)
     )
 
@@ -129,6 +133,8 @@ def rasterization(
         "ambiguous": ambiguous[..., 0],
         "doubtful": per_splat(doubtful),
     }
+    if statistics:
+        meta |= {"statistics": carrier, "probe": probe[..., 0]}
     return rendered, alphas, meta
 
 
@@ -290,14 +296,15 @@ def _composite(
     opacities: Tensor,
     depths: Tensor,
     colors: Tensor,
+    carrier: Tensor,
     doubtful: Tensor,
     width: int,
     height: int,
     max_alpha: float,
     band: float,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Blends V splats, nearest first, over P = width x height pixels; means2d is [V, P, 2] (the same for all
-    pixels). Returns [H, W, D] colours, [H, W, 1] alphas and [H, W, 1] ambiguous."""
+    pixels). Returns [H, W, D] colours, [H, W, 1] alphas, [H, W, 1] probe and [H, W, 1] ambiguous."""
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     pixels = torch.stack([columns, rows], dim=-1).reshape(-1, 2).double() + 0.5
     dx, dy = (means2d - pixels).unbind(-1)
@@ -310,6 +317,8 @@ def _composite(
     weights = torch.where(after > MIN_TRANSMITTANCE, alphas * before, 0.0)
     rendered = weights.T @ colors
     covered = weights.sum(0)
+    probe = _Probe.apply(carrier, weights.detach())
+    rendered = rendered + 0 * probe[:, None]  # the statistics are there whether the probe is used or not
 
     near_threshold = (response / MIN_ALPHA - 1).abs() < band
     near_threshold |= (response / max_alpha - 1).abs() < band
@@ -320,4 +329,24 @@ def _composite(
     swappable = touched & ((tied @ touched.double()) > 0)
     ambiguous = (near_threshold | (touched & doubtful[:, None]) | swappable).any(0)
     shape = (height, width, -1)
-    return rendered.reshape(shape), covered.reshape(height, width, 1), ambiguous.reshape(height, width, 1)
+    return (
+        rendered.reshape(shape),
+        covered.reshape(height, width, 1),
+        probe.reshape(height, width, 1),
+        ambiguous.reshape(height, width, 1),
+    )
+
+
+class _Probe(torch.autograd.Function):
+    """Carrier [V, 3] of zeros and weights [V, P] to a probe [P] of zeros, whose gradient is e: the carrier's
+    "gradient" is (sum_p w e, sum_p w, number of p with w > 0)."""
+
+    @staticmethod
+    def forward(ctx: Any, carrier: Tensor, weights: Tensor) -> Tensor:
+        ctx.save_for_backward(weights)
+        return carrier.new_zeros(weights.shape[1])
+
+    @staticmethod
+    def backward(ctx: Any, e: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (weights,) = ctx.saved_tensors
+        return torch.stack([weights @ e, weights.sum(1), (weights > 0).double().sum(1)], dim=1), None

@@ -47,7 +47,7 @@ def test_one_graph_gives_the_same_images_and_gradients(function: Any, render_mod
         assert torch.allclose(a, b, atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("options", [{"absgrad": True}, {"packed": True}], ids=str)
+@pytest.mark.parametrize("options", [{"absgrad": True}, {"packed": True}, {"statistics": True}], ids=str)
 def test_options_that_break_the_graph_still_work(options: dict[str, bool]) -> None:
     compiled = torch.compile(brightened, backend="aot_eager")
     for a, b in zip(run(brightened, **options), run(compiled, **options), strict=True):

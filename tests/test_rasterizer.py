@@ -159,6 +159,75 @@ def test_the_absolute_gradient_agrees_with_the_reference(render: Render) -> None
     assert (actual.meta["means2d"].absgrad >= actual.gradients["means2d"].abs() * 0.999).all()
 
 
+# Statistics of the blending weights
+
+
+def render_with_statistics(
+    render: Render, scene: Scene, weights: Tensor, dtype: torch.dtype = torch.float32, **options: Any
+) -> Any:
+    """The gradients of `scene` and the statistics, with the pixels' weights [C, H, W]."""
+    leaves = scene.leaves(dtype)
+    colors, _, meta = render(**scene.arguments(leaves), statistics=True, **options)
+    loss = colors.square().sum()
+    with_probe = loss + (meta["probe"] * weights).sum()
+    assert torch.equal(with_probe, loss)
+    with_probe.backward()
+    return {name: leaf.grad for name, leaf in leaves.items()} | {"statistics": meta["statistics"].grad}
+
+
+@pytest.mark.parametrize("absgrad", [True, False])
+@pytest.mark.parametrize("scene", SCENES)
+def test_statistics_agree_with_the_reference(render: Render, scene: str, absgrad: bool) -> None:
+    given = SCENES[scene]()
+    with one_thread():
+        ambiguous = reference.rasterization(**given.arguments(), band=1e-4)[2]["ambiguous"]
+        keep = ~ambiguous * torch.rand(ambiguous.shape, generator=torch.Generator().manual_seed(0))
+        expected = render_with_statistics(reference.rasterization, given, keep, torch.float64)["statistics"]
+    actual = render_with_statistics(render, given, keep, absgrad=absgrad)["statistics"]
+    assert_gradient("the weighted sum", actual[..., 0], expected[..., 0])
+    # Where float32 decides otherwise than float64, a pixel more or less is blended.
+    assert ambiguous.double().mean() < 0.05
+    assert ((actual - expected)[..., 1:].abs() <= ambiguous.sum() + 1e-3 * expected[..., 1:]).all()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 7, 16])
+def test_statistics_do_not_depend_on_the_channels(render: Render, channels: int) -> None:
+    scene = random_scene(80, cameras=2, width=50, height=40, sh_degree=None)
+    backgrounds, weights = torch.zeros(2, channels), torch.rand(2, 40, 50)
+    features = scene.with_(colors=torch.rand(80, channels), backgrounds=backgrounds)
+    plain = render_with_statistics(render, scene, weights)["statistics"]
+    assert torch.equal(render_with_statistics(render, features, weights)["statistics"], plain)
+
+
+def test_statistics_change_nothing_else(render: Render) -> None:
+    scene = random_scene(80, cameras=2, width=50, height=40)
+    leaves = scene.leaves()
+    colors, *_ = render(**scene.arguments(leaves))
+    colors.square().sum().backward()
+    gradients = render_with_statistics(render, scene, torch.rand(2, 40, 50))
+    for name, leaf in leaves.items():
+        assert leaf.grad is not None
+        assert torch.allclose(gradients[name], leaf.grad, rtol=1e-4, atol=1e-5 * float(leaf.grad.abs().max()))
+
+
+def test_statistics_are_there_without_the_probe(any_render: Render) -> None:
+    scene = random_scene(80, width=50, height=40)
+    colors, alphas, meta = any_render(**scene.arguments(), statistics=True)
+    colors.sum().backward()
+    weighted, weights, pixels = meta["statistics"].grad.unbind(-1)
+    assert not weighted.any()
+    assert torch.equal(weights > 0, pixels > 0)
+    assert torch.allclose(weights.sum(), alphas.sum(), rtol=1e-5)
+
+
+def test_packed_statistics_have_the_visible_rows(render: Render) -> None:
+    scene, weights = random_scene(100, cameras=2), torch.rand(2, 50, 70)
+    dense = render_with_statistics(render, scene, weights)["statistics"]
+    packed = render_with_statistics(render, scene, weights, packed=True)["statistics"]
+    meta = render(**scene.arguments(), packed=True)[2]
+    assert torch.equal(packed, dense[meta["camera_ids"], meta["gaussian_ids"]])
+
+
 # The edges
 
 
@@ -315,9 +384,11 @@ def test_any_number_of_threads_gives_the_same_bytes(render: Render, scene: str) 
     def run(threads: int) -> list[Tensor]:
         torch.set_num_threads(threads)
         result = render_with_gradients(
-            render, SCENES[scene](), render_mode="RGB+ED", rasterize_mode="antialiased", absgrad=True
-        )
-        return [result.colors, result.alphas, result.meta["means2d"].absgrad, *result.gradients.values()]
+            render, SCENES[scene](), render_mode="RGB+ED", rasterize_mode="antialiased", absgrad=True,
+            statistics=True,
+        )  # fmt: skip
+        measured = [result.meta["means2d"].absgrad, result.meta["statistics"].grad]
+        return [result.colors, result.alphas, *measured, *result.gradients.values()]
 
     alone = run(1)
     for threads in (2, 3, 4):
@@ -352,6 +423,14 @@ def test_instruction_sets_agree_with_the_reference_in_gradients(lesser_isa: str)
         assert_parity(
             gsplat_core.rasterization, random_scene(80), render_mode="RGB+ED", rasterize_mode=rasterize_mode
         )
+
+
+def test_instruction_sets_agree_in_statistics(lesser_isa: str) -> None:
+    scene, weights = random_scene(150), torch.rand(1, 50, 70)
+    best = render_with_statistics(gsplat_core.rasterization, scene, weights)["statistics"]
+    ops.set_isa(lesser_isa)
+    lesser = render_with_statistics(gsplat_core.rasterization, scene, weights)["statistics"]
+    assert torch.allclose(lesser, best, rtol=1e-4, atol=1e-4)
 
 
 # Checks

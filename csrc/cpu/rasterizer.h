@@ -25,6 +25,8 @@ struct TileListAllocator {
                                     const ShGrads& out);                                                    \
   void bin_splats(const SplatInputs& in, ImageSize image, int tile_size, TileListAllocator& out);           \
   void composite(const CompositeInputs& in, const CompositeOutputs& out);                                   \
-  void composite_backward(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out);
+  void composite_backward(const CompositeInputs& in, const CompositeGradInputs& v,                          \
+                          const CompositeGrads& out);                                                       \
+  void contributions(const CompositeInputs& in, Contribution* out);
 
 GSPLAT_DECLARE_FOR_EACH_ISA(GSPLAT_RASTERIZER_KERNELS)

@@ -123,11 +123,26 @@ struct CompositeOutputs {
   float* alphas;  // [images, height, width]
 };
 
+// How much a splat was seen, over all pixels p of an image that blended it with a weight w_p > 0.
+struct BlendingStatistics {
+  float weighted;  // sum_p w_p e_p for given e_p, such as the pixels' errors
+  float weights;   // sum_p w_p
+  float pixels;    // how many
+};
+
+// The same from a pass without gradients.
+struct Contribution {
+  float weights;  // sum_p w_p
+  float pixels;   // how many
+  float largest;  // max_p w_p
+};
+
 struct CompositeGradInputs {
   const float* colors;  // the outputs of the forward pass ...
   const float* alphas;
   const float* v_colors;  // ... and their gradients
   const float* v_alphas;
+  const float* v_probe;  // [images, height, width], the e_p of BlendingStatistics, or null
 };
 
 struct CompositeGrads {
@@ -135,7 +150,8 @@ struct CompositeGrads {
   float* conic_roots;
   float* opacities;
   float* colors;
-  float* means2d_abs;  // null when not wanted
+  float* means2d_abs;              // null when not wanted
+  BlendingStatistics* statistics;  // [images, gaussians], null when not wanted
 };
 
 }  // namespace gsplat

@@ -175,8 +175,7 @@ def rasterize_gaussians(
         background = nn.functional.pad(background, (0, 1))
 
     tiles = bin_splats(splats, width, height)
-    rendered, _ = composite(splats, channels, background, tiles, width, height)
-    planes = rendered[0, 0].permute(2, 0, 1)
+    planes = composite(splats, channels, background, tiles, width, height).colors[0, 0].permute(2, 0, 1)
     radii = square_radii(splats.conic_roots, splats.radii)[0, 0]
     return (planes, radii) if profile == "inria-2023" else (planes[:3], radii, planes[3:])
 

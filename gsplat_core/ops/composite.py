@@ -14,6 +14,7 @@ from gsplat_core.ops import library as library
 def _(
     means2d: Tensor,
     absgrad_carrier: Tensor | None,
+    statistics_carrier: Tensor | None,
     conic_roots: Tensor,
     opacities2d: Tensor,
     colors: Tensor,
@@ -27,9 +28,13 @@ def _(
     height: int,
     tile_size: int,
     max_alpha: float,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     shape = (means2d.shape[0], height, width)
-    return means2d.new_empty(*shape, colors.shape[-1]), means2d.new_empty(*shape, 1)
+    return (
+        means2d.new_empty(*shape, colors.shape[-1]),
+        means2d.new_empty(*shape, 1),
+        means2d.new_empty(shape if statistics_carrier is not None else 0),
+    )
 
 
 @torch.library.register_fake("gsplat_core::composite_backward")
@@ -40,25 +45,28 @@ def _(
     colors: Tensor,
     *others: Any,
 ) -> tuple[Tensor, ...]:
-    absgrad = others[-1]
+    v_probe, absgrad = others[-2:]
     return (
         means2d.new_empty(means2d.shape),
         means2d.new_empty(conic_roots.shape),
         means2d.new_empty(opacities2d.shape),
         means2d.new_empty(colors.shape),
         means2d.new_empty(means2d.shape if absgrad else 0),
+        means2d.new_empty((*means2d.shape[:2], 3) if v_probe is not None else 0),
     )
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    means2d, _, *tensors, ctx.width, ctx.height, ctx.tile_size, ctx.max_alpha = inputs
-    ctx.save_for_backward(means2d, *tensors, *output)
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    means2d, _, _, *tensors, ctx.width, ctx.height, ctx.tile_size, ctx.max_alpha = inputs
+    ctx.save_for_backward(means2d, *tensors, *output[:2])
 
 
-def _backward(ctx: Any, v_colors_image: Tensor, v_alphas: Tensor) -> tuple[Tensor | None, ...]:
+def _backward(
+    ctx: Any, v_colors_image: Tensor, v_alphas: Tensor, v_probe: Tensor
+) -> tuple[Tensor | None, ...]:
     *tensors, out_colors, out_alphas = ctx.saved_tensors
-    absgrad, wants_background = ctx.needs_input_grad[1], ctx.needs_input_grad[5]
-    v_means2d, v_conic_roots, v_opacities2d, v_colors, v_means2d_abs = (
+    absgrad, statistics, wants_background = (ctx.needs_input_grad[i] for i in (1, 2, 6))
+    v_means2d, v_conic_roots, v_opacities2d, v_colors, v_means2d_abs, v_statistics = (
         torch.ops.gsplat_core.composite_backward(
             *tensors,
             ctx.width,
@@ -69,6 +77,7 @@ def _backward(ctx: Any, v_colors_image: Tensor, v_alphas: Tensor) -> tuple[Tenso
             out_alphas,
             v_colors_image,
             v_alphas,
+            v_probe if statistics else None,
             absgrad,
         )
     )
@@ -77,6 +86,7 @@ def _backward(ctx: Any, v_colors_image: Tensor, v_alphas: Tensor) -> tuple[Tenso
     return (
         v_means2d,
         v_means2d_abs if absgrad else None,
+        v_statistics if statistics else None,
         v_conic_roots,
         v_opacities2d,
         v_colors,

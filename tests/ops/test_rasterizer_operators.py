@@ -71,20 +71,33 @@ def test_bin_splats() -> None:
 
 
 @pytest.mark.parametrize(
-    ("channels", "absgrad", "background"),
-    [(1, True, True), (3, False, False), (3, True, False), (20, False, True)],
+    ("channels", "absgrad", "statistics", "background"),
+    [(1, True, False, True), (3, False, False, False), (3, True, True, False), (20, False, True, True)],
 )
-def test_composite(channels: int, absgrad: bool, background: bool) -> None:
+def test_composite(channels: int, absgrad: bool, statistics: bool, background: bool) -> None:
     splats, colors, tiles = splats_and_tiles(channels)
     means2d, conic_roots, _, opacities, _ = (s.flatten(0, 1) for s in splats)
     backgrounds = leaf(torch.rand(4, channels)) if background else None
     shared = (leaf(conic_roots), leaf(opacities), leaf(colors), backgrounds, *tiles, *SIZE, 16, 0.99)
-    carrier = torch.zeros_like(means2d, requires_grad=True) if absgrad else None
-    torch.library.opcheck(ops.composite, (leaf(means2d), carrier, *shared))
-    image, alphas = (x.detach() for x in ops.composite(means2d, carrier, *shared))
+    carriers = (
+        torch.zeros_like(means2d, requires_grad=True) if absgrad else None,
+        torch.zeros(*means2d.shape[:2], 3, requires_grad=True) if statistics else None,
+    )
+    torch.library.opcheck(ops.composite, (leaf(means2d), *carriers, *shared))
+    image, alphas, probe = (x.detach() for x in ops.composite(means2d, *carriers, *shared))
     plain = [x.detach() if isinstance(x, Tensor) else x for x in (means2d, *shared)]
-    upstream = (torch.rand_like(image), torch.rand_like(alphas))
+    upstream = (
+        torch.rand_like(image),
+        torch.rand_like(alphas),
+        torch.rand_like(probe) if statistics else None,
+    )
     torch.library.opcheck(ops.composite_backward, (*plain, image, alphas, *upstream, absgrad))
+
+
+def test_contributions() -> None:
+    splats, _, tiles = splats_and_tiles(3)
+    means2d, conic_roots, _, opacities, _ = (s.flatten(0, 1) for s in splats)
+    torch.library.opcheck(ops.contributions, (means2d, conic_roots, opacities, *tiles, *SIZE, 16, 0.99))
 
 
 def test_camera_gradients_are_computed_only_when_asked_for() -> None:

@@ -143,13 +143,13 @@ def time_stages(case: Case) -> Timings:
         return list(ops.bin_splats(s.means2d, s.conic_roots, s.depths, s.opacities, s.radii, *size))
 
     def run_forward() -> list[torch.Tensor]:
-        shapes = (s.means2d, None, s.conic_roots, s.opacities, s.colors, None)
-        return list(ops.composite(*shapes, *lists, *size, MAX_ALPHA))
+        shapes = (s.means2d, None, None, s.conic_roots, s.opacities, s.colors, None)
+        return list(ops.composite(*shapes, *lists, *size, MAX_ALPHA))[:2]
 
     def run_backward() -> list[torch.Tensor]:
         shapes = (s.means2d, s.conic_roots, s.opacities, s.colors, None)
         return list(
-            ops.composite_backward(*shapes, *lists, *size, MAX_ALPHA, *image, v_colors, v_alphas, False)
+            ops.composite_backward(*shapes, *lists, *size, MAX_ALPHA, *image, v_colors, v_alphas, None, False)
         )
 
     with PeakMemory() as memory:

@@ -13,21 +13,20 @@
 namespace gsplat::GSPLAT_ISA {
 namespace {
 
-// A row of sums: six moments, the absolute gradient of the mean if wanted, then the colours.
-constexpr int kMoments = 6;
-constexpr int kAbsSums = 2;
 constexpr int kDynamic = 0;
 constexpr int kMostStaticChannels = 4;
 
-template <bool kAbs>
-constexpr int first_color() {
-  return kMoments + (kAbs ? kAbsSums : 0);
-}
+// Where the sums lie in a row: six moments, the absolute gradient of the mean and the statistics if wanted,
+// then the colours.
+template <bool kAbs, bool kStatistics>
+struct RowLayout {
+  static constexpr int kFirstAbs = 6;
+  static constexpr int kFirstStatistic = kFirstAbs + (kAbs ? 2 : 0);
+  static constexpr int kFirstColor = kFirstStatistic + (kStatistics ? 3 : 0);
 
-// Row length in floats, a multiple of 4 so that rows are aligned for 128-bit loads.
-constexpr int row_stride(int channels, bool abs) {
-  return (kMoments + (abs ? kAbsSums : 0) + channels + 3) / 4 * 4;
-}
+  // Row length in floats, a multiple of 4 so that rows are aligned for 128-bit loads.
+  static constexpr int stride(int channels) { return (kFirstColor + channels + 3) / 4 * 4; }
+};
 
 struct TileScratch {
   TileSplats splats;
@@ -42,6 +41,7 @@ struct SumBuffer : Buffer<float> {};
 struct PixelGrads {
   alignas(64) float v_alpha[kBlockPixels];  // gradient of alpha, the background's part included
   alignas(64) float total[kBlockPixels];    // E = sum_i w_i g_i
+  alignas(64) float v_probe[kBlockPixels];  // weights of the pixels in the statistics, if wanted
 };
 
 template <int kChannels>
@@ -66,6 +66,7 @@ void load_pixel_grads(const CompositeInputs& in, const CompositeGradInputs& v, c
         from_colors += v_color * v.colors[pixel * channels + c];
         if (background != nullptr) from_background += v_color * background[c];
       }
+      if (v.v_probe != nullptr) pixels.v_probe[i] = v.v_probe[pixel];
       pixels.v_alpha[i] = v.v_alphas[pixel] - from_background;
       // The outputs hold the background too: C = sum w c + (1 - alpha) bg.
       pixels.total[i] = from_colors - (1.0f - alpha) * from_background + alpha * pixels.v_alpha[i];
@@ -92,10 +93,10 @@ inline void add_sums(const Float* values, float* row) {
   }
 }
 
-template <int kChannels, bool kAbs>
+template <int kChannels, bool kAbs, bool kStatistics>
 void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, const BlockPlace& place,
                     const PixelGrads& pixels, float* rows, int64_t stride) {
-  constexpr int kFirstColor = first_color<kAbs>();
+  using Layout = RowLayout<kAbs, kStatistics>;
   const TileSplats& splats = scratch.splats;
   const PixelCentres centres;
   const Float max_alpha(in.max_alpha);
@@ -135,6 +136,7 @@ void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, 
 
     auto moments = ColumnMoments<Float>::zero();
     Float abs_x(0.0f), abs_y(0.0f);
+    Float weighted(0.0f), weight_sum(0.0f), pixel_count(0.0f);
     repeat<kVectors>([&](auto v) __attribute__((always_inline)) {
       weights[v] = at.alpha[v] * state.t[v];
       behind_sum[v] = fma(-weights[v], g[v], behind_sum[v]);
@@ -148,31 +150,34 @@ void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, 
         abs_x += abs(e * at.u[v] * Float(splat.l11));
         abs_y += abs(e * fma(at.u[v], Float(splat.l21), at.dy[v] * Float(splat.l22 * splat.l22)));
       }
+      if constexpr (kStatistics) {
+        weighted = fma(weights[v], Float::load(pixels.v_probe + v * kLanes), weighted);
+        weight_sum += weights[v];
+        pixel_count += zero_unless(weights[v] > Float(0.0f), Float(1.0f));
+      }
     });
 
+    Float sums[Layout::kFirstColor + kChannels] = {moments.e,          moments.eu,  moments.ey,
+                                                   moments.eu * at.dx, moments.euy, moments.eyy};
+    if constexpr (kAbs) {
+      sums[Layout::kFirstAbs] = abs_x;
+      sums[Layout::kFirstAbs + 1] = abs_y;
+    }
+    if constexpr (kStatistics) {
+      sums[Layout::kFirstStatistic] = weighted;
+      sums[Layout::kFirstStatistic + 1] = weight_sum;
+      sums[Layout::kFirstStatistic + 2] = pixel_count;
+    }
     if constexpr (kChannels != kDynamic) {
-      Float sums[kFirstColor + kChannels];
-      sums[0] = moments.e;
-      sums[1] = moments.eu;
-      sums[2] = moments.ey;
-      sums[3] = moments.eu * at.dx;
-      sums[4] = moments.euy;
-      sums[5] = moments.eyy;
-      if constexpr (kAbs) {
-        sums[kMoments] = abs_x;
-        sums[kMoments + 1] = abs_y;
-      }
       repeat<kChannels>([&](auto c) {
         Float s(0.0f);
         repeat<kVectors>(
             [&](auto v) { s = fma(weights[v], Float::load(v_colors + c * kBlockPixels + v * kLanes), s); });
-        sums[kFirstColor + c] = s;
+        sums[Layout::kFirstColor + c] = s;
       });
-      add_sums<kFirstColor + kChannels>(sums, row);
+      add_sums<Layout::kFirstColor + kChannels>(sums, row);
     } else {
-      const Float sums[8] = {moments.e,   moments.eu,  moments.ey, moments.eu * at.dx,
-                             moments.euy, moments.eyy, abs_x,      abs_y};
-      add_sums<kFirstColor>(sums, row);
+      add_sums<Layout::kFirstColor>(sums, row);
       for (int c = 0; c < channels; c += 8) {
         Float colors[8];
         for (int j = 0; j < 8; ++j) {
@@ -185,7 +190,7 @@ void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, 
         }
         float color_sums[8];
         sum8(colors, color_sums);
-        for (int j = 0; j < 8 && c + j < channels; ++j) row[kFirstColor + c + j] += color_sums[j];
+        for (int j = 0; j < 8 && c + j < channels; ++j) row[Layout::kFirstColor + c + j] += color_sums[j];
       }
     }
   }
@@ -214,7 +219,9 @@ void add_rows(const TileLists& lists, const float* rows, int64_t stride, int64_t
 }
 
 // Turns the sums of one splat into its gradients.
+template <bool kAbs, bool kStatistics>
 void write_splat(const CompositeInputs& in, int64_t id, const float* total, const CompositeGrads& out) {
+  using Layout = RowLayout<kAbs, kStatistics>;
   const Moments<float> moments = {total[0], total[1], total[2], total[3], total[4], total[5]};
   const float* root = in.conic_roots + 3 * id;
   const SplatGrad<float> g = splat_vjp(moments, root[0], root[1], root[2], in.opacities[id]);
@@ -224,20 +231,24 @@ void write_splat(const CompositeInputs& in, int64_t id, const float* total, cons
   out.conic_roots[3 * id + 1] = g.l21;
   out.conic_roots[3 * id + 2] = g.l22;
   out.opacities[id] = g.opacity;
-  const float* colors = total + kMoments;
-  if (out.means2d_abs != nullptr) {
+  if constexpr (kAbs) {
     // The sums were taken with scaled roots in place of unscaled ones, two to a product.
     const float unscale = static_cast<float>(1.0 / (kRootScale * kRootScale));
-    out.means2d_abs[2 * id] = total[kMoments] * unscale;
-    out.means2d_abs[2 * id + 1] = total[kMoments + 1] * unscale;
-    colors += kAbsSums;
+    out.means2d_abs[2 * id] = total[Layout::kFirstAbs] * unscale;
+    out.means2d_abs[2 * id + 1] = total[Layout::kFirstAbs + 1] * unscale;
   }
+  if constexpr (kStatistics) {
+    const float* s = total + Layout::kFirstStatistic;
+    out.statistics[id] = {s[0], s[1], s[2]};
+  }
+  const float* colors = total + Layout::kFirstColor;
   for (int c = 0; c < in.channels; ++c) out.colors[id * in.channels + c] = colors[c];
 }
 
-template <int kChannels, bool kAbs>
+template <int kChannels, bool kAbs, bool kStatistics>
 void backward_all(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out) {
-  const int64_t stride = row_stride(in.channels, kAbs);
+  using Layout = RowLayout<kAbs, kStatistics>;
+  const int64_t stride = Layout::stride(in.channels);
   const SplatRecord* records = make_records(in, per_thread<Buffer<SplatRecord>>());
   float* rows = per_thread<RowBuffer>().reserve(in.lists.intersections * stride);
   const TileWalk walk(in.image, in.tile_size);
@@ -256,27 +267,27 @@ void backward_all(const CompositeInputs& in, const CompositeGradInputs& v, const
         if (place.columns <= 0 || place.rows <= 0) continue;
         PixelGrads pixels;
         load_pixel_grads<kChannels>(in, v, place, walk.image_of(tile), v_colors, pixels);
-        backward_block<kChannels, kAbs>(in, scratch, block, place, pixels, tile_rows, stride);
+        backward_block<kChannels, kAbs, kStatistics>(in, scratch, block, place, pixels, tile_rows, stride);
       }
     }
   });
   parallel_for(in.lists.visible, 1024, [&](int64_t begin, int64_t end) {
     float* total = per_thread<SumBuffer>().reserve(stride);
-    constexpr int kStride = kChannels == kDynamic ? kDynamic : row_stride(kChannels, kAbs);
+    constexpr int kStride = kChannels == kDynamic ? kDynamic : Layout::stride(kChannels);
     for (int64_t position = begin; position < end; ++position) {
       add_rows<kStride>(in.lists, rows, stride, position, total);
-      write_splat(in, in.lists.order[position], total, out);
+      write_splat<kAbs, kStatistics>(in, in.lists.order[position], total, out);
     }
   });
 }
 
 template <int kChannels>
 void backward_channels(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out) {
-  if (out.means2d_abs != nullptr) {
-    backward_all<kChannels, true>(in, v, out);
-  } else {
-    backward_all<kChannels, false>(in, v, out);
-  }
+  const bool abs = out.means2d_abs != nullptr, statistics = out.statistics != nullptr;
+  if (abs && statistics) return backward_all<kChannels, true, true>(in, v, out);
+  if (abs) return backward_all<kChannels, true, false>(in, v, out);
+  if (statistics) return backward_all<kChannels, false, true>(in, v, out);
+  return backward_all<kChannels, false, false>(in, v, out);
 }
 
 }  // namespace

@@ -109,6 +109,13 @@ inline float sum(Float a) {
   return _mm_cvtss_f32(x);
 }
 
+inline float largest(Float a) {
+  __m128 x = _mm_max_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  x = _mm_max_ps(x, _mm_movehl_ps(x, x));
+  x = _mm_max_ss(x, _mm_shuffle_ps(x, x, 1));
+  return _mm_cvtss_f32(x);
+}
+
 // The sums over the lanes of eight vectors at once, by a tree of horizontal additions.
 inline void sum8(const Float* a, float* sums) {
   const __m256 low = _mm256_hadd_ps(_mm256_hadd_ps(a[0].v, a[1].v), _mm256_hadd_ps(a[2].v, a[3].v));

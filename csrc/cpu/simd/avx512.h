@@ -87,6 +87,8 @@ inline int write_lane_numbers(LaneMask m, int32_t base, int32_t* out) {
 
 inline float sum(Float a) { return _mm512_reduce_add_ps(a.v); }
 
+inline float largest(Float a) { return _mm512_reduce_max_ps(a.v); }
+
 // The sums over the lanes of eight vectors at once, by a tree of shuffles.
 inline void sum8(const Float* a, float* sums) {
   const auto pair = [](__m512 x, __m512 y) {

@@ -118,6 +118,11 @@ inline int write_lane_numbers(LaneMask m, int32_t base, int32_t* out) {
 
 inline float sum(Float a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }
 
+inline float largest(Float a) {
+  const float x = a.v[0] > a.v[2] ? a.v[0] : a.v[2], y = a.v[1] > a.v[3] ? a.v[1] : a.v[3];
+  return x > y ? x : y;
+}
+
 // The sums over the lanes of eight vectors.
 inline void sum8(const Float* a, float* sums) {
   for (int i = 0; i < 8; ++i) sums[i] = sum(a[i]);

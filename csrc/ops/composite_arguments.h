@@ -1,0 +1,76 @@
+// The arguments that the compositing operators share, checked and packed.
+#pragma once
+
+#include <optional>
+
+#include "ops/checks.h"
+#include "raster/types.h"
+
+namespace gsplat::ops {
+
+// Splats and their tile lists; keeps the packed copies alive that `inputs` points to.
+struct SplatArguments {
+  Tensor means2d, conic_roots, opacities2d, tile_offsets, flatten_ids, order, slot_offsets, slots;
+  CompositeInputs inputs;  // without colours
+
+  SplatArguments(const Tensor& means2d_, const Tensor& conic_roots_, const Tensor& opacities2d_,
+                 const Tensor& tile_offsets_, const Tensor& flatten_ids_, const Tensor& order_,
+                 const Tensor& slot_offsets_, const Tensor& slots_, int64_t width, int64_t height,
+                 int64_t tile_size, double max_alpha)
+      : means2d(packed(means2d_)),
+        conic_roots(packed(conic_roots_)),
+        opacities2d(packed(opacities2d_)),
+        tile_offsets(packed(tile_offsets_)),
+        flatten_ids(packed(flatten_ids_)),
+        order(packed(order_)),
+        slot_offsets(packed(slot_offsets_)),
+        slots(packed(slots_)) {
+    check_tensor(means2d, "means2d", {kAny, kAny, 2});
+    const int64_t images = means2d.size(0), n = means2d.size(1);
+    check_tensor(conic_roots, "conic_roots", {images, n, 3});
+    check_tensor(opacities2d, "opacities2d", {images, n});
+    STD_TORCH_CHECK(max_alpha > 0.0 && max_alpha < 1.0,
+                    "gsplat_core: argument 'max_alpha' must lie between 0 and 1, got ", max_alpha);
+    const ImageSize image = check_image(width, height);
+    const TileGrid grid(image, check_tile_size(tile_size));
+    check_tensor(tile_offsets, "tile_offsets", {images * grid.count() + 1}, ScalarType::Int);
+    check_tensor(flatten_ids, "flatten_ids", {kAny}, ScalarType::Int);
+    check_tensor(order, "order", {kAny}, ScalarType::Int);
+    check_tensor(slot_offsets, "slot_offsets", {order.size(0) + 1}, ScalarType::Int);
+    check_tensor(slots, "slots", {flatten_ids.size(0)}, ScalarType::Int);
+    inputs = {images,
+              n,
+              0,
+              image,
+              grid.tile_size,
+              static_cast<float>(max_alpha),
+              floats(means2d),
+              floats(conic_roots),
+              floats(opacities2d),
+              nullptr,
+              nullptr,
+              {ints(tile_offsets), ints(flatten_ids), ints(order), ints(slot_offsets), ints(slots),
+               order.size(0), flatten_ids.size(0)}};
+  }
+};
+
+// The same with colours.
+struct CompositeArguments : SplatArguments {
+  Tensor colors;
+  std::optional<Tensor> backgrounds;
+
+  template <class... Splats>
+  CompositeArguments(const Tensor& colors_, const std::optional<Tensor>& backgrounds_,
+                     const Splats&... splats)
+      : SplatArguments(splats...), colors(packed(colors_)), backgrounds(packed(backgrounds_)) {
+    check_tensor(colors, "colors", {inputs.images, inputs.gaussians, kAny});
+    const int64_t channels = colors.size(2);
+    STD_TORCH_CHECK(channels > 0, "gsplat_core: argument 'colors' has no channels");
+    if (backgrounds.has_value()) check_tensor(*backgrounds, "backgrounds", {inputs.images, channels});
+    inputs.channels = static_cast<int>(channels);
+    inputs.colors = floats(colors);
+    inputs.backgrounds = floats(backgrounds);
+  }
+};
+
+}  // namespace gsplat::ops

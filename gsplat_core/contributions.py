@@ -1,0 +1,86 @@
+"""How much a scene's Gaussians show in given views: the basis of scores for pruning and compression.
+
+Blending weights are those of the image, w = alpha T: a Gaussian that is faint, tiny, hidden or off every view
+has small ones. Sums of them are the scores of LightGaussian (Fan et al. 2023) and Mini-Splatting (Fang and
+Wang 2024), the largest is that of RadSplat (Niemeyer et al. 2024).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gsplat_core import pipeline
+from gsplat_core.scene.cameras import Camera
+from gsplat_core.scene.gaussians import Gaussians
+
+
+@dataclass(frozen=True, eq=False)
+class Contributions:
+    """Per Gaussian, [N] each; zero for one that shows in no view.
+
+    Attributes:
+        weights: sum of its blending weights over all pixels of all views, float64.
+        largest_weights_of_a_view: the largest of its sums over the pixels of one view, float32.
+        largest_weight: its largest blending weight at any pixel, float32.
+        pixels: in how many pixels, over all views, it was blended (alpha >= 1/255), int64.
+        views: in how many views it was blended at all, int64.
+    """
+
+    weights: Tensor
+    largest_weights_of_a_view: Tensor
+    largest_weight: Tensor
+    pixels: Tensor
+    views: Tensor
+
+
+@torch.no_grad()
+def contributions(
+    gaussians: Gaussians,
+    cameras: Iterable[Camera],
+    *,
+    eps2d: float = 0.3,
+    antialiased: bool = False,
+    max_alpha: float = 0.99,
+) -> Contributions:
+    """Measures the contributions of all Gaussians to the given views, without rendering their colours.
+
+    Args:
+        gaussians: the scene, raw parameters.
+        cameras: the views, one after the other; their images may differ in size.
+        eps2d, antialiased, max_alpha: as the scene is rendered, see :func:`gsplat_core.rasterization`.
+    """
+    scene = gaussians.activated()
+    means, quats, scales, opacities = (
+        tensor.detach().float()[None]
+        for tensor in (scene["means"], scene["quats"], scene["scales"], scene["opacities"])
+        if isinstance(tensor, Tensor)
+    )
+    zeros = means.new_zeros(gaussians.num)
+    total = Contributions(
+        weights=zeros.double(),
+        largest_weights_of_a_view=zeros.clone(),
+        largest_weight=zeros.clone(),
+        pixels=zeros.long(),
+        views=zeros.long(),
+    )
+    for camera in cameras:
+        viewmats, Ks = (
+            torch.from_numpy(matrix).to(means)[None, None] for matrix in (camera.viewmat, camera.K)
+        )
+        splats = pipeline.project(
+            means, quats, scales, None, opacities, viewmats, Ks, camera.width, camera.height,
+            eps2d=eps2d, antialiased=antialiased,
+        )  # fmt: skip
+        tiles = pipeline.bin_splats(splats, camera.width, camera.height)
+        measured = pipeline.contributions(splats, tiles, camera.width, camera.height, max_alpha=max_alpha)
+        weights, pixels, largest = measured[0, 0].unbind(-1)
+        total.weights.add_(weights)
+        torch.maximum(total.largest_weights_of_a_view, weights, out=total.largest_weights_of_a_view)
+        torch.maximum(total.largest_weight, largest, out=total.largest_weight)
+        total.pixels.add_(pixels.long())
+        total.views.add_(pixels > 0)
+    return total

@@ -11,11 +11,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gsplat_core.ops import bin as _bin  # noqa: F401  (registers fake kernels and derivatives)
-from gsplat_core.ops import composite as _composite  # noqa: F401
+from gsplat_core.ops import bin as _bin  # noqa: F401  (registers the fake kernel)
+from gsplat_core.ops import composite as composite_op
 from gsplat_core.ops import contributions as _contributions  # noqa: F401
-from gsplat_core.ops import project as _project  # noqa: F401
-from gsplat_core.ops import spherical_harmonics as _spherical_harmonics  # noqa: F401
+from gsplat_core.ops import project as project_op
+from gsplat_core.ops import spherical_harmonics as harmonics_op
 
 
 class Splats(NamedTuple):
@@ -75,7 +75,7 @@ def project(
         opacities: [B, N].
         viewmats, Ks: [B, C, 4, 4] world to camera and [B, C, 3, 3] in pixels.
     """
-    splats = torch.ops.gsplat_core.project(
+    splats = project_op.project(
         means, quats, scales, covars, opacities, viewmats, Ks, width, height,
         eps2d, near_plane, far_plane, radius_clip, antialiased,
     )  # fmt: skip
@@ -105,10 +105,10 @@ def colour(
         return colors if colors.dim() == 4 else colors[:, None].expand(-1, num_cameras, -1, -1)
     sh0, shN = (colors, None) if isinstance(colors, Tensor) else colors
     if sh0.dim() == 4:
-        return torch.ops.gsplat_core.spherical_harmonics(sh_degree, means, viewmats, sh0, shN, radii)
+        return harmonics_op.spherical_harmonics(sh_degree, means, viewmats, sh0, shN, radii)
     # Coefficients of every camera's own: to the operator each camera is a scene with a single camera.
     images = num_batches * num_cameras
-    evaluated = torch.ops.gsplat_core.spherical_harmonics(
+    evaluated = harmonics_op.spherical_harmonics(
         sh_degree,
         means[:, None].expand(-1, num_cameras, -1, -1).reshape(images, num, 3),
         viewmats.reshape(images, 1, 4, 4),
@@ -155,7 +155,7 @@ def composite(
             `(probe * e).sum()` to the loss, which stays what it is, for the sums with any weights e.
     """
     images = splats.depths.shape[:2]
-    colors_image, alphas, probe = torch.ops.gsplat_core.composite(
+    colors_image, alphas, probe = composite_op.composite(
         splats.means2d.flatten(0, 1),
         None if absgrad_carrier is None else absgrad_carrier.flatten(0, 1),
         None if statistics_carrier is None else statistics_carrier.flatten(0, 1),

@@ -50,7 +50,8 @@ GSPLAT_HD void camera_centre_vjp(const Mat3<T>& rotation, const Vec3<T>& transla
 
 // Where a camera-space point appears, and the Jacobian of that map, taken at a point whose direction is
 // clamped to 15 % of the image size outside the image: far outside, the linearisation would make a splat
-// that covers everything (3DGS section 4; gsplat's limits, which respect the principal point).
+// that covers everything (3DGS section 4; gsplat's limits, which respect the principal point). Derivatives
+// take the limits as constants: how they depend on the intrinsics only concerns splats outside the image.
 template <class T>
 struct Projection {
   Vec2<T> pixel;
@@ -64,9 +65,10 @@ GSPLAT_HD Projection<T> project_pinhole(const Camera<T>& camera, const Vec3<T>& 
   const T inv_z = T(1.0) / p.z;
   const T x = p.x * inv_z, y = p.y * inv_z;
   const T margin_x = T(0.15) * camera.width, margin_y = T(0.15) * camera.height;
-  const T low_x = -(camera.cx + margin_x) / camera.fx, low_y = -(camera.cy + margin_y) / camera.fy;
-  const T high_x = (camera.width - camera.cx + margin_x) / camera.fx;
-  const T high_y = (camera.height - camera.cy + margin_y) / camera.fy;
+  const T low_x = constant(-(camera.cx + margin_x) / camera.fx);
+  const T low_y = constant(-(camera.cy + margin_y) / camera.fy);
+  const T high_x = constant((camera.width - camera.cx + margin_x) / camera.fx);
+  const T high_y = constant((camera.height - camera.cy + margin_y) / camera.fy);
   Projection<T> result;
   result.pixel = {fma(camera.fx, x, camera.cx), fma(camera.fy, y, camera.cy)};
   result.slope_x = min(max(x, low_x), high_x);
@@ -78,8 +80,7 @@ GSPLAT_HD Projection<T> project_pinhole(const Camera<T>& camera, const Vec3<T>& 
   return result;
 }
 
-// Gradients of the point and (added to v_camera) of the intrinsics, from those of pixel and Jacobian. The
-// dependence of the clamping limits on the intrinsics is left out; it only concerns splats outside the image.
+// Gradients of the point and (added to v_camera) of the intrinsics, from those of pixel and Jacobian.
 template <class T>
 GSPLAT_HD Vec3<T> project_pinhole_vjp(const Camera<T>& camera, const Vec3<T>& p,
                                       const Projection<T>& projection, const Vec2<T>& v_pixel,

@@ -3,7 +3,8 @@
 // A formula is a template on the scalar type T and runs as
 //   - float inside a CUDA thread,
 //   - gsplat::<isa>::Float, a SIMD vector of pixels or Gaussians, on the CPU (csrc/cpu/simd),
-//   - double in the tests that check derivatives.
+//   - double in the tests that check derivatives,
+//   - Dual of any of these, which carries a tangent along: forward-mode derivatives (math/dual.h).
 // It never branches on a value: it computes a Mask<T> with a comparison and chooses with select().
 //
 // Every type has + - * / and comparisons, T(double) for constants, and the functions below (found by
@@ -72,6 +73,12 @@ GSPLAT_HD double zero_unless(bool mask, double value) { return mask ? value : 0.
 // a * b + c with a single rounding.
 GSPLAT_HD float fma(float a, float b, float c) { return ::fmaf(a, b, c); }
 GSPLAT_HD double fma(double a, double b, double c) { return ::fma(a, b, c); }
+
+// The same number, taken as a constant where a formula is differentiated (math/dual.h).
+template <class T>
+GSPLAT_HD const T& constant(const T& a) {
+  return a;
+}
 
 // 1 / a, on SIMD types by a fast estimate and a Newton step.
 GSPLAT_HD float reciprocal(float a) { return 1.0f / a; }

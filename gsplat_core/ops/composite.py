@@ -1,4 +1,5 @@
-"""``torch.ops.gsplat_core.composite``: fake kernels and derivative (kernel: ``csrc/ops/composite.cpp``)."""
+"""``torch.ops.gsplat_core.composite``: fake kernels and derivatives
+(kernels: ``csrc/ops/composite*.cpp``)."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.ops import library as library
+from gsplat_core.ops.forward_mode import differentiable, map_over_directions
 
 
 @torch.library.register_fake("gsplat_core::composite")
@@ -95,4 +97,28 @@ def _backward(
     )
 
 
-torch.library.register_autograd("gsplat_core::composite", _backward, setup_context=_setup_context)
+@torch.library.register_fake("gsplat_core::composite_jvp")
+def _(
+    means2d: Tensor, conic_roots: Tensor, opacities2d: Tensor, colors: Tensor, *others: Any
+) -> tuple[Tensor, ...]:
+    width, height = others[6:8]
+    shape = (means2d.shape[0], height, width)
+    return means2d.new_empty(*shape, colors.shape[-1]), means2d.new_empty(*shape, 1)
+
+
+def _jvp(
+    inputs: tuple[Any, ...], outputs: tuple[Tensor, ...], tangents: tuple[Any, ...]
+) -> tuple[Tensor, ...]:
+    means2d, _, _, *others = inputs
+    _, alphas, probe = outputs
+    t_means2d, _, _, t_conic_roots, t_opacities2d, t_colors, t_backgrounds, *_ = tangents
+    t_image, t_alphas = torch.ops.gsplat_core.composite_jvp(
+        means2d, *others, t_means2d, t_conic_roots, t_opacities2d, t_colors
+    )
+    if t_backgrounds is not None:
+        t_image = t_image + (1 - alphas) * t_backgrounds[:, None, None]
+    return t_image, t_alphas, torch.zeros_like(probe)
+
+
+map_over_directions("composite_jvp")
+composite = differentiable("composite", _setup_context, _backward, _jvp)

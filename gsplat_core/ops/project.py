@@ -1,4 +1,4 @@
-"""``torch.ops.gsplat_core.project``: fake kernels and derivative (kernel: ``csrc/ops/project.cpp``)."""
+"""``torch.ops.gsplat_core.project``: fake kernels and derivatives (kernels: ``csrc/ops/project*.cpp``)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.ops import library as library
+from gsplat_core.ops.forward_mode import differentiable, map_over_directions
 
 
 @torch.library.register_fake("gsplat_core::project")
@@ -77,4 +78,21 @@ def _backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
     )
 
 
-torch.library.register_autograd("gsplat_core::project", _backward, setup_context=_setup_context)
+@torch.library.register_fake("gsplat_core::project_jvp")
+def _(means: Tensor, *others: Any) -> tuple[Tensor, ...]:
+    shape = (*others[4].shape[:2], means.shape[1])
+    return (
+        means.new_empty(*shape, 2),
+        means.new_empty(*shape, 3),
+        means.new_empty(shape),
+        means.new_empty(shape),
+    )
+
+
+def _jvp(inputs: tuple[Any, ...], outputs: tuple[Tensor, ...], tangents: tuple[Any, ...]) -> tuple[Any, ...]:
+    radii = outputs[-1]
+    return (*torch.ops.gsplat_core.project_jvp(*inputs, radii, *tangents[:7]), None)
+
+
+map_over_directions("project_jvp")
+project = differentiable("project", _setup_context, _backward, _jvp)

@@ -1,5 +1,5 @@
-"""``torch.ops.gsplat_core.spherical_harmonics``: fake kernels and derivative
-(kernel: ``csrc/ops/spherical_harmonics.cpp``)."""
+"""``torch.ops.gsplat_core.spherical_harmonics``: fake kernels and derivatives
+(kernels: ``csrc/ops/spherical_harmonics*.cpp``)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.ops import library as library
+from gsplat_core.ops.forward_mode import differentiable, map_over_directions
 
 
 @torch.library.register_fake("gsplat_core::spherical_harmonics")
@@ -56,4 +57,16 @@ def _backward(ctx: Any, v_colors: Tensor) -> tuple[Tensor | None, ...]:
     )
 
 
-torch.library.register_autograd("gsplat_core::spherical_harmonics", _backward, setup_context=_setup_context)
+@torch.library.register_fake("gsplat_core::spherical_harmonics_jvp")
+def _(
+    degree: int, means: Tensor, viewmats: Tensor, sh0: Tensor, shN: Tensor | None, *others: Tensor
+) -> Tensor:
+    return means.new_empty(*others[0].shape[:3], 3)
+
+
+def _jvp(inputs: tuple[Any, ...], outputs: tuple[Tensor], tangents: tuple[Any, ...]) -> Tensor:
+    return torch.ops.gsplat_core.spherical_harmonics_jvp(*inputs, *outputs, *tangents[1:5])
+
+
+map_over_directions("spherical_harmonics_jvp")
+spherical_harmonics = differentiable("spherical_harmonics", _setup_context, _backward, _jvp)

@@ -1,4 +1,4 @@
-// The formulas of csrc/math in double precision, for Python: each with its value and its derivative on flat
+// The formulas of csrc/math in double precision, for Python: each with its value and its derivatives on flat
 // lists of numbers, so that one test can compare any of them with finite differences.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "math/blending.h"
+#include "math/dual.h"
 #include "math/project.h"
 #include "math/spherical_harmonics.h"
 
@@ -18,6 +19,7 @@ namespace {
 using gsplat::Camera;
 using gsplat::CameraGrad;
 using gsplat::Covariance2;
+using gsplat::Dual;
 using gsplat::Gaussian;
 using gsplat::GivenCovariance;
 using gsplat::Mat23;
@@ -29,229 +31,253 @@ using gsplat::Sym3;
 using gsplat::Vec2;
 using gsplat::Vec3;
 
-using List = std::vector<double>;
+template <class T>
+using ListOf = std::vector<T>;
+using List = ListOf<double>;
 
-struct Formula {
-  std::function<List(const List&)> value;
-  std::function<List(const List&, const List&)> vjp;
-};
-
-// Reads numbers one after the other; structs of doubles are read member by member.
+// Reads numbers one after the other; structs of T are read member by member.
+template <class T>
 class Reader {
 public:
-  explicit Reader(const List& list) : list_(list) {}
-  template <class T>
-  T take() {
-    T value;
-    static_assert(sizeof(T) % sizeof(double) == 0);
-    const size_t count = sizeof(T) / sizeof(double);
+  explicit Reader(const ListOf<T>& list) : list_(list) {}
+  template <class Value = T>
+  Value take() {
+    Value value;
+    static_assert(sizeof(Value) % sizeof(T) == 0);
+    const size_t count = sizeof(Value) / sizeof(T);
     if (next_ + count > list_.size()) throw std::runtime_error("too few numbers");
-    std::memcpy(static_cast<void*>(&value), &list_[next_], sizeof(T));
+    std::memcpy(static_cast<void*>(&value), &list_[next_], sizeof(Value));
     next_ += count;
     return value;
   }
 
 private:
-  const List& list_;
+  const ListOf<T>& list_;
   size_t next_ = 0;
 };
 
-template <class... T>
-List flat(const T&... values) {
-  List list;
+template <class T = double, class... Value>
+ListOf<T> flat(const Value&... values) {
+  ListOf<T> list;
   const auto append = [&](const auto& value) {
-    const double* numbers = reinterpret_cast<const double*>(&value);
-    list.insert(list.end(), numbers, numbers + sizeof(value) / sizeof(double));
+    const T* numbers = reinterpret_cast<const T*>(&value);
+    list.insert(list.end(), numbers, numbers + sizeof(value) / sizeof(T));
   };
   (append(values), ...);
   return list;
 }
 
+struct Formula {
+  std::function<List(const List&)> value;
+  std::function<List(const List&, const List&)> jvp, vjp;
+};
+
+// `value` is generic: a function template of ListOf<T>. Its jvp is itself with dual numbers.
+template <class Value>
+Formula formula(Value value, std::function<List(const List&, const List&)> vjp) {
+  return {[=](const List& x) { return value(x); },
+          [=](const List& x, const List& tangents) {
+            ListOf<Dual<double>> dual(x.size());
+            for (size_t i = 0; i < x.size(); ++i) dual[i] = {x[i], tangents[i]};
+            List out;
+            for (const auto& y : value(dual)) out.push_back(y.tangent);
+            return out;
+          },
+          vjp};
+}
+
 // Rotation (9), translation (3), fx, fy, cx, cy are variables; the image size is not.
-Camera<double> take_camera(Reader& in) {
-  Camera<double> camera;
-  camera.rotation = in.take<Mat3<double>>();
-  camera.translation = in.take<Vec3<double>>();
-  camera.fx = in.take<double>();
-  camera.fy = in.take<double>();
-  camera.cx = in.take<double>();
-  camera.cy = in.take<double>();
-  camera.width = 96;
-  camera.height = 64;
+template <class T>
+Camera<T> take_camera(Reader<T>& in) {
+  Camera<T> camera;
+  camera.rotation = in.template take<Mat3<T>>();
+  camera.translation = in.template take<Vec3<T>>();
+  camera.fx = in.take();
+  camera.fy = in.take();
+  camera.cx = in.take();
+  camera.cy = in.take();
+  camera.width = T(96.0);
+  camera.height = T(64.0);
   return camera;
 }
 
 CameraGrad<double> zero_camera_grad() { return {{{{0, 0, 0}, {0, 0, 0}, {0, 0, 0}}}, {0, 0, 0}, 0, 0, 0, 0}; }
 
+template <class T>
+gsplat::ProjectOptions<T> options(bool antialiased) {
+  return {T(0.3), T(0.01), T(1e10), T(0.0), antialiased};
+}
+
 template <template <class> class Shape>
 Formula project_formula(bool antialiased) {
-  const gsplat::ProjectOptions<double> options = {0.3, 0.01, 1e10, 0.0, antialiased};
-  return {[=](const List& x) {
-            Reader in(x);
-            const Camera<double> camera = take_camera(in);
-            const auto s = gsplat::project(camera, in.take<Gaussian<double, Shape>>(), options);
-            return flat(s.mean, s.l11, s.l21, s.l22, s.depth, s.opacity);
-          },
-          [=](const List& x, const List& v) {
-            Reader in(x), out(v);
-            const Camera<double> camera = take_camera(in);
-            const auto gaussian = in.take<Gaussian<double, Shape>>();
-            const auto v_mean = out.take<Vec2<double>>();
-            const auto v_root = out.take<Vec3<double>>();
-            const double v_depth = out.take<double>(), v_opacity = out.take<double>();
-            CameraGrad<double> v_camera = zero_camera_grad();
-            const auto v_gaussian =
-                gsplat::project_vjp(camera, gaussian, options, v_mean, v_root, v_depth, v_opacity, v_camera);
-            return flat(v_camera, v_gaussian);
-          }};
+  return formula(
+      [=]<class T>(const ListOf<T>& x) {
+        Reader<T> in(x);
+        const Camera<T> camera = take_camera(in);
+        const auto gaussian = in.template take<Gaussian<T, Shape>>();
+        const auto s = gsplat::project(camera, gaussian, options<T>(antialiased));
+        return flat<T>(s.mean, s.l11, s.l21, s.l22, s.depth, s.opacity);
+      },
+      [=](const List& x, const List& v) {
+        Reader<double> in(x), out(v);
+        const Camera<double> camera = take_camera(in);
+        const auto gaussian = in.take<Gaussian<double, Shape>>();
+        const auto v_mean = out.take<Vec2<double>>();
+        const auto v_root = out.take<Vec3<double>>();
+        const double v_depth = out.take(), v_opacity = out.take();
+        CameraGrad<double> v_camera = zero_camera_grad();
+        const auto v_gaussian = gsplat::project_vjp(camera, gaussian, options<double>(antialiased), v_mean,
+                                                    v_root, v_depth, v_opacity, v_camera);
+        return flat(v_camera, v_gaussian);
+      });
 }
 
 Formula sh_formula(int degree) {
-  const int bases = gsplat::sh_bases(degree);
-  return {[=](const List& x) {
-            List b(bases);
-            Reader in(x);
-            gsplat::sh_basis(degree, in.take<Vec3<double>>(), b.data());
-            return b;
-          },
-          [=](const List& x, const List& v) {
-            Reader in(x);
-            return flat(gsplat::sh_basis_vjp(degree, in.take<Vec3<double>>(), v.data()));
-          }};
+  return formula(
+      [=]<class T>(const ListOf<T>& x) {
+        ListOf<T> b(gsplat::sh_bases(degree));
+        gsplat::sh_basis(degree, Reader<T>(x).template take<Vec3<T>>(), b.data());
+        return b;
+      },
+      [=](const List& x, const List& v) {
+        return flat(gsplat::sh_basis_vjp(degree, Reader(x).take<Vec3<double>>(), v.data()));
+      });
+}
+
+template <class T>
+gsplat::SplatShape<T> shape_of(const ListOf<T>& x) {
+  const T scale(gsplat::kRootScale);
+  return {x[2] * scale, x[3] * scale, x[4] * scale, gsplat::log2(x[5])};
 }
 
 // One splat over a column of pixels with the same dx: sum_j c_j alpha_j as a function of mean, root, opacity.
 Formula response_formula() {
-  static const double dys[3] = {-1.3, 0.4, 2.1}, weights[3] = {0.7, -0.4, 1.1};
-  const double dx = 0.8;
-  const auto shape_of = [](const List& x) {
-    return gsplat::SplatShape<double>{x[2] * gsplat::kRootScale, x[3] * gsplat::kRootScale,
-                                      x[4] * gsplat::kRootScale, gsplat::log2(x[5])};
-  };
-  return {[=](const List& x) {
-            double sum = 0;
-            for (int j = 0; j < 3; ++j) {
-              sum += weights[j] * gsplat::exp2(gsplat::response(shape_of(x), dx - x[0], dys[j] - x[1]).power);
-            }
-            return List{sum};
-          },
-          [=](const List& x, const List& v) {
-            auto column = gsplat::ColumnMoments<double>::zero();
-            for (int j = 0; j < 3; ++j) {
-              const auto at = gsplat::response(shape_of(x), dx - x[0], dys[j] - x[1]);
-              column.add(v[0] * weights[j] * gsplat::exp2(at.power), at.u, dys[j] - x[1]);
-            }
-            const gsplat::Moments<double> moments = {
-                column.e, column.eu, column.ey, column.eu * (dx - x[0]), column.euy, column.eyy};
-            return flat(gsplat::splat_vjp(moments, x[2], x[3], x[4], x[5]));
-          }};
+  static const double dx = 0.8, dys[3] = {-1.3, 0.4, 2.1}, weights[3] = {0.7, -0.4, 1.1};
+  return formula(
+      []<class T>(const ListOf<T>& x) {
+        T sum(0.0);
+        for (int j = 0; j < 3; ++j) {
+          const auto at = gsplat::response(shape_of(x), T(dx) - x[0], T(dys[j]) - x[1]);
+          sum = sum + T(weights[j]) * gsplat::exp2(at.power);
+        }
+        return ListOf<T>{sum};
+      },
+      [](const List& x, const List& v) {
+        auto column = gsplat::ColumnMoments<double>::zero();
+        for (int j = 0; j < 3; ++j) {
+          const auto at = gsplat::response(shape_of(x), dx - x[0], dys[j] - x[1]);
+          column.add(v[0] * weights[j] * gsplat::exp2(at.power), at.u, dys[j] - x[1]);
+        }
+        const gsplat::Moments<double> moments = {column.e,   column.eu, column.ey, column.eu * (dx - x[0]),
+                                                 column.euy, column.eyy};
+        return flat(gsplat::splat_vjp(moments, x[2], x[3], x[4], x[5]));
+      });
 }
 
 // A pixel that blends x.size() / 2 splats: inputs alpha_i and payload c_i, output sum_i w_i c_i.
 Formula blending_formula() {
-  return {[](const List& x) {
-            double t = 1, sum = 0;
-            for (size_t i = 0; i < x.size(); i += 2) {
-              sum += t * x[i] * x[i + 1];
-              t = gsplat::transmittance_behind(t, x[i]);
-            }
-            return List{sum};
-          },
-          [](const List& x, const List& v) {
-            double t = 1, behind = 0;
-            for (size_t i = 0; i < x.size(); i += 2) {
-              behind += t * x[i] * x[i + 1] * v[0];
-              t = gsplat::transmittance_behind(t, x[i]);
-            }
-            List grad(x.size());
-            t = 1;
-            for (size_t i = 0; i < x.size(); i += 2) {
-              const double g = x[i + 1] * v[0], w = t * x[i];
-              behind -= w * g;
-              grad[i] = gsplat::alpha_vjp(t, x[i], g, behind);
-              grad[i + 1] = w * v[0];
-              t = gsplat::transmittance_behind(t, x[i]);
-            }
-            return grad;
-          }};
+  return formula(
+      []<class T>(const ListOf<T>& x) {
+        T t(1.0), sum(0.0);
+        for (size_t i = 0; i < x.size(); i += 2) {
+          sum = sum + t * x[i] * x[i + 1];
+          t = gsplat::transmittance_behind(t, x[i]);
+        }
+        return ListOf<T>{sum};
+      },
+      [](const List& x, const List& v) {
+        double t = 1, behind = 0;
+        for (size_t i = 0; i < x.size(); i += 2) {
+          behind += t * x[i] * x[i + 1] * v[0];
+          t = gsplat::transmittance_behind(t, x[i]);
+        }
+        List grad(x.size());
+        t = 1;
+        for (size_t i = 0; i < x.size(); i += 2) {
+          const double g = x[i + 1] * v[0], w = t * x[i];
+          behind -= w * g;
+          grad[i] = gsplat::alpha_vjp(t, x[i], g, behind);
+          grad[i + 1] = w * v[0];
+          t = gsplat::transmittance_behind(t, x[i]);
+        }
+        return grad;
+      });
 }
+
+// A formula of one struct, whose value and vjp take nothing else.
+#define GSPLAT_TEST_UNARY(function, Input, Output)                                                      \
+  f[#function] = formula(                                                                               \
+      []<class T>(const ListOf<T>& x) {                                                                 \
+        return flat<T>(gsplat::function(Reader<T>(x).template take<Input<T>>()));                       \
+      },                                                                                                \
+      [](const List& x, const List& v) {                                                                \
+        return flat(                                                                                    \
+            gsplat::function##_vjp(Reader(x).take<Input<double>>(), Reader(v).take<Output<double>>())); \
+      })
 
 std::map<std::string, Formula> formulas() {
   std::map<std::string, Formula> f;
-  f["rotation_matrix"] = {
-      [](const List& x) { return flat(gsplat::rotation_matrix(Reader(x).take<Quaternion<double>>())); },
+  GSPLAT_TEST_UNARY(rotation_matrix, Quaternion, Mat3);
+  GSPLAT_TEST_UNARY(unit_direction, Vec3, Vec3);
+  GSPLAT_TEST_UNARY(covariance_of_factor, Mat23, Covariance2);
+  f["covariance_of_sigma"] = formula(
+      []<class T>(const ListOf<T>& x) {
+        Reader<T> in(x);
+        const auto a = in.template take<Mat23<T>>();
+        return flat<T>(gsplat::covariance_of_sigma(a, in.template take<Sym3<T>>()));
+      },
       [](const List& x, const List& v) {
-        return flat(gsplat::rotation_matrix_vjp(Reader(x).take<Quaternion<double>>(),
-                                                Reader(v).take<Mat3<double>>()));
-      }};
-  f["unit_direction"] = {
-      [](const List& x) { return flat(gsplat::unit_direction(Reader(x).take<Vec3<double>>())); },
+        Reader in(x);
+        const auto a = in.take<Mat23<double>>();
+        Sym3<double> v_sigma;
+        const auto v_a = gsplat::covariance_of_sigma_vjp(a, in.take<Sym3<double>>(),
+                                                         Reader(v).take<Covariance2<double>>(), v_sigma);
+        return flat(v_a, v_sigma);
+      });
+  f["screen_filter"] = formula(
+      []<class T>(const ListOf<T>& x) {
+        const auto p = gsplat::screen_filter(Reader<T>(x).template take<Covariance2<T>>(), T(0.3));
+        return flat<T>(p.l11, p.l21, p.l22, p.compensation);
+      },
       [](const List& x, const List& v) {
+        const auto c = Reader(x).take<Covariance2<double>>();
         return flat(
-            gsplat::unit_direction_vjp(Reader(x).take<Vec3<double>>(), Reader(v).take<Vec3<double>>()));
-      }};
-  f["covariance_of_factor"] = {
-      [](const List& x) { return flat(gsplat::covariance_of_factor(Reader(x).take<Mat23<double>>())); },
-      [](const List& x, const List& v) {
-        return flat(gsplat::covariance_of_factor_vjp(Reader(x).take<Mat23<double>>(),
-                                                     Reader(v).take<Covariance2<double>>()));
-      }};
-  f["covariance_of_sigma"] = {[](const List& x) {
-                                Reader in(x);
-                                const auto a = in.take<Mat23<double>>();
-                                return flat(gsplat::covariance_of_sigma(a, in.take<Sym3<double>>()));
-                              },
-                              [](const List& x, const List& v) {
-                                Reader in(x);
-                                const auto a = in.take<Mat23<double>>();
-                                Sym3<double> v_sigma;
-                                const auto v_a = gsplat::covariance_of_sigma_vjp(
-                                    a, in.take<Sym3<double>>(), Reader(v).take<Covariance2<double>>(),
-                                    v_sigma);
-                                return flat(v_a, v_sigma);
-                              }};
-  f["screen_filter"] = {[](const List& x) {
-                          const auto p = gsplat::screen_filter(Reader(x).take<Covariance2<double>>(), 0.3);
-                          return flat(p.l11, p.l21, p.l22, p.compensation);
-                        },
-                        [](const List& x, const List& v) {
-                          const auto c = Reader(x).take<Covariance2<double>>();
-                          return flat(gsplat::screen_filter_vjp(c, gsplat::screen_filter(c, 0.3), 0.3,
-                                                                {v[0], v[1], v[2]}, v[3]));
-                        }};
+            gsplat::screen_filter_vjp(c, gsplat::screen_filter(c, 0.3), 0.3, {v[0], v[1], v[2]}, v[3]));
+      });
   // Inputs: point, then the camera as in take_camera().
-  f["project_pinhole"] = {[](const List& x) {
-                            Reader in(x);
-                            const auto p = in.take<Vec3<double>>();
-                            const auto projection = gsplat::project_pinhole(take_camera(in), p);
-                            return flat(projection.pixel, projection.jacobian);
-                          },
-                          [](const List& x, const List& v) {
-                            Reader in(x), out(v);
-                            const auto p = in.take<Vec3<double>>();
-                            const Camera<double> camera = take_camera(in);
-                            const auto v_pixel = out.take<Vec2<double>>();
-                            CameraGrad<double> v_camera = zero_camera_grad();
-                            const auto v_p =
-                                gsplat::project_pinhole_vjp(camera, p, gsplat::project_pinhole(camera, p),
-                                                            v_pixel, out.take<Mat23<double>>(), v_camera);
-                            return flat(v_p, v_camera);
-                          }};
-  f["camera_centre"] = {[](const List& x) {
-                          Reader in(x);
-                          const auto rotation = in.take<Mat3<double>>();
-                          return flat(gsplat::camera_centre(rotation, in.take<Vec3<double>>()));
-                        },
-                        [](const List& x, const List& v) {
-                          Reader in(x);
-                          const auto rotation = in.take<Mat3<double>>();
-                          const auto translation = in.take<Vec3<double>>();
-                          Mat3<double> v_rotation;
-                          Vec3<double> v_translation;
-                          gsplat::camera_centre_vjp(rotation, translation, Reader(v).take<Vec3<double>>(),
-                                                    v_rotation, v_translation);
-                          return flat(v_rotation, v_translation);
-                        }};
+  f["project_pinhole"] = formula(
+      []<class T>(const ListOf<T>& x) {
+        Reader<T> in(x);
+        const auto p = in.template take<Vec3<T>>();
+        const auto projection = gsplat::project_pinhole(take_camera(in), p);
+        return flat<T>(projection.pixel, projection.jacobian);
+      },
+      [](const List& x, const List& v) {
+        Reader in(x), out(v);
+        const auto p = in.take<Vec3<double>>();
+        const Camera<double> camera = take_camera(in);
+        const auto v_pixel = out.take<Vec2<double>>();
+        CameraGrad<double> v_camera = zero_camera_grad();
+        const auto v_p = gsplat::project_pinhole_vjp(camera, p, gsplat::project_pinhole(camera, p), v_pixel,
+                                                     out.take<Mat23<double>>(), v_camera);
+        return flat(v_p, v_camera);
+      });
+  f["camera_centre"] = formula(
+      []<class T>(const ListOf<T>& x) {
+        Reader<T> in(x);
+        const auto rotation = in.template take<Mat3<T>>();
+        return flat<T>(gsplat::camera_centre(rotation, in.template take<Vec3<T>>()));
+      },
+      [](const List& x, const List& v) {
+        Reader in(x);
+        const auto rotation = in.take<Mat3<double>>();
+        const auto translation = in.take<Vec3<double>>();
+        Mat3<double> v_rotation;
+        Vec3<double> v_translation;
+        gsplat::camera_centre_vjp(rotation, translation, Reader(v).take<Vec3<double>>(), v_rotation,
+                                  v_translation);
+        return flat(v_rotation, v_translation);
+      });
   f["project"] = project_formula<ScaledRotation>(false);
   f["project_antialiased"] = project_formula<ScaledRotation>(true);
   f["project_covariance"] = project_formula<GivenCovariance>(false);
@@ -274,6 +300,7 @@ PYBIND11_MODULE(formulas, m) {
     return names;
   });
   m.def("value", [](const std::string& name, const List& x) { return all.at(name).value(x); });
+  m.def("jvp", [](const std::string& name, const List& x, const List& t) { return all.at(name).jvp(x, t); });
   m.def("vjp", [](const std::string& name, const List& x, const List& v) { return all.at(name).vjp(x, v); });
   // The elementary functions in the precision in which the kernels use them.
   m.def("exp2", [](float x) { return gsplat::exp2(x); });

@@ -110,6 +110,25 @@ def test_vjp_is_the_derivative_of_the_value(formulas: ModuleType, name: str, see
     )
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", sorted(INPUTS))
+def test_jvp_is_the_derivative_of_the_value_and_the_adjoint_of_vjp(
+    formulas: ModuleType, name: str, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    x = INPUTS[name](rng)
+    tangent = 0.3 * rng.normal(size=len(x))
+    jvp = np.array(formulas.jvp(name, x, tangent))
+
+    def along(step: Array) -> Array:
+        return np.array(formulas.value(name, x + step[0] * tangent))
+
+    expected = [finite_differences(along, np.zeros(1), e)[0] for e in np.eye(len(jvp))]
+    np.testing.assert_allclose(jvp, expected, rtol=1e-6, atol=1e-7 * max(1.0, np.abs(expected).max()))
+    v = rng.normal(size=len(jvp))
+    assert v @ jvp == pytest.approx(np.array(formulas.vjp(name, x, v)) @ tangent, rel=1e-10)
+
+
 @pytest.mark.parametrize(
     "direction", [np.array([9.0, 0.1, 1.0]), np.array([0.2, -9.0, 1.0]), np.array([-7.0, 8.0, 1.0])]
 )
@@ -120,7 +139,10 @@ def test_vjp_of_the_projection_outside_the_field_of_view(formulas: ModuleType, d
     x = pinhole_case(rng, direction * 2.0)
     v = rng.normal(size=8)
     expected = finite_differences(lambda y: np.array(formulas.value("project_pinhole", y)), x, v)
-    np.testing.assert_allclose(formulas.vjp("project_pinhole", x, v)[:3], expected[:3], rtol=1e-7)
+    vjp = formulas.vjp("project_pinhole", x, v)
+    np.testing.assert_allclose(vjp[:3], expected[:3], rtol=1e-7)
+    tangent = rng.normal(size=len(x))
+    assert v @ np.array(formulas.jvp("project_pinhole", x, tangent)) == pytest.approx(vjp @ tangent)
 
 
 def test_compensation_at_its_floor_passes_no_gradient(formulas: ModuleType) -> None:
@@ -128,6 +150,7 @@ def test_compensation_at_its_floor_passes_no_gradient(formulas: ModuleType) -> N
     x = [1e-4, 0.0, 1e-4, 1e-8]
     assert formulas.value("screen_filter", x)[3] == pytest.approx(0.005)
     assert formulas.vjp("screen_filter", x, [0.0, 0.0, 0.0, 1.0]) == [0.0, 0.0, 0.0, 0.0]
+    assert formulas.jvp("screen_filter", x, [1.0, 1.0, 1.0, 1.0])[3] == 0.0
 
 
 def test_splats_keep_their_length_however_thin_they_are(formulas: ModuleType) -> None:

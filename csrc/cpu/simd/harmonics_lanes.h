@@ -1,0 +1,44 @@
+// Reading poses and spherical-harmonics coefficients, one SIMD lane per Gaussian.
+#pragma once
+
+#include "cpu/simd/gaussian_lanes.h"
+#include "math/camera.h"
+#include "math/spherical_harmonics.h"
+#include "raster/types.h"
+
+namespace gsplat::GSPLAT_ISA {
+
+// Rotation and translation of a world-to-camera matrix.
+template <class T>
+void load_pose(const float* viewmat, Mat3<T>& rotation, Vec3<T>& translation) {
+  for (int i = 0; i < 3; ++i) {
+    for (int j = 0; j < 3; ++j) rotation.m[i][j] = static_cast<T>(viewmat[4 * i + j]);
+  }
+  translation = {static_cast<T>(viewmat[3]), static_cast<T>(viewmat[7]), static_cast<T>(viewmat[11])};
+}
+
+// The coefficients of a block of Gaussians, or their gradients.
+struct Coefficients {
+  Vec3<Float> of[kMaxShBases];
+
+  // Coefficients 1, 2, ... as one vector after the other, as they lie in a row of the scene.
+  Float* rest() { return &of[1].x; }
+};
+
+// Whether the rows of a block can be read and written as whole vectors.
+inline bool fits_columns(int columns, int count) { return count == kLanes && columns >= kLanes; }
+
+inline Coefficients load_coefficients(const ShInputs& in, int64_t row, int count) {
+  Coefficients c;
+  c.of[0] = load_vec3(in.first + row * in.first_stride, in.first_stride, count);
+  const float* rest = in.rest + row * in.rest_stride;
+  const int bases = sh_bases(in.degree), columns = 3 * (bases - 1);
+  if (fits_columns(columns, count)) {
+    load_columns(rest, in.rest_stride, columns, c.rest());
+  } else {
+    for (int k = 1; k < bases; ++k) c.of[k] = load_vec3(rest + 3 * (k - 1), in.rest_stride, count);
+  }
+  return c;
+}
+
+}  // namespace gsplat::GSPLAT_ISA

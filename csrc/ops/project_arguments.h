@@ -1,0 +1,62 @@
+// The arguments that the projection operators share, checked and packed.
+#pragma once
+
+#include <optional>
+
+#include "ops/checks.h"
+#include "raster/types.h"
+
+namespace gsplat::ops {
+
+// Gaussians and cameras; keeps the packed copies alive that `inputs` points to.
+struct ProjectArguments {
+  Tensor means, opacities, viewmats, Ks;
+  std::optional<Tensor> quats, scales, covars;
+  GaussianInputs inputs;
+  ProjectionSettings settings;
+
+  ProjectArguments(const Tensor& means_, const std::optional<Tensor>& quats_,
+                   const std::optional<Tensor>& scales_, const std::optional<Tensor>& covars_,
+                   const Tensor& opacities_, const Tensor& viewmats_, const Tensor& Ks_, int64_t width,
+                   int64_t height, double eps2d, double near_plane, double far_plane, double radius_clip,
+                   bool antialiased)
+      : means(packed(means_)),
+        opacities(packed(opacities_)),
+        viewmats(packed(viewmats_)),
+        Ks(packed(Ks_)),
+        quats(packed(quats_)),
+        scales(packed(scales_)),
+        covars(packed(covars_)) {
+    check_tensor(means, "means", {kAny, kAny, 3});
+    const int64_t b = means.size(0), n = means.size(1);
+    STD_TORCH_CHECK(covars.has_value() != (quats.has_value() || scales.has_value()) &&
+                        quats.has_value() == scales.has_value(),
+                    "gsplat_core: give either 'quats' and 'scales' or 'covars'");
+    if (covars.has_value()) {
+      check_tensor(*covars, "covars", {b, n, 6});
+    } else {
+      check_tensor(*quats, "quats", {b, n, 4});
+      check_tensor(*scales, "scales", {b, n, 3});
+    }
+    check_tensor(opacities, "opacities", {b, n});
+    check_tensor(viewmats, "viewmats", {b, kAny, 4, 4});
+    const int64_t c = viewmats.size(1);
+    check_tensor(Ks, "Ks", {b, c, 3, 3});
+    inputs = {b,
+              c,
+              n,
+              floats(means),
+              floats(quats),
+              floats(scales),
+              floats(covars),
+              floats(opacities),
+              floats(viewmats),
+              floats(Ks)};
+    check_index_range(b * c * n, "splats (images x Gaussians)");
+    settings = {check_image(width, height),      static_cast<float>(eps2d),
+                static_cast<float>(near_plane),  static_cast<float>(far_plane),
+                static_cast<float>(radius_clip), antialiased};
+  }
+};
+
+}  // namespace gsplat::ops

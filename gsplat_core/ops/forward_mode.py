@@ -1,0 +1,104 @@
+"""Both modes of differentiation for an operator: reverse through ``torch.library``, forward by its tangents.
+
+``torch.library.register_autograd`` knows no forward mode: an operator drops the tangents of its arguments
+without a word. An ``autograd.Function`` has both modes but breaks the graphs of ``torch.compile``. So the
+operator is called as such unless one of its arguments carries a tangent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+Context = Any
+
+
+def differentiable(
+    name: str,
+    setup_context: Callable[[Context, tuple[Any, ...], Any], None],
+    backward: Callable[..., tuple[Any, ...]],
+    jvp: Callable[..., Any],
+) -> Callable[..., Any]:
+    """Registers the derivatives of ``torch.ops.gsplat_core.NAME`` and returns the function to call for it.
+
+    Args:
+        setup_context, backward: as for ``torch.library.register_autograd``.
+        jvp: ``jvp(inputs, outputs, tangents)`` returns the tangents of the outputs (None for integers) from
+            those of the inputs. `tangents` has zeros where an input that can be differentiated has none.
+
+    Returns:
+        The operator as a function that forward-mode AD and ``torch.func`` go through too.
+    """
+    operator = getattr(torch.ops.gsplat_core, name)
+    torch.library.register_autograd(f"gsplat_core::{name}", backward, setup_context=setup_context)
+
+    class Function(torch.autograd.Function):
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(*inputs: Any) -> Any:
+            return operator(*inputs)
+
+        @staticmethod
+        def setup_context(ctx: Context, inputs: tuple[Any, ...], output: Any) -> None:
+            setup_context(ctx, inputs, output)
+            outputs = output if isinstance(output, tuple) else (output,)
+            ctx.mark_non_differentiable(*(o for o in outputs if not o.is_floating_point()))
+            ctx.is_tensor = [isinstance(value, Tensor) for value in inputs]
+            ctx.others = [None if isinstance(value, Tensor) else value for value in inputs]
+            ctx.save_for_forward(*(value for value in inputs if isinstance(value, Tensor)), *outputs)
+
+        @staticmethod
+        def backward(ctx: Context, *gradients: Any) -> Any:
+            return backward(ctx, *gradients)
+
+        @staticmethod
+        def jvp(ctx: Context, *tangents: Any) -> Any:
+            saved = list(ctx.saved_tensors)
+            inputs = [
+                saved.pop(0) if tensor else other
+                for tensor, other in zip(ctx.is_tensor, ctx.others, strict=True)
+            ]
+            complete = [
+                torch.zeros_like(value)
+                if tangent is None and isinstance(value, Tensor) and value.is_floating_point()
+                else tangent
+                for value, tangent in zip(inputs, tangents, strict=True)
+            ]
+            return jvp(tuple(inputs), tuple(saved), tuple(complete))
+
+    Function.__name__ = Function.__qualname__ = name
+
+    def call(*inputs: Any) -> Any:
+        return (Function.apply if has_tangents(inputs) else operator)(*inputs)
+
+    return call
+
+
+def map_over_directions(name: str) -> None:
+    """Lets ``torch.func.vmap``, and so ``jacfwd``, call the operator `name` with many tangents, in turn."""
+    operator = getattr(torch.ops.gsplat_core, name)
+
+    def rule(info: Any, dims: tuple[int | None, ...], *values: Any) -> tuple[Any, Any]:
+        results = [
+            operator(*(v if d is None else v.select(d, i) for v, d in zip(values, dims, strict=True)))
+            for i in range(info.batch_size)
+        ]
+        if isinstance(results[0], Tensor):
+            return torch.stack(results), 0
+        return tuple(torch.stack(parts) for parts in zip(*results, strict=True)), (0,) * len(results[0])
+
+    torch.library.register_vmap(f"gsplat_core::{name}", rule)
+
+
+def has_tangents(inputs: tuple[Any, ...]) -> bool:
+    """Whether forward-mode AD is on and one of these carries a tangent."""
+    if torch.compiler.is_compiling():
+        return False
+    return any(
+        isinstance(value, Tensor) and forward_ad.unpack_dual(value).tangent is not None for value in inputs
+    )

@@ -1,0 +1,67 @@
+"""gsplat_core/ops: the forward-mode operators have fake kernels that fit, and refuse tangents that do not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from splats import covariances, random_scene
+from torch import Tensor
+
+from gsplat_core import pipeline
+
+ops = torch.ops.gsplat_core
+SIZE = (40, 30)
+SETTINGS = (*SIZE, 0.3, 0.01, 1e10, 0.0, False)
+
+
+def like(tensors: tuple[Any, ...]) -> list[Tensor | None]:
+    return [None if t is None else torch.rand_like(t) for t in tensors]
+
+
+def gaussians_and_cameras(covars: bool = False) -> tuple[Tensor | None, ...]:
+    t = {
+        name: value[None] for name, value in random_scene(20, cameras=2, width=40, height=30).tensors.items()
+    }
+    shape: tuple[Tensor | None, ...] = (t["quats"], t["scales"], None)
+    if covars:
+        matrices = covariances(t["quats"][0], t["scales"][0])[None]
+        shape = (None, None, matrices.flatten(-2)[..., [0, 1, 2, 4, 5, 8]])
+    return (t["means"], *shape, t["opacities"], t["viewmats"], t["Ks"])
+
+
+@pytest.mark.parametrize("covars", [False, True])
+def test_project_jvp(covars: bool) -> None:
+    tensors = gaussians_and_cameras(covars)
+    radii = ops.project(*tensors, *SETTINGS)[4]
+    torch.library.opcheck(ops.project_jvp, (*tensors, *SETTINGS, radii, *like(tensors)))
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_spherical_harmonics_jvp(split: bool) -> None:
+    tensors = gaussians_and_cameras()
+    radii, sh = ops.project(*tensors, *SETTINGS)[4], torch.rand(1, 20, 16, 3)
+    parts = (sh[:, :, :1].contiguous(), sh[:, :, 1:].contiguous()) if split else (sh, None)
+    inputs = (tensors[0], tensors[5], *parts)
+    colors = ops.spherical_harmonics(2, *inputs, radii)
+    torch.library.opcheck(ops.spherical_harmonics_jvp, (2, *inputs, radii, colors, *like(inputs)))
+
+
+@pytest.mark.parametrize(("channels", "background"), [(3, True), (20, False)])
+def test_composite_jvp(channels: int, background: bool) -> None:
+    splats = pipeline.Splats(*ops.project(*gaussians_and_cameras(), *SETTINGS))
+    tiles = pipeline.bin_splats(splats, *SIZE)
+    means2d, conic_roots, _, opacities, _ = (s.flatten(0, 1) for s in splats)
+    inputs = (means2d, conic_roots, opacities, torch.rand(2, 20, channels))
+    backgrounds = torch.rand(2, channels) if background else None
+    torch.library.opcheck(ops.composite_jvp, (*inputs, backgrounds, *tiles, *SIZE, 16, 0.99, *like(inputs)))
+
+
+def test_tangents_of_another_shape_are_named() -> None:
+    tensors = gaussians_and_cameras()
+    radii = ops.project(*tensors, *SETTINGS)[4]
+    tangents = like(tensors)
+    tangents[0] = torch.rand(1, 19, 3)
+    with pytest.raises(RuntimeError, match=r"\[1, 19"):
+        ops.project_jvp(*tensors, *SETTINGS, radii, *tangents)

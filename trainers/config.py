@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from gsplat_core.densify.adc import ADCConfig
-from gsplat_core.errors import DataError
+from gsplat_core.densify.registry import configurations
+from gsplat_core.errors import DataError, UsageError
 
 T = TypeVar("T")
 
@@ -60,9 +60,14 @@ class TrainConfig:
     preset: str = "default"
     """Where the values came from; for people, nothing depends on it."""
     steps: int = 30_000
-    strategy: Literal["adc"] = "adc"
+    strategy: str = "adc"
+    """The density control: a strategy, perhaps with plug-ins, such as "mcmc+lpm" (densify/registry.py)."""
     optimizer: Literal["adam"] = "adam"
 
+    initialization: Literal["points", "random"] = "points"
+    """Where Gaussians start: at the sparse points of the reconstruction, or at random before the cameras."""
+    random_points: int = 100_000
+    """How many, where they start at random."""
     sh_degree: int = 3
     sh_degree_every: int = 1000
     """The degree in use starts at 0 and rises by one after every so many steps, up to `sh_degree`."""
@@ -72,7 +77,8 @@ class TrainConfig:
     """Compensate opacity for the screen-space blur (Mip-Splatting's 2D filter)."""
     lambda_dssim: float = 0.2
     learning_rates: LearningRates = field(default_factory=LearningRates)
-    densify: ADCConfig = field(default_factory=ADCConfig)
+    densify: dict[str, Any] = field(default_factory=dict)
+    """The configuration of each part of `strategy`; parts that are not given have their defaults."""
 
     log_every: int = 50
     """Steps between two lines of history.jsonl; losses are also checked to be finite then."""
@@ -80,6 +86,21 @@ class TrainConfig:
     """How often test views are measured for the curve of the report; the last time is at the end."""
     checkpoint_seconds: float = 60.0
     """Time between two checkpoints."""
+
+    def __post_init__(self) -> None:
+        try:
+            defaults = configurations(self.strategy)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        if unknown := sorted(set(self.densify) - set(defaults)):
+            raise ValueError(f"densify.{unknown[0]!r} is no part of the strategy {self.strategy!r}")
+        object.__setattr__(self, "densify", {**defaults, **self.densify})
+
+    @property
+    def max_gaussians(self) -> int | None:
+        """The cap of the strategy, if it has one."""
+        limit: int | None = next(iter(self.densify.values())).max_gaussians
+        return limit
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -112,7 +133,24 @@ def from_json(cls: type[T], values: Any, where: str = "") -> T:
     unknown = sorted(set(values) - set(hints))
     if unknown:
         raise ValueError(f"unknown entry {where}{unknown[0]!r}; known are {', '.join(hints)}")
-    return cls(**{key: _checked(hints[key], value, where + key) for key, value in values.items()})
+    checked = {key: _checked(hints[key], value, where + key) for key, value in values.items()}
+    if cls is TrainConfig and "densify" in checked:
+        checked["densify"] = _densify(checked["densify"], checked.get("strategy", TrainConfig.strategy))
+    return cls(**checked)
+
+
+def _densify(values: dict[str, Any], strategy: str) -> dict[str, Any]:
+    """The configurations of a strategy's parts, each of its own class."""
+    try:
+        known = configurations(strategy)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(
+            f"unknown entry densify.{unknown[0]!r}; strategy {strategy!r} has {', '.join(known)}"
+        )
+    return {part: from_json(type(known[part]), values[part], f"densify.{part}.") for part in values}
 
 
 def _checked(hint: Any, value: Any, where: str) -> Any:
@@ -124,6 +162,12 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
             raise ValueError(f"{where} must be one of {', '.join(map(repr, arguments))}, got {value!r}")
         return value
     options = arguments if origin in (typing.Union, types.UnionType) else (hint,)
+    if isinstance(value, dict):
+        for option in options:
+            if dataclasses.is_dataclass(option):
+                return from_json(typing.cast(type, option), value, where + ".")
+            if typing.get_origin(option) is dict:
+                return value
     # JSON has one number type and Python's bool is an int: 3 is a float too, true is not a number.
     if float in options and type(value) is int:
         return float(value)

@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gsplat_core.densify.adc import ADCConfig
+from gsplat_core.densify.registry import configurations
 from gsplat_core.errors import UsageError
 from trainers.config import TrainConfig
 
-# Density control needs the gradients of this many views to tell where detail is missing.
-MIN_REFINE_EVERY = 50
-# After the opacities were lowered, a scene needs about this many steps to look right again.
-MIN_RESET_EVERY = 1000
+# The defaults of all density controls are those of the papers, for this many steps.
+PUBLISHED_STEPS = 30_000
 
 PRESETS = {
     "default": TrainConfig(preset="default"),
@@ -23,14 +22,18 @@ PRESETS = {
         preset="fast",
         steps=7_000,
         sh_degree_every=500,
-        densify=ADCConfig(refine_start=300, refine_stop=4000, reset_every=4000, prune_scale_start=1500),
+        densify={
+            "adc": ADCConfig(refine_start=300, refine_stop=4000, reset_every=4000, prune_scale_start=1500)
+        },
     ),
     "tiny": TrainConfig(
         preset="tiny",
         steps=2_000,
         log_every=20,
         sh_degree_every=400,
-        densify=ADCConfig(refine_start=200, refine_stop=1400, reset_every=1400, prune_scale_start=700),
+        densify={
+            "adc": ADCConfig(refine_start=200, refine_stop=1400, reset_every=1400, prune_scale_start=700)
+        },
     ),
 }
 
@@ -51,32 +54,31 @@ def scaled_to(config: TrainConfig, steps: int) -> TrainConfig:
 
     - The learning rate of the means falls from its first to its last value over the whole run, whatever its
       length.
-    - Points in time (start and end of refinement, pruning by size, each rise of the SH degree) keep their
-      fraction of the run.
-    - The interval of refinement keeps its fraction too, but between `MIN_REFINE_EVERY` and its old value: a
-      longer run refines more often, not more rarely.
+    - Points in time (each rise of the SH degree) keep their fraction of the run, and each part of the density
+      control fits its own schedule (`densify/stretching.py`).
     - Short runs are logged more often, so that their curves have 100 points.
-    - The interval of opacity resets keeps its fraction; below `MIN_RESET_EVERY` there are none.
     """
     factor = steps / config.steps
-
-    def scaled(value: int) -> int:
-        return max(round(value * factor), 1)
-
-    adc = config.densify
-    stop, reset_every = scaled(adc.refine_stop), scaled(adc.reset_every)
-    densify = replace(
-        adc,
-        refine_start=scaled(adc.refine_start),
-        refine_stop=stop,
-        refine_every=min(max(scaled(adc.refine_every), MIN_REFINE_EVERY), adc.refine_every),
-        reset_every=reset_every if reset_every >= MIN_RESET_EVERY else stop,
-        prune_scale_start=scaled(adc.prune_scale_start),
-    )
     return replace(
         config,
         steps=steps,
-        sh_degree_every=scaled(config.sh_degree_every),
-        densify=densify,
+        sh_degree_every=max(round(config.sh_degree_every * factor), 1),
+        densify={part: settings.stretched(factor) for part, settings in config.densify.items()},
         log_every=min(max(steps // 100, 1), config.log_every),
     )
+
+
+def with_strategy(config: TrainConfig, strategy: str) -> TrainConfig:
+    """The run with another density control, its schedule fitted to the run's length.
+
+    Parts that the old density control has too keep their settings.
+
+    Raises:
+        UsageError: no density control has this name.
+    """
+    factor = config.steps / PUBLISHED_STEPS
+    densify = {
+        part: config.densify[part] if part in config.densify else settings.stretched(factor)
+        for part, settings in configurations(strategy).items()
+    }
+    return replace(config, strategy=strategy, densify=densify)

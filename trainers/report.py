@@ -167,7 +167,7 @@ def _settings(config: TrainConfig) -> list[tuple[str, str]]:
     values = config.to_json()
     shown = ("data", "steps", "seed", "strategy", "optimizer", "sh_degree", "background")
     facts = [(key.replace("_", " "), str(values[key])) for key in shown]
-    return [*facts, ("max gaussians", str(config.densify.max_gaussians or "no limit"))]
+    return [*facts, ("max gaussians", str(config.max_gaussians or "no limit"))]
 
 
 def _machine(metrics: dict[str, Any]) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from gsplat_core.densify.registry import create
 from gsplat_core.errors import UsageError
 from gsplat_core.io import export_verified
 from gsplat_core.io.atomic import write_text
@@ -24,7 +25,6 @@ from trainers.sources import load_photographs
 from trainers.trainer import Trainer
 
 MEASURED_VIEWS = 8
-RANDOM_POINTS = 100_000
 
 
 def train(
@@ -52,7 +52,7 @@ def train(
         for view in dataset.train:
             view.image()
         gaussians = initial_gaussians(config, dataset).to(device)
-        trainer = Trainer(config, gaussians, dataset.scene_extent)
+        trainer = Trainer(config, gaussians, dataset.scene_extent, dataset.train)
         with TrainingProgress(config.steps, console) as progress:
             loop = Loop(trainer, dataset.train, run, progress, lambda: quick_scores(trainer, dataset))
             if resume and loop.resume():
@@ -77,13 +77,14 @@ def train(
 
 
 def initial_gaussians(config: TrainConfig, dataset: Dataset) -> Gaussians:
-    """Gaussians at the sparse points of the reconstruction, or at random where it has none."""
+    """Gaussians at the sparse points of the reconstruction, or at random if configured or if it has none."""
     xyz, rgb = dataset.points
-    if not len(xyz):
+    if config.initialization == "random" or not len(xyz):
         cameras = [view.camera for view in dataset.train]
-        count = min(RANDOM_POINTS, config.densify.max_gaussians or RANDOM_POINTS)
+        count = min(config.random_points, config.max_gaussians or config.random_points)
         xyz, rgb = random_points(cameras, dataset.scene_extent, count, config.seed)
-    return initialize(xyz, rgb, config.sh_degree)
+    start = create(config.strategy, config.densify).initialization
+    return initialize(xyz, rgb, config.sh_degree, start.opacity, start.scale_factor)
 
 
 def quick_scores(trainer: Trainer, dataset: Dataset) -> dict[str, float]:

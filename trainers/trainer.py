@@ -5,17 +5,20 @@ One photograph, one rendering, L1 + D-SSIM, Adam, density control. Saving, loggi
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gsplat_core import rasterization
-from gsplat_core.densify.adc import ADC
+from gsplat_core.densify.registry import create
+from gsplat_core.densify.rendered_views import RenderedViews
 from gsplat_core.densify.store import ParameterStore
-from gsplat_core.densify.strategy import RenderStats, SceneView
+from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
 from gsplat_core.losses import l1_dssim
 from gsplat_core.optim import Adam
+from gsplat_core.scene.dataset import View
 from gsplat_core.scene.gaussians import Gaussians
 from trainers.config import TrainConfig
 from trainers.schedules import exponential, sh_degree_at
@@ -29,13 +32,16 @@ class Trainer:
     to the bit on the CPU.
     """
 
-    def __init__(self, config: TrainConfig, gaussians: Gaussians, scene_extent: float) -> None:
+    def __init__(
+        self, config: TrainConfig, gaussians: Gaussians, scene_extent: float, views: Sequence[View] = ()
+    ) -> None:
         self.config = config
         self.scene_extent = scene_extent
         self.step = 0
         self.lr_factor = 1.0
+        self.views = RenderedViews(views, config.sh_degree, config.antialiased)
         self._adopt(gaussians)
-        self.strategy = ADC(config.densify)
+        self.strategy = create(config.strategy, config.densify)
         self.strategy.initialize(gaussians.num, gaussians.device)
 
     def _adopt(self, gaussians: Gaussians) -> None:
@@ -47,7 +53,7 @@ class Trainer:
             betas=(0.9, 0.999),
             eps=1e-15,
         )
-        self.store = ParameterStore(params, self.adam, gaussians.extras)
+        self.store = ParameterStore(params, self.adam, gaussians.extras, most=self.config.max_gaussians)
 
     @property
     def gaussians(self) -> Gaussians:
@@ -66,34 +72,62 @@ class Trainer:
         step = self.step + 1
         self._set_learning_rates(step)
 
-        colors, _, meta = self._render(target, step)
+        wants = self.strategy.wants(step)
+        splats: dict[str, Any] = self.gaussians.activated()
+        colors, _, meta = self._render(splats, target, step, wants)
         meta["means2d"].retain_grad()
         loss = l1_dssim(colors[0], target.image, self.config.lambda_dssim)
-        loss.backward()
+        (loss + self._side_terms(splats, colors[0], target, meta)).backward()
 
         with torch.no_grad():
-            self.strategy.on_backward(step, self._render_stats(meta, target))
+            self.strategy.on_backward(step, self._render_stats(meta, colors, target, wants))
             self.adam.step()
             self.adam.zero_grad(set_to_none=True)
-            edits = self.strategy.on_step(step, SceneView(self.store.params, self.scene_extent))
+            edits = self.strategy.on_step(step, self._scene_view(step))
             if edits:
-                self.store.apply(edits)
+                self.strategy.follow(self.store.apply(edits))
         self.step = step
         return loss.detach(), colors[0].detach()
 
-    def _render(self, target: Target, step: int) -> tuple[Tensor, Tensor, dict[str, Any]]:
-        config = self.config
-        splats: dict[str, Any] = self.gaussians.activated()
+    def _side_terms(
+        self, splats: Mapping[str, Tensor], image: Tensor, target: Target, meta: dict[str, Any]
+    ) -> Tensor | float:
+        """What is added to the photometric loss for the strategy's sake."""
+        terms: Tensor | float = 0.0
+        if (regularization := self.strategy.regularization(splats, self.scene_extent)) is not None:
+            terms = terms + regularization
+        if "probe" in meta:
+            # Zero itself; its gradient makes the statistics (see gsplat_core.rasterization).
+            error = (image.detach() - target.image / 255).abs().mean(dim=-1)
+            terms = terms + (meta["probe"][0] * error).sum()
+        return terms
+
+    def _scene_view(self, step: int) -> SceneView:
+        self.views.sh_degree = self._sh_degree(step)
+        return SceneView(
+            self.store.params,
+            self.scene_extent,
+            self.store.learning_rates(),
+            self.views if len(self.views) else None,
+        )
+
+    def _sh_degree(self, step: int) -> int:
+        return sh_degree_at(step, self.config.sh_degree_every, self.config.sh_degree)
+
+    def _render(
+        self, splats: dict[str, Any], target: Target, step: int, wants: Wants
+    ) -> tuple[Tensor, Tensor, dict[str, Any]]:
         return rasterization(
             **splats,
             viewmats=target.viewmat,
             Ks=target.K,
             width=target.width,
             height=target.height,
-            sh_degree=sh_degree_at(step, config.sh_degree_every, config.sh_degree),
+            sh_degree=self._sh_degree(step),
             backgrounds=self._background(step),
-            rasterize_mode="antialiased" if config.antialiased else "classic",
-            absgrad=self.strategy.absgrad,
+            rasterize_mode="antialiased" if self.config.antialiased else "classic",
+            absgrad=wants.absgrad,
+            statistics=wants.weights,
         )
 
     def _background(self, step: int) -> Tensor | None:
@@ -104,14 +138,22 @@ class Trainer:
             return torch.rand(1, 3, generator=generator).to(device)
         return torch.ones(1, 3, device=device) if self.config.background == "white" else None
 
-    def _render_stats(self, meta: dict[str, Any], target: Target) -> RenderStats:
+    def _render_stats(
+        self, meta: dict[str, Any], colors: Tensor, target: Target, wants: Wants
+    ) -> RenderStats:
         means2d = meta["means2d"]
         return RenderStats(
-            means2d_grad=means2d.absgrad if self.strategy.absgrad else means2d.grad,
+            means2d_grad=means2d.absgrad if wants.absgrad else means2d.grad,
             radii=meta["radii"],
             width=target.width,
             height=target.height,
             num_cameras=1,
+            depths=meta["depths"],
+            weights=meta["statistics"].grad if wants.weights else None,
+            images=colors.detach(),
+            targets=target.image[None] / 255,
+            views=[target.view],
+            scene_extent=self.scene_extent,
         )
 
     def _set_learning_rates(self, step: int) -> None:

@@ -46,9 +46,11 @@ class Target:
     """[1, 3, 3] pixels"""
     width: int
     height: int
+    view: int
+    """Which of the training views this is."""
 
     @classmethod
-    def of(cls, view: View, device: torch.device) -> Target:
+    def of(cls, view: View, device: torch.device, number: int = 0) -> Target:
         camera = view.camera
         return cls(
             image=view.image().to(device, non_blocking=True),
@@ -56,6 +58,7 @@ class Target:
             K=torch.as_tensor(camera.K, dtype=torch.float32, device=device)[None],
             width=camera.width,
             height=camera.height,
+            view=number,
         )
 
 
@@ -75,7 +78,8 @@ class Feed:
         return current.result()
 
     def _submit(self, step: int) -> Future[Target]:
-        return self._thread.submit(Target.of, self._views[self._order(step)], self._device)
+        number = self._order(step)
+        return self._thread.submit(Target.of, self._views[number], self._device, number)
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)

@@ -1,27 +1,32 @@
-"""Adaptive density control of 3D Gaussian splatting (Kerbl et al. 2023, section 5.2), and two refinements of
-it.
+"""Adaptive density control of 3D Gaussian splatting (Kerbl et al. 2023, section 5.2), and refinements of it.
 
 Where the image keeps pulling at a Gaussian's projected centre, detail is missing: small Gaussians there are
 cloned, large ones are split. Nearly transparent and oversized ones are pruned. Every few thousand iterations
 all opacities are lowered, so that what the views do not need fades and is pruned.
 
-Refinements, both off by default:
+Refinements, all off by default:
 - `absgrad`: gradients are accumulated as absolute values per pixel, so that opposite pulls do not cancel
   (Ye et al. 2024, "AbsGS"). Raise `gradient_threshold` to about 8e-4 with it.
+- `pixel_weighted`: in the mean over views, each view counts with the number of pixels that the Gaussian
+  covers in it, so that large Gaussians, which many views see only at their borders, grow; and pulls near the
+  camera count less, against floaters there (Zhang et al. 2024, "Pixel-GS", equations 6 to 9).
 - `revised_opacity`: both members of a cloned pair and both children of a split get the opacity o' with
   1 - (1 - o')^2 = o, so that together they cover what one covered before (Rota Bulo et al. 2024).
+- `max_gaussians`: a cap, under which the Gaussians with the largest gradients grow first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from gsplat_core.densify.edits import Clone, Edit, Prune, Reset, Split
-from gsplat_core.densify.strategy import RenderStats, SceneView
+from gsplat_core.densify.rows import finite_rows, indices
+from gsplat_core.densify.strategy import RenderStats, SceneView, Strategy, Wants
+from gsplat_core.densify.stretching import point_in_time, refinement_interval, reset_interval
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,9 @@ class ADCConfig:
             lowered to at most `reset_opacity`.
         white_background: also lower them at `refine_start` (as 3DGS does for scenes on white).
         absgrad: ask for absolute gradients.
+        pixel_weighted: weight views by the pixels covered.
+        near: with `pixel_weighted`, gradients of Gaussians nearer to the camera than this fraction of the
+            scene extent shrink with the square of the distance.
         revised_opacity: keep the joint opacity of clones and children.
         max_gaussians: never grow beyond this number; the Gaussians with the largest gradients grow first.
         seed: of the positions of children.
@@ -66,12 +74,14 @@ class ADCConfig:
     reset_opacity: float = 0.01
     white_background: bool = False
     absgrad: bool = False
+    pixel_weighted: bool = False
+    near: float = 0.37
     revised_opacity: bool = False
     max_gaussians: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("gradient_threshold", "grow_scale", "split_shrink", "prune_scale"):
+        for name in ("gradient_threshold", "grow_scale", "split_shrink", "prune_scale", "near"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected a positive number")
         for name in ("prune_opacity", "reset_opacity"):
@@ -83,43 +93,67 @@ class ADCConfig:
         if self.max_gaussians is not None and self.max_gaussians < 1:
             raise ValueError(f"max_gaussians = {self.max_gaussians}: expected at least 1 or None")
 
+    def stretched(self, factor: float) -> ADCConfig:
+        """The same schedule for a run `factor` times as long; see `densify/stretching.py`."""
+        stop = point_in_time(self.refine_stop, factor)
+        return replace(
+            self,
+            refine_start=point_in_time(self.refine_start, factor),
+            refine_stop=stop,
+            refine_every=refinement_interval(self.refine_every, factor),
+            reset_every=reset_interval(self.reset_every, factor, stop),
+            prune_scale_start=point_in_time(self.prune_scale_start, factor),
+        )
 
-class ADC:
-    """The strategy; see the module. Implements `gsplat_core.densify.strategy.Strategy`."""
+
+class ADC(Strategy):
+    """The strategy; see the module."""
 
     def __init__(self, config: ADCConfig | None = None) -> None:
         self.config = ADCConfig() if config is None else config
-        # On the CPU for every device: a seed means the same scene everywhere, and the state can be saved.
-        self._random = torch.Generator().manual_seed(self.config.seed)
-        self._gradient_sum = torch.zeros(0)
-        self._seen = torch.zeros(0)
-
-    @property
-    def absgrad(self) -> bool:
-        return self.config.absgrad
+        super().__init__(self.config.seed)
+        self.initialize(0, "cpu")
 
     def initialize(self, num: int, device: torch.device | str) -> None:
         """Forgets all statistics and expects `num` Gaussians from now on."""
-        self._gradient_sum = torch.zeros(num, device=device)
-        self._seen = torch.zeros(num, device=device)
+        self.rows = {
+            "gradient_sum": torch.zeros(num, device=device),
+            "seen": torch.zeros(num, device=device),
+        }
+
+    def wants(self, step: int) -> Wants:
+        c = self.config
+        return Wants(absgrad=c.absgrad, weights=c.pixel_weighted) if step < c.refine_stop else Wants()
 
     @torch.no_grad()
     def on_backward(self, step: int, stats: RenderStats) -> None:
-        """Adds the gradient lengths of the views that see each Gaussian.
-
-        Raises:
-            ValueError: the statistics are for another number of Gaussians.
-        """
+        """Adds the gradient lengths of the views that see each Gaussian."""
         if step >= self.config.refine_stop:
             return
-        self._check_rows(stats.radii.shape[1])
+        self.check_rows(stats.radii.shape[1])
         to_device_units = (
-            self._gradient_sum.new_tensor([stats.width / 2, stats.height / 2]) * stats.num_cameras
+            stats.means2d_grad.new_tensor([stats.width / 2, stats.height / 2]) * stats.num_cameras
         )
         lengths = (stats.means2d_grad * to_device_units).norm(dim=-1)
         visible = (stats.radii > 0).any(dim=-1)
-        self._gradient_sum += torch.where(visible, lengths, 0).sum(dim=0)
-        self._seen += visible.sum(dim=0)
+        if self.config.pixel_weighted:
+            self._add_pixel_weighted(lengths, visible, stats)
+        else:
+            self.rows["gradient_sum"] += torch.where(visible, lengths, 0).sum(dim=0)
+            self.rows["seen"] += visible.sum(dim=0)
+
+    def _add_pixel_weighted(self, lengths: Tensor, visible: Tensor, stats: RenderStats) -> None:
+        if stats.weights is None or stats.depths is None:
+            raise ValueError("ADC with pixel_weighted needs RenderStats.weights and .depths")
+        pixels = torch.where(visible, stats.weights[..., 2], 0)
+        self.rows["gradient_sum"] += (
+            pixels * lengths * self._nearness(stats.depths, stats.scene_extent)
+        ).sum(dim=0)
+        self.rows["seen"] += pixels.sum(dim=0)
+
+    def _nearness(self, depths: Tensor, scene_extent: float) -> Tensor:
+        """Pixel-GS, equation 9: (depth / near)^2, at most 1."""
+        return (depths / (self.config.near * scene_extent)).square().clamp(max=1)
 
     @torch.no_grad()
     def on_step(self, step: int, view: SceneView) -> list[Edit]:
@@ -127,19 +161,27 @@ class ADC:
         c = self.config
         if step >= c.refine_stop:
             return []
-        self._check_rows(view.params["means"].shape[0])
-        refine = step > c.refine_start and step % c.refine_every == 0
+        self.check_rows(view.num)
         reset = step % c.reset_every == 0 or (c.white_background and step == c.refine_start)
         opacities = view.params["opacities"]
         ceiling = opacities.new_tensor(c.reset_opacity).logit() if reset else None
         edits: list[Edit] = []
-        if refine:
+        if self.grows_at(step):
             edits = self._refine(step, view, ceiling)
-            self._forget(edits)
+            self.initialize(view.num, opacities.device)
         if ceiling is not None:
             # In front: the opacity of a clone's original, which may be lower still, has the last word.
             edits.insert(0, Reset(None, {"opacities": opacities.clamp(max=ceiling)}))
         return edits
+
+    def grows_at(self, step: int) -> bool:
+        c = self.config
+        return c.refine_start < step < c.refine_stop and step % c.refine_every == 0
+
+    def need(self, view: SceneView) -> Tensor:
+        """Mean gradient as a multiple of the threshold; 0 where there is none that is finite."""
+        gradient = self.rows["gradient_sum"] / self.rows["seen"].clamp(min=1)
+        return gradient.nan_to_num(0, 0, 0) / self.config.gradient_threshold
 
     def _refine(self, step: int, view: SceneView, ceiling: Tensor | None) -> list[Edit]:
         c, extent = self.config, view.scene_extent
@@ -152,20 +194,25 @@ class ADC:
             oversized = size > c.prune_scale * extent
             return (opacity < c.prune_opacity) | (oversized if step > c.prune_scale_start else False)
 
-        finite = _finite_rows(view.params)
-        gradient = self._gradient_sum / self._seen.clamp(min=1)
-        hot = (gradient >= c.gradient_threshold) & finite
+        guidance = view.guidance
+        finite = finite_rows(view.params)
+        need = self.need(view)
+        if guidance.eagerness is not None:
+            need = need * guidance.eagerness
+        hot = (need >= 1) & finite
         small = sizes <= c.grow_scale * extent
         # What would be pruned at once is not made; children of an oversized parent may be small enough to
         # stay.
         clone = hot & small & ~superfluous(shared, sizes)
         split = hot & ~small & ~superfluous(shared, sizes / c.split_shrink)
         prune = superfluous(opacities, sizes) | ~finite
-        if c.max_gaussians is not None:
-            clone, split = _within_budget(c.max_gaussians, gradient, clone, split, prune)
-        edits: list[Edit] = [Prune(_indices(prune & ~split))]
-        edits += self._clones(view.params, _indices(clone), ceiling)
-        edits += self._children(view.params, _indices(split), ceiling)
+        limit = guidance.also(limit=c.max_gaussians).limit
+        if limit is not None:
+            order = need if guidance.order is None else guidance.order
+            clone, split = _within_budget(limit, order, clone, split, prune)
+        edits: list[Edit] = [Prune(indices(prune & ~split))]
+        edits += self._clones(view.params, indices(clone), ceiling)
+        edits += self._children(view.params, indices(split), ceiling)
         return edits
 
     def _clones(self, params: Mapping[str, Tensor], rows: Tensor, ceiling: Tensor | None) -> list[Edit]:
@@ -178,7 +225,7 @@ class ADC:
     def _children(self, params: Mapping[str, Tensor], rows: Tensor, ceiling: Tensor | None) -> list[Edit]:
         """Two children each, at random places drawn from the parent as a normal distribution."""
         means, scales = params["means"][rows], params["scales"][rows]
-        normal = torch.randn(len(rows), 2, 3, generator=self._random).to(means)
+        normal = torch.randn(len(rows), 2, 3, generator=self.random).to(means)
         offsets = normal * scales.exp()[:, None, :]
         turned = torch.einsum("nij,ncj->nci", _rotation_matrices(params["quats"][rows]), offsets)
         opacity = self._inherited_opacity(params["opacities"][rows], ceiling)
@@ -197,72 +244,17 @@ class ADC:
             logits = torch.log(-torch.expm1(log_r)) - log_r
         return logits if ceiling is None else logits.clamp(max=ceiling)
 
-    def _forget(self, edits: list[Edit]) -> None:
-        """Starts new statistics for the rows there will be when these edits are applied."""
-        num = len(self._seen)
-        for edit in edits:
-            if isinstance(edit, Clone):
-                num += len(edit.rows)
-            elif isinstance(edit, Split):
-                num += len(edit.rows) * (edit.children - 1)
-            elif isinstance(edit, Prune):
-                num -= len(edit.rows)
-        self.initialize(num, self._seen.device)
-
-    def _check_rows(self, num: int) -> None:
-        if len(self._seen) != num:
-            raise ValueError(
-                f"ADC has statistics of {len(self._seen)} Gaussians but there are {num}; call initialize() "
-                "at the start and whenever rows change other than by its own edits"
-            )
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Statistics since the last refinement, and the state of the random numbers."""
-        return {
-            "gradient_sum": self._gradient_sum.clone(),
-            "seen": self._seen.clone(),
-            "random": self._random.get_state(),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Goes on from `state_dict`, on the device that `initialize` was called with.
-
-        Raises:
-            ValueError: keys are missing or unknown, or the statistics do not fit together.
-        """
-        if state.keys() != {"gradient_sum", "seen", "random"}:
-            raise ValueError(f"ADC state: expected gradient_sum, seen and random, got {', '.join(state)}")
-        if state["gradient_sum"].ndim != 1 or state["gradient_sum"].shape != state["seen"].shape:
-            raise ValueError("ADC state: gradient_sum and seen must be [N] both")
-        device = self._seen.device
-        self._random.set_state(state["random"].cpu())
-        self._gradient_sum = state["gradient_sum"].to(device, torch.float32, copy=True)
-        self._seen = state["seen"].to(device, torch.float32, copy=True)
-
-
-def _indices(mask: Tensor) -> Tensor:
-    return mask.nonzero().squeeze(1)
-
-
-def _finite_rows(params: Mapping[str, Tensor]) -> Tensor:
-    """[N] mask of the rows in which every number of every parameter is finite."""
-    masks = [
-        tensor.isfinite().flatten(1).all(dim=1) if tensor.ndim > 1 else tensor.isfinite()
-        for tensor in params.values()
-    ]
-    return torch.stack(masks).all(dim=0)
-
 
 def _within_budget(
-    budget: int, gradient: Tensor, clone: Tensor, split: Tensor, prune: Tensor
+    budget: int, order: Tensor, clone: Tensor, split: Tensor, prune: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The clones and splits, largest gradient first, with which the scene has at most `budget` Gaussians."""
+    """The clones and splits, those high in `order` first, with which a scene has at most `budget` rows."""
     # A split of a Gaussian that goes anyway brings two more, every other growth one.
     cost = clone.long() + split.long() + (split & prune).long()
     room = budget - int((~prune).sum())
-    order = gradient.nan_to_num().masked_fill(cost == 0, -1).argsort(descending=True, stable=True)
+    queue = order.masked_fill(cost == 0, -torch.inf).argsort(descending=True, stable=True)
     affordable = torch.zeros_like(clone)
-    affordable[order] = cost[order].cumsum(0) <= room
+    affordable[queue] = cost[queue].cumsum(0) <= room
     return clone & affordable, split & affordable
 
 

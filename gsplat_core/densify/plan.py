@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -16,12 +17,12 @@ class Overwrite:
     """Values for some rows, numbered as they are afterwards.
 
     Args:
-        rows: distinct indices [M] after the edits.
+        rows: distinct indices [M] after the edits, or a slice of them.
         values: field name to [M, ...].
         forget: names of the fields whose moments become zero in these rows; None means every field.
     """
 
-    rows: Tensor
+    rows: Tensor | slice
     values: Mapping[str, Tensor]
     forget: frozenset[str] | None
 
@@ -30,17 +31,44 @@ class Overwrite:
 class RowPlan:
     """What a list of edits means for anything that has one row per Gaussian.
 
+    First the kept rows close up, in order; then some of them become copies of other rows; then copies are
+    added at the end; at last values are overwritten.
+
     Args:
         num_before, num_after: rows before and after.
-        source: [num_after] the row (numbered as before) that each new row copies; None: every row stays in
-        place.
+        kept: [K] ascending, the rows (numbered as before) that stay; None: all.
+        copied_rows, copied_from: [M] rows, numbered as afterwards, that become copies of other rows, numbered
+            as before.
+        added_from: [A] the rows (numbered as before) that the rows added at the end copy.
         overwrites: changes to apply afterwards, in order.
     """
 
     num_before: int
     num_after: int
-    source: Tensor | None
+    kept: Tensor | None
+    copied_rows: Tensor
+    copied_from: Tensor
+    added_from: Tensor
     overwrites: Sequence[Overwrite]
+
+    @property
+    def stays(self) -> bool:
+        """Whether every row stays where it is and none is added."""
+        return self.kept is None and not len(self.copied_rows) and not len(self.added_from)
+
+    @property
+    def num_kept(self) -> int:
+        return self.num_before if self.kept is None else len(self.kept)
+
+    @cached_property
+    def source(self) -> Tensor | None:
+        """[num_after] the row (numbered as before) that each row copies; None if all stay."""
+        if self.stays:
+            return None
+        device = self.added_from.device
+        kept = torch.arange(self.num_before, device=device) if self.kept is None else self.kept.clone()
+        kept[self.copied_rows] = self.copied_from
+        return torch.cat([kept, self.added_from])
 
     def follow(self, tensor: Tensor, name: str | None = None) -> Tensor:
         """A field after the edits: copies inherit, then the values given for `name` are set.
@@ -52,32 +80,29 @@ class RowPlan:
         Returns:
             A new tensor [num_after, ...]; the input is not modified.
         """
-        return self._written(self._gathered(tensor), name)
-
-    def follow_moments(self, tensor: Tensor, name: str) -> Tensor:
-        """An optimizer's state of field `name` after the edits: kept rows keep theirs, others are zero."""
-        moments = self._gathered(tensor)
-        self.forget_(moments, name)
-        return moments
+        followed = tensor.clone() if self.source is None else tensor.index_select(0, self.source)
+        if name is not None:
+            self.write_(followed, name)
+        return followed
 
     def write_(self, tensor: Tensor, name: str) -> None:
-        """Sets the given values in a field, in place; for plans that leave all rows where they are."""
-        self._written(tensor, name)
+        """Sets the given values in a field, in place, rows numbered as after the edits."""
+        for overwrite in self.overwrites:
+            if name in overwrite.values:
+                values = overwrite.values[name].to(tensor)
+                if isinstance(overwrite.rows, slice):
+                    tensor[overwrite.rows] = values
+                else:
+                    tensor.index_copy_(0, overwrite.rows, values)
 
     def forget_(self, moments: Tensor, name: str) -> None:
-        """Zeroes moments in place, rows numbered as after the edits."""
+        """Zeroes moments of the field `name` in place, rows numbered as after the edits."""
         for overwrite in self.overwrites:
             if overwrite.forget is None or name in overwrite.forget:
-                moments.index_fill_(0, overwrite.rows, 0)
-
-    def _gathered(self, tensor: Tensor) -> Tensor:
-        return tensor.clone() if self.source is None else tensor.index_select(0, self.source)
-
-    def _written(self, tensor: Tensor, name: str | None) -> Tensor:
-        for overwrite in self.overwrites:
-            if name is not None and name in overwrite.values:
-                tensor.index_copy_(0, overwrite.rows, overwrite.values[name].to(tensor))
-        return tensor
+                if isinstance(overwrite.rows, slice):
+                    moments[overwrite.rows] = 0
+                else:
+                    moments.index_fill_(0, overwrite.rows, 0)
 
 
 def compile_edits(edits: Iterable[Edit], num: int, device: torch.device | str = "cpu") -> RowPlan:
@@ -87,39 +112,68 @@ def compile_edits(edits: Iterable[Edit], num: int, device: torch.device | str = 
         ValueError: indices out of range or repeated where they must be distinct, or values of a wrong length.
     """
     edits = list(edits)
-    kept, source = _origins(edits, num, device)
-    new_row = kept.cumsum(0) - 1  # of a row that is kept
-    sources = [source[kept]]
-    length = len(sources[0])
+    kept = _kept(edits, num, device)
+    copied_rows, copied_from = _relocated(edits, num, kept, device)
+    length = num if kept is None else int(kept.sum())
+    new_row = None if kept is None else kept.cumsum(0) - 1  # of a row that is kept
+    added: list[Tensor] = []
     overwrites: list[Overwrite] = []
     for edit in edits:
         if isinstance(edit, Clone | Split):
             rows, values = _copies(edit, num, device)
-            sources.append(rows)
-            added = torch.arange(length, length + len(rows), device=device)
-            overwrites.append(Overwrite(added, values, None))
+            added.append(rows)
+            overwrites.append(Overwrite(slice(length, length + len(rows)), values, None))
             length += len(rows)
+        elif isinstance(edit, Reset) and edit.rows is None and kept is None:
+            _check_values(edit, edit.values, (num,))
+            overwrites.append(Overwrite(slice(0, num), edit.values, _forgotten(edit)))
         elif isinstance(edit, Move | Reset):
-            rows, values = _changes(edit, num, kept)
-            overwrites.append(Overwrite(new_row[rows], values, _forgotten(edit)))
-    moved = any(isinstance(edit, Move) and len(edit.rows) for edit in edits)
-    unmoved = len(sources[0]) == length == num and not moved
-    return RowPlan(num, length, None if unmoved else torch.cat(sources), overwrites)
+            rows, values = _changes(edit, num, kept, device)
+            after = rows if new_row is None else new_row[rows]
+            overwrites.append(Overwrite(after, values, _forgotten(edit)))
+    none = torch.zeros(0, dtype=torch.int64, device=device)
+    return RowPlan(
+        num_before=num,
+        num_after=length,
+        kept=None if kept is None else kept.nonzero().squeeze(1),
+        copied_rows=copied_rows if new_row is None else new_row[copied_rows],
+        copied_from=copied_from,
+        added_from=torch.cat([none, *added]),
+        overwrites=overwrites,
+    )
 
 
-def _origins(edits: Sequence[Edit], num: int, device: torch.device | str) -> tuple[Tensor, Tensor]:
-    """Which rows are kept [num], and from which row each takes its contents [num]."""
+def _kept(edits: Sequence[Edit], num: int, device: torch.device | str) -> Tensor | None:
+    """[num] mask of the rows that are kept; None if that is all."""
+    gone = [
+        _rows(edit, edit.rows, num, device, distinct=isinstance(edit, Split))
+        for edit in edits
+        if isinstance(edit, Prune | Split)
+    ]
+    if not any(len(rows) for rows in gone):
+        return None
     kept = torch.ones(num, dtype=torch.bool, device=device)
-    source = torch.arange(num, device=device)
+    for rows in gone:
+        kept[rows] = False
+    return kept
+
+
+def _relocated(
+    edits: Sequence[Edit], num: int, kept: Tensor | None, device: torch.device | str
+) -> tuple[Tensor, Tensor]:
+    """The kept rows that become copies of others, and of which, both numbered as before."""
+    source = torch.full((num,) if any(isinstance(edit, Move) for edit in edits) else (0,), -1, device=device)
     for edit in edits:
-        if isinstance(edit, Prune | Split):
-            kept[_rows(edit, edit.rows, num, device, distinct=isinstance(edit, Split))] = False
-        elif isinstance(edit, Move):
+        if isinstance(edit, Move):
             rows = _rows(edit, edit.rows, num, device)
             if len(rows) != len(edit.sources):
                 raise ValueError(f"Move: {len(rows)} rows but {len(edit.sources)} sources")
             source[rows] = _rows(edit, edit.sources, num, device, distinct=False)
-    return kept, source
+    moved = source >= 0
+    if kept is not None and len(moved):
+        moved &= kept
+    rows = moved.nonzero().squeeze(1)
+    return rows, source[rows]
 
 
 def _copies(edit: Clone | Split, num: int, device: torch.device | str) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -133,15 +187,14 @@ def _copies(edit: Clone | Split, num: int, device: torch.device | str) -> tuple[
     return rows.repeat_interleave(edit.children), values
 
 
-def _changes(edit: Move | Reset, num: int, kept: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+def _changes(
+    edit: Move | Reset, num: int, kept: Tensor | None, device: torch.device | str
+) -> tuple[Tensor, Mapping[str, Tensor]]:
     """The rows (numbered as before) that are changed and kept [S], and their new values, [S, ...]."""
-    if edit.rows is None:
-        rows = torch.arange(num, device=kept.device)
-    else:
-        rows = _rows(edit, edit.rows, num, kept.device)
+    named = torch.arange(num, device=device) if edit.rows is None else edit.rows
+    rows = _rows(edit, named, num, device)
     _check_values(edit, edit.values, (len(rows),))
-    stays = kept[rows]
-    if bool(stays.all()):
+    if kept is None or bool((stays := kept[rows]).all()):
         return rows, edit.values
     return rows[stays], {name: value[stays.to(value.device)] for name, value in edit.values.items()}
 

@@ -2,25 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 from gsplat_core.densify.adc import ADC, ADCConfig
+from gsplat_core.densify.mcmc import MCMC, MCMCConfig
 from gsplat_core.densify.strategy import Strategy
 from gsplat_core.errors import UsageError
 
-STRATEGIES: dict[str, Callable[..., Strategy]] = {
-    "adc": lambda **options: ADC(ADCConfig(**options)),
+# Class of the configuration, class of the strategy. A configuration is a frozen dataclass; its method
+# `stretched(factor)` fits its schedule to a run `factor` times as long.
+STRATEGIES: dict[str, tuple[type[Any], type[Any]]] = {
+    "adc": (ADCConfig, ADC),
+    "mcmc": (MCMCConfig, MCMC),
 }
+# Plug-ins stand in front of a strategy (densify/plugin.py).
+PLUGINS: dict[str, tuple[type[Any], type[Any]]] = {}
 
 
-def create(name: str, **options: Any) -> Strategy:
-    """A strategy by name; `options` are the fields of its configuration.
+def parts(name: str) -> list[str]:
+    """What a name such as "mcmc+lpm" consists of: a strategy, then plug-ins, the innermost first.
+
+    A name that begins with a plug-in stands for one over ADC: "lpm" is "adc+lpm".
 
     Raises:
-        UsageError: no strategy has this name.
-        TypeError, ValueError: an option is unknown or out of range.
+        UsageError: a part is unknown or stands in the wrong place.
     """
-    if name not in STRATEGIES:
-        raise UsageError(f"Unknown density control {name!r}; known are: {', '.join(sorted(STRATEGIES))}.")
-    return STRATEGIES[name](**options)
+    names = name.split("+")
+    if names[0] in PLUGINS:
+        names.insert(0, "adc")
+    for position, part in enumerate(names):
+        known = PLUGINS if position else STRATEGIES
+        if part not in known:
+            everything = f"strategies {', '.join(STRATEGIES)}; plug-ins {', '.join(PLUGINS)}"
+            raise UsageError(
+                f"Unknown density control {part!r} in {name!r}; a strategy may be followed by plug-ins, "
+                f"as in mcmc+lpm. Known are: {everything}."
+            )
+    if len(set(names)) < len(names):
+        raise UsageError(f"Density control {name!r} names a part twice.")
+    return names
+
+
+def configurations(name: str) -> dict[str, Any]:
+    """The default configuration of each part of a density control."""
+    return {part: (PLUGINS | STRATEGIES)[part][0]() for part in parts(name)}
+
+
+def create(name: str, configs: Mapping[str, Any] | None = None) -> Strategy:
+    """A density control by name.
+
+    Args:
+        name: see `parts`.
+        configs: configurations by part; those not given are the defaults.
+
+    Raises:
+        UsageError: no density control has this name, or a configuration is for none of its parts.
+    """
+    chosen = {**configurations(name), **(configs or {})}
+    base, *plugins = parts(name)
+    if unknown := sorted(set(chosen) - {base, *plugins}):
+        raise UsageError(f"Density control {name!r} has no part {unknown[0]!r} to configure.")
+    strategy: Strategy = STRATEGIES[base][1](chosen[base])
+    for plugin in plugins:
+        strategy = PLUGINS[plugin][1](strategy, chosen[plugin])
+    return strategy

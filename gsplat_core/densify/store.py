@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, MutableMapping
 
 import torch
 from torch import Tensor
 
+from gsplat_core.densify.buffer import RowBuffer
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plan import RowPlan, compile_edits
 
@@ -21,17 +23,20 @@ class ParameterStore:
             parameter is found by identity, so names of groups do not matter. Parameters without an optimizer
             are allowed.
         extras: further tensors [N, ...] by name, such as `Gaussians.extras`. May be empty.
+        most: a number of Gaussians that will not be exceeded, if known: saves memory near it.
 
     What happens to objects that the caller holds:
-        - The parameter **objects stay**: their data is exchanged, so optimizers, parameter groups and other
-          references remain valid. When the number or place of rows changes, `.grad` becomes None, and a graph
-          built before must not be differentiated any more.
-        - Tensors in `extras` are replaced in the given dictionary (without a change of rows: written in
-        place). - Optimizer state with the parameter's shape (`exp_avg`, `exp_avg_sq`, `max_exp_avg_sq`,
-        momentum buffers)
-          follows its rows; everything else in the state, such as the global `step`, is kept.
 
-    Tensors are exchanged one after another, so the extra memory at any time is one tensor, not a scene.
+    - The parameter **objects stay**: their data is exchanged, so optimizers, parameter groups and other
+      references remain valid. When the number or place of rows changes, `.grad` becomes None, and a graph
+      built before must not be differentiated any more; other views of the same memory (`.detach()`) are not
+      valid any more either.
+    - Tensors in `extras` are replaced in the given dictionary (without a change of rows: written in place).
+    - Optimizer state with the parameter's shape (`exp_avg`, `exp_avg_sq`, `max_exp_avg_sq`, momentum buffers)
+      follows its rows; everything else in the state, such as the global `step`, is kept.
+
+    Memory grows by doubling (`RowBuffer`); tensors are moved one after another, so the extra memory at any
+    time is one tensor, not a scene.
 
     Raises:
         ValueError: tensors disagree in N or device, are not leaves, or a name is both parameter and extra.
@@ -44,6 +49,7 @@ class ParameterStore:
         | Mapping[str, torch.optim.Optimizer]
         | Iterable[torch.optim.Optimizer] = (),
         extras: MutableMapping[str, Tensor] | None = None,
+        most: int | None = None,
     ) -> None:
         if isinstance(optimizers, torch.optim.Optimizer):
             optimizers = [optimizers]
@@ -52,7 +58,24 @@ class ParameterStore:
         self.params = dict(params)
         self.optimizers = list(optimizers)
         self.extras: MutableMapping[str, Tensor] = {} if extras is None else extras
+        self.most = most
+        self._buffers: defaultdict[object, RowBuffer] = defaultdict(RowBuffer)
         self._check()
+
+    @property
+    def reallocations(self) -> int:
+        """How often the tensor that was reallocated most often was."""
+        return max((buffer.reallocations for buffer in self._buffers.values()), default=0)
+
+    def learning_rates(self) -> dict[str, float]:
+        """The present learning rate of each parameter that an optimizer trains."""
+        rates = {}
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                for name, param in self.params.items():
+                    if any(param is trained for trained in group["params"]):
+                        rates[name] = float(group["lr"])
+        return rates
 
     @property
     def num(self) -> int:
@@ -64,7 +87,8 @@ class ParameterStore:
         """Carries out a transaction of edits.
 
         Returns:
-            The plan that was followed, for tensors that are kept elsewhere (`plan.follow(tensor)`).
+            The plan that was followed, for `strategy.follow(plan)` and for tensors that are kept elsewhere
+            (`plan.follow(tensor)`).
 
         Raises:
             ValueError: rows or values that do not fit the scene; nothing has been changed then.
@@ -74,24 +98,22 @@ class ParameterStore:
         self._check_values(plan)
         for name, param in self.params.items():
             shape = param.shape
-            if plan.source is None:
-                plan.write_(param, name)
-            else:
+            if not plan.stays:
                 param.grad = None
-                param.data = plan.follow(param.data, name)
-            for optimizer in self.optimizers:
+                param.data = self._buffers[name].follow(param.data, plan, most=self.most)
+            plan.write_(param, name)
+            for number, optimizer in enumerate(self.optimizers):
                 state = optimizer.state.get(param, {})
                 for key, value in state.items():
                     if isinstance(value, Tensor) and value.shape == shape:
-                        if plan.source is None:
-                            plan.forget_(value, name)
-                        else:
-                            state[key] = plan.follow_moments(value, name)
+                        if not plan.stays:
+                            buffer = self._buffers[name, number, key]
+                            state[key] = buffer.follow(value, plan, blank=True, most=self.most)
+                        plan.forget_(state[key], name)
         for name, extra in self.extras.items():
-            if plan.source is None:
-                plan.write_(extra, name)
-            else:
-                self.extras[name] = plan.follow(extra, name)
+            if not plan.stays:
+                self.extras[name] = self._buffers[name].follow(extra, plan, most=self.most)
+            plan.write_(self.extras[name], name)
         return plan
 
     def _check(self) -> None:

@@ -2,38 +2,69 @@
 
 In each iteration, counted **from 1** as in 3DGS:
 
+    loss = photometric_loss + (strategy.regularization(...) or 0)
     loss.backward()
     strategy.on_backward(step, RenderStats(...))
     optimizer.step(); optimizer.zero_grad()
-    store.apply(strategy.on_step(step, SceneView(store.params, scene_extent)))
+    plan = store.apply(strategy.on_step(step, SceneView(store.params, scene_extent)))
+    strategy.follow(plan)
 
 A strategy sees statistics of the rendering and the current values, and answers with a list of edits. It never
-sees the trainer, the optimizer or the images, and changes nothing itself.
+sees the trainer or the optimizer, and changes nothing itself.
+
+`ADC` and `MCMC` heed a `Guidance`; plug-ins (`plugin.py`) stand in front of one of them, give such guidance,
+and add to its answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from gsplat_core.densify.edits import Edit
+from gsplat_core.densify.plan import RowPlan
+from gsplat_core.densify.views import Views
+
+
+@dataclass(frozen=True)
+class Wants:
+    """What a strategy has to know about the rendering of one iteration beyond what every backward pass knows.
+
+    Args:
+        absgrad: `RenderStats.means2d_grad` must hold absolute gradients (rasterize with `absgrad=True`).
+        weights: `RenderStats.weights` (rasterize with `statistics=True`).
+    """
+
+    absgrad: bool = False
+    weights: bool = False
+
+    def __or__(self, other: Wants) -> Wants:
+        return Wants(self.absgrad or other.absgrad, self.weights or other.weights)
 
 
 @dataclass(frozen=True, eq=False)
 class RenderStats:
     """What one rendering and its backward pass tell about every Gaussian.
 
+    What is None was not given; a strategy that cannot do without says so.
+
     Args:
         means2d_grad: [C, N, 2] gradient of the loss with respect to the projected centres, in pixels
-            (`meta["means2d"].grad`), or the per-pixel absolute sums (`.absgrad`) if `strategy.absgrad`.
+            (`meta["means2d"].grad`), or the per-pixel absolute sums (`.absgrad`) if the strategy wants those.
         radii: [C, N, 2] integer extents in pixels; 0 where a Gaussian is not in the image.
         width, height: size of the images in pixels.
         num_cameras: how many views the loss is averaged over (undoes that mean); C unless views are
-        distributed.
+            distributed.
+        depths: [C, N] along the viewing axis, scene units (`meta["depths"]`).
+        weights: [C, N, 3] sums over the pixels p of a view: of w e, of w, and how many there are, where w is
+            the Gaussian's blending weight in p and e the mean absolute error of p's colour channels.
+        images, targets: [C, H, W, 3] the renderings before this iteration's update, and the photographs, both
+            float32 in [0, 1].
+        views: [C] which of `SceneView.views` these are.
+        scene_extent: as in `SceneView`.
     """
 
     means2d_grad: Tensor
@@ -41,6 +72,38 @@ class RenderStats:
     width: int
     height: int
     num_cameras: int
+    depths: Tensor | None = None
+    weights: Tensor | None = None
+    images: Tensor | None = None
+    targets: Tensor | None = None
+    views: Sequence[int] | None = None
+    scene_extent: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Guidance:
+    """What a plug-in asks of the strategy behind it, for one step.
+
+    Args:
+        limit: at most this many Gaussians after the step. None: no limit.
+        eagerness: [N] factor on the strategy's own measure of a Gaussian's need to multiply; 1 leaves it, 2
+            lets it at half the threshold (or with twice the probability), 0 forbids. None: all 1.
+        order: [N] who goes first when the limit is not enough for all; higher first. None: the strategy's own
+            measure.
+    """
+
+    limit: int | None = None
+    eagerness: Tensor | None = None
+    order: Tensor | None = None
+
+    def also(
+        self, limit: int | None = None, eagerness: Tensor | None = None, order: Tensor | None = None
+    ) -> Guidance:
+        """Both this guidance and more: the smaller limit, the product of factors, the newer order."""
+        limits = [value for value in (self.limit, limit) if value is not None]
+        if self.eagerness is not None:
+            eagerness = self.eagerness if eagerness is None else self.eagerness * eagerness
+        return Guidance(min(limits, default=None), eagerness, self.order if order is None else order)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,34 +112,136 @@ class SceneView:
 
     Args:
         params: raw parameters by name; at least means [N, 3], quats [N, 4], scales [N, 3] (log), opacities
-        [N]
-            (logit).
+            [N] (logit).
         scene_extent: radius of the cameras, 1.1 x the largest distance of a camera from their mean, scene
-        units.
+            units.
+        learning_rates: of this step, by parameter (`ParameterStore.learning_rates`). MCMC's noise follows
+            that of the means.
+        views: the training photographs, for strategies that look at more than one per step.
+        guidance: what plug-ins ask for.
+        downscale: by which factor the images of this step were smaller than the photographs.
     """
 
     params: Mapping[str, Tensor]
     scene_extent: float
-
-
-class Strategy(Protocol):
-    """A density control. State is everything needed to go on bit-exactly, random numbers included."""
+    learning_rates: Mapping[str, float] = field(default_factory=dict)
+    views: Views | None = None
+    guidance: Guidance = field(default_factory=Guidance)
+    downscale: float = 1.0
 
     @property
-    def absgrad(self) -> bool:
-        """Whether `RenderStats.means2d_grad` must hold absolute gradients (rasterize with `absgrad=True`)."""
+    def num(self) -> int:
+        """Number of Gaussians."""
+        return self.params["means"].shape[0]
+
+
+@dataclass(frozen=True)
+class Initialization:
+    """How Gaussians start under a strategy.
+
+    Args:
+        opacity: of every one.
+        scale_factor: on the distance to its neighbours.
+    """
+
+    opacity: float = 0.1
+    scale_factor: float = 1.0
+
+
+class Strategy:
+    """A density control. A strategy overrides what it needs; `on_step` at least.
+
+    Its state is `rows`, `numbers` and `random`, which are everything needed to go on bit-exactly.
+
+    Attributes:
+        rows: tensors [N, ...] by name, one row per Gaussian; they follow the edits. Filled by `initialize`.
+        numbers: further state by name.
+        random: on the CPU for every device, so that a seed means the same scene everywhere.
+    """
+
+    initialization = Initialization()
+
+    def __init__(self, seed: int = 0) -> None:
+        self.rows: dict[str, Tensor] = {}
+        self.numbers: dict[str, float] = {}
+        self.random = torch.Generator().manual_seed(seed)
 
     def initialize(self, num: int, device: torch.device | str) -> None:
         """Starts with `num` Gaussians; also to be called after rows were changed by someone else."""
 
+    def wants(self, step: int) -> Wants:
+        """What `on_backward` has to be told in this iteration."""
+        return Wants()
+
+    def regularization(self, splats: Mapping[str, Tensor], scene_extent: float) -> Tensor | None:
+        """A term of the loss, differentiable, or None.
+
+        Args:
+            splats: "opacities" [N] in [0, 1] and "scales" [N, 3] standard deviations in scene units.
+            scene_extent: as in `SceneView`.
+        """
+        return None
+
     def on_backward(self, step: int, stats: RenderStats) -> None:
-        """Takes in the statistics of iteration `step`."""
+        """Takes in the statistics of iteration `step`.
+
+        Raises:
+            ValueError: the statistics are for another number of Gaussians, or lack what is wanted.
+        """
 
     def on_step(self, step: int, view: SceneView) -> list[Edit]:
-        """The edits to apply after the optimizer's step of iteration `step`."""
+        """The edits to apply after the optimizer's step of iteration `step`.
+
+        Raises:
+            ValueError: the scene has another number of Gaussians than the statistics.
+        """
+        raise NotImplementedError
+
+    def grows_at(self, step: int) -> bool:
+        """Whether `on_step` may add Gaussians at this step: then plug-ins prepare their guidance."""
+        return False
+
+    def need(self, view: SceneView) -> Tensor | None:
+        """[N] how much each Gaussian needs to multiply, from 1 on it will; None if that is left to chance."""
+        return None
+
+    def follow(self, plan: RowPlan) -> None:
+        """To be called with what `ParameterStore.apply` returns: the state's rows follow."""
+        if plan.source is not None:
+            self.rows = {name: plan.follow(tensor) for name, tensor in self.rows.items()}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """A flat dictionary of tensors."""
+        """A flat dictionary of tensors; a copy."""
+        numbers = {name: torch.tensor(value, dtype=torch.float64) for name, value in self.numbers.items()}
+        rows = {name: tensor.clone() for name, tensor in self.rows.items()}
+        return {**rows, **numbers, "random": self.random.get_state()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Goes on from a saved state. Raises ValueError if it does not fit."""
+        """Goes on from `state_dict`, on the device that `initialize` was called with.
+
+        Raises:
+            ValueError: keys are missing or unknown, or the statistics do not fit together.
+        """
+        expected = [*self.rows, *self.numbers, "random"]
+        if sorted(state) != sorted(expected):
+            raise ValueError(
+                f"{type(self).__name__} state: expected {', '.join(expected)}, got {', '.join(state)}"
+            )
+        lengths = {name: list(state[name].shape) for name in self.rows}
+        if any(not shape or shape[0] != next(iter(lengths.values()))[0] for shape in lengths.values()):
+            raise ValueError(f"{type(self).__name__} state: rows must have one length, got {lengths}")
+        self.random.set_state(state["random"].cpu())
+        self.numbers = {name: float(state[name]) for name in self.numbers}
+        self.rows = {
+            name: state[name].to(tensor.device, tensor.dtype, copy=True) for name, tensor in self.rows.items()
+        }
+
+    def check_rows(self, num: int) -> None:
+        """Raises ValueError unless the state is that of `num` Gaussians."""
+        for tensor in self.rows.values():
+            if len(tensor) != num:
+                raise ValueError(
+                    f"{type(self).__name__} has statistics of {len(tensor)} Gaussians but there are {num}; "
+                    "call follow(plan) after each transaction, or initialize() at the start and whenever "
+                    "rows change otherwise"
+                )

@@ -2,6 +2,7 @@
 
 import doctest
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,17 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import gsplat_core.densify
-from gsplat_core.densify import ADC, STRATEGIES, ADCConfig, ParameterStore, RenderStats, SceneView, create
+from gsplat_core import rasterization
+from gsplat_core.densify import (
+    ADC,
+    STRATEGIES,
+    ADCConfig,
+    Guidance,
+    ParameterStore,
+    RenderStats,
+    SceneView,
+    create,
+)
 from gsplat_core.errors import UsageError
 
 EXTENT = 10.0  # small: up to 0.1, oversized: above 1
@@ -69,7 +80,16 @@ class Run:
     def refine(self, gradients: list[float], step: int = 600) -> list[int]:
         """The original row of every Gaussian after one refinement."""
         self.adc.on_backward(step, stats(gradients))
-        self.store.apply(self.adc.on_step(step, SceneView(self.params, EXTENT)))
+        self.step(step)
+        return self.extras["row"].tolist()
+
+    def step(self, step: int) -> None:
+        edits = self.adc.on_step(step, SceneView(self.params, EXTENT))
+        self.adc.follow(self.store.apply(edits))
+
+    def refine_now(self, guidance: Guidance | None = None) -> list[int]:
+        view = SceneView(self.params, EXTENT, guidance=guidance or Guidance())
+        self.adc.follow(self.store.apply(self.adc.on_step(600, view)))
         return self.extras["row"].tolist()
 
     def opacities(self) -> list[float]:
@@ -128,7 +148,7 @@ def test_threshold_is_in_device_units_of_the_mean_over_views_that_see_it() -> No
     # The loss is averaged over 4 cameras, so each camera's gradient is a quarter.
     run = Run(scene(*[(0.05, 0.5)] * 2))
     run.adc.on_backward(590, stats([0.99 * edge / 4, 1.01 * edge / 4], cameras=4))
-    run.store.apply(run.adc.on_step(600, SceneView(run.params, EXTENT)))
+    run.step(600)
     assert run.extras["row"].tolist() == [0, 1, 1]
 
 
@@ -137,7 +157,7 @@ def test_gradients_along_y_count_with_the_height() -> None:
     grad[0, :, 1] = torch.tensor([0.99, 1.01]) * 2e-4 / (HEIGHT / 2)
     run = Run(scene(*[(0.05, 0.5)] * 2))
     run.adc.on_backward(600, RenderStats(grad, torch.ones(1, 2, 2, dtype=torch.int32), WIDTH, HEIGHT, 1))
-    run.store.apply(run.adc.on_step(600, SceneView(run.params, EXTENT)))
+    run.step(600)
     assert run.extras["row"].tolist() == [0, 1, 1]
 
 
@@ -187,7 +207,7 @@ def test_refinement_happens_on_schedule() -> None:
 def test_reset_lowers_opacities_and_zeroes_their_moments_only() -> None:
     config = ADCConfig(refine_start=5000)
     run = Run(scene((0.05, 0.5), (0.05, 0.007)), config)
-    run.store.apply(run.adc.on_step(3000, SceneView(run.params, EXTENT)))
+    run.step(3000)
     assert run.opacities() == pytest.approx([0.01, 0.007])
     for name, param in run.params.items():
         assert run.optimizer.state[param]["exp_avg"].eq(0 if name == "opacities" else 1).all()
@@ -208,6 +228,82 @@ def test_revised_opacity_keeps_what_two_coincident_ones_cover(opacity: float, si
     assert run.refine([HOT]) == [0, 0]
     first, second = run.params["opacities"].double().sigmoid().tolist()
     assert 1 - (1 - first) * (1 - second) == pytest.approx(opacity, abs=1e-6)
+
+
+@pytest.mark.parametrize("opacity", [0.1, 0.4, 0.8])
+def test_a_clone_with_revised_opacity_keeps_the_image_to_second_order(opacity: float) -> None:
+    """Two of opacity o' with falloff g cover o g + o'^2 (g - g^2): never more than o'^2 / 4 too much."""
+    run = Run(scene((0.05, opacity)), ADCConfig(revised_opacity=True))
+
+    def render() -> Tensor:
+        _, alpha, _ = rasterization(
+            run.params["means"] + torch.tensor([0.0, 0.0, 1.0]), run.params["quats"],
+            run.params["scales"].exp(), run.params["opacities"].sigmoid(), run.params["sh0"][:, 0],
+            torch.eye(4)[None], torch.tensor([[[200.0, 0, 24], [0, 200, 24], [0, 0, 1]]]), 48, 48,
+        )  # fmt: skip
+        return alpha.detach()
+
+    before = render()
+    assert run.refine([HOT]) == [0, 0]
+    change = render() - before
+    half = run.opacities()[0]
+    assert 0.1 * half**2 < change.max() < half**2 / 4 + 1 / 255
+    assert change.min() > -2 / 255  # both may be dropped where they are too faint
+    centre = before.flatten().argmax()
+    assert abs(change.flatten()[centre]) < 0.05 * half
+
+
+def test_pixel_weighting_counts_views_by_the_pixels_covered() -> None:
+    """Seen once at the border with a strong pull, once in full with none: no longer hot."""
+
+    def grown(config: ADCConfig, pixels: tuple[int, int]) -> int:
+        run = Run(scene((0.05, 0.5)), config)
+        for gradient, count in zip((1.5 * HOT, 0.0), pixels, strict=True):
+            weights = torch.tensor([[[0.0, 1.0, count]]])
+            depths = torch.full((1, 1), 10.0)
+            run.adc.on_backward(
+                550, replace(stats([gradient]), weights=weights, depths=depths, scene_extent=EXTENT)
+            )
+        return len(run.refine_now())
+
+    assert grown(ADCConfig(), (1, 100)) == 2
+    assert grown(ADCConfig(pixel_weighted=True), (1, 100)) == 1
+    assert grown(ADCConfig(pixel_weighted=True), (100, 1)) == 2
+
+
+def test_pixel_weighting_calms_what_is_near_the_camera() -> None:
+    def grown(depth: float) -> int:
+        run = Run(scene((0.05, 0.5)), ADCConfig(pixel_weighted=True))
+        weights, depths = torch.tensor([[[0.0, 1.0, 50.0]]]), torch.full((1, 1), depth)
+        run.adc.on_backward(550, replace(stats([HOT]), weights=weights, depths=depths, scene_extent=EXTENT))
+        return len(run.refine_now())
+
+    edge = 0.37 * EXTENT * (2 / 3) ** 0.5  # HOT is 1.5 x the threshold
+    assert grown(0.99 * edge) == 1
+    assert grown(1.01 * edge) == 2
+
+
+def test_pixel_weighting_says_what_it_lacks() -> None:
+    adc = ADC(ADCConfig(pixel_weighted=True))
+    adc.initialize(1, "cpu")
+    assert adc.wants(600).weights
+    with pytest.raises(ValueError, match="weights"):
+        adc.on_backward(600, stats([HOT]))
+
+
+def test_it_heeds_guidance() -> None:
+    rows = [(0.05, 0.5)] * 4
+
+    def refine(guidance: Guidance) -> list[int]:
+        run = Run(scene(*rows))
+        run.adc.on_backward(590, stats([HOT, 0.4 * HOT, 2 * HOT, 0.7 * HOT]))
+        return run.refine_now(guidance)[4:]
+
+    assert refine(Guidance()) == [0, 2, 3]
+    assert refine(Guidance(limit=6)) == [0, 2]
+    assert refine(Guidance(limit=5, order=torch.tensor([3.0, 0, 1, 2]))) == [0]
+    assert refine(Guidance(eagerness=torch.tensor([0.0, 2.0, 1.0, 1.0]))) == [1, 2, 3]
+    assert refine(Guidance(limit=6).also(limit=9, eagerness=torch.tensor([1.0, 9.0, 1.0, 0.0]))) == [1, 2]
 
 
 @pytest.mark.parametrize("extreme", [-80.0, -20.0, 20.0, 80.0])
@@ -276,7 +372,7 @@ def test_seed_decides_and_saved_state_is_a_copy() -> None:
 
 def test_statistics_of_other_rows_are_refused() -> None:
     run = Run(scene((0.5, 0.5)))
-    with pytest.raises(ValueError, match=r"call initialize\(\)"):
+    with pytest.raises(ValueError, match=r"or initialize\(\)"):
         run.adc.on_backward(600, stats([HOT, HOT]))
     with pytest.raises(ValueError, match="1 Gaussians but there are 2"):
         run.adc.on_step(600, SceneView(scene((1, 0.5), (1, 0.5)), EXTENT))
@@ -302,12 +398,12 @@ def test_thresholds_out_of_range_are_named(wrong: dict[str, float]) -> None:
 
 
 def test_strategies_are_made_by_name() -> None:
-    adc = create("adc", absgrad=True, max_gaussians=7)
+    adc = create("adc", {"adc": ADCConfig(absgrad=True, max_gaussians=7)})
     assert isinstance(adc, ADC)
-    assert adc.absgrad
+    assert adc.wants(600).absgrad
     assert adc.config.max_gaussians == 7
     assert "adc" in STRATEGIES
-    with pytest.raises(UsageError, match="known are: adc"):
+    with pytest.raises(UsageError, match="Known are: strategies adc"):
         create("adx")
 
 

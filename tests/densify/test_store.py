@@ -1,5 +1,7 @@
 """Edits and the store: every tensor with one row per Gaussian is changed in the same way."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -244,6 +246,64 @@ def test_amsgrad_state_follows_too() -> None:
     before = optimizer.state[param]["max_exp_avg_sq"].clone()
     ParameterStore({"opacities": param}, optimizer).apply([Prune(rows(0, 2))])
     assert torch.equal(optimizer.state[param]["max_exp_avg_sq"], before[[1, 3]])
+
+
+def test_growth_is_amortised() -> None:
+    """A scene that grows a hundredfold in many steps is reallocated as often as it doubles."""
+    params = {
+        "means": torch.nn.Parameter(torch.zeros(10, 3)),
+        "opacities": torch.nn.Parameter(torch.zeros(10)),
+    }
+    optimizer = torch.optim.Adam(params.values())
+    extras = {"label": torch.arange(10)}
+    store = ParameterStore(params, optimizer, extras)
+    for _ in range(180):
+        (params["means"].sum() + params["opacities"].sum()).backward()
+        optimizer.step()
+        grown = torch.arange(max(1, store.num // 20))
+        store.apply([Clone(grown), Prune(grown[: len(grown) // 4])])
+    assert store.num > 2000
+    assert store.reallocations <= math.log2(store.num / 10) + 1
+    assert store.num == len(extras["label"])
+
+
+def test_changes_that_fit_into_the_memory_at_hand_stay_in_it() -> None:
+    scene = Scene()
+    scene.apply(Clone(rows(0)))
+    data = [p.data_ptr() for p in scene.params.values()] + [scene.state("means")["exp_avg"].data_ptr()]
+    scene.apply(Prune(rows(3, 5)))
+    scene.apply(Move(rows(0), rows(1)), Clone(rows(2, 2)))
+    assert data == [p.data_ptr() for p in scene.params.values()] + [
+        scene.state("means")["exp_avg"].data_ptr()
+    ]
+    assert scene.store.reallocations == 1
+
+
+def test_memory_is_given_back_and_no_more_is_taken_than_will_be_needed() -> None:
+    params = {"means": torch.nn.Parameter(torch.zeros(1000, 3))}
+    store = ParameterStore(params, most=1100)
+    store.apply([Clone(torch.arange(10))])
+    assert params["means"].untyped_storage().nbytes() == 1100 * 12
+    store.apply([Prune(torch.arange(900))])
+    assert params["means"].untyped_storage().nbytes() <= 2 * 110 * 12
+    assert store.reallocations == 2
+
+
+def test_memory_that_the_caller_brought_is_not_written_to() -> None:
+    means = torch.arange(30.0).reshape(10, 3)
+    store = ParameterStore({"means": torch.nn.Parameter(means)})
+    store.apply([Prune(rows(0, 1))])
+    store.apply([Prune(rows(0, 1))])
+    assert torch.equal(means, torch.arange(30.0).reshape(10, 3))
+
+
+def test_learning_rates_are_those_of_the_groups_now() -> None:
+    params = {name: torch.nn.Parameter(torch.zeros(3, 3)) for name in ("means", "scales", "frozen")}
+    first = torch.optim.Adam([{"params": [params["means"]], "lr": 0.5}])
+    second = torch.optim.SGD([params["scales"]], lr=0.25)
+    store = ParameterStore(params, [first, second])
+    first.param_groups[0]["lr"] = 0.125
+    assert store.learning_rates() == {"means": 0.125, "scales": 0.25}
 
 
 @pytest.mark.parametrize(

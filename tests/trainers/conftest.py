@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,12 +97,9 @@ def config(tiny_scene: Path) -> TrainConfig:
         log_every=5,
         evaluations=2,
         checkpoint_seconds=1e9,
-        densify=replace(
-            ADCConfig(),
-            gradient_threshold=1e-5,
-            refine_start=10,
-            refine_stop=35,
-            refine_every=5,
-            reset_every=35,
-        ),
+        densify={
+            "adc": ADCConfig(
+                gradient_threshold=1e-5, refine_start=10, refine_stop=35, refine_every=5, reset_every=35
+            )
+        },
     )

@@ -60,8 +60,9 @@ def test_an_unknown_option_is_usage():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--strategy", "mcmc"], "--strategy mcmc is not in this version"),
-        (["--strategy", "lpm"], "--strategy lpm is not in this version"),
+        (["--strategy", "adx"], "Unknown density control 'adx'"),
+        (["--set", "adc.refine_evry=3"], "--set adc.refine_evry=3: there is no densify.adc.refine_evry"),
+        (["--set", "adc.refine_every=often"], "densify.adc.refine_every must be int"),
         (["--optimizer", "lm"], "--optimizer lm is not in this version"),
         (["--steps", "0"], "--steps must be at least 1"),
         (["--downscale", "0"], "--downscale must be at least 1"),

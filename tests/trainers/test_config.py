@@ -25,7 +25,9 @@ def test_what_is_not_named_has_its_default():
     ("values", "message"),
     [
         ({"step": 3}, "unknown entry 'step'"),
-        ({"densify": {"refine_evry": 3}}, "unknown entry densify.'refine_evry'"),
+        ({"densify": {"adc": {"refine_evry": 3}}}, "unknown entry densify.adc.'refine_evry'"),
+        ({"densify": {"mcmc": {}}}, "unknown entry densify.'mcmc'"),
+        ({"strategy": "adx"}, "Unknown density control 'adx'"),
         ({"steps": "many"}, "steps must be int"),
         ({"steps": 3.5}, "steps must be int"),
         ({"steps": True}, "steps must be int"),
@@ -47,7 +49,7 @@ def test_a_whole_number_is_a_float_too():
 
 
 @pytest.mark.parametrize(
-    "text", ['{"steps":', '{"steps": "x"}', '{"densify": {"refine_every": 0}}', "\ud800"]
+    "text", ['{"steps":', '{"steps": "x"}', '{"densify": {"adc": {"refine_every": 0}}}', "\ud800"]
 )
 def test_a_bad_file_is_a_data_error_with_its_name(text, tmp_path):
     path = tmp_path / "config.json"

@@ -115,7 +115,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_one_does_not(config, tmp_
 
 
 def test_training_makes_the_loss_smaller(config, tmp_path):
-    run = Run(replace(config, densify=replace(config.densify, refine_start=40)), tmp_path)
+    run = Run(replace(config, densify={"adc": replace(config.densify["adc"], refine_start=40)}), tmp_path)
     totals = run.fit()
     losses = [entry["loss"] for entry in read_history(run.folder.history) if "loss" in entry]
     assert len(losses) == 8

@@ -5,15 +5,16 @@ from dataclasses import replace
 import pytest
 
 from gsplat_core.densify.adc import ADCConfig
+from gsplat_core.densify.stretching import MIN_REFINE_EVERY, MIN_RESET_EVERY
 from gsplat_core.errors import UsageError
-from trainers.presets import MIN_REFINE_EVERY, MIN_RESET_EVERY, PRESETS, preset, scaled_to
+from trainers.presets import PRESETS, preset, scaled_to
 
 
 def test_default_is_3dgs_as_published():
     config = preset("default")
     assert config.steps == 30_000
     assert config.sh_degree_every == 1000
-    assert config.densify == ADCConfig()
+    assert config.densify == {"adc": ADCConfig()}
 
 
 def test_an_unknown_preset_lists_the_known_ones():
@@ -34,25 +35,26 @@ def test_points_in_time_keep_their_fraction_of_the_run(name, steps):
     scaled = scaled_to(config, steps)
     assert scaled.steps == steps
     for field in ("refine_start", "refine_stop", "prune_scale_start"):
-        before, after = getattr(config.densify, field), getattr(scaled.densify, field)
+        before, after = getattr(config.densify["adc"], field), getattr(scaled.densify["adc"], field)
         assert abs(after / steps - before / config.steps) <= 1 / steps
     assert abs(scaled.sh_degree_every / steps - config.sh_degree_every / config.steps) <= 1 / steps
 
 
 def test_short_runs_refine_often_enough_but_not_on_too_few_views():
-    densify = scaled_to(preset("default"), 500).densify
+    densify = scaled_to(preset("default"), 500).densify["adc"]
     assert densify.refine_every == MIN_REFINE_EVERY
     refinements = range(MIN_REFINE_EVERY, densify.refine_stop, MIN_REFINE_EVERY)
     assert sum(step > densify.refine_start for step in refinements) >= 3
 
 
 def test_long_runs_do_not_refine_more_rarely():
-    assert scaled_to(preset("default"), 90_000).densify.refine_every == preset("default").densify.refine_every
+    default = preset("default")
+    assert scaled_to(default, 90_000).densify["adc"].refine_every == default.densify["adc"].refine_every
 
 
 @pytest.mark.parametrize(("steps", "resets"), [(30_000, True), (15_000, True), (5_000, False), (500, False)])
 def test_opacities_are_reset_only_where_there_is_time_to_recover(steps, resets):
-    densify = scaled_to(preset("default"), steps).densify
+    densify = scaled_to(preset("default"), steps).densify["adc"]
     assert (densify.reset_every < densify.refine_stop) == resets
     assert not resets or densify.reset_every >= MIN_RESET_EVERY
 

@@ -31,8 +31,8 @@ class TrainOptions:
     """Run folder to write."""
     preset: Annotated[Preset | None, _option("{default,fast,tiny}", "default")] = None
     """Length and schedules: default has 30,000 steps, fast 7,000, tiny is a first look."""
-    strategy: Annotated[Literal["adc", "mcmc", "lpm"] | None, _option("{adc,mcmc,lpm}", "adc")] = None
-    """Density control; mcmc and lpm are not in this version."""
+    strategy: Annotated[str | None, _option("{adc,mcmc,lpm,...}", "adc")] = None
+    """Density control: a strategy, perhaps with plug-ins, such as mcmc+lpm (docs/strategies.md)."""
     optimizer: Annotated[Literal["adam", "lm"] | None, _option("{adam,lm}", "adam")] = None
     """lm is not in this version."""
     steps: Annotated[int | None, _option("N", "the preset's")] = None
@@ -51,6 +51,8 @@ class TrainOptions:
     """Which sparse model of the folder, for example 0."""
     background: Annotated[Background | None, _option("{black,white,random}", "black")] = None
     """Colour behind the scene in training."""
+    set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = ()
+    """Change entries of config.json, such as adc.refine_every=50 or learning_rates.opacities=0.025."""
     config: Annotated[Path | None, _option("FILE", "the preset")] = None
     """Start from this config.json instead of a preset."""
     resume: bool = False
@@ -87,8 +89,6 @@ def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
 
 
 def _check(options: TrainOptions) -> None:
-    if options.strategy in ("mcmc", "lpm"):
-        raise UsageError(f"--strategy {options.strategy} is not in this version; use --strategy adc.")
     if options.optimizer == "lm":
         raise UsageError("--optimizer lm is not in this version; use --optimizer adam.")
     minimum = {"steps": 1, "downscale": 1, "max_gaussians": 1, "test_every": 0}
@@ -113,7 +113,8 @@ def _given(options: TrainOptions, *names: str) -> dict[str, Any]:
 def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     """The configuration of a new run."""
     from trainers.config import read_config
-    from trainers.presets import preset, scaled_to
+    from trainers.presets import preset, scaled_to, with_strategy
+    from trainers.settings import with_settings
 
     if run.exists and not options.overwrite:
         raise UsageError(
@@ -121,6 +122,8 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
             "or choose another folder with -o."
         )
     config = read_config(options.config) if options.config else preset(options.preset or "default")
+    if options.strategy is not None:
+        config = with_strategy(config, options.strategy)
     if options.steps is not None:
         config = scaled_to(config, options.steps)
     config = replace(
@@ -128,28 +131,37 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
         data=str(options.data.resolve()),
         **_given(options, "downscale", "device", "seed", "test_every", "model", "background"),
     )
-    densify = replace(
-        config.densify,
-        seed=config.seed,
-        white_background=config.background == "white",
-        **_given(options, "max_gaussians"),
-    )
+    return with_settings(_with_shared_settings(config, options.max_gaussians), options.set)
+
+
+def _with_shared_settings(config: TrainConfig, max_gaussians: int | None) -> TrainConfig:
+    """What concerns the whole run is told to each part of the density control that asks for it."""
+    shared: dict[str, Any] = {"seed": config.seed, "white_background": config.background == "white"}
+    if max_gaussians is not None:
+        shared["max_gaussians"] = max_gaussians
+    densify = {
+        part: replace(settings, **{name: value for name, value in shared.items() if hasattr(settings, name)})
+        for part, settings in config.densify.items()
+    }
     return replace(config, densify=densify)
 
 
 def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
     """The configuration of the run in the folder; options that were given must agree with it."""
     from trainers.config import read_config
+    from trainers.settings import with_settings
 
     config = read_config(run.config)
     # --device is not among them: where it is computed may change, what is computed may not.
     names = ("preset", "steps", "downscale", "seed", "test_every", "model", "background", "max_gaussians")
-    had = {**vars(config), "max_gaussians": config.densify.max_gaussians}
-    for name, value in _given(options, *names).items():
-        if value != had[name]:
+    for name, value in _given(options, "strategy", *names).items():
+        if value != getattr(config, name):
             option = "--" + name.replace("_", "-")
             raise UsageError(
-                f"{run.path} was started with {option} {had[name]}, not {value}. "
+                f"{run.path} was started with {option} {getattr(config, name)}, not {value}. "
                 f"Leave {option} out to continue it, or start a new run in another folder."
             )
+    changed = with_settings(config, options.set)
+    if changed != config:
+        raise UsageError(f"{run.path} was started with other settings than --set {' '.join(options.set)}.")
     return replace(config, data=str(options.data.resolve()), device=options.device or config.device)

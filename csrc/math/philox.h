@@ -1,0 +1,39 @@
+// Random numbers without a state: a function of a key and a counter, the same on every device and for any
+// order of evaluation. Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as
+// 1, 2, 3" (2011).
+#pragma once
+
+#include "math/scalar.h"
+
+GSPLAT_MATH_BEGIN
+
+struct Random4 {
+  uint32_t x[4];
+};
+
+// Four independent uniform 32-bit numbers.
+GSPLAT_HD Random4 philox(Random4 counter, uint64_t key) {
+  uint32_t key0 = static_cast<uint32_t>(key), key1 = static_cast<uint32_t>(key >> 32);
+  for (int round = 0; round < 10; ++round) {
+    const uint64_t product0 = uint64_t{0xD2511F53u} * counter.x[0];
+    const uint64_t product1 = uint64_t{0xCD9E8D57u} * counter.x[2];
+    counter = {{static_cast<uint32_t>(product1 >> 32) ^ counter.x[1] ^ key0, static_cast<uint32_t>(product1),
+                static_cast<uint32_t>(product0 >> 32) ^ counter.x[3] ^ key1,
+                static_cast<uint32_t>(product0)}};
+    key0 += 0x9E3779B9u;
+    key1 += 0xBB67AE85u;
+  }
+  return counter;
+}
+
+// Two independent standard normal numbers from two uniform ones (Box and Muller 1958).
+template <class T>
+GSPLAT_HD void normals(uint32_t a, uint32_t b, T& first, T& second) {
+  const T to_unit = T(1.0 / 4294967296.0), half = T(0.5);
+  const T radius = ::sqrt(T(-2.0) * ::log((T(a) + half) * to_unit));
+  const T angle = T(6.283185307179586) * ((T(b) + half) * to_unit);
+  first = radius * ::cos(angle);
+  second = radius * ::sin(angle);
+}
+
+GSPLAT_MATH_END

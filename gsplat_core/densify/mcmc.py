@@ -1,0 +1,202 @@
+"""Density control as sampling: 3D Gaussian Splatting as Markov Chain Monte Carlo (Kheradmand et al. 2024).
+
+Gaussians are samples of a distribution that the loss defines. Noise makes them explore: it moves those that
+contribute little, more along their own long axes. Those that died, which is to become transparent, are moved
+to where live ones are, as copies that change the rendering as little as possible. The number grows by a fixed
+rate up to a cap. Nothing is split by gradients, pruned or reset; a regulariser makes what is not needed
+transparent and small.
+
+Choices where the published codes differ, or the specification leaves one:
+- the noise pauses in the iterations that relocate;
+- a moved Gaussian loses the moments it had in its old place, and its source loses its own;
+- sizes follow the paper's equation: opacities are clamped after it, not before;
+- the regulariser of sizes is in units of the scene extent, so that a scene in millimetres trains like one in
+  metres.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from gsplat_core.densify.edits import Clone, Edit, Move, Reset
+from gsplat_core.densify.rows import draw, finite_rows, indices
+from gsplat_core.densify.strategy import Initialization, SceneView, Strategy
+from gsplat_core.densify.stretching import point_in_time, refinement_interval
+from gsplat_core.ops.mcmc import perturb_means, relocate
+
+_MOST_COPIES = 51  # of one Gaussian in one step, as in the paper's code
+_LARGEST_OPACITY = 1 - 2.0**-23
+
+
+@dataclass(frozen=True)
+class MCMCConfig:
+    """The defaults are those of the paper for 30 000 iterations.
+
+    Iterations count from 1.
+
+    Args:
+        max_gaussians: the cap.
+        growth: the number grows by this factor at each refinement until the cap.
+        refine_start, refine_stop, refine_every: relocate and grow at the multiples of `refine_every` strictly
+            between.
+        min_opacity: Gaussians up to this opacity are dead.
+        noise: factor on the noise, which is also in proportion to the learning rate of the means.
+        noise_steepness: how sharply noise ends above `min_opacity`.
+        opacity_regularization: weight of the mean opacity in the loss.
+        scale_regularization: weight of the mean standard deviation, in units of the scene extent.
+        initial_opacity, initial_scale: Gaussians start with this opacity, and with their usual size times
+            this.
+        seed: of everything random.
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+
+    max_gaussians: int = 1_000_000
+    growth: float = 1.05
+    refine_start: int = 500
+    refine_stop: int = 25_000
+    refine_every: int = 100
+    min_opacity: float = 0.005
+    noise: float = 5e5
+    noise_steepness: float = 100.0
+    opacity_regularization: float = 0.01
+    scale_regularization: float = 0.01
+    initial_opacity: float = 0.5
+    initial_scale: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("max_gaussians", "refine_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected at least 1")
+        for name in ("min_opacity", "initial_opacity"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected an opacity between 0 and 1")
+        for name in ("noise", "noise_steepness", "opacity_regularization", "scale_regularization"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected a number of at least 0")
+        if not self.growth >= 1:
+            raise ValueError(f"growth = {self.growth}: expected a factor of at least 1")
+        if not self.initial_scale > 0:
+            raise ValueError(f"initial_scale = {self.initial_scale}: expected a positive number")
+
+    def stretched(self, factor: float) -> MCMCConfig:
+        """The same schedule for a run `factor` times as long.
+
+        The number of refinements changes when their interval cannot follow; growth per refinement then makes
+        up for it.
+        """
+        stretched = replace(
+            self,
+            refine_start=point_in_time(self.refine_start, factor),
+            refine_stop=point_in_time(self.refine_stop, factor),
+            refine_every=refinement_interval(self.refine_every, factor),
+        )
+        ratio = self._refinements() / max(stretched._refinements(), 1)
+        return stretched if ratio <= 1 else replace(stretched, growth=self.growth**ratio)
+
+    def _refinements(self) -> float:
+        return (self.refine_stop - self.refine_start) / self.refine_every
+
+
+class MCMC(Strategy):
+    """The strategy; see the module."""
+
+    def __init__(self, config: MCMCConfig | None = None) -> None:
+        self.config = MCMCConfig() if config is None else config
+        super().__init__(self.config.seed)
+
+    @property
+    def initialization(self) -> Initialization:  # type: ignore[override]
+        return Initialization(self.config.initial_opacity, self.config.initial_scale)
+
+    def regularization(self, splats: Mapping[str, Tensor], scene_extent: float) -> Tensor:
+        """Weighted means of opacities and of standard deviations (equation 10)."""
+        c = self.config
+        size = splats["scales"].mean() / scene_extent
+        return c.opacity_regularization * splats["opacities"].mean() + c.scale_regularization * size
+
+    @torch.no_grad()
+    def on_step(self, step: int, view: SceneView) -> list[Edit]:
+        """Relocation and growth where the schedule has them, noise elsewhere.
+
+        Raises:
+            ValueError: `view.learning_rates` lacks that of the means.
+        """
+        if self.grows_at(step):
+            edits = self._refine(view)
+            if edits:
+                return edits
+        return self._noise(step, view)
+
+    def grows_at(self, step: int) -> bool:
+        c = self.config
+        return c.refine_start < step < c.refine_stop and step % c.refine_every == 0
+
+    def _noise(self, step: int, view: SceneView) -> list[Edit]:
+        c, params = self.config, view.params
+        if "means" not in view.learning_rates:
+            raise ValueError("MCMC's noise is in proportion to learning_rates['means'], which is not given")
+        strength = c.noise * view.learning_rates["means"]
+        if strength == 0:
+            return []
+        moved = perturb_means(
+            params["means"].detach(), params["quats"].detach(), params["scales"].detach().exp(),
+            _opacities(params), strength, c.noise_steepness, c.min_opacity, c.seed, step,
+        )  # fmt: skip
+        return [Reset(None, {"means": moved}, forget="none")]
+
+    def _refine(self, view: SceneView) -> list[Edit]:
+        """Dead Gaussians become copies of live ones, then new copies are added."""
+        params, guidance = view.params, view.guidance
+        finite = finite_rows(params)
+        opacities = torch.where(finite, _opacities(params), 0)
+        alive = opacities > self.config.min_opacity
+        if not bool(alive.any()):
+            return []
+        dead = indices(~alive)
+        wanted = min(math.floor(self.config.growth * view.num), self.config.max_gaussians)
+        if guidance.limit is not None:
+            wanted = min(wanted, guidance.limit)
+        added = max(wanted - view.num, 0)
+        if len(dead) + added == 0:
+            return []
+        chance = torch.where(alive, opacities, 0)
+        eager = chance if guidance.eagerness is None else chance * guidance.eagerness
+        if not bool((eager > 0).any()):
+            eager = chance
+        # One draw for both: a source knows how many stand in its place when all is done.
+        sources = draw(eager, len(dead) + added, self.random)
+        count = torch.bincount(sources, minlength=view.num)
+        parents = indices(count > 0)
+        values = self._shared(params, opacities, parents, count[parents] + 1)
+        row_of = torch.zeros(view.num, dtype=torch.int64, device=sources.device)
+        row_of[parents] = torch.arange(len(parents), device=sources.device)
+        copies = {name: value[row_of[sources]] for name, value in values.items()}
+        moved = len(dead)
+        return [
+            Reset(parents, values, forget="all"),
+            Move(dead, sources[:moved], {name: value[:moved] for name, value in copies.items()}),
+            Clone(sources[moved:], {name: value[moved:] for name, value in copies.items()}),
+        ]
+
+    def _shared(
+        self, params: Mapping[str, Tensor], opacities: Tensor, rows: Tensor, copies: Tensor
+    ) -> dict[str, Tensor]:
+        """Raw opacities and scales of Gaussians of which there are now several."""
+        opacity, scale = relocate(
+            opacities[rows], params["scales"].detach()[rows].exp(), copies.clamp(max=_MOST_COPIES).int()
+        )
+        opacity = opacity.clamp(self.config.min_opacity, _LARGEST_OPACITY)
+        return {"opacities": torch.logit(opacity), "scales": scale.log()}
+
+
+def _opacities(params: Mapping[str, Tensor]) -> Tensor:
+    # Not torch.sigmoid: its last bits depend on the number of threads (gsplat_core/activations.py).
+    return 1 / (1 + (-params["opacities"].detach()).exp())

@@ -1,0 +1,49 @@
+"""Small questions about the rows of a scene that several strategies ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+def indices(mask: Tensor) -> Tensor:
+    """The rows [M] where a mask [N] is True."""
+    return mask.nonzero().squeeze(1)
+
+
+def finite_rows(params: Mapping[str, Tensor]) -> Tensor:
+    """[N] mask of the rows in which every number of every parameter is finite."""
+    masks = [
+        tensor.isfinite().flatten(1).all(dim=1) if tensor.ndim > 1 else tensor.isfinite()
+        for tensor in params.values()
+    ]
+    return torch.stack(masks).all(dim=0)
+
+
+def draw(weights: Tensor, count: int, random: torch.Generator) -> Tensor:
+    """Rows [count] drawn with replacement, with probability proportional to weights [N], on their device.
+
+    By inverting the cumulative sum in double precision, so the number of rows is not limited to the 2^24 of
+    `torch.multinomial`. Weights must be finite, not negative, and not all zero.
+    """
+    cumulative = weights.double().cumsum(0)
+    points = torch.rand(count, generator=random, dtype=torch.float64).to(weights.device) * cumulative[-1]
+    rows = torch.searchsorted(cumulative, points, right=True)
+    # A point that rounding puts at the very end belongs to the last row with any weight.
+    last = indices(weights > 0)[-1]
+    return rows.clamp(max=last)
+
+
+def draw_distinct(weights: Tensor, count: int, random: torch.Generator) -> Tensor:
+    """Rows [min(count, those with weight)] drawn without replacement, ascending.
+
+    The keys log(u) / w, u uniform, largest first, draw with probability proportional to what is left
+    (Efraimidis and Spirakis 2006).
+    """
+    uniform = torch.rand(len(weights), generator=random, dtype=torch.float64).to(weights.device)
+    keys = uniform.clamp(min=1e-300).log() / weights.double()
+    keys = torch.where(weights > 0, keys, -torch.inf)
+    chosen = keys.argsort(descending=True, stable=True)[: min(count, int((weights > 0).sum()))]
+    return chosen.sort().values

@@ -1,0 +1,69 @@
+"""The training photographs as strategies see them, and the current scene seen from the same places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Lens:
+    """Where a photograph was taken from, as tensors.
+
+    Args:
+        viewmat: [4, 4] world to camera; x right, y down, z forward.
+        K: [3, 3] intrinsics in pixels; the centre of the first pixel is (0.5, 0.5).
+        width, height: in pixels.
+    """
+
+    viewmat: Tensor
+    K: Tensor
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """What each Gaussian contributes to one view.
+
+    Args:
+        errors: [N] sum over pixels of blending weight times the pixel's importance.
+        weights: [N] sum of blending weights.
+        pixels: [N] number of pixels it contributes to.
+        radii: [N] larger half extent in pixels, 0 where it is not in the image.
+        depths: [N] along the viewing axis.
+    """
+
+    errors: Tensor
+    weights: Tensor
+    pixels: Tensor
+    radii: Tensor
+    depths: Tensor
+
+
+class Views(Protocol):
+    """Photographs by number, 0 to `len(views)` - 1, and renderings of a scene from their cameras.
+
+    `gsplat_core.densify.rendered_views.RenderedViews` is the one made of this package's rasterizer; other
+    projects may bring their own.
+    """
+
+    def __len__(self) -> int: ...
+
+    def lens(self, index: int) -> Lens:
+        """The camera."""
+
+    def photograph(self, index: int) -> Tensor:
+        """[H, W, 3] float32 in [0, 1]."""
+
+    def image(self, params: Mapping[str, Tensor], index: int) -> Tensor:
+        """[H, W, 3] the scene rendered."""
+
+    def depth(self, params: Mapping[str, Tensor], index: int) -> tuple[Tensor, Tensor]:
+        """[H, W] expected depth along the viewing axis, scene units, and [H, W] alpha."""
+
+    def shares(self, params: Mapping[str, Tensor], index: int, importance: Tensor | None = None) -> Shares:
+        """What each Gaussian contributes, pixels weighted by `importance` [H, W] (None: all 1)."""

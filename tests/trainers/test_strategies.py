@@ -1,0 +1,93 @@
+"""Every density control in the trainer: it runs, stays finite and within its cap, and goes on to the bit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gsplat_core.densify.adc import ADCConfig
+from gsplat_core.densify.mcmc import MCMCConfig
+from trainers.session import initial_gaussians
+from trainers.settings import with_settings
+from trainers.sources import load_photographs
+from trainers.trainer import Trainer
+from trainers.views import Target, ViewOrder
+
+CAP = 130
+
+PARTS = {
+    "adc": ADCConfig(
+        gradient_threshold=1e-5,
+        refine_start=10,
+        refine_stop=35,
+        refine_every=5,
+        reset_every=35,
+        max_gaussians=CAP,
+    ),
+    "mcmc": MCMCConfig(refine_start=10, refine_stop=35, refine_every=5, growth=1.2, max_gaussians=CAP),
+}
+
+
+class Run:
+    def __init__(self, config, strategy, settings=()):
+        parts = {part: PARTS[part] for part in strategy.split("+")}
+        config = replace(config, strategy=strategy, densify=parts)
+        self.config = with_settings(config, settings)
+        self.views = load_photographs(self.config).train
+        self.order = ViewOrder(len(self.views), 0)
+        self.trainer = self.new_trainer()
+
+    def new_trainer(self):
+        dataset = load_photographs(self.config)
+        gaussians = initial_gaussians(self.config, dataset)
+        return Trainer(self.config, gaussians, dataset.scene_extent, dataset.train)
+
+    def advance(self, steps):
+        for _ in range(steps):
+            number = self.order(self.trainer.step + 1)
+            self.trainer.advance(Target.of(self.views[number], self.trainer.device, number))
+
+
+def tensors(tree, name=""):
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from tensors(value, f"{name}/{key}")
+    else:
+        yield name, torch.as_tensor(tree)
+
+
+@pytest.mark.parametrize("strategy", ["adc", "mcmc"])
+def test_it_grows_within_its_cap_stays_finite_and_goes_on_to_the_bit(config, strategy):
+    whole, first = Run(config, strategy), Run(config, strategy)
+    start = whole.trainer.num_gaussians
+    whole.advance(40)
+    assert start < whole.trainer.num_gaussians <= CAP
+    assert all(bool(p.isfinite().all()) for p in whole.trainer.store.params.values())
+
+    first.advance(22)
+    state = first.trainer.state_dict()
+    second = Run(config, strategy)
+    second.trainer.load_state_dict(state)
+    second.advance(18)
+    ours, theirs = dict(tensors(second.trainer.state_dict())), dict(tensors(whole.trainer.state_dict()))
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert torch.equal(ours[name], theirs[name]), name
+
+
+def test_pixel_weighted_adc_gets_its_statistics(config):
+    run = Run(config, "adc", ["adc.pixel_weighted=true", "adc.absgrad=true"])
+    run.advance(22)
+    assert run.trainer.num_gaussians > 80
+
+
+def test_mcmc_starts_opaque_small_and_at_random_places_if_asked(config):
+    points = Run(config, "adc").trainer.gaussians
+    start = Run(config, "mcmc").trainer.gaussians
+    assert torch.allclose(start.opacities, torch.zeros(80))
+    assert torch.allclose(start.scales, points.scales + torch.tensor(0.1).log())
+    anywhere = Run(replace(config, initialization="random", random_points=33), "mcmc").trainer.gaussians
+    assert anywhere.num == 33
+    assert not torch.isin(anywhere.means, points.means).any()

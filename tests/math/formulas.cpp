@@ -11,6 +11,7 @@
 
 #include "math/blending.h"
 #include "math/dual.h"
+#include "math/gauss_newton.h"
 #include "math/project.h"
 #include "math/spherical_harmonics.h"
 
@@ -174,6 +175,31 @@ Formula response_formula() {
       });
 }
 
+// ln alpha at one pixel by mean, root and opacity: its change is a polynomial of the offset (U, V).
+Formula log_alpha_formula() {
+  static const double at_x = 0.8, at_y = -1.3;
+  return formula(
+      []<class T>(const ListOf<T>& x) {
+        const auto at = gsplat::response(shape_of(x), T(at_x) - x[0], T(at_y) - x[1]);
+        return ListOf<T>{T(0.69314718055994531) * at.power};
+      },
+      [](const List& x, const List& v) {
+        const Vec3<double> root = {x[2], x[3], x[4]};
+        const double u = root.x * (at_x - x[0]) + root.y * (at_y - x[1]), w = root.z * (at_y - x[1]);
+        const double monomials[gsplat::kQuadratic] = {1, u, w, u * u, u * w, w * w};
+        List grad(x.size());
+        for (size_t i = 0; i < x.size(); ++i) {
+          List unit(x.size());
+          unit[i] = 1;
+          double coefficients[gsplat::kQuadratic];
+          const auto change = Reader(unit).take<gsplat::SplatChange<double>>();
+          gsplat::log_alpha_change(root, x[5], change, coefficients);
+          for (int k = 0; k < gsplat::kQuadratic; ++k) grad[i] += v[0] * coefficients[k] * monomials[k];
+        }
+        return grad;
+      });
+}
+
 // A pixel that blends x.size() / 2 splats: inputs alpha_i and payload c_i, output sum_i w_i c_i.
 Formula blending_formula() {
   return formula(
@@ -286,6 +312,7 @@ std::map<std::string, Formula> formulas() {
     f["sh_basis_" + std::to_string(degree)] = sh_formula(degree);
   }
   f["response"] = response_formula();
+  f["log_alpha_change"] = log_alpha_formula();
   f["blending"] = blending_formula();
   return f;
 }

@@ -1,0 +1,161 @@
+// The moments of every splat that exact blocks of J^T W J are made of (math/gauss_newton.h).
+//
+// As the backward pass does, each tile replays its forward pass and writes one row of sums per intersection
+// of a splat and a tile, and the rows of each splat are added up in a fixed order.
+#include <cstring>
+
+#include "cpu/gauss_newton.h"
+#include "cpu/parallel.h"
+#include "cpu/simd/pixel_block.h"
+#include "math/gauss_newton.h"
+
+namespace gsplat::GSPLAT_ISA {
+namespace {
+
+constexpr int kRgb = 3;
+
+struct RowBuffer : Buffer<float> {};
+
+// What is known about the pixels of a sub-block before it starts.
+struct PixelSums {
+  alignas(64) float weight[kRgb][kBlockPixels];
+  alignas(64) float behind[kRgb][kBlockPixels];  // sum_i w_i (c_i - background)
+};
+
+void load_pixels(const CompositeInputs& in, const MomentInputs& image, const BlockPlace& place, int64_t index,
+                 const float* background, PixelSums& pixels) {
+  if (place.columns < kColumns || place.rows < kBlockRows) std::memset(&pixels, 0, sizeof(pixels));
+  for (int row = 0; row < place.rows; ++row) {
+    const int64_t first = (index * in.image.height + place.y + row) * in.image.width + place.x;
+    for (int column = 0; column < place.columns; ++column) {
+      for (int c = 0; c < kRgb; ++c) {
+        const int64_t number = (first + column) * kRgb + c;
+        pixels.weight[c][row * kColumns + column] = image.weights[number];
+        pixels.behind[c][row * kColumns + column] = image.colors[number] - background[c];
+      }
+    }
+  }
+}
+
+// Adds kSplatMoments lane sums to a row, in the units of the record's scaled root.
+inline void add_sums(const Float* values, float* row) {
+  static_assert(kSplatMoments % 4 == 0);
+  float sums[8];
+  int i = 0;
+  for (; i + 8 <= kSplatMoments; i += 8) {
+    sum8(values + i, sums);
+    for (int j = 0; j < 8; ++j) row[i + j] += sums[j];
+  }
+  for (; i < kSplatMoments; ++i) row[i] += sum(values[i]);
+}
+
+void moments_of_block(const CompositeInputs& in, const TileSplats& splats, int block, const BlockPlace& place,
+                      const float* background, PixelSums& pixels, float* rows) {
+  const PixelCentres centres;
+  const Float max_alpha(in.max_alpha), zero(0.0f), one(1.0f);
+  const int32_t* list = splats.list(block);
+  const int size = splats.list_size(block);
+  Transmittance state(place);
+  for (int k = 0; k < size; ++k) {
+    const SplatRecord& splat = splats[list[k]];
+    BlockAlphas at(splat, place, centres, state, max_alpha);
+    if (__builtin_expect(at.any_finishes, 0)) {
+      at.finish_pixels(state);
+      if (state.unfinished == 0) break;
+    }
+    Float sums[kSplatMoments];
+    repeat<kSplatMoments>([&](auto i) { sums[i] = zero; });
+    repeat<kVectors>([&](auto v) __attribute__((always_inline)) {
+      const Float u = at.u[v], w = Float(splat.l22) * at.dy[v];
+      const Float monomials[kQuadratic] = {one, u, w, u * u, u * w, w * w};
+      const Float weight = at.alpha[v] * state.t[v];
+      const LaneMask uncapped = at.uncapped[v] <= max_alpha;
+      const Float opaque = reciprocal(one - at.alpha[v]);
+      Float total = zero;
+      repeat<kRgb>([&](auto c) __attribute__((always_inline)) {
+        const Float pixel_weight = Float::load(pixels.weight[c] + v * kLanes);
+        float* behind_of = pixels.behind[c] + v * kLanes;
+        const Float g(splat.color[c] - background[c]);
+        const Float behind = fma(-weight, g, Float::load(behind_of));
+        behind.store(behind_of);
+        // As alpha_vjp() with the pixel's channel in place of the loss.
+        const Float e = zero_unless(uncapped, at.alpha[v] * fma(-behind, opaque, state.t[v] * g));
+        total = fma(pixel_weight * e, e, total);
+        const Float weighted = pixel_weight * weight;
+        sums[kChannelMoments + c] = fma(weighted, weight, sums[kChannelMoments + c]);
+        const Float mixed = weighted * e;
+        repeat<kQuadratic>([&](auto i) {
+          Float& s = sums[kMixedMoments + c * kQuadratic + i];
+          s = fma(mixed, monomials[i], s);
+        });
+      });
+      state.t[v] = at.behind[v];
+      // Moments of degree 3 and 4 are products of those of degree 2 with (u, w) and with each other.
+      const Float &uu = monomials[3], &uw = monomials[4], &ww = monomials[5];
+      const Float all[kQuartic] = {one,    u,      w,       uu,      uw,      ww,      uu * u, uu * w,
+                                   u * ww, ww * w, uu * uu, uu * uw, uu * ww, uw * ww, ww * ww};
+      repeat<kQuartic>([&](auto i) { sums[i] = fma(total, all[i], sums[i]); });
+    });
+    add_sums(sums, rows + list[k] * kSplatMoments);
+  }
+}
+
+// What a moment of the scaled root has to be multiplied with.
+struct Unscale {
+  float factor[kSplatMoments];
+  Unscale() {
+    for (float& f : factor) f = 1.0f;
+    for (int degree = 0; degree <= 4; ++degree) {
+      for (int j = 0; j <= degree; ++j) {
+        float power = 1.0f;
+        for (int n = 0; n < degree; ++n) power *= static_cast<float>(1.0 / kRootScale);
+        factor[monomial(degree - j, j)] = power;
+        if (degree > 2) continue;
+        for (int c = 0; c < kRgb; ++c)
+          factor[kMixedMoments + c * kQuadratic + monomial(degree - j, j)] = power;
+      }
+    }
+  }
+};
+
+}  // namespace
+
+void composite_moments(const CompositeInputs& in, const MomentInputs& image, float* moments) {
+  const SplatRecord* records = make_records(in, per_thread<Buffer<SplatRecord>>());
+  float* rows = per_thread<RowBuffer>().reserve(in.lists.intersections * kSplatMoments);
+  const TileWalk walk(in.image, in.tile_size);
+  parallel_dynamic(in.images * walk.grid.count(), [&](int64_t tile) {
+    TileSplats& splats = per_thread<TileSplats>();
+    const int x0 = walk.x_of(tile), y0 = walk.y_of(tile);
+    splats.gather(in, records, tile, x0, y0);
+    float* tile_rows = rows + splats.begin() * kSplatMoments;
+    std::memset(tile_rows, 0, sizeof(float) * kSplatMoments * splats.count());
+    const int64_t index = walk.image_of(tile);
+    float background[kRgb] = {};
+    if (in.backgrounds != nullptr) std::memcpy(background, in.backgrounds + index * kRgb, sizeof(background));
+    int block = 0;
+    for (int by = 0; by < splats.blocks_y(); ++by) {
+      for (int bx = 0; bx < splats.blocks_x(); ++bx, ++block) {
+        const BlockPlace place = walk.block(x0 + bx * kColumns, y0 + by * kBlockRows);
+        if (place.columns <= 0 || place.rows <= 0) continue;
+        PixelSums pixels;
+        load_pixels(in, image, place, index, background, pixels);
+        moments_of_block(in, splats, block, place, background, pixels, tile_rows);
+      }
+    }
+  });
+  const Unscale unscale;
+  parallel_for(in.lists.visible, 1024, [&](int64_t begin, int64_t end) {
+    for (int64_t position = begin; position < end; ++position) {
+      float total[kSplatMoments] = {};
+      for (int32_t s = in.lists.slot_offsets[position]; s < in.lists.slot_offsets[position + 1]; ++s) {
+        const float* row = rows + static_cast<int64_t>(in.lists.slots[s]) * kSplatMoments;
+        for (int i = 0; i < kSplatMoments; ++i) total[i] += row[i];
+      }
+      float* out = moments + static_cast<int64_t>(in.lists.order[position]) * kSplatMoments;
+      for (int i = 0; i < kSplatMoments; ++i) out[i] = total[i] * unscale.factor[i];
+    }
+  });
+}
+
+}  // namespace gsplat::GSPLAT_ISA

@@ -1,0 +1,181 @@
+// From the moments of splats to the blocks of J^T W J of their Gaussians, one SIMD lane per Gaussian.
+//
+// A Gaussian's block is the sum over images of D^T Q D, where D are the changes of ln alpha (coefficients of
+// monomials) by each parameter and Q the moments, and of what the colour contributes: the mean moves it
+// through the direction of view, each SH coefficient moves it alone.
+#include <cstring>
+#include <vector>
+
+#include "cpu/gauss_newton.h"
+#include "cpu/simd/harmonics_lanes.h"
+#include "cpu/simd/projection_lanes.h"
+#include "math/gauss_newton.h"
+
+namespace gsplat::GSPLAT_ISA {
+namespace {
+
+constexpr int kRgb = 3;
+constexpr int kMean = 3;  // the first parameters of the geometry
+
+// D: for each monomial of the change of ln alpha, its coefficient by each parameter.
+struct AlphaJacobian {
+  Float by[kQuadratic][kGeometry];
+};
+
+AlphaJacobian alpha_jacobian(const Camera<Float>& camera, const Gaussian<Float, ScaledRotation>& g,
+                             const ProjectOptions<Float>& options) {
+  const ProjectedSplat<Float> splat = project(camera, g, options);
+  // The gradients of the splat's six numbers: mean 2, root 3, opacity.
+  Float rows[6][kGeometry];
+  const Float zero(0.0f), one(1.0f);
+  for (int r = 0; r < 6; ++r) {
+    const auto unit = [&](int i) { return i == r ? one : zero; };
+    CameraGrad<Float> unused = {};
+    const auto v = project_vjp(camera, g, options, {unit(0), unit(1)}, {unit(2), unit(3), unit(4)}, zero,
+                               unit(5), unused);
+    static_assert(sizeof(v) == sizeof(rows[r]));
+    std::memcpy(static_cast<void*>(rows[r]), &v, sizeof(v));
+  }
+  AlphaJacobian d;
+  for (int a = 0; a < kGeometry; ++a) {
+    const SplatChange<Float> change = {
+        {rows[0][a], rows[1][a]}, {rows[2][a], rows[3][a], rows[4][a]}, rows[5][a]};
+    Float coefficients[kQuadratic];
+    log_alpha_change({splat.l11, splat.l21, splat.l22}, splat.opacity, change, coefficients);
+    for (int i = 0; i < kQuadratic; ++i) d.by[i][a] = coefficients[i];
+  }
+  return d;
+}
+
+// Gradients of the three channels by the mean, zero where clamped.
+void color_gradients(const ShInputs& sh, const Vec3<Float>& offset, const Coefficients& coefficients,
+                     const LaneMask* unclamped, Vec3<Float>* gradients) {
+  const Vec3<Float> direction = unit_direction(offset);
+  for (int c = 0; c < kRgb; ++c) {
+    Float v_basis[kMaxShBases];
+    for (int k = 0; k < sh_bases(sh.degree); ++k) {
+      v_basis[k] = c == 0 ? coefficients.of[k].x : c == 1 ? coefficients.of[k].y : coefficients.of[k].z;
+    }
+    gradients[c] =
+        zero_unless(unclamped[c], unit_direction_vjp(offset, sh_basis_vjp(sh.degree, direction, v_basis)));
+  }
+}
+
+Vec3<Float> camera_position(const float* viewmat) {
+  Mat3<float> rotation;
+  Vec3<float> translation;
+  load_pose(viewmat, rotation, translation);
+  const Vec3<float> c = camera_centre(rotation, translation);
+  return {Float(c.x), Float(c.y), Float(c.z)};
+}
+
+struct BlockSums {
+  Float geometry[kGeometryPairs];
+  Vec3<Float> harmonics[kMaxShBases];
+};
+
+// Adds one image's part; lanes outside the mask add nothing.
+void add_image(const AlphaJacobian& d, const Vec3<Float>* colors_by_mean, const Float* basis, int bases,
+               const LaneMask* unclamped, LaneMask m, const Float* moments, BlockSums& sums) {
+  // Q D, and for each channel the mixed moments with D.
+  Float qd[kQuadratic][kGeometry], mixed[kRgb][kGeometry];
+  for (int a = 0; a < kGeometry; ++a) {
+    for (int i = 0; i < kQuadratic; ++i) {
+      Float s(0.0f);
+      for (int j = 0; j < kQuadratic; ++j) s = fma(moments[monomial_product(i, j)], d.by[j][a], s);
+      qd[i][a] = s;
+    }
+    for (int c = 0; c < kRgb; ++c) {
+      Float s(0.0f);
+      for (int i = 0; i < kQuadratic; ++i) {
+        s = fma(moments[kMixedMoments + c * kQuadratic + i], d.by[i][a], s);
+      }
+      mixed[c][a] = s;
+    }
+  }
+  const auto by_mean = [&](int c, int a) {
+    const Vec3<Float>& g = colors_by_mean[c];
+    return a == 0 ? g.x : a == 1 ? g.y : g.z;
+  };
+  int pair = 0;
+  for (int a = 0; a < kGeometry; ++a) {
+    for (int b = a; b < kGeometry; ++b, ++pair) {
+      Float s(0.0f);
+      for (int i = 0; i < kQuadratic; ++i) s = fma(d.by[i][a], qd[i][b], s);
+      for (int c = 0; c < kRgb; ++c) {
+        if (a < kMean) s = fma(by_mean(c, a), mixed[c][b], s);
+        if (b < kMean) {
+          s = fma(by_mean(c, b), mixed[c][a], s);
+          s = fma(by_mean(c, a) * by_mean(c, b), moments[kChannelMoments + c], s);
+        }
+      }
+      sums.geometry[pair] += zero_unless(m, s);
+    }
+  }
+  Vec3<Float> channels = {zero_unless(m & unclamped[0], moments[kChannelMoments]),
+                          zero_unless(m & unclamped[1], moments[kChannelMoments + 1]),
+                          zero_unless(m & unclamped[2], moments[kChannelMoments + 2])};
+  for (int k = 0; k < bases; ++k) {
+    sums.harmonics[k] = sums.harmonics[k] + zero_unless(m, basis[k] * basis[k]) * channels;
+  }
+}
+
+void blocks_of(const GaussianInputs& in, const std::vector<Camera<Float>>& cameras,
+               const ProjectOptions<Float>& options, const ShInputs& sh, const float* colors,
+               const float* moments, int64_t batch, int64_t first, int count, const GaussNewtonBlocks& out) {
+  const int64_t row = batch * in.gaussians + first;
+  const int bases = sh_bases(sh.degree);
+  BlockSums sums = {};
+  Gaussian<Float, ScaledRotation> gaussians;
+  Coefficients coefficients;
+  bool loaded = false;
+  for (int64_t c = 0; c < in.cameras; ++c) {
+    const int64_t image = batch * in.cameras + c, splat = image * in.gaussians + first;
+    const LaneMask m = visible_lanes(sh.radii + 2 * splat, count);
+    if (!any(m)) continue;
+    if (!loaded) {
+      gaussians = load_gaussians<ScaledRotation>(in, row, count);
+      coefficients = load_coefficients(sh, row, count);
+      loaded = true;
+    }
+    const Vec3<Float> color = load_vec3(colors + 3 * splat, 3, count);
+    const Float zero(0.0f);
+    const LaneMask unclamped[kRgb] = {color.x > zero, color.y > zero, color.z > zero};
+    const Vec3<Float> offset = gaussians.mean - camera_position(in.viewmats + 16 * image);
+    Vec3<Float> by_mean[kRgb];
+    color_gradients(sh, offset, coefficients, unclamped, by_mean);
+    Float basis[kMaxShBases];
+    sh_basis(sh.degree, unit_direction(offset), basis);
+    const auto sums_of =
+        LaneBlock<kSplatMoments>::load(moments + kSplatMoments * splat, kSplatMoments, count);
+    Float image_moments[kSplatMoments];
+    for (int i = 0; i < kSplatMoments; ++i) image_moments[i] = sums_of[i];
+    add_image(alpha_jacobian(cameras[c], gaussians, options), by_mean, basis, bases, unclamped, m,
+              image_moments, sums);
+  }
+  LaneBlock<kGeometryPairs> geometry;
+  for (int i = 0; i < kGeometryPairs; ++i) geometry.set(i, sums.geometry[i]);
+  geometry.store(out.geometry + kGeometryPairs * row, kGeometryPairs, count);
+  store_vec3(sums.harmonics[0], out.first + row * sh.first_stride, sh.first_stride, count);
+  for (int k = 1; k < sh.bases; ++k) {
+    store_vec3(sums.harmonics[k], out.rest + row * sh.rest_stride + 3 * (k - 1), sh.rest_stride, count);
+  }
+}
+
+}  // namespace
+
+void gauss_newton_blocks(const GaussianInputs& in, const ProjectionSettings& settings, const ShInputs& sh,
+                         const float* colors, const float* moments, const GaussNewtonBlocks& out) {
+  const ProjectOptions<Float> options = load_options(settings);
+  each_gaussian_chunk(in.batches, in.gaussians, [&](const GaussianChunk& chunk) {
+    std::vector<Camera<Float>> cameras(in.cameras);
+    for (int64_t c = 0; c < in.cameras; ++c) {
+      cameras[c] = load_camera(in, settings, chunk.batch * in.cameras + c);
+    }
+    chunk.each_block([&](int64_t i, int count) {
+      blocks_of(in, cameras, options, sh, colors, moments, chunk.batch, i, count, out);
+    });
+  });
+}
+
+}  // namespace gsplat::GSPLAT_ISA

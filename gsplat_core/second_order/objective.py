@@ -1,0 +1,181 @@
+"""Losses as functions of an image, with what a second-order method needs: gradient and curvature.
+
+A Gauss-Newton method needs of a loss L(image) a convex quadratic that is close to it around the current
+image,
+
+    L + g^T d + d^T H d / 2,
+
+with the exact gradient g and a positive semi-definite H that is cheap to multiply with. The scene's matrix
+is then A = J^T H J with the Jacobian J of the images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d
+
+from gsplat_core.ops.l1_ssim import l1_ssim
+
+C1, C2 = 0.01**2, 0.03**2
+
+
+@dataclass(frozen=True)
+class ImageModel:
+    """A loss around one image [H, W, 3]."""
+
+    loss: float
+    gradient: Tensor
+    """[H, W, 3]"""
+    curvature: Callable[[Tensor], Tensor]
+    """v -> H v, both [H, W, 3]"""
+    diagonal: Tensor
+    """[H, W, 3] of H, not negative"""
+
+
+class Objective(Protocol):
+    """A loss of an image [H, W, 3] float32 and its photograph [H, W, 3] uint8 or float32."""
+
+    def loss(self, image: Tensor, photograph: Tensor) -> float: ...
+
+    def model(self, image: Tensor, photograph: Tensor) -> ImageModel: ...
+
+
+@dataclass(frozen=True)
+class L1DSSIM:
+    """The loss of 3D Gaussian splatting itself, :func:`gsplat_core.losses.l1_dssim`, to the last bit.
+
+    - |e| has the curvature of the parabola that touches it at e and lies above: 1/|e| (iteratively reweighted
+      least squares), limited by `smallest_error`.
+    - With the window's mean m = w * e and variance V = w * e^2 - m^2 of the error e, SSIM is exactly
+      (1 - m^2/A) (1 - V/B), where A = mu1^2 + mu2^2 + C1 and B = var1 + var2 + C2. With A, B and the other
+      factor held fixed, 1 - SSIM is a convex quadratic in e.
+    """
+
+    lambda_dssim: float = 0.2
+    smallest_error: float = 0.01
+
+    def loss(self, image: Tensor, photograph: Tensor) -> float:
+        return float(l1_ssim(image[None], photograph[None], self.lambda_dssim, False, False)[0])
+
+    def model(self, image: Tensor, photograph: Tensor) -> ImageModel:
+        loss, _, _, gradient = l1_ssim(image[None], photograph[None], self.lambda_dssim, False, True)
+        truth = as_float(photograph)
+        error = image - truth
+        per_number = 1 / image.numel()
+        l1 = (1 - self.lambda_dssim) * per_number / error.abs().clamp(min=self.smallest_error)
+
+        statistics = ssim_statistics(image, truth)
+        mean = blurred(error)
+        variance = (blurred(error * error) - mean * mean).clamp(min=0)
+        scale = 2 * self.lambda_dssim * per_number
+        of_variance = scale * (1 - mean * mean / statistics.a).clamp(min=0) / statistics.b
+        of_mean = scale * (1 - variance / statistics.b).clamp(min=0) / statistics.a - of_variance
+        local = l1 + blurred(of_variance)
+        diagonal = (local + blurred(of_mean, squared=True)).clamp(min=0)
+
+        def curvature(v: Tensor) -> Tensor:
+            return local * v + blurred(of_mean * blurred(v))
+
+        return ImageModel(float(loss), gradient[0], curvature, diagonal)
+
+
+@dataclass(frozen=True)
+class HuberSSIM:
+    """The objective of 3DGS-LM (Höllein et al. 2025): squares of two residuals per number of the image.
+
+    The first is the root of Huber's function of the error, the second of ``weight * (1 - SSIM)``, of which
+    it only takes the derivative by the window's central pixel, so that pixels stay independent and H is
+    diagonal. Summed here and divided by the number of pixels and channels.
+    """
+
+    threshold: float = 0.1
+    weight: float = 0.25
+
+    def loss(self, image: Tensor, photograph: Tensor) -> float:
+        truth = as_float(photograph)
+        s = ssim_statistics(image, truth)
+        structure = self.weight * (1 - s.ssim.clamp(max=1))
+        return float((self._huber(image - truth) + structure).mean())
+
+    def model(self, image: Tensor, photograph: Tensor) -> ImageModel:
+        truth = as_float(photograph)
+        error, s = image - truth, ssim_statistics(image, truth)
+        size = error.abs()
+        huber = self._huber(error)
+        slope = error.clamp(-self.threshold, self.threshold)
+        # With r = sqrt(h): r' = h' / (2 r). The curvature of r^2 without r'' is 2 r'^2 = h'^2 / (2 h).
+        inside = size <= self.threshold
+        of_error = torch.where(inside, torch.ones_like(huber), slope * slope / (2 * huber).clamp(min=1e-12))
+        rest = self.weight * (1 - s.ssim).clamp(min=0)
+        d_rest = torch.where(s.ssim < 1, -self.weight * s.by_centre(image, truth), torch.zeros_like(rest))
+        of_rest = torch.where(rest > 1e-8, d_rest * d_rest / (2 * rest), torch.zeros_like(rest))
+        per_number = 1 / image.numel()
+        diagonal = per_number * (of_error + of_rest)
+        return ImageModel(
+            float((huber + rest).mean()), per_number * (slope + d_rest), lambda v: diagonal * v, diagonal
+        )
+
+    def _huber(self, error: Tensor) -> Tensor:
+        size = error.abs()
+        c = self.threshold
+        return torch.where(size <= c, 0.5 * size * size, c * (size - 0.5 * c))
+
+
+def as_float(photograph: Tensor) -> Tensor:
+    return photograph.float() / 255 if photograph.dtype == torch.uint8 else photograph
+
+
+@dataclass(frozen=True)
+class SSIMStatistics:
+    """What SSIM (Wang et al. 2004) knows of each window, [H, W, 3]: SSIM = luminance * structure."""
+
+    mu1: Tensor
+    mu2: Tensor
+    luminance: Tensor
+    structure: Tensor
+    a: Tensor
+    """mu1^2 + mu2^2 + C1"""
+    b: Tensor
+    """var1 + var2 + C2"""
+
+    @property
+    def ssim(self) -> Tensor:
+        return self.luminance * self.structure
+
+    def by_centre(self, image: Tensor, truth: Tensor) -> Tensor:
+        """The derivative of each window's SSIM by its central pixel."""
+        centre = float(window(image)[5]) ** 2
+        of_luminance = 2 * centre * (self.mu2 - self.mu1 * self.luminance) / self.a
+        of_structure = 2 * centre * ((truth - self.mu2) - self.structure * (image - self.mu1)) / self.b
+        return of_luminance * self.structure + of_structure * self.luminance
+
+
+def ssim_statistics(image: Tensor, truth: Tensor) -> SSIMStatistics:
+    mu1, mu2 = blurred(image), blurred(truth)
+    var1 = (blurred(image * image) - mu1 * mu1).clamp(min=0)
+    var2 = (blurred(truth * truth) - mu2 * mu2).clamp(min=0)
+    covariance = blurred(image * truth) - mu1 * mu2
+    a, b = mu1 * mu1 + mu2 * mu2 + C1, var1 + var2 + C2
+    return SSIMStatistics(mu1, mu2, (2 * mu1 * mu2 + C1) / a, (2 * covariance + C2) / b, a, b)
+
+
+def window(like: Tensor) -> Tensor:
+    """SSIM's Gaussian window [11] with sigma 1.5."""
+    weights = torch.exp(-(torch.arange(-5.0, 6.0) ** 2) / (2 * 1.5**2))
+    return (weights / weights.sum()).to(like)
+
+
+def blurred(image: Tensor, squared: bool = False) -> Tensor:
+    """[H, W, 3] convolved with SSIM's window, zero outside; or with the squares of its weights."""
+    weights = window(image)
+    if squared:
+        weights = weights * weights
+    planes = image.permute(2, 0, 1)[:, None]
+    planes = conv2d(planes, weights[None, None, :, None], padding=(5, 0))
+    planes = conv2d(planes, weights[None, None, None], padding=(0, 5))
+    return planes[:, 0].permute(1, 2, 0).contiguous()

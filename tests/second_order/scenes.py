@@ -1,0 +1,75 @@
+"""Small scenes as raw parameters, their views, and the dense Jacobian of their images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from splats import random_scene
+from torch import Tensor
+
+from gsplat_core import rasterization
+from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.second_order.linearization import Settings
+
+
+@dataclass(frozen=True)
+class Camera:
+    viewmat: Tensor
+    K: Tensor
+    width: int
+    height: int
+
+
+def scene(num: int = 30, views: int = 3, width: int = 12, height: int = 9, sh_degree: int = 1, seed: int = 0):
+    """Gaussians and cameras; the last camera's image is of another size."""
+    s = random_scene(num, views, width, height, sh_degree, seed)
+    t = s.tensors
+    gaussians = Gaussians(
+        means=t["means"],
+        quats=t["quats"],
+        scales=(2 * t["scales"]).log(),
+        opacities=torch.logit(t["opacities"]),
+        sh0=t["colors"][:, :1].contiguous(),
+        shN=t["colors"][:, 1:].contiguous(),
+    )
+    cameras = [Camera(v[None], k[None], width, height) for v, k in zip(t["viewmats"], t["Ks"], strict=True)]
+    last = cameras[-1]
+    cameras[-1] = Camera(last.viewmat, last.K, width - 3, height + 2)
+    return gaussians, cameras
+
+
+def render(gaussians: Gaussians, camera: Camera, settings: Settings) -> Tensor:
+    background = settings.background
+    colors, _, _ = rasterization(
+        **gaussians.activated(),
+        viewmats=camera.viewmat,
+        Ks=camera.K,
+        width=camera.width,
+        height=camera.height,
+        sh_degree=settings.sh_degree,
+        backgrounds=None if background is None else background[None],
+        rasterize_mode="antialiased" if settings.antialiased else "classic",
+    )
+    return colors[0]
+
+
+def dense_jacobian(gaussians: Gaussians, cameras: list[Camera], settings: Settings) -> Tensor:
+    """[numbers of all images, parameters] by reverse mode, row by row, in float64."""
+    names = list(gaussians.params)
+
+    def images(*params: Tensor) -> Tensor:
+        moved = Gaussians(**dict(zip(names, params, strict=True)))
+        return torch.cat([render(moved, camera, settings).flatten() for camera in cameras])
+
+    parts = torch.autograd.functional.jacobian(images, tuple(gaussians.params.values()))
+    return torch.cat([part.flatten(1) for part in parts], dim=1).double()
+
+
+def flat(vector: dict[str, Tensor]) -> Tensor:
+    return torch.cat([tensor.flatten() for tensor in vector.values()]).double()
+
+
+def random_vector(gaussians: Gaussians, seed: int = 0) -> dict[str, Tensor]:
+    g = torch.Generator().manual_seed(seed)
+    return {name: torch.randn(p.shape, generator=g) for name, p in gaussians.params.items()}

@@ -1,0 +1,106 @@
+"""Gradients and curvatures of the losses as functions of an image."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from gsplat_core.losses import l1_dssim
+from gsplat_core.second_order.objective import L1DSSIM, HuberSSIM, ssim_statistics
+
+
+def images(height: int = 20, width: int = 17) -> tuple[Tensor, Tensor]:
+    """A rendering and a photograph that it resembles."""
+    g = torch.Generator().manual_seed(0)
+    smooth = torch.rand(3, 4, 4, generator=g)
+    truth = torch.nn.functional.interpolate(smooth[None], (height, width), mode="bicubic")[0].permute(1, 2, 0)
+    image = 0.9 * truth + 0.03 + 0.05 * torch.randn(truth.shape, generator=g)
+    return image.contiguous(), truth.clamp(0, 1).contiguous()
+
+
+OBJECTIVES = {"l1_dssim": L1DSSIM(), "huber_ssim": HuberSSIM(), "ssim alone": L1DSSIM(lambda_dssim=1.0)}
+
+
+@pytest.fixture(params=OBJECTIVES)
+def objective(request: pytest.FixtureRequest):
+    return OBJECTIVES[request.param]
+
+
+def test_the_model_starts_at_the_loss(objective) -> None:
+    image, truth = images()
+    assert objective.model(image, truth).loss == pytest.approx(objective.loss(image, truth), rel=1e-6)
+
+
+def test_photographs_may_be_bytes(objective) -> None:
+    image, truth = images()
+    pixels = (truth * 255).round().byte()
+    assert objective.loss(image, pixels) == pytest.approx(objective.loss(image, pixels / 255), rel=1e-6)
+    a, b = (objective.model(image, t) for t in (pixels, pixels / 255))
+    assert torch.allclose(a.gradient, b.gradient, rtol=1e-4, atol=1e-9)
+
+
+def test_curvature_is_symmetric_and_positive_with_the_diagonal_it_says(objective) -> None:
+    image, truth = images()
+    model = objective.model(image, truth)
+    v, w = torch.randn(2, *image.shape, generator=torch.Generator().manual_seed(1))
+    hv, hw = model.curvature(v), model.curvature(w)
+    assert (v * hv).sum() > 0
+    assert (w * hv).sum() == pytest.approx(float((v * hw).sum()), rel=1e-3)
+    for place in [(0, 0, 0), (10, 8, 1), (19, 3, 2)]:
+        unit = torch.zeros_like(image)
+        unit[place] = 1
+        assert model.curvature(unit)[place] == pytest.approx(float(model.diagonal[place]), rel=1e-3)
+    constant = torch.ones_like(image)
+    assert (constant * model.curvature(constant)).sum() > 0
+
+
+def test_a_step_of_the_model_lowers_the_loss_about_as_predicted(objective) -> None:
+    image, truth = images()
+    model = objective.model(image, truth)
+    step = -0.3 * model.gradient / model.diagonal
+    predicted = -((model.gradient * step).sum() + 0.5 * (step * model.curvature(step)).sum())
+    gain = (model.loss - objective.loss(image + step, truth)) / float(predicted)
+    assert predicted > 0
+    assert gain > 0.4
+    if isinstance(objective, L1DSSIM):  # the other one sees a fifteenth of the gradient of SSIM
+        assert gain < 1.6
+
+
+def test_l1_dssim_is_the_loss_that_adam_minimises() -> None:
+    image, truth = images()
+    leaf = image.clone().requires_grad_()
+    loss = l1_dssim(leaf, truth, 0.2)
+    loss.backward()
+    model = L1DSSIM(0.2).model(image, truth)
+    assert model.loss == float(loss.detach())
+    assert torch.equal(model.gradient, leaf.grad)
+
+
+def test_huber_has_its_gradient() -> None:
+    image, truth = images()
+    leaf = image.clone().requires_grad_()
+    torch.nn.functional.huber_loss(leaf, truth, delta=0.1).backward()
+    model = HuberSSIM(threshold=0.1, weight=0.0).model(image, truth)
+    assert torch.allclose(model.gradient, leaf.grad)
+
+
+def test_derivative_of_ssim_by_the_central_pixel() -> None:
+    image, truth = (tensor.double() for tensor in images())
+    by_centre = ssim_statistics(image, truth).by_centre(image, truth)
+    for y, x, c in [(0, 0, 0), (10, 8, 1), (19, 3, 2)]:
+        h, values = 1e-5, []
+        for sign in (1, -1):
+            moved = image.clone()
+            moved[y, x, c] += sign * h
+            values.append(ssim_statistics(moved, truth).ssim[y, x, c])
+        assert by_centre[y, x, c] == pytest.approx(float(values[0] - values[1]) / (2 * h), rel=1e-4)
+
+
+def test_nothing_blows_up_where_the_images_are_equal(objective) -> None:
+    _, truth = images()
+    model = objective.model(truth, truth)
+    assert model.loss == pytest.approx(0, abs=1e-6)
+    for tensor in (model.gradient, model.diagonal, model.curvature(truth)):
+        assert tensor.isfinite().all()
+    assert model.gradient.abs().max() < 1e-3 / truth.numel() ** 0.5

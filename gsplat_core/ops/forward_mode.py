@@ -1,4 +1,4 @@
-"""Both modes of differentiation for an operator: reverse through ``torch.library``, forward by its tangents.
+"""Both modes of differentiation for an operator: reverse as in `reverse_mode`, forward by its tangents.
 
 ``torch.library.register_autograd`` knows no forward mode: an operator drops the tangents of its arguments
 without a word. An ``autograd.Function`` has both modes but breaks the graphs of ``torch.compile``. So the
@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+
+from gsplat_core.ops import reverse_mode
 
 Context = Any
 
@@ -34,7 +36,7 @@ def differentiable(
         The operator as a function that forward-mode AD and ``torch.func`` go through too.
     """
     operator = getattr(torch.ops.gsplat_core, name)
-    torch.library.register_autograd(f"gsplat_core::{name}", backward, setup_context=setup_context)
+    without_tangents = reverse_mode.differentiable(name, setup_context, backward)
 
     class Function(torch.autograd.Function):
         generate_vmap_rule = True
@@ -74,7 +76,7 @@ def differentiable(
     Function.__name__ = Function.__qualname__ = name
 
     def call(*inputs: Any) -> Any:
-        return (Function.apply if has_tangents(inputs) else operator)(*inputs)
+        return (Function.apply if has_tangents(inputs) else without_tangents)(*inputs)
 
     return call
 
@@ -97,7 +99,8 @@ def map_over_directions(name: str) -> None:
 
 def has_tangents(inputs: tuple[Any, ...]) -> bool:
     """Whether forward-mode AD is on and one of these carries a tangent."""
-    if torch.compiler.is_compiling():
+    # Without an open level, as in every training step, there is nothing to look for.
+    if torch.compiler.is_compiling() or forward_ad._current_level < 0:
         return False
     return any(
         isinstance(value, Tensor) and forward_ad.unpack_dual(value).tangent is not None for value in inputs

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gsplat_core.ops import library as library
+from gsplat_core.ops.reverse_mode import differentiable
 
 
 def l1_ssim(
@@ -29,7 +29,7 @@ def l1_ssim(
     Returns:
         The scalars loss, l1 and ssim, and the gradient [B, H, W, 3] (shape [0] unless asked for).
     """
-    return torch.ops.gsplat_core.l1_ssim(image, target, lambda_dssim, valid, needs_grad)
+    return _l1_ssim(image, target, lambda_dssim, valid, needs_grad)
 
 
 @torch.library.register_fake("gsplat_core::l1_ssim")
@@ -61,4 +61,4 @@ def _backward(ctx: Any, v_loss: Tensor | None, *_: Any) -> tuple[Tensor | None, 
     return grad * v_loss, None, None, None, None
 
 
-torch.library.register_autograd("gsplat_core::l1_ssim", _backward, setup_context=_setup_context)
+_l1_ssim = differentiable("l1_ssim", _setup_context, _backward)

@@ -13,10 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-import torch
 from torch import Tensor
 
-from gsplat_core.activations import sigmoid
+from gsplat_core.activations import activate
 from gsplat_core.errors import UsageError
 
 
@@ -77,10 +76,11 @@ def names() -> list[str]:
 @register("gaussian")
 def gaussian(params: Mapping[str, Tensor], context: Mapping[str, Any]) -> Evaluated:
     """The Gaussian of 3DGS: log-scales, logit-opacities, SH colours. Reads nothing from the context."""
+    scales, opacities = activate(params["scales"], params["opacities"])
     return Evaluated(
         means=params["means"],
         quats=params["quats"],
-        scales=torch.exp(params["scales"]),
-        opacities=sigmoid(params["opacities"]),
+        scales=scales,
+        opacities=opacities,
         colors=(params["sh0"], params["shN"]),
     )

@@ -24,6 +24,19 @@ GSPLAT_HD T exp2(T x) {
 }
 GSPLAT_HD double exp2(double x) { return ::exp2(x); }
 
+// e^x to 2 ulp. Inputs are clamped to [-87.3, 87.3], so that neither the result nor its inverse is denormal.
+//
+// With n = floor(x / ln 2), e^x = 2^n 2^((x - n ln 2) / ln 2). The ln 2 of the difference comes in two parts,
+// of which the first has so few digits that its product with n is exact.
+template <class T>
+GSPLAT_HD T exp(T x) {
+  x = max(min(x, T(87.3)), T(-87.3));
+  const T n = floor(x * T(1.4426950408889634));
+  const T rest = (x - n * T(0.693359375)) + n * T(2.1219444005469057e-4);
+  return scale_by_floor_exp2(exp2_of_fraction(rest * T(1.4426950408889634)), n);
+}
+GSPLAT_HD double exp(double x) { return ::exp(x); }
+
 // 2^x where the mask holds, which must imply x in [-126, 127], and zero elsewhere. For compositing, where
 // most far-away pixels are skipped anyway and would otherwise cost denormals, that is a microcode assist
 // each.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from gsplat_core.activations import sigmoid
+from gsplat_core.activations import activate
 from gsplat_core.scene.sh_rotation import MAX_DEGREE, degree_of, num_coefficients, rotate_sh
 from gsplat_core.scene.similarity import Similarity, multiply_quaternions
 
@@ -110,11 +110,12 @@ class Gaussians:
 
     def activated(self) -> dict[str, Tensor | tuple[Tensor, Tensor]]:
         """Arguments for `rasterization(**...)`: standard deviations, opacities, colours as (sh0, shN)."""
+        scales, opacities = activate(self.scales, self.opacities)
         return {
             "means": self.means,
             "quats": self.quats,
-            "scales": self.scales.exp(),
-            "opacities": sigmoid(self.opacities),
+            "scales": scales,
+            "opacities": opacities,
             "colors": (self.sh0, self.shN),
         }
 

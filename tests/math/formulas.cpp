@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "math/activations.h"
 #include "math/blending.h"
 #include "math/dual.h"
 #include "math/gauss_newton.h"
@@ -311,6 +312,15 @@ std::map<std::string, Formula> formulas() {
   for (int degree = 0; degree <= gsplat::kMaxShDegree; ++degree) {
     f["sh_basis_" + std::to_string(degree)] = sh_formula(degree);
   }
+  f["scale_of_logarithm"] = {
+      [](const List& x) { return List{gsplat::scale_of_logarithm(x[0])}; },
+      [](const List& x, const List& v) {
+        return List{gsplat::scale_of_logarithm_vjp(gsplat::scale_of_logarithm(x[0]), v[0])};
+      }};
+  f["opacity_of_logit"] = {[](const List& x) { return List{gsplat::opacity_of_logit(x[0])}; },
+                           [](const List& x, const List& v) {
+                             return List{gsplat::opacity_of_logit_vjp(gsplat::opacity_of_logit(x[0]), v[0])};
+                           }};
   f["response"] = response_formula();
   f["log_alpha_change"] = log_alpha_formula();
   f["blending"] = blending_formula();
@@ -330,6 +340,7 @@ PYBIND11_MODULE(formulas, m) {
   m.def("jvp", [](const std::string& name, const List& x, const List& t) { return all.at(name).jvp(x, t); });
   m.def("vjp", [](const std::string& name, const List& x, const List& v) { return all.at(name).vjp(x, v); });
   // The elementary functions in the precision in which the kernels use them.
+  m.def("exp", [](float x) { return gsplat::exp(x); });
   m.def("exp2", [](float x) { return gsplat::exp2(x); });
   m.def("exp2_where", [](bool mask, float x) { return gsplat::exp2_where<float>(mask, x); });
   m.def("log2", [](float x) { return gsplat::log2(x); });

@@ -10,6 +10,17 @@ import pytest
 EPS = float(np.finfo(np.float32).eps)
 
 
+def test_exp_is_accurate_to_two_ulp(formulas: ModuleType) -> None:
+    x = np.concatenate([np.linspace(-87.3, 87.3, 5003), np.linspace(-8, 8, 5003)]).astype(np.float32)
+    got = np.array([formulas.exp(float(v)) for v in x])
+    np.testing.assert_allclose(got, np.exp(x.astype(np.float64)), rtol=2 * EPS)
+
+
+def test_exp_and_its_inverse_are_normal_numbers_everywhere(formulas: ModuleType) -> None:
+    for x in (-np.inf, -1e30, -88.0, 88.0, 1e30, np.inf):
+        assert np.finfo(np.float32).tiny <= formulas.exp(x) <= 1 / np.finfo(np.float32).tiny
+
+
 def test_exp2_is_accurate_to_two_ulp(formulas: ModuleType) -> None:
     x = np.concatenate([np.linspace(-126, 126, 5003), np.linspace(-8, 0, 5003)]).astype(np.float32)
     got = np.array([formulas.exp2(float(v)) for v in x])

@@ -1,0 +1,31 @@
+"""``torch.ops.gsplat_core.activate``: fake kernels and derivative (kernel: ``csrc/ops/activations.cpp``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gsplat_core.ops.differentiable import differentiable
+
+
+@torch.library.register_fake("gsplat_core::activate")
+def _(log_scales: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+    return log_scales.new_empty(log_scales.shape), logits.new_empty(logits.shape)
+
+
+@torch.library.register_fake("gsplat_core::activate_backward")
+def _(scales: Tensor, opacities: Tensor, v_scales: Tensor, v_opacities: Tensor) -> tuple[Tensor, Tensor]:
+    return scales.new_empty(scales.shape), opacities.new_empty(opacities.shape)
+
+
+def _setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+    ctx.save_for_backward(*output)
+
+
+def _backward(ctx: Any, v_scales: Tensor, v_opacities: Tensor) -> tuple[Tensor, ...]:
+    return torch.ops.gsplat_core.activate_backward(*ctx.saved_tensors, v_scales, v_opacities)
+
+
+activate = differentiable("activate", _setup_context, _backward)

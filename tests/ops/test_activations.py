@@ -1,0 +1,92 @@
+"""The operator `activate` against PyTorch in double precision, and its contracts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from gsplat_core.activations import activate
+
+OP = torch.ops.gsplat_core
+
+
+@pytest.fixture(autouse=True)
+def _unchanged() -> Iterator[None]:
+    isa, threads = OP.isa(), torch.get_num_threads()
+    yield
+    OP.set_isa(isa)
+    torch.set_num_threads(threads)
+
+
+def raw(num: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(num)
+    log_scales = 3 * torch.randn(num, 3, generator=generator) - 4
+    return log_scales.requires_grad_(), (5 * torch.randn(num, generator=generator)).requires_grad_()
+
+
+def run(log_scales: Tensor, logits: Tensor) -> list[Tensor]:
+    """Values and gradients."""
+    scales, opacities = activate(log_scales, logits)
+    loss = (scales * torch.arange(3)).sum() + opacities.square().sum()
+    return [scales.detach(), opacities.detach(), *torch.autograd.grad(loss, [log_scales, logits])]
+
+
+@pytest.mark.parametrize("isa", OP.available_isas().split())
+@pytest.mark.parametrize("num", [0, 1, 5, 1003])
+def test_values_and_gradients_are_those_of_exp_and_sigmoid(isa: str, num: int) -> None:
+    OP.set_isa(isa)
+    log_scales, logits = raw(num)
+    expected = run(log_scales.detach().double().requires_grad_(), logits.detach().double().requires_grad_())
+    for ours, double in zip(run(log_scales, logits), expected, strict=True):
+        torch.testing.assert_close(ours.double(), double, rtol=1e-6, atol=5e-7)
+
+
+@pytest.mark.parametrize("isa", OP.available_isas().split())
+def test_the_ends_are_finite_and_what_is_no_number_stays_so(isa: str) -> None:
+    OP.set_isa(isa)
+    inf, nan = math.inf, math.nan
+    log_scales = torch.tensor([[-inf, -1e30, -100.0], [100.0, inf, nan]])
+    logits = torch.tensor([-inf, inf])
+    scales, opacities = activate(log_scales, logits)
+    assert (scales[0] >= torch.finfo(torch.float32).tiny).all()
+    assert (scales[0] < 2e-38).all()
+    assert scales[1, :2].tolist() == [inf, inf]
+    assert scales[1, 2].isnan()
+    assert 0 < opacities[0] < 2e-38
+    assert opacities[1] == 1
+    assert activate(log_scales, torch.tensor([nan, 0.0]))[1].isnan().tolist() == [True, False]
+
+
+def test_the_bits_do_not_depend_on_the_number_of_threads() -> None:
+    results = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        results.append(run(*raw(100_003)))
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_opcheck() -> None:
+    log_scales, logits = raw(21)
+    torch.library.opcheck(OP.activate.default, (log_scales, logits))
+    outputs = (x.detach() for x in activate(log_scales, logits))
+    gradients = (torch.rand(21, 3), torch.rand(21))
+    torch.library.opcheck(OP.activate_backward.default, (*outputs, *gradients))
+
+
+@pytest.mark.parametrize(
+    ("log_scales", "logits", "message"),
+    [
+        (torch.zeros(4, 2), torch.zeros(4), r"'log_scales' must have shape \[\?, 3\], got \[4, 2\]"),
+        (torch.zeros(4, 3), torch.zeros(3), r"'logits' must have shape \[4\], got \[3\]"),
+        (torch.zeros(4, 3), torch.zeros(4).double(), "'logits' has the wrong dtype: expected Float"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments_are_named(log_scales: Tensor, logits: Tensor, message: str) -> None:
+    with pytest.raises(RuntimeError, match=message):
+        OP.activate(log_scales, logits)

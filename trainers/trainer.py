@@ -18,6 +18,7 @@ from gsplat_core.densify.store import ParameterStore
 from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
 from gsplat_core.losses import l1_dssim
 from gsplat_core.optim import Adam
+from gsplat_core.primitive import gaussian
 from gsplat_core.scene.dataset import View
 from gsplat_core.scene.gaussians import Gaussians
 from trainers.config import TrainConfig
@@ -73,16 +74,18 @@ class Trainer:
         self._set_learning_rates(step)
 
         wants = self.strategy.wants(step)
-        splats: dict[str, Any] = self.gaussians.activated()
+        splats = gaussian(self.store.params, {}).arguments()
         colors, _, meta = self._render(splats, target, step, wants)
-        meta["means2d"].retain_grad()
-        loss = l1_dssim(colors[0], target.image, self.config.lambda_dssim)
+        if not wants.absgrad:
+            meta["means2d"].retain_grad()
+        loss = l1_dssim(colors, target.image[None], self.config.lambda_dssim)
         (loss + self._side_terms(splats, colors[0], target, meta)).backward()
 
         with torch.no_grad():
             self.strategy.on_backward(step, self._render_stats(meta, colors, target, wants))
             self.adam.step()
-            self.adam.zero_grad(set_to_none=True)
+            for param in self.store.params.values():
+                param.grad = None
             edits = self.strategy.on_step(step, self._scene_view(step))
             if edits:
                 self.strategy.follow(self.store.apply(edits))

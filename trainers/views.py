@@ -63,23 +63,28 @@ class Target:
 
 
 class Feed:
-    """Hands out the target of each step while a thread prepares the next one."""
+    """Hands out the target of each step, which a thread has prepared during the step before.
+
+    On the CPU targets are kept, since they share the memory of their views: once all have been seen, no
+    thread has anything left to do. On other devices only two are there at a time.
+    """
 
     def __init__(self, views: Sequence[View], seed: int, device: torch.device) -> None:
         self._views = views
         self._order = ViewOrder(len(views), seed)
         self._device = device
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="views")
-        self._ready: dict[int, Future[Target]] = {}
+        self._targets: dict[int, Future[Target]] = {}
 
     def __call__(self, step: int) -> Target:
-        current = self._ready.pop(step, None) or self._submit(step)
-        self._ready = {step + 1: self._submit(step + 1)}
-        return current.result()
-
-    def _submit(self, step: int) -> Future[Target]:
-        number = self._order(step)
-        return self._thread.submit(Target.of, self._views[number], self._device, number)
+        upcoming, current = self._order(step + 1), self._order(step)
+        if self._device.type != "cpu":
+            self._targets = {i: t for i, t in self._targets.items() if i in (current, upcoming)}
+        for number in (current, upcoming):
+            if number not in self._targets:
+                view = self._views[number]
+                self._targets[number] = self._thread.submit(Target.of, view, self._device, number)
+        return self._targets[current].result()
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gsplat_core.ops.differentiable import differentiable
+from gsplat_core.ops.forward_mode import differentiable, map_over_directions
 
 
 @torch.library.register_fake("gsplat_core::activate")
@@ -28,4 +28,10 @@ def _backward(ctx: Any, v_scales: Tensor, v_opacities: Tensor) -> tuple[Tensor, 
     return torch.ops.gsplat_core.activate_backward(*ctx.saved_tensors, v_scales, v_opacities)
 
 
-activate = differentiable("activate", _setup_context, _backward)
+def _jvp(inputs: tuple[Any, ...], outputs: tuple[Tensor, ...], tangents: tuple[Tensor, ...]) -> Any:
+    # Each number depends on one number only, so the two modes are the same product.
+    return torch.ops.gsplat_core.activate_backward(*outputs, *tangents)
+
+
+map_over_directions("activate_backward")
+activate = differentiable("activate", _setup_context, _backward, _jvp)

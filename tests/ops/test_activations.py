@@ -90,3 +90,11 @@ def test_opcheck() -> None:
 def test_wrong_arguments_are_named(log_scales: Tensor, logits: Tensor, message: str) -> None:
     with pytest.raises(RuntimeError, match=message):
         OP.activate(log_scales, logits)
+
+
+def test_forward_mode_is_the_same_product() -> None:
+    inputs, tangents = raw(9), tuple(x.detach() for x in raw(10))
+    tangents = (tangents[0][:9], tangents[1][:9])
+    _, forward = torch.func.jvp(activate, tuple(x.detach() for x in inputs), tangents)
+    reverse = torch.autograd.grad(activate(*inputs), inputs, tangents)
+    assert all(torch.equal(a, b) for a, b in zip(forward, reverse, strict=True))

@@ -1,0 +1,73 @@
+// Launches: the blocks of a grid run one after the other.
+#include "emulation/launch.h"
+
+#include <algorithm>
+#include <numeric>
+#include <random>
+#include <string_view>
+
+#include "block.h"
+#include "counters.h"
+#include "device_memory.h"
+#include "reports.h"
+#include "settings.h"
+
+namespace cuda_on_cpu {
+
+namespace {
+
+uint32_t launches = 0;
+
+// "kernel<3>" from the signature of a function that has the kernel as its template argument `kernel`.
+std::string kernel_name(std::string_view signature) {
+  constexpr std::string_view before = "kernel = ";
+  std::string_view name = signature.substr(signature.find(before) + before.size());
+  // Up to the end of the argument, at bracket depth zero.
+  int depth = 0;
+  size_t end = 0, start = 0;
+  for (; end < name.size(); ++end) {
+    const char c = name[end];
+    if (depth == 0 && (c == ';' || c == ']' || c == ',')) break;
+    if (depth == 0 && c == ':') start = end + 1;
+    depth += (c == '<' || c == '(' || c == '{') - (c == '>' || c == ')' || c == '}');
+  }
+  return std::string(name.substr(start, end - start));
+}
+
+bool legal(const LaunchConfig& config) {
+  const dim3 &block = config.block, &grid = config.grid;
+  return block.count() >= 1 && block.x <= 1024 && block.y <= 1024 && block.z <= 64 &&
+         static_cast<uint64_t>(block.x) * block.y * block.z <= Block::kMostThreads && grid.x >= 1 &&
+         grid.x <= 0x7fffffffu && grid.y >= 1 && grid.y <= 65535 && grid.z >= 1 && grid.z <= 65535 &&
+         config.dynamic_shared <= SharedMemory::kLimit;
+}
+
+}  // namespace
+
+void run_grid(const char* signature, Site site, const LaunchConfig& config, void (*thread)(void*),
+              void* arguments) {
+  static Block block;
+  const Grid grid = {kernel_name(signature), config, thread, arguments, ++launches};
+  if (!legal(config)) {
+    report("illegal launch", text(grid.kernel, " at ", text_of(site), " with grid ",
+                                  text_of_index(config.grid), ", block ", text_of_index(config.block),
+                                  " and ", config.dynamic_shared, " bytes of dynamic shared memory"));
+    return set_error(cudaErrorInvalidConfiguration);
+  }
+  const uint64_t count = static_cast<uint64_t>(config.grid.x) * config.grid.y * config.grid.z;
+  std::mt19937_64 random(settings.seed + grid.number);
+  std::vector<uint64_t> order(count);
+  std::iota(order.begin(), order.end(), uint64_t(0));
+  if (settings.seed != 0) std::shuffle(order.begin(), order.end(), random);
+
+  ++counters[grid.kernel].launches;
+  running = &block;
+  for (uint64_t rank : order) {
+    if (block.run(grid, rank, random() | 1)) continue;
+    set_error(cudaErrorLaunchFailure);
+    break;
+  }
+  running = nullptr;
+}
+
+}  // namespace cuda_on_cpu

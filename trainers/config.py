@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 
 from gsplat_core.densify.registry import configurations
 from gsplat_core.errors import DataError, UsageError
+from trainers.resolution import ResolutionConfig
 
 T = TypeVar("T")
 
@@ -71,6 +72,8 @@ class TrainConfig:
     sh_degree: int = 3
     sh_degree_every: int = 1000
     """The degree in use starts at 0 and rises by one after every so many steps, up to `sh_degree`."""
+    resolution: ResolutionConfig | None = None
+    """Small images first; None: all steps at full size."""
     background: Literal["black", "white", "random"] = "black"
     """Colour behind the scene in training; `random` draws one per step, and tests use black."""
     antialiased: bool = False

@@ -50,6 +50,7 @@ class Loop:
 
     Args:
         measure: called now and then for the history; returns entries such as the PSNR of test views.
+        factor_at: by which factor the photograph of a step is shrunk.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Loop:
         run: RunFolder,
         progress: TrainingProgress,
         measure: Callable[[], dict[str, Any]],
+        factor_at: Callable[[int], int] = lambda step: 1,
     ) -> None:
         self.trainer = trainer
         self.config = trainer.config
@@ -66,6 +68,7 @@ class Loop:
         self.run = run
         self.progress = progress
         self.measure = measure
+        self.factor_at = factor_at
         self.totals = Totals()
         self.losses: list[Tensor] = []
         """Of the steps since the last check that all is finite."""
@@ -97,7 +100,7 @@ class Loop:
         saved = shown = time.monotonic()
         with (
             StopRequest() as stop,
-            closing(Feed(self.views, config.seed, trainer.device)) as feed,
+            closing(Feed(self.views, config.seed, trainer.device, self.factor_at)) as feed,
             closing(self.history),
         ):
             while trainer.step < config.steps:

@@ -63,6 +63,7 @@ def scaled_to(config: TrainConfig, steps: int) -> TrainConfig:
         config,
         steps=steps,
         sh_degree_every=max(round(config.sh_degree_every * factor), 1),
+        resolution=config.resolution and config.resolution.stretched(factor),
         densify={part: settings.stretched(factor) for part, settings in config.densify.items()},
         log_every=min(max(steps // 100, 1), config.log_every),
     )

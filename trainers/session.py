@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from rich.console import Console
 
 from gsplat_core.densify.registry import create
+from gsplat_core.densify.rendered_views import RenderedViews
 from gsplat_core.errors import UsageError
 from gsplat_core.io import export_verified
 from gsplat_core.io.atomic import write_text
@@ -19,6 +21,7 @@ from trainers.config import TrainConfig
 from trainers.evaluation import evaluate, mean
 from trainers.loop import Loop
 from trainers.progress import TrainingProgress, peak_memory_bytes
+from trainers.resolution import ResolutionSchedule
 from trainers.results import test_background, write_results
 from trainers.run_folder import RunFolder
 from trainers.sources import load_photographs
@@ -52,9 +55,16 @@ def train(
         for view in dataset.train:
             view.image()
         gaussians = initial_gaussians(config, dataset).to(device)
-        trainer = Trainer(config, gaussians, dataset.scene_extent, dataset.train)
+        trainer = Trainer(config, gaussians, dataset.scene_extent, rendered_views(config, dataset))
         with TrainingProgress(config.steps, console) as progress:
-            loop = Loop(trainer, dataset.train, run, progress, lambda: quick_scores(trainer, dataset))
+            loop = Loop(
+                trainer,
+                dataset.train,
+                run,
+                progress,
+                measure=lambda: quick_scores(trainer, dataset),
+                factor_at=resolution(config, dataset),
+            )
             if resume and loop.resume():
                 progress.note(f"Continuing after step {trainer.step:,}.")
             else:
@@ -85,6 +95,20 @@ def initial_gaussians(config: TrainConfig, dataset: Dataset) -> Gaussians:
         xyz, rgb = random_points(cameras, dataset.scene_extent, count, config.seed)
     start = create(config.strategy, config.densify).initialization
     return initialize(xyz, rgb, config.sh_degree, start.opacity, start.scale_factor)
+
+
+def rendered_views(config: TrainConfig, dataset: Dataset) -> RenderedViews:
+    """The training views as the density control may look at them."""
+    return RenderedViews(
+        dataset.train, config.sh_degree, config.antialiased, dataset.points.xyz, dataset.sightings
+    )
+
+
+def resolution(config: TrainConfig, dataset: Dataset) -> Callable[[int], int]:
+    """By which factor the photograph of a step is shrunk."""
+    if config.resolution is None:
+        return lambda step: 1
+    return ResolutionSchedule(config.resolution, dataset.train)
 
 
 def quick_scores(trainer: Trainer, dataset: Dataset) -> dict[str, float]:

@@ -5,7 +5,7 @@ One photograph, one rendering, L1 + D-SSIM, Adam, density control. Saving, loggi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -19,7 +19,6 @@ from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
 from gsplat_core.losses import l1_dssim
 from gsplat_core.optim import Adam
 from gsplat_core.primitive import gaussian
-from gsplat_core.scene.dataset import View
 from gsplat_core.scene.gaussians import Gaussians
 from trainers.config import TrainConfig
 from trainers.schedules import exponential, sh_degree_at
@@ -34,13 +33,17 @@ class Trainer:
     """
 
     def __init__(
-        self, config: TrainConfig, gaussians: Gaussians, scene_extent: float, views: Sequence[View] = ()
+        self,
+        config: TrainConfig,
+        gaussians: Gaussians,
+        scene_extent: float,
+        views: RenderedViews | None = None,
     ) -> None:
         self.config = config
         self.scene_extent = scene_extent
         self.step = 0
         self.lr_factor = 1.0
-        self.views = RenderedViews(views, config.sh_degree, config.antialiased)
+        self.views = views
         self._adopt(gaussians)
         self.strategy = create(config.strategy, config.densify)
         self.strategy.initialize(gaussians.num, gaussians.device)
@@ -86,7 +89,7 @@ class Trainer:
             self.adam.step()
             for param in self.store.params.values():
                 param.grad = None
-            edits = self.strategy.on_step(step, self._scene_view(step))
+            edits = self.strategy.on_step(step, self._scene_view(step, target))
             if edits:
                 self.strategy.follow(self.store.apply(edits))
         self.step = step
@@ -105,13 +108,15 @@ class Trainer:
             terms = terms + (meta["probe"][0] * error).sum()
         return terms
 
-    def _scene_view(self, step: int) -> SceneView:
-        self.views.sh_degree = self._sh_degree(step)
+    def _scene_view(self, step: int, target: Target) -> SceneView:
+        if self.views is not None:
+            self.views.sh_degree = self._sh_degree(step)
         return SceneView(
             self.store.params,
             self.scene_extent,
             self.store.learning_rates(),
-            self.views if len(self.views) else None,
+            self.views,
+            downscale=1.0 if self.views is None else self.views.lens(target.view).width / target.width,
         )
 
     def _sh_degree(self, step: int) -> int:

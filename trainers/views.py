@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -61,30 +61,63 @@ class Target:
             view=number,
         )
 
+    def shrunk(self, factor: int) -> Target:
+        """The photograph `factor` times smaller, by antialiased bilinear interpolation; K follows."""
+        if factor == 1:
+            return self
+        height, width = max(self.height // factor, 1), max(self.width // factor, 1)
+        planes = self.image.permute(2, 0, 1)[None].float()
+        small = torch.nn.functional.interpolate(planes, (height, width), mode="bilinear", antialias=True)
+        K = self.K.clone()
+        K[:, 0] *= width / self.width
+        K[:, 1] *= height / self.height
+        image = small[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).contiguous()
+        return replace(self, image=image, K=K, width=width, height=height)
+
 
 class Feed:
     """Hands out the target of each step, which a thread has prepared during the step before.
 
-    On the CPU targets are kept, since they share the memory of their views: once all have been seen, no
-    thread has anything left to do. On other devices only two are there at a time.
+    On the CPU targets of full size are kept, since they share the memory of their views: once all have been
+    seen, no thread has anything left to do. Of others, and on other devices, only those of one size, or two,
+    are there at a time.
+
+    Args:
+        factor_at: by which whole-numbered factor the photograph of a step is shrunk.
     """
 
-    def __init__(self, views: Sequence[View], seed: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        views: Sequence[View],
+        seed: int,
+        device: torch.device,
+        factor_at: Callable[[int], int] = lambda step: 1,
+    ) -> None:
         self._views = views
         self._order = ViewOrder(len(views), seed)
         self._device = device
+        self._factor_at = factor_at
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="views")
-        self._targets: dict[int, Future[Target]] = {}
+        self._targets: dict[tuple[int, int], Future[Target]] = {}
 
     def __call__(self, step: int) -> Target:
-        upcoming, current = self._order(step + 1), self._order(step)
+        upcoming, current = self._key(step + 1), self._key(step)
         if self._device.type != "cpu":
-            self._targets = {i: t for i, t in self._targets.items() if i in (current, upcoming)}
-        for number in (current, upcoming):
-            if number not in self._targets:
-                view = self._views[number]
-                self._targets[number] = self._thread.submit(Target.of, view, self._device, number)
+            self._targets = {key: t for key, t in self._targets.items() if key in (current, upcoming)}
+        elif upcoming[1] != current[1]:
+            self._targets = {
+                key: t for key, t in self._targets.items() if key[1] in (current[1], upcoming[1])
+            }
+        for key in (current, upcoming):
+            if key not in self._targets:
+                self._targets[key] = self._thread.submit(self._prepare, *key)
         return self._targets[current].result()
+
+    def _key(self, step: int) -> tuple[int, int]:
+        return self._order(step), self._factor_at(step)
+
+    def _prepare(self, number: int, factor: int) -> Target:
+        return Target.of(self._views[number], self._device, number).shrunk(factor)
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)

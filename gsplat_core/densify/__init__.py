@@ -35,6 +35,7 @@ parameters and `torch.optim.Adam`:
 
 from gsplat_core.densify.adc import ADC, ADCConfig
 from gsplat_core.densify.edits import Clone, Edit, Move, Prune, Reset, Split
+from gsplat_core.densify.lpm import LPM, LPMConfig
 from gsplat_core.densify.mcmc import MCMC, MCMCConfig
 from gsplat_core.densify.plan import RowPlan, compile_edits
 from gsplat_core.densify.plugin import Plugin
@@ -45,6 +46,7 @@ from gsplat_core.densify.views import Lens, Shares, Views
 
 __all__ = [
     "ADC",
+    "LPM",
     "MCMC",
     "PLUGINS",
     "STRATEGIES",
@@ -53,6 +55,7 @@ __all__ = [
     "Edit",
     "Guidance",
     "Initialization",
+    "LPMConfig",
     "Lens",
     "MCMCConfig",
     "Move",

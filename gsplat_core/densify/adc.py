@@ -174,6 +174,10 @@ class ADC(Strategy):
             edits.insert(0, Reset(None, {"opacities": opacities.clamp(max=ceiling)}))
         return edits
 
+    @property
+    def most(self) -> int | None:
+        return self.config.max_gaussians
+
     def grows_at(self, step: int) -> bool:
         c = self.config
         return c.refine_start < step < c.refine_stop and step % c.refine_every == 0

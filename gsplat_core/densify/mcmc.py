@@ -135,6 +135,10 @@ class MCMC(Strategy):
                 return edits
         return self._noise(step, view)
 
+    @property
+    def most(self) -> int:
+        return self.config.max_gaussians
+
     def grows_at(self, step: int) -> bool:
         c = self.config
         return c.refine_start < step < c.refine_stop and step % c.refine_every == 0

@@ -50,6 +50,10 @@ class Plugin(Strategy):
     def on_step(self, step: int, view: SceneView) -> list[Edit]:
         return self.base.on_step(step, view)
 
+    @property
+    def most(self) -> int | None:
+        return self.base.most
+
     def grows_at(self, step: int) -> bool:
         return self.base.grows_at(step)
 

@@ -6,8 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from gsplat_core.densify.adc import ADC, ADCConfig
+from gsplat_core.densify.dash import Dash, DashConfig
+from gsplat_core.densify.lpm import LPM, LPMConfig
 from gsplat_core.densify.mcmc import MCMC, MCMCConfig
+from gsplat_core.densify.pruning import ContributionPruning, PruningConfig
 from gsplat_core.densify.strategy import Strategy
+from gsplat_core.densify.taming import Taming, TamingConfig
+from gsplat_core.densify.turbo import Turbo, TurboConfig
 from gsplat_core.errors import UsageError
 
 # Class of the configuration, class of the strategy. A configuration is a frozen dataclass; its method
@@ -17,7 +22,13 @@ STRATEGIES: dict[str, tuple[type[Any], type[Any]]] = {
     "mcmc": (MCMCConfig, MCMC),
 }
 # Plug-ins stand in front of a strategy (densify/plugin.py).
-PLUGINS: dict[str, tuple[type[Any], type[Any]]] = {}
+PLUGINS: dict[str, tuple[type[Any], type[Any]]] = {
+    "dash": (DashConfig, Dash),
+    "lpm": (LPMConfig, LPM),
+    "pruning": (PruningConfig, ContributionPruning),
+    "taming": (TamingConfig, Taming),
+    "turbo": (TurboConfig, Turbo),
+}
 
 
 def parts(name: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gsplat_core import pipeline
 from gsplat_core.activations import sigmoid
 from gsplat_core.densify.views import Lens, Shares
 from gsplat_core.rasterizer import rasterization
@@ -21,10 +22,21 @@ class RenderedViews:
         views: the training views of a dataset.
         sh_degree: degree of the spherical harmonics in use.
         antialiased: as the scene is trained.
+        points: [P, 3] the sparse points.
+        sightings: for each view the rows of `points` that it sees (`Dataset.sightings`).
     """
 
-    def __init__(self, views: Sequence[View], sh_degree: int = 3, antialiased: bool = False) -> None:
+    def __init__(
+        self,
+        views: Sequence[View],
+        sh_degree: int = 3,
+        antialiased: bool = False,
+        points: Tensor | None = None,
+        sightings: Sequence[Tensor] = (),
+    ) -> None:
         self._views = views
+        self._points = torch.zeros(0, 3) if points is None else points
+        self._sightings = sightings
         self.sh_degree = sh_degree
         self.antialiased = antialiased
 
@@ -40,6 +52,10 @@ class RenderedViews:
             camera.height,
         )
 
+    def points_seen(self, index: int) -> tuple[Tensor, Tensor]:
+        rows = self._sightings[index] if self._sightings else torch.zeros(0, dtype=torch.int64)
+        return rows, self._points[rows]
+
     def photograph(self, index: int) -> Tensor:
         return self._views[index].image() / 255
 
@@ -53,15 +69,27 @@ class RenderedViews:
         depths, alphas, _ = self._render(params, index, render_mode="ED")
         return depths[0, ..., 0], alphas[0, ..., 0]
 
-    def shares(self, params: Mapping[str, Tensor], index: int, importance: Tensor | None = None) -> Shares:
+    @torch.no_grad()
+    def shares(self, params: Mapping[str, Tensor], index: int) -> Shares:
+        lens = self.lens(index)
+        device = params["means"].device
+        splats = pipeline.project(
+            params["means"][None], params["quats"][None], params["scales"].exp()[None], None,
+            sigmoid(params["opacities"])[None], lens.viewmat.to(device)[None, None],
+            lens.K.to(device)[None, None], lens.width, lens.height, antialiased=self.antialiased,
+        )  # fmt: skip
+        tiles = pipeline.bin_splats(splats, lens.width, lens.height)
+        measured = pipeline.contributions(splats, tiles, lens.width, lens.height)[0, 0]
+        weights, pixels, largest = measured.unbind(-1)
+        return Shares(weights, pixels, largest, splats.radii[0, 0].amax(dim=-1), splats.depths[0, 0])
+
+    def weighted_shares(self, params: Mapping[str, Tensor], index: int, importance: Tensor) -> Tensor:
         # The sums are the gradient of the probe (rasterization's `statistics`), so a graph is needed.
         with torch.enable_grad():
             _, _, meta = self._render(params, index, render_mode="D", statistics=True)
-            probe = meta["probe"][0]
-            weighted = probe if importance is None else probe * importance.to(probe)
-            weighted.sum().backward()
-        errors, weights, pixels = meta["statistics"].grad[0].unbind(-1)
-        return Shares(errors, weights, pixels, meta["radii"][0].amax(dim=-1), meta["depths"][0].detach())
+            (meta["probe"][0] * importance.to(meta["probe"])).sum().backward()
+        sums: Tensor = meta["statistics"].grad[0, :, 0]
+        return sums
 
     def _render(self, params: Mapping[str, Tensor], index: int, **options: Any) -> tuple[Tensor, Tensor, Any]:
         means = params["means"].detach()

@@ -197,6 +197,11 @@ class Strategy:
         """
         raise NotImplementedError
 
+    @property
+    def most(self) -> int | None:
+        """A number of Gaussians that is never exceeded by growth; None for no cap."""
+        return None
+
     def grows_at(self, step: int) -> bool:
         """Whether `on_step` may add Gaussians at this step: then plug-ins prepare their guidance."""
         return False

@@ -30,16 +30,16 @@ class Shares:
     """What each Gaussian contributes to one view.
 
     Args:
-        errors: [N] sum over pixels of blending weight times the pixel's importance.
-        weights: [N] sum of blending weights.
+        weights: [N] sum of its blending weights over the pixels.
         pixels: [N] number of pixels it contributes to.
+        largest: [N] its largest blending weight at any pixel.
         radii: [N] larger half extent in pixels, 0 where it is not in the image.
         depths: [N] along the viewing axis.
     """
 
-    errors: Tensor
     weights: Tensor
     pixels: Tensor
+    largest: Tensor
     radii: Tensor
     depths: Tensor
 
@@ -56,6 +56,12 @@ class Views(Protocol):
     def lens(self, index: int) -> Lens:
         """The camera."""
 
+    def points_seen(self, index: int) -> tuple[Tensor, Tensor]:
+        """Ids [S], ascending, and positions [S, 3] of the triangulated points that a photograph sees.
+
+        Empty if the reconstruction does not tell. A point has the same id in all views.
+        """
+
     def photograph(self, index: int) -> Tensor:
         """[H, W, 3] float32 in [0, 1]."""
 
@@ -65,5 +71,8 @@ class Views(Protocol):
     def depth(self, params: Mapping[str, Tensor], index: int) -> tuple[Tensor, Tensor]:
         """[H, W] expected depth along the viewing axis, scene units, and [H, W] alpha."""
 
-    def shares(self, params: Mapping[str, Tensor], index: int, importance: Tensor | None = None) -> Shares:
-        """What each Gaussian contributes, pixels weighted by `importance` [H, W] (None: all 1)."""
+    def shares(self, params: Mapping[str, Tensor], index: int) -> Shares:
+        """What each Gaussian contributes."""
+
+    def weighted_shares(self, params: Mapping[str, Tensor], index: int, importance: Tensor) -> Tensor:
+        """[N] sum of each Gaussian's blending weights, pixels weighted by importance [H, W]."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from gsplat_core.scene.cameras import rigid, rotation_from_quaternion
 from gsplat_core.scene.colmap import SparseModel
+from gsplat_core.scene.colmap.model import RegisteredImage
 from gsplat_core.scene.lens import Lens
 
 
@@ -33,6 +34,8 @@ class Capture:
         rgb: [P, 3] uint8 their colours.
         warnings: what was dropped or looks wrong, a sentence each.
         image_root: the folder that names are relative to, where the source says so.
+        sightings: by a shot's name, which points it sees: ascending rows of `xyz` (COLMAP's tracks). Empty
+            where the source does not say.
     """
 
     source: Path
@@ -41,6 +44,7 @@ class Capture:
     rgb: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 3), np.uint8))
     warnings: list[str] = field(default_factory=list)
     image_root: Path | None = None
+    sightings: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
 
 
 def capture_from_colmap(model: SparseModel) -> Capture:
@@ -53,4 +57,21 @@ def capture_from_colmap(model: SparseModel) -> Capture:
         )
         for image in model.images
     ]
-    return Capture(model.folder, shots, model.points.xyz, model.points.rgb, list(model.warnings))
+    return Capture(
+        model.folder,
+        shots,
+        model.points.xyz,
+        model.points.rgb,
+        list(model.warnings),
+        sightings={image.name: _points_seen(image, model.points.ids) for image in model.images},
+    )
+
+
+def _points_seen(image: RegisteredImage, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The rows of the points that an image's keypoints name and that are there, ascending."""
+    if not len(ids):
+        return np.zeros(0, np.int64)
+    order = np.argsort(ids, kind="stable")
+    places = np.searchsorted(ids, image.point_ids, sorter=order).clip(max=len(ids) - 1)
+    rows = order[places]
+    return np.unique(rows[ids[rows] == image.point_ids])

@@ -78,6 +78,8 @@ class Dataset:
         scene_extent: 1.1 times the largest distance of a training camera from their mean, in scene units.
         offset: [3] float64; what was subtracted from the capture's coordinates. Zero unless the capture lies
             so far from the origin that float32 would lose detail.
+        sightings: for each training view the rows of `points` that it sees, ascending (COLMAP's tracks);
+            empty where the capture does not say.
         warnings: everything left out or adapted, a sentence each.
     """
 
@@ -86,6 +88,7 @@ class Dataset:
     points: Points
     scene_extent: float
     offset: Matrix = field(default_factory=lambda: np.zeros(3))
+    sightings: list[Tensor] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     @staticmethod
@@ -156,6 +159,11 @@ class Dataset:
             ),
             scene_extent=extent,
             offset=offset,
+            sightings=[
+                torch.from_numpy(capture.sightings.get(photo.shot.name, np.zeros(0, np.int64)))
+                for photo, test in zip(photos, is_test, strict=True)
+                if not test
+            ],
             warnings=warnings,
         )
         _check_memory(views)

@@ -8,8 +8,15 @@ import pytest
 import torch
 
 from gsplat_core.densify.adc import ADCConfig
+from gsplat_core.densify.dash import DashConfig
+from gsplat_core.densify.lpm import LPMConfig
 from gsplat_core.densify.mcmc import MCMCConfig
-from trainers.session import initial_gaussians
+from gsplat_core.densify.pruning import PruningConfig
+from gsplat_core.densify.registry import PLUGINS, STRATEGIES, parts
+from gsplat_core.densify.taming import TamingConfig
+from gsplat_core.densify.turbo import TurboConfig
+from trainers.resolution import ResolutionConfig
+from trainers.session import initial_gaussians, rendered_views, resolution
 from trainers.settings import with_settings
 from trainers.sources import load_photographs
 from trainers.trainer import Trainer
@@ -27,27 +34,39 @@ PARTS = {
         max_gaussians=CAP,
     ),
     "mcmc": MCMCConfig(refine_start=10, refine_stop=35, refine_every=5, growth=1.2, max_gaussians=CAP),
+    "lpm": LPMConfig(
+        start=10, stop=35, calibrate_every=10, matcher="depth", error_quantile=0.3, significant=0.5
+    ),
+    "taming": TamingConfig(start=10, stop=35, views=3),
+    "dash": DashConfig(stop=35, every=5),
+    "turbo": TurboConfig(start=10, stop=35),
+    "pruning": PruningConfig(start=12, stop=36, every=12, share=0.01, most=0.1),
 }
 
 
 class Run:
     def __init__(self, config, strategy, settings=()):
-        parts = {part: PARTS[part] for part in strategy.split("+")}
-        config = replace(config, strategy=strategy, densify=parts)
+        densify = {part: PARTS[part] for part in parts(strategy)}
+        config = replace(config, strategy=strategy, densify=densify)
         self.config = with_settings(config, settings)
-        self.views = load_photographs(self.config).train
+        dataset = load_photographs(self.config)
+        self.views = dataset.train
+        self.factor_at = resolution(self.config, dataset)
         self.order = ViewOrder(len(self.views), 0)
         self.trainer = self.new_trainer()
 
     def new_trainer(self):
         dataset = load_photographs(self.config)
         gaussians = initial_gaussians(self.config, dataset)
-        return Trainer(self.config, gaussians, dataset.scene_extent, dataset.train)
+        views = rendered_views(self.config, dataset)
+        return Trainer(self.config, gaussians, dataset.scene_extent, views)
 
     def advance(self, steps):
         for _ in range(steps):
-            number = self.order(self.trainer.step + 1)
-            self.trainer.advance(Target.of(self.views[number], self.trainer.device, number))
+            step = self.trainer.step + 1
+            number = self.order(step)
+            target = Target.of(self.views[number], self.trainer.device, number)
+            self.trainer.advance(target.shrunk(self.factor_at(step)))
 
 
 def tensors(tree, name=""):
@@ -58,7 +77,9 @@ def tensors(tree, name=""):
         yield name, torch.as_tensor(tree)
 
 
-@pytest.mark.parametrize("strategy", ["adc", "mcmc"])
+@pytest.mark.parametrize(
+    "strategy", [*STRATEGIES, *PLUGINS, *(f"mcmc+{plugin}" for plugin in PLUGINS), "adc+turbo+lpm+pruning"]
+)
 def test_it_grows_within_its_cap_stays_finite_and_goes_on_to_the_bit(config, strategy):
     whole, first = Run(config, strategy), Run(config, strategy)
     start = whole.trainer.num_gaussians
@@ -91,3 +112,16 @@ def test_mcmc_starts_opaque_small_and_at_random_places_if_asked(config):
     anywhere = Run(replace(config, initialization="random", random_points=33), "mcmc").trainer.gaussians
     assert anywhere.num == 33
     assert not torch.isin(anywhere.means, points.means).any()
+
+
+def test_small_images_first(config):
+    config = replace(config, resolution=ResolutionConfig(until=30, every=5, largest=4.0))
+    run = Run(config, "adc+dash")
+    sizes = []
+    for step in range(1, 41):
+        target = Target.of(run.views[0], run.trainer.device, 0)
+        sizes.append(target.shrunk(run.factor_at(step)).width)
+    assert sizes == sorted(sizes)
+    assert sizes[0] < run.views[0].camera.width == sizes[-1]
+    run.advance(40)
+    assert run.trainer.num_gaussians > 80

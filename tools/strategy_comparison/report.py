@@ -1,0 +1,101 @@
+"""The table and the plot of all runs in a folder."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from gsplat_core.io.atomic import write_text
+from strategy_comparison.plot import Curve, plot
+
+Result = dict[str, Any]
+_REFERENCE = "adc"
+
+
+def read_results(folder: Path) -> list[Result]:
+    """The results of all runs, in the order of their files' names."""
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*/*_seed*.json"))]
+
+
+def write_report(folder: Path, entries: Sequence[str]) -> str:
+    """Writes `table.md` and a plot per scene, and returns the table."""
+    results = read_results(folder)
+    scenes = sorted({result["scene"] for result in results})
+    sections = []
+    for scene in scenes:
+        chosen = {
+            entry: [r for r in results if r["scene"] == scene and r["entry"] == entry] for entry in entries
+        }
+        chosen = {entry: runs for entry, runs in chosen.items() if runs}
+        sections.append(f"### {scene}\n\n{_table(chosen)}")
+        curves = [
+            Curve(entry, [(point[0], point[1]) for point in _mean_curve(runs)])
+            for entry, runs in chosen.items()
+        ]
+        write_text(folder / f"{scene}.svg", plot(f"{scene}: PSNR of the test views", curves))
+    text = "\n\n".join(sections) + "\n"
+    write_text(folder / "table.md", text)
+    return text
+
+
+def _table(chosen: dict[str, list[Result]]) -> str:
+    reference = chosen.get(_REFERENCE)
+    goal = statistics.fmean(run["curve"][-1][1] for run in reference) if reference else None
+    lines = [
+        "| | PSNR | SSIM | Gaussians | steps | core-seconds | until ADC's PSNR |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for entry, runs in chosen.items():
+        lines.append(
+            f"| {entry} "
+            f"| {_spread(runs, lambda run: run['curve'][-1][1], '.2f')} "
+            f"| {_spread(runs, lambda run: run['curve'][-1][2], '.3f')} "
+            f"| {_spread(runs, lambda run: run['curve'][-1][3], ',.0f')} "
+            f"| {runs[0]['steps']:,} "
+            f"| {_spread(runs, lambda run: run['seconds'], '.0f')} "
+            f"| {_time_to(runs, goal)} |"
+        )
+    return "\n".join(lines)
+
+
+def _spread(runs: Sequence[Result], value: Callable[[Result], float], spec: str) -> str:
+    """Mean and, of several runs, the standard deviation."""
+    values = [value(run) for run in runs]
+    mean = format(statistics.fmean(values), spec)
+    if len(values) == 1 or format(statistics.stdev(values), spec) == format(0.0, spec):
+        return mean
+    return f"{mean} ± {format(statistics.stdev(values), spec)}"
+
+
+def _time_to(runs: Sequence[Result], goal: float | None) -> str:
+    """Mean core-seconds until the test PSNR first reached a goal."""
+    if goal is None:
+        return ""
+    times = [reached(run["curve"], goal) for run in runs]
+    if any(time is None for time in times):
+        return f"not reached by {sum(time is None for time in times)} of {len(times)}"
+    return f"{statistics.fmean(time for time in times if time is not None):.0f}"
+
+
+def reached(curve: Sequence[Sequence[float]], goal: float) -> float | None:
+    """Seconds at which the PSNR of a curve first reaches a goal, interpolated between measurements."""
+    before = (0.0, -1.0)
+    for seconds, psnr, *_ in curve:
+        if psnr >= goal:
+            if before[1] < 0:
+                return seconds
+            return before[0] + (seconds - before[0]) * (goal - before[1]) / (psnr - before[1])
+        before = (seconds, psnr)
+    return None
+
+
+def _mean_curve(runs: Sequence[Result]) -> list[list[float]]:
+    """Point by point; runs of one entry have the same number of steps and measurements."""
+    shortest = min(len(run["curve"]) for run in runs)
+    return [
+        [statistics.fmean(run["curve"][i][column] for run in runs) for column in (0, 1)]
+        for i in range(shortest)
+    ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -18,19 +17,9 @@ class BuildOps(build_ext):
     """Compiles with ninja instead of setuptools and puts the library where setuptools expects it."""
 
     def build_extension(self, ext: Extension) -> None:
-        announce_cuda()
         target = Path(self.get_ext_fullpath(ext.name))
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(build_ops.build(), target)
-
-
-def announce_cuda() -> None:
-    """Where the CUDA backend will join the build: says so on machines that could compile it."""
-    torch_version = (build_ops.require_torch() / "version.py").read_text()
-    if shutil.which("nvcc") and re.search(r"^cuda\b.*= '", torch_version, re.MULTILINE):
-        print(
-            "gsplat_core: found nvcc and a CUDA build of PyTorch; this version builds the CPU backend only."
-        )
 
 
 setup(

@@ -10,9 +10,11 @@ What makes one library enough:
   2.10 on, and every Python. The build takes PyTorch's headers and links ``libtorch_cpu``; it runs neither.
 - The kernels of ``csrc/cpu/kernels`` are compiled once per instruction set and chosen at run time, so it runs
   on every CPU of its architecture.
+- The CUDA kernels of ``csrc/cuda``, if they are built (see ``build_cuda.py``), come with a CUDA runtime of
+  their own, so the library also works with a PyTorch and on a machine without CUDA.
 
 Ninja drives the compiler: a second build compiles what changed. Environment: ``CXX`` is the compiler (default
-``c++``), ``MAX_JOBS`` the number of compilers at a time (default: one per core).
+``c++``), ``MAX_JOBS`` the number of compilers at a time (default: one per core); see also ``build_cuda.py``.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ import sys
 import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
+
+from build_cuda import CudaBuild, nvcc_flags
 
 CSRC = Path(__file__).resolve().parent
 ROOT = CSRC.parent
@@ -91,9 +95,10 @@ def build(flavour: str = "release") -> Path:
     """Brings the library of one flavour up to date and returns its path."""
     torch = require_torch()
     compiler = find_compiler()
+    cuda = CudaBuild.wanted(torch) if flavour == "release" else None
     folder = ROOT / "build" / flavour
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "build.ninja").write_text(ninja_file(flavour, torch, compiler))
+    (folder / "build.ninja").write_text(ninja_file(flavour, torch, compiler, cuda))
     # The operators register themselves while the library loads, so it exports nothing. Hidden copies of
     # inline functions can neither replace those of other libraries in the process nor be replaced by them.
     exports = folder / "exports.map"
@@ -108,7 +113,7 @@ def build(flavour: str = "release") -> Path:
     return folder / LIBRARY_NAME
 
 
-def ninja_file(flavour: str, torch: Path, compiler: str) -> str:
+def ninja_file(flavour: str, torch: Path, compiler: str, cuda: CudaBuild | None) -> str:
     """The build as ninja reads it: every source once, every kernel once per instruction set, one link."""
     extra = FLAVOURS[flavour]
     compile_flags = " ".join([*COMMON_FLAGS, *extra, f"-isystem {torch / 'include'}", f"-I{CSRC}"])
@@ -127,21 +132,36 @@ def ninja_file(flavour: str, torch: Path, compiler: str) -> str:
         "  deps = gcc",
         "  description = compile $out",
         "rule link",
-        f"  command = {compiler} {link_flags} $in {libraries} -o $out",
+        f"  command = {compiler} {link_flags} $in $libraries -o $out",
         "  description = link $out",
     ]
     objects = []
+    if cuda is not None:
+        libraries += " " + cuda.libraries
+        lines += [
+            "rule compile_cuda",
+            f"  command = {cuda.command(compiler)} -MMD -MF $out.d -I{CSRC} $flags -c $in -o $out",
+            "  depfile = $out.d",
+            "  deps = gcc",
+            "  description = compile $out",
+        ]
 
     def compile_one(source: Path, flags: list[str], suffix: str = "") -> None:
         name = str(source.relative_to(CSRC).with_suffix("")).replace("/", "_")
         objects.append(f"{name}{suffix}.o")
-        lines.append(f"build {objects[-1]}: compile {source}")
+        rule = "compile_cuda" if source.suffix == ".cu" else "compile"
+        lines.append(f"build {objects[-1]}: {rule} {source}")
         lines.append(f"  flags = {' '.join(flags)}")
 
     has_isa = [f"-DGSPLAT_HAS_{isa.upper()}=1" for isa in ISA_FLAGS]
-    version = f'-DGSPLAT_VERSION=\\"{read_version()}\\"'
+    about = [f"""'-DGSPLAT_VERSION="{read_version()}"' '-DGSPLAT_CUDA="{cuda or "none"}"'"""]
     for source in sorted([*CSRC.glob("ops/*.cpp"), *CSRC.glob("cpu/*.cpp")]):
-        compile_one(source, [*has_isa, version] if source.name == "runtime.cpp" else has_isa)
+        compile_one(source, [*has_isa, *about] if source.name == "runtime.cpp" else has_isa)
+    if cuda is not None:
+        for source in sorted(CSRC.glob("ops/cuda/*.cpp")):
+            compile_one(source, [cuda.includes])
+        for source in sorted(CSRC.glob("cuda/*.cu")):
+            compile_one(source, nvcc_flags(source))
     # The order matters. Of an inline function that several objects hold, the linker keeps the first copy.
     # Objects of lesser instruction sets come first, so no shared function is kept in a form that an older CPU
     # cannot run.
@@ -149,6 +169,7 @@ def ninja_file(flavour: str, torch: Path, compiler: str) -> str:
         for source in sorted(CSRC.glob("cpu/kernels/*.cpp")):
             compile_one(source, [f"-DGSPLAT_ISA={isa}", f"-DGSPLAT_ISA_{isa.upper()}=1", *flags], f".{isa}")
     lines.append(f"build {LIBRARY_NAME}: link {' '.join(objects)} | exports.map")
+    lines.append(f"  libraries = {libraries}")
     return "\n".join(lines) + "\n"
 
 

@@ -111,7 +111,8 @@ def conics(conic_roots: Tensor) -> Tensor:
 def tiles_per_gaussian(tiles: TileLists, shape: tuple[int, ...]) -> Tensor:
     """How many tiles each splat touches, int32 of the given shape [B, C, N]."""
     counts = tiles.order.new_zeros(shape)
-    counts.view(-1)[tiles.order.long()] = tiles.slot_offsets.diff()
+    # Unused places of the order hold -1 and count nothing.
+    counts.view(-1).index_add_(0, tiles.order.long().clamp(min=0), tiles.slot_offsets.diff())
     return counts
 
 
@@ -120,6 +121,7 @@ def intersection_keys(splats: Splats, tiles: TileLists, tiles_per_image: int) ->
     numbers = torch.arange(tiles.offsets.numel() - 1, device=tiles.offsets.device)
     tile = numbers.repeat_interleave(tiles.offsets.diff())
     image = tile // max(tiles_per_image, 1)
-    depth_bits = splats.depths.detach().flatten()[tiles.flatten_ids.long()].view(torch.int32).long()
+    ids = tiles.flatten_ids[: tile.numel()].long()  # without unused places
+    depth_bits = splats.depths.detach().flatten()[ids].view(torch.int32).long()
     tile_in_image = tile % max(tiles_per_image, 1)
     return (((image << tiles_per_image.bit_length()) | tile_in_image) << 32) | depth_bits

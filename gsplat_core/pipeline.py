@@ -37,7 +37,8 @@ class TileLists(NamedTuple):
     flatten_ids: Tensor  # [M] int32, image * N + n, by tile, nearest first
     order: Tensor  # [V] int32, the visible flatten_ids by image, nearest first
     slot_offsets: Tensor  # [V + 1] int32
-    slots: Tensor  # [M] int32, splat order[v] is at flatten_ids[slots[slot_offsets[v] : slot_offsets[v + 1]]]
+    # [M] int32, splat order[v] is at flatten_ids[slots[slot_offsets[v] : slot_offsets[v + 1]]]; empty on CUDA
+    slots: Tensor
 
 
 class Blended(NamedTuple):
@@ -125,6 +126,25 @@ def bin_splats(splats: Splats, width: int, height: int, tile_size: int = 16) -> 
         *(tensor.detach().flatten(0, 1) for tensor in splats), width, height, tile_size
     )
     return TileLists(*lists)
+
+
+def bin_splats_bounded(
+    splats: Splats, width: int, height: int, tile_size: int = 16, *, max_intersections: int
+) -> tuple[TileLists, Tensor]:
+    """:func:`bin_splats` on a CUDA device without waiting for it, as CUDA graphs need it.
+
+    Args:
+        max_intersections: room for the lists. Where it is too small splats are missing.
+
+    Returns:
+        The lists, whose sizes are V = all splats and M = `max_intersections`, with -1 behind what is used of
+        `order` and `flatten_ids`; and int64 [2], how many splats are visible and how many intersections there
+        are. More than `max_intersections` means that the lists are not complete.
+    """
+    *lists, totals = torch.ops.gsplat_core.bin_splats_bounded(
+        *(tensor.detach().flatten(0, 1) for tensor in splats), width, height, tile_size, max_intersections
+    )
+    return TileLists(*lists), totals
 
 
 def composite(

@@ -41,6 +41,27 @@ struct Ellipse {
     right = select(has_rightmost, half_x, max(mid_low + half_low, mid_high + half_high) + padding);
     left = select(has_leftmost, -half_x, min(mid_low - half_low, mid_high - half_high) - padding);
   }
+
+  // Whether the ellipse has a point with dx between `left` and `right` and dy between `top` and `bottom`:
+  // sigma is least at the mean or, if that is outside, on one of the two sides of the rectangle that face it.
+  GSPLAT_HD Mask<T> touches(T left, T right, T top, T bottom) const {
+    const T padding = T(2e-3), zero = T(0.0);
+    left = left - padding;
+    right = right + padding;
+    top = top - padding;
+    bottom = bottom + padding;
+    const T facing_x = max(min(right, zero), left), facing_y = max(min(bottom, zero), top);
+    // The lowest points of the lines through these sides, moved onto the sides.
+    const T x = max(min(right, -(l21 / l11) * facing_y), left);
+    const T y = max(min(bottom, -(l11 * l21 / fma(l21, l21, l22 * l22)) * facing_x), top);
+    return (twice_sigma(x, facing_y) <= level) | (twice_sigma(facing_x, y) <= level);
+  }
+
+private:
+  GSPLAT_HD T twice_sigma(const T& dx, const T& dy) const {
+    const T u = fma(l21, dy, l11 * dx), v = l22 * dy;
+    return fma(u, u, v * v);
+  }
 };
 
 // The first and last of `count` pixels in a row or column whose centres lie between `low` and `high`;

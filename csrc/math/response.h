@@ -68,6 +68,13 @@ struct SplatGrad {
   T opacity;
 };
 
+// Gradient of the splat's mean from one pixel, for sums of absolute values, which moments cannot give. In
+// scaled units: two scaled roots stand in each product, so it is kRootScale^2 times the gradient.
+template <class T>
+GSPLAT_HD Vec2<T> scaled_mean_vjp(const SplatShape<T>& s, const T& e, const T& u, const T& dy) {
+  return {e * u * s.l11, e * fma(u, s.l21, dy * (s.l22 * s.l22))};
+}
+
 // Gradients of one splat from its moments and its unscaled root and opacity.
 //
 // With sigma = (U.u^2 + U.v^2)/2 in unscaled units U.u = u/kRootScale: d ln alpha = d ln o - U.u dU.u - U.v

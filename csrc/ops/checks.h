@@ -45,6 +45,29 @@ inline void check_tensor(const Tensor& tensor, const char* name, std::initialize
                   torch::headeronly::toString(tensor.scalar_type()));
 }
 
+// A tensor that may be absent, and its name.
+struct NamedTensor {
+  const char* name;
+  const Tensor* tensor;
+
+  NamedTensor(const char* name_, const Tensor& tensor_) : name(name_), tensor(&tensor_) {}
+  NamedTensor(const char* name_, const std::optional<Tensor>& tensor_)
+      : name(name_), tensor(tensor_.has_value() ? &*tensor_ : nullptr) {}
+};
+
+// Throws unless all tensors are on the device of the first, which must be there.
+inline void check_same_device(std::initializer_list<NamedTensor> tensors) {
+  const NamedTensor& first = *tensors.begin();
+  const bool cuda = first.tensor->is_cuda();
+  for (const NamedTensor& other : tensors) {
+    if (other.tensor == nullptr) continue;
+    const bool same = other.tensor->is_cuda() == cuda &&
+                      (!cuda || other.tensor->get_device_index() == first.tensor->get_device_index());
+    STD_TORCH_CHECK(same, "gsplat_core: argument '", other.name, "' must be on the same device as '",
+                    first.name, "'");
+  }
+}
+
 // The tensor itself when it is contiguous, otherwise a contiguous copy.
 inline Tensor packed(const Tensor& tensor) {
   return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);

@@ -1,75 +1,23 @@
-// Operators `composite` and `composite_backward`: splats to images.
+// Operators `composite` and `composite_backward` on the CPU, and their schemas.
+#include "ops/composite.h"
+
 #include <torch/csrc/stable/library.h>
 
-#include <tuple>
-
 #include "cpu/rasterizer.h"
-#include "ops/composite_arguments.h"
 
 namespace gsplat::ops {
 namespace {
 
-// The carriers take no part in the value; their gradients are defined in Python.
-std::tuple<Tensor, Tensor, Tensor> composite(Tensor means2d, std::optional<Tensor>,
-                                             std::optional<Tensor> statistics_carrier, Tensor conic_roots,
-                                             Tensor opacities2d, Tensor colors,
-                                             std::optional<Tensor> backgrounds, Tensor tile_offsets,
-                                             Tensor flatten_ids, Tensor order, Tensor slot_offsets,
-                                             Tensor slots, int64_t width, int64_t height, int64_t tile_size,
-                                             double max_alpha) {
-  const CompositeArguments a(colors, backgrounds, means2d, conic_roots, opacities2d, tile_offsets,
-                             flatten_ids, order, slot_offsets, slots, width, height, tile_size, max_alpha);
-  const int64_t images = a.inputs.images;
-  Tensor out_colors = empty_like_device(a.means2d, {images, height, width, a.inputs.channels});
-  Tensor out_alphas = empty_like_device(a.means2d, {images, height, width, 1});
-  Tensor probe = absent(a.means2d);
-  if (statistics_carrier.has_value()) {
-    check_tensor(*statistics_carrier, "statistics_carrier", {images, a.inputs.gaussians, 3});
-    probe = zeros_like_device(a.means2d, {images, height, width});
+struct CpuKernels {
+  static void composite(const Tensor&, const CompositeInputs& in, const CompositeOutputs& out) {
+    GSPLAT_CALL(composite, in, out);
   }
-  const CompositeOutputs out = {mutable_floats(out_colors), mutable_floats(out_alphas)};
-  GSPLAT_CALL(composite, a.inputs, out);
-  return {out_colors, out_alphas, probe};
-}
-
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> composite_backward(
-    Tensor means2d, Tensor conic_roots, Tensor opacities2d, Tensor colors, std::optional<Tensor> backgrounds,
-    Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots, int64_t width,
-    int64_t height, int64_t tile_size, double max_alpha, Tensor out_colors, Tensor out_alphas,
-    Tensor v_out_colors, Tensor v_out_alphas, std::optional<Tensor> v_probe, bool absgrad) {
-  const CompositeArguments a(colors, backgrounds, means2d, conic_roots, opacities2d, tile_offsets,
-                             flatten_ids, order, slot_offsets, slots, width, height, tile_size, max_alpha);
-  const int64_t images = a.inputs.images, n = a.inputs.gaussians, channels = a.inputs.channels;
-  out_colors = packed(out_colors);
-  out_alphas = packed(out_alphas);
-  v_out_colors = packed(v_out_colors);
-  v_out_alphas = packed(v_out_alphas);
-  v_probe = packed(v_probe);
-  check_tensor(out_colors, "out_colors", {images, height, width, channels});
-  check_tensor(out_alphas, "out_alphas", {images, height, width, 1});
-  check_tensor(v_out_colors, "v_out_colors", {images, height, width, channels});
-  check_tensor(v_out_alphas, "v_out_alphas", {images, height, width, 1});
-  const bool statistics = v_probe.has_value();
-  if (statistics) check_tensor(*v_probe, "v_probe", {images, height, width});
-  // Zero for culled splats, which the kernel never visits.
-  Tensor v_means2d = zeros_like_device(a.means2d, {images, n, 2});
-  Tensor v_conic_roots = zeros_like_device(a.means2d, {images, n, 3});
-  Tensor v_opacities2d = zeros_like_device(a.means2d, {images, n});
-  Tensor v_colors = zeros_like_device(a.means2d, {images, n, channels});
-  Tensor v_means2d_abs = absgrad ? zeros_like_device(a.means2d, {images, n, 2}) : absent(a.means2d);
-  Tensor v_statistics = statistics ? zeros_like_device(a.means2d, {images, n, 3}) : absent(a.means2d);
-  const CompositeGradInputs v = {floats(out_colors), floats(out_alphas), floats(v_out_colors),
-                                 floats(v_out_alphas), floats(v_probe)};
-  const CompositeGrads out = {
-      mutable_floats(v_means2d),
-      mutable_floats(v_conic_roots),
-      mutable_floats(v_opacities2d),
-      mutable_floats(v_colors),
-      absgrad ? mutable_floats(v_means2d_abs) : nullptr,
-      statistics ? reinterpret_cast<BlendingStatistics*>(mutable_floats(v_statistics)) : nullptr};
-  GSPLAT_CALL(composite_backward, a.inputs, v, out);
-  return {v_means2d, v_conic_roots, v_opacities2d, v_colors, v_means2d_abs, v_statistics};
-}
+  static void composite_backward(const Tensor&, const CompositeInputs& in, const CompositeGradInputs& v,
+                                 const CompositeGrads& out) {
+    check_slots(in.lists);
+    GSPLAT_CALL(composite_backward, in, v, out);
+  }
+};
 
 }  // namespace
 
@@ -88,8 +36,8 @@ STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) {
-  m.impl("composite", TORCH_BOX(&composite));
-  m.impl("composite_backward", TORCH_BOX(&composite_backward));
+  m.impl("composite", TORCH_BOX(&composite<CpuKernels>));
+  m.impl("composite_backward", TORCH_BOX(&composite_backward<CpuKernels>));
 }
 
 }  // namespace gsplat::ops

@@ -8,6 +8,12 @@
 
 namespace gsplat::ops {
 
+// For kernels that gather by slot. CUDA adds atomically instead, and its lists come without slots.
+inline void check_slots(const TileLists& lists) {
+  STD_TORCH_CHECK(lists.slots != nullptr || lists.intersections == 0,
+                  "gsplat_core: argument 'slots' must have shape [", lists.intersections, "], got [0]");
+}
+
 // Splats and their tile lists; keeps the packed copies alive that `inputs` points to.
 struct SplatArguments {
   Tensor means2d, conic_roots, opacities2d, tile_offsets, flatten_ids, order, slot_offsets, slots;
@@ -37,7 +43,15 @@ struct SplatArguments {
     check_tensor(flatten_ids, "flatten_ids", {kAny}, ScalarType::Int);
     check_tensor(order, "order", {kAny}, ScalarType::Int);
     check_tensor(slot_offsets, "slot_offsets", {order.size(0) + 1}, ScalarType::Int);
-    check_tensor(slots, "slots", {flatten_ids.size(0)}, ScalarType::Int);
+    if (slots.numel() > 0) check_tensor(slots, "slots", {flatten_ids.size(0)}, ScalarType::Int);
+    check_same_device({{"means2d", means2d},
+                       {"conic_roots", conic_roots},
+                       {"opacities2d", opacities2d},
+                       {"tile_offsets", tile_offsets},
+                       {"flatten_ids", flatten_ids},
+                       {"order", order},
+                       {"slot_offsets", slot_offsets},
+                       {"slots", slots}});
     inputs = {images,
               n,
               0,
@@ -49,8 +63,8 @@ struct SplatArguments {
               floats(opacities2d),
               nullptr,
               nullptr,
-              {ints(tile_offsets), ints(flatten_ids), ints(order), ints(slot_offsets), ints(slots),
-               order.size(0), flatten_ids.size(0)}};
+              {ints(tile_offsets), ints(flatten_ids), ints(order), ints(slot_offsets),
+               slots.numel() > 0 ? ints(slots) : nullptr, order.size(0), flatten_ids.size(0)}};
   }
 };
 
@@ -67,6 +81,7 @@ struct CompositeArguments : SplatArguments {
     const int64_t channels = colors.size(2);
     STD_TORCH_CHECK(channels > 0, "gsplat_core: argument 'colors' has no channels");
     if (backgrounds.has_value()) check_tensor(*backgrounds, "backgrounds", {inputs.images, channels});
+    check_same_device({{"means2d", means2d}, {"colors", colors}, {"backgrounds", backgrounds}});
     inputs.channels = static_cast<int>(channels);
     inputs.colors = floats(colors);
     inputs.backgrounds = floats(backgrounds);

@@ -1,22 +1,19 @@
-// Operator `contributions`: how much of every splat an image shows.
+// Operator `contributions` on the CPU, and its schema.
+#include "ops/contributions.h"
+
 #include <torch/csrc/stable/library.h>
 
 #include "cpu/rasterizer.h"
-#include "ops/composite_arguments.h"
 
 namespace gsplat::ops {
 namespace {
 
-Tensor contributions(Tensor means2d, Tensor conic_roots, Tensor opacities2d, Tensor tile_offsets,
-                     Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots, int64_t width,
-                     int64_t height, int64_t tile_size, double max_alpha) {
-  const SplatArguments a(means2d, conic_roots, opacities2d, tile_offsets, flatten_ids, order, slot_offsets,
-                         slots, width, height, tile_size, max_alpha);
-  // Zero for culled splats, which the kernel never visits.
-  Tensor out = zeros_like_device(a.means2d, {a.inputs.images, a.inputs.gaussians, 3});
-  GSPLAT_CALL(contributions, a.inputs, reinterpret_cast<Contribution*>(mutable_floats(out)));
-  return out;
-}
+struct CpuKernels {
+  static void contributions(const Tensor&, const CompositeInputs& in, Contribution* out) {
+    check_slots(in.lists);
+    GSPLAT_CALL(contributions, in, out);
+  }
+};
 
 }  // namespace
 
@@ -27,6 +24,8 @@ STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
       "int tile_size, float max_alpha) -> Tensor");
 }
 
-STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) { m.impl("contributions", TORCH_BOX(&contributions)); }
+STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) {
+  m.impl("contributions", TORCH_BOX(&contributions<CpuKernels>));
+}
 
 }  // namespace gsplat::ops

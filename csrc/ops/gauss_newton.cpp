@@ -26,6 +26,7 @@ Tensor composite_moments(Tensor means2d, Tensor conic_roots, Tensor opacities2d,
   check_tensor(out_colors, "out_colors", {images, height, width, 3});
   check_tensor(weights, "weights", {images, height, width, 3});
   Tensor moments = zeros_like_device(a.means2d, {images, n, kSplatMoments});
+  check_slots(a.inputs.lists);
   const MomentInputs image = {floats(out_colors), floats(weights)};
   GSPLAT_CALL(composite_moments, a.inputs, image, mutable_floats(moments));
   return moments;

@@ -36,6 +36,8 @@ struct HarmonicsArguments {
                       sh0.size(2));
     }
     check_tensor(radii, "radii", {b, c, n, 2}, ScalarType::Int);
+    check_same_device(
+        {{"means", means}, {"viewmats", viewmats}, {"sh0", sh0}, {"shN", shN}, {"radii", radii}});
     const int64_t bases = sh0.size(2) + (shN.has_value() ? shN->size(2) : 0);
     STD_TORCH_CHECK(bases >= sh_bases(static_cast<int>(degree)), "gsplat_core: degree ", degree, " needs ",
                     sh_bases(static_cast<int>(degree)), " spherical-harmonics coefficients, got ", bases);

@@ -1,70 +1,23 @@
-// Operators `project` and `project_backward`: Gaussians to splats.
+// Operators `project` and `project_backward` on the CPU, and their schemas.
+#include "ops/project.h"
+
 #include <torch/csrc/stable/library.h>
 
-#include <tuple>
-
 #include "cpu/rasterizer.h"
-#include "ops/project_arguments.h"
 
 namespace gsplat::ops {
 namespace {
 
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> project(
-    Tensor means, std::optional<Tensor> quats, std::optional<Tensor> scales, std::optional<Tensor> covars,
-    Tensor opacities, Tensor viewmats, Tensor Ks, int64_t width, int64_t height, double eps2d,
-    double near_plane, double far_plane, double radius_clip, bool antialiased) {
-  const ProjectArguments a(means, quats, scales, covars, opacities, viewmats, Ks, width, height, eps2d,
-                           near_plane, far_plane, radius_clip, antialiased);
-  const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
-  Tensor means2d = empty_like_device(a.means, {b, c, n, 2});
-  Tensor conic_roots = empty_like_device(a.means, {b, c, n, 3});
-  Tensor depths = empty_like_device(a.means, {b, c, n});
-  Tensor opacities2d = empty_like_device(a.means, {b, c, n});
-  Tensor radii = empty_like_device(a.means, {b, c, n, 2}, ScalarType::Int);
-  const SplatOutputs out = {mutable_floats(means2d), mutable_floats(conic_roots), mutable_floats(depths),
-                            mutable_floats(opacities2d), mutable_ints(radii)};
-  GSPLAT_CALL(project, a.inputs, a.settings, out);
-  return {means2d, conic_roots, depths, opacities2d, radii};
-}
-
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> project_backward(
-    Tensor means, std::optional<Tensor> quats, std::optional<Tensor> scales, std::optional<Tensor> covars,
-    Tensor opacities, Tensor viewmats, Tensor Ks, int64_t width, int64_t height, double eps2d,
-    double near_plane, double far_plane, double radius_clip, bool antialiased, Tensor radii, Tensor v_means2d,
-    Tensor v_conic_roots, Tensor v_depths, Tensor v_opacities2d, bool needs_camera) {
-  const ProjectArguments a(means, quats, scales, covars, opacities, viewmats, Ks, width, height, eps2d,
-                           near_plane, far_plane, radius_clip, antialiased);
-  const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
-  radii = packed(radii);
-  v_means2d = packed(v_means2d);
-  v_conic_roots = packed(v_conic_roots);
-  v_depths = packed(v_depths);
-  v_opacities2d = packed(v_opacities2d);
-  check_tensor(radii, "radii", {b, c, n, 2}, ScalarType::Int);
-  check_tensor(v_means2d, "v_means2d", {b, c, n, 2});
-  check_tensor(v_conic_roots, "v_conic_roots", {b, c, n, 3});
-  check_tensor(v_depths, "v_depths", {b, c, n});
-  check_tensor(v_opacities2d, "v_opacities2d", {b, c, n});
-
-  const bool given = a.covars.has_value();
-  Tensor v_means = empty_like_device(a.means, {b, n, 3});
-  Tensor v_quats = given ? absent(a.means) : empty_like_device(a.means, {b, n, 4});
-  Tensor v_scales = given ? absent(a.means) : empty_like_device(a.means, {b, n, 3});
-  Tensor v_covars = given ? empty_like_device(a.means, {b, n, 6}) : absent(a.means);
-  Tensor v_opacities = empty_like_device(a.means, {b, n});
-  Tensor v_viewmats = needs_camera ? empty_like_device(a.means, {b, c, 4, 4}) : absent(a.means);
-  Tensor v_Ks = needs_camera ? empty_like_device(a.means, {b, c, 3, 3}) : absent(a.means);
-  const SplatGrads v = {floats(v_means2d), floats(v_conic_roots), floats(v_depths), floats(v_opacities2d)};
-  const GaussianGrads out = {mutable_floats(v_means),
-                             given ? nullptr : mutable_floats(v_quats),
-                             given ? nullptr : mutable_floats(v_scales),
-                             given ? mutable_floats(v_covars) : nullptr,
-                             mutable_floats(v_opacities),
-                             needs_camera ? mutable_floats(v_viewmats) : nullptr,
-                             needs_camera ? mutable_floats(v_Ks) : nullptr};
-  GSPLAT_CALL(project_backward, a.inputs, a.settings, ints(radii), v, out);
-  return {v_means, v_quats, v_scales, v_covars, v_opacities, v_viewmats, v_Ks};
-}
+struct CpuKernels {
+  static void project(const Tensor&, const GaussianInputs& in, const ProjectionSettings& settings,
+                      const SplatOutputs& out) {
+    GSPLAT_CALL(project, in, settings, out);
+  }
+  static void project_backward(const Tensor&, const GaussianInputs& in, const ProjectionSettings& settings,
+                               const int32_t* radii, const SplatGrads& v, const GaussianGrads& out) {
+    GSPLAT_CALL(project_backward, in, settings, radii, v, out);
+  }
+};
 
 }  // namespace
 
@@ -83,8 +36,8 @@ STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) {
-  m.impl("project", TORCH_BOX(&project));
-  m.impl("project_backward", TORCH_BOX(&project_backward));
+  m.impl("project", TORCH_BOX(&project<CpuKernels>));
+  m.impl("project_backward", TORCH_BOX(&project_backward<CpuKernels>));
 }
 
 }  // namespace gsplat::ops

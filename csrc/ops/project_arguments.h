@@ -53,6 +53,13 @@ struct ProjectArguments {
               floats(viewmats),
               floats(Ks)};
     check_index_range(b * c * n, "splats (images x Gaussians)");
+    check_same_device({{"means", means},
+                       {"quats", quats},
+                       {"scales", scales},
+                       {"covars", covars},
+                       {"opacities", opacities},
+                       {"viewmats", viewmats},
+                       {"Ks", Ks}});
     settings = {check_image(width, height),      static_cast<float>(eps2d),
                 static_cast<float>(near_plane),  static_cast<float>(far_plane),
                 static_cast<float>(radius_clip), antialiased};

@@ -35,6 +35,8 @@ std::string build_info() {
          "\n"
          "compiler: " GSPLAT_COMPILER
          "\n"
+         "CUDA: " GSPLAT_CUDA
+         "\n"
          "torch ABI: " +
          std::to_string(TORCH_TARGET_VERSION >> 56) + "." +
          std::to_string((TORCH_TARGET_VERSION >> 48) & 0xff);

@@ -1,43 +1,22 @@
-// Operators `spherical_harmonics` and `spherical_harmonics_backward`: view-dependent colours.
+// Operators `spherical_harmonics` and `spherical_harmonics_backward` on the CPU, and their schemas.
+#include "ops/spherical_harmonics.h"
+
 #include <torch/csrc/stable/library.h>
 
-#include <tuple>
-
 #include "cpu/rasterizer.h"
-#include "ops/harmonics_arguments.h"
 
 namespace gsplat::ops {
 namespace {
 
-Tensor spherical_harmonics(int64_t degree, Tensor means, Tensor viewmats, Tensor sh0,
-                           std::optional<Tensor> shN, Tensor radii) {
-  const HarmonicsArguments a(degree, means, viewmats, sh0, shN, radii);
-  Tensor colors = empty_like_device(a.means, {a.inputs.batches, a.inputs.cameras, a.inputs.gaussians, 3});
-  GSPLAT_CALL(spherical_harmonics, a.inputs, mutable_floats(colors));
-  return colors;
-}
-
-std::tuple<Tensor, Tensor, Tensor, Tensor> spherical_harmonics_backward(int64_t degree, Tensor means,
-                                                                        Tensor viewmats, Tensor sh0,
-                                                                        std::optional<Tensor> shN,
-                                                                        Tensor radii, Tensor colors,
-                                                                        Tensor v_colors, bool needs_camera) {
-  const HarmonicsArguments a(degree, means, viewmats, sh0, shN, radii);
-  const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
-  colors = packed(colors);
-  v_colors = packed(v_colors);
-  check_tensor(colors, "colors", {b, c, n, 3});
-  check_tensor(v_colors, "v_colors", {b, c, n, 3});
-  Tensor v_means = empty_like_device(a.means, {b, n, 3});
-  Tensor v_viewmats = needs_camera ? empty_like_device(a.means, {b, c, 4, 4}) : absent(a.means);
-  Tensor v_sh0 = empty_like_device(a.means, {b, n, a.sh0.size(2), 3});
-  Tensor v_shN = a.shN.has_value() ? empty_like_device(a.means, {b, n, a.shN->size(2), 3}) : absent(a.means);
-  const ShGrads out = {mutable_floats(v_means), needs_camera ? mutable_floats(v_viewmats) : nullptr,
-                       mutable_floats(v_sh0),
-                       a.shN.has_value() ? mutable_floats(v_shN) : mutable_floats(v_sh0) + 3};
-  GSPLAT_CALL(spherical_harmonics_backward, a.inputs, floats(colors), floats(v_colors), out);
-  return {v_means, v_viewmats, v_sh0, v_shN};
-}
+struct CpuKernels {
+  static void spherical_harmonics(const Tensor&, const ShInputs& in, float* colors) {
+    GSPLAT_CALL(spherical_harmonics, in, colors);
+  }
+  static void spherical_harmonics_backward(const Tensor&, const ShInputs& in, const float* colors,
+                                           const float* v_colors, const ShGrads& out) {
+    GSPLAT_CALL(spherical_harmonics_backward, in, colors, v_colors, out);
+  }
+};
 
 }  // namespace
 
@@ -53,8 +32,8 @@ STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) {
-  m.impl("spherical_harmonics", TORCH_BOX(&spherical_harmonics));
-  m.impl("spherical_harmonics_backward", TORCH_BOX(&spherical_harmonics_backward));
+  m.impl("spherical_harmonics", TORCH_BOX(&spherical_harmonics<CpuKernels>));
+  m.impl("spherical_harmonics_backward", TORCH_BOX(&spherical_harmonics_backward<CpuKernels>));
 }
 
 }  // namespace gsplat::ops

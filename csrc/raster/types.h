@@ -15,9 +15,9 @@ struct ImageSize {
 struct TileGrid {
   int32_t tile_size, columns, rows;
 
-  TileGrid(ImageSize image, int tile)
+  constexpr TileGrid(ImageSize image, int tile)
       : tile_size(tile), columns((image.width + tile - 1) / tile), rows((image.height + tile - 1) / tile) {}
-  int64_t count() const { return static_cast<int64_t>(columns) * rows; }
+  constexpr int64_t count() const { return static_cast<int64_t>(columns) * rows; }
 };
 
 // The scene as the projection reads it. Either quats and scales or covars is given, the others are null.

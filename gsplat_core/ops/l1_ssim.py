@@ -55,8 +55,8 @@ def _backward(ctx: Any, v_loss: Tensor | None, *_: Any) -> tuple[Tensor | None, 
         raise RuntimeError("l1_ssim was called with needs_grad=False, so its gradient is not known")
     (grad,) = ctx.saved_tensors
     # loss.backward() starts with one; a pass over the whole image is saved then. The type is another one
-    # where the graph is being traced and no value is known.
-    if type(v_loss) is Tensor and v_loss.item() == 1.0:
+    # where the graph is being traced and no value is known, and asking a GPU would mean waiting for it.
+    if type(v_loss) is Tensor and v_loss.device.type == "cpu" and v_loss.item() == 1.0:
         return grad, None, None, None, None
     return grad * v_loss, None, None, None, None
 

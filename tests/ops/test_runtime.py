@@ -28,7 +28,7 @@ def test_the_library_is_of_the_packages_version() -> None:
     info = dict(line.split(": ", 1) for line in ops.build_info().splitlines())
     assert info["version"] == gsplat_core.__version__
     assert info["torch ABI"] == "2.10"
-    assert set(info) == {"version", "flavour", "compiler", "torch ABI"}
+    assert set(info) == {"version", "flavour", "compiler", "CUDA", "torch ABI"}
 
 
 def test_the_best_instruction_set_is_used_unless_told_otherwise() -> None:

@@ -7,22 +7,6 @@
 namespace gsplat::GSPLAT_ISA {
 namespace {
 
-// The first moment of a Gaussian that nobody sees shrinks by a tenth with every step and would soon be a
-// denormal number, with which processors are a hundred times slower. Far below any effect it becomes zero.
-constexpr float kVanished = 1e-30f;
-
-struct Updated {
-  float param, exp_avg, exp_avg_sq;
-};
-
-inline Updated update(float param, float grad, float exp_avg, float exp_avg_sq, const AdamStep& step) {
-  float first = step.beta1 * exp_avg + step.one_minus_beta1 * grad;
-  first = __builtin_fabsf(first) < kVanished ? 0.0f : first;
-  const float second = step.beta2 * exp_avg_sq + step.one_minus_beta2 * grad * grad;
-  const float root = __builtin_sqrtf(second) * step.root_scale + step.eps;
-  return {param - step.step_size * (first / root), first, second};
-}
-
 void update_range(const AdamArrays& arrays, const AdamStep& constants, int64_t begin, int64_t end) {
   const AdamStep step = constants;
   float* __restrict param = arrays.param;
@@ -30,7 +14,7 @@ void update_range(const AdamArrays& arrays, const AdamStep& constants, int64_t b
   float* __restrict exp_avg = arrays.exp_avg;
   float* __restrict exp_avg_sq = arrays.exp_avg_sq;
   for (int64_t i = begin; i < end; ++i) {
-    const Updated updated = update(param[i], grad[i], exp_avg[i], exp_avg_sq[i], step);
+    const AdamState updated = adam_update({param[i], exp_avg[i], exp_avg_sq[i]}, grad[i], step);
     param[i] = updated.param;
     exp_avg[i] = updated.exp_avg;
     exp_avg_sq[i] = updated.exp_avg_sq;
@@ -63,7 +47,7 @@ void update_short_rows(const AdamArrays& arrays, const AdamStep& constants, int6
   float* __restrict exp_avg = arrays.exp_avg + begin * size;
   float* __restrict exp_avg_sq = arrays.exp_avg_sq + begin * size;
   for (int64_t i = 0; i < (end - begin) * size; ++i) {
-    const Updated updated = update(param[i], grad[i], exp_avg[i], exp_avg_sq[i], step);
+    const AdamState updated = adam_update({param[i], exp_avg[i], exp_avg_sq[i]}, grad[i], step);
     param[i] = keep[i] ? updated.param : param[i];
     exp_avg[i] = keep[i] ? updated.exp_avg : exp_avg[i];
     exp_avg_sq[i] = keep[i] ? updated.exp_avg_sq : exp_avg_sq[i];
@@ -80,8 +64,9 @@ void update_long_row(const AdamArrays& arrays, const AdamStep& constants, int64_
   const int64_t last = first + arrays.row_size - kPiece;
   float param[kPiece], exp_avg[kPiece], exp_avg_sq[kPiece];
   for (int64_t i = 0; i < kPiece; ++i) {
-    const Updated updated = update(arrays.param[last + i], arrays.grad[last + i], arrays.exp_avg[last + i],
-                                   arrays.exp_avg_sq[last + i], step);
+    const AdamState updated =
+        adam_update({arrays.param[last + i], arrays.exp_avg[last + i], arrays.exp_avg_sq[last + i]},
+                    arrays.grad[last + i], step);
     param[i] = updated.param;
     exp_avg[i] = updated.exp_avg;
     exp_avg_sq[i] = updated.exp_avg_sq;

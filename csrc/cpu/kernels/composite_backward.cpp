@@ -146,9 +146,9 @@ void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, 
       const Float e = zero_unless(at.uncapped[v] <= max_alpha, at.alpha[v] * v_alpha);
       moments.add(e, at.u[v], at.dy[v]);
       if constexpr (kAbs) {
-        // |dL/dmean| of one pixel, in the scaled units of the record; see splat_vjp().
-        abs_x += abs(e * at.u[v] * Float(splat.l11));
-        abs_y += abs(e * fma(at.u[v], Float(splat.l21), at.dy[v] * Float(splat.l22 * splat.l22)));
+        const Vec2<Float> v_mean = scaled_mean_vjp(shape_of(splat), e, at.u[v], at.dy[v]);
+        abs_x += abs(v_mean.x);
+        abs_y += abs(v_mean.y);
       }
       if constexpr (kStatistics) {
         weighted = fma(weights[v], Float::load(pixels.v_probe + v * kLanes), weighted);

@@ -1,10 +1,4 @@
-// L1 and SSIM of one tile, and their gradient with respect to the image.
-//
-// SSIM (Wang et al. 2004) of the local means m1, m2, variances v1, v2 and covariance v12 is C D / (A B) with
-//     A = m1^2 + m2^2 + c1    B = v1 + v2 + c2    C = 2 m1 m2 + c1    D = 2 v12 + c2.
-// "Local" means: filtered with the window w, a product of two 1-D Gaussians. The gradient with respect to
-// image x1 filters the partial derivatives of each window's SSIM back onto the pixels:
-//     w * dS/dm1  +  2 x1 (w * dS/dv1)  +  x2 (w * dS/dv12).
+// L1 and SSIM of one tile, and their gradient with respect to the image; see math/ssim.h.
 //
 // The tile is walked downward in blocks of four rows. Each filter runs down the columns first, where four
 // output rows share the loads of fourteen input rows and stay in registers, and then along the rows, where
@@ -38,14 +32,7 @@ inline float sum_of_lanes(Vec v) {
   return sum;
 }
 
-constexpr int kTaps = 2 * kSsimRadius + 1;
-// Rounded so that the floats add up to one: a window that does not would see a variance in a plain wall.
-constexpr float kWindow[kTaps] = {0.00102838036f, 0.00759875868f, 0.0360007733f, 0.109360687f,
-                                  0.213005543f,   0.266011715f,   0.213005543f,  0.109360687f,
-                                  0.0360007733f,  0.00759875868f, 0.00102838036f};
-constexpr float kC1 = 1e-4f;
-constexpr float kC2 = 9e-4f;
-
+constexpr int kTaps = kSsimTaps;
 constexpr int kBlock = 4;                  // rows that are filtered together
 constexpr int kSpan = kBlock + kTaps - 1;  // rows that they need
 constexpr int kRing = 16;                  // rows kept: a power of two, at least kSpan
@@ -69,15 +56,15 @@ struct RowSpan {
 inline void spread_down(Vec (&sums)[kBlock], Vec value, int row) {
 #pragma GCC unroll 4
   for (int j = 0; j < kBlock; ++j) {
-    if (row - j >= 0 && row - j < kTaps) sums[j] += kWindow[row - j] * value;
+    if (row - j >= 0 && row - j < kTaps) sums[j] += ssim_window(row - j) * value;
   }
 }
 
 inline Vec filter_along_row(const float* centre) {
-  Vec sum = kWindow[kSsimRadius] * load(centre);
+  Vec sum = ssim_window(kSsimRadius) * load(centre);
 #pragma GCC unroll 5
   for (int k = 1; k <= kSsimRadius; ++k) {
-    sum += kWindow[kSsimRadius + k] * (load(centre - 3 * k) + load(centre + 3 * k));
+    sum += ssim_window(kSsimRadius + k) * (load(centre - 3 * k) + load(centre + 3 * k));
   }
   return sum;
 }
@@ -125,8 +112,7 @@ struct DerivativeRows {
   float *mean, *variance, *covariance;
 };
 
-// SSIM of one row of windows and its derivatives with respect to m1, v1 and v12; the first includes what m1
-// does to the variances through E[x^2] - m1^2.
+// SSIM of one row of windows, and its derivatives.
 template <bool kWithDerivatives>
 void ssim_row(const FilteredBlock& moments, int j, float pivot, int64_t begin, int64_t end, float* ssim,
               const DerivativeRows& out) {
@@ -135,31 +121,15 @@ void ssim_row(const FilteredBlock& moments, int j, float pivot, int64_t begin, i
   const float* squares = moments.row(2, j);
   const float* products = moments.row(3, j);
   for (int64_t i = begin; i < end; i += kLanes) {
-    const Vec x_mean = filter_along_row(x + i);
-    const Vec y_mean = filter_along_row(y + i);
-    Vec variance = filter_along_row(squares + i) - x_mean * x_mean - y_mean * y_mean;
-    Vec covariance = filter_along_row(products + i) - x_mean * y_mean;
-    // Rounding must not break 0 <= 2 |v12| <= v1 + v2, or pixels far outside [0, 1] could divide by zero.
-    variance = variance < 0.0f ? Vec{} : variance;
-    covariance = covariance > 0.5f * variance ? 0.5f * variance : covariance;
-    covariance = covariance < -0.5f * variance ? -0.5f * variance : covariance;
-
-    const Vec m1 = x_mean + pivot;
-    const Vec m2 = y_mean + pivot;
-    const Vec a = m1 * m1 + m2 * m2 + kC1;
-    const Vec b = variance + kC2;
-    const Vec c = 2.0f * m1 * m2 + kC1;
-    const Vec d = 2.0f * covariance + kC2;
-    const Vec inverse = 1.0f / (a * b);
-    const Vec s = c * d * inverse;
-    store(ssim + i, s);
+    const Ssim<Vec> at({filter_along_row(x + i), filter_along_row(y + i), filter_along_row(squares + i),
+                        filter_along_row(products + i)},
+                       pivot);
+    store(ssim + i, at.value);
     if constexpr (kWithDerivatives) {
-      const Vec by_variance = -s * a * inverse;
-      const Vec by_covariance = 2.0f * c * inverse;
-      const Vec by_mean = 2.0f * inverse * (m2 * d - m1 * s * b);
-      store(out.mean + i, by_mean - 2.0f * x_mean * by_variance - y_mean * by_covariance);
-      store(out.variance + i, by_variance);
-      store(out.covariance + i, by_covariance);
+      const SsimDerivatives<Vec> by = at.derivatives();
+      store(out.mean + i, by.mean);
+      store(out.variance + i, by.variance);
+      store(out.covariance + i, by.covariance);
     }
   }
 }
@@ -315,13 +285,11 @@ void gradient_row(const Tile& tile, int j, const float* image, const float* targ
   const auto gradient_at = [&](int64_t i) {
     const Vec x = load(image + i);
     const Vec y = load(target + i);
-    const Vec none = {};
-    const Vec l1 = (x > y ? none + l1_scale : none) - (x < y ? none + l1_scale : none);
-    const Vec by_mean = filter_along_row(tile.filtered.row(0, j) + i);
-    const Vec by_variance = filter_along_row(tile.filtered.row(1, j) + i);
-    const Vec by_covariance = filter_along_row(tile.filtered.row(2, j) + i);
-    return l1 +
-           ssim_scale * (by_mean + 2.0f * (x - tile.pivot) * by_variance + (y - tile.pivot) * by_covariance);
+    const SsimDerivatives<Vec> filtered = {filter_along_row(tile.filtered.row(0, j) + i),
+                                           filter_along_row(tile.filtered.row(1, j) + i),
+                                           filter_along_row(tile.filtered.row(2, j) + i)};
+    return l1_pixel_gradient(x, y, l1_scale) +
+           ssim_scale * ssim_pixel_gradient<Vec>(filtered, x - tile.pivot, y - tile.pivot);
   };
   int64_t i = kBorder;
   for (; i + kLanes <= tile.own_end; i += kLanes, out += kLanes) store(out, gradient_at(i));

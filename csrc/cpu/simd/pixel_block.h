@@ -40,6 +40,10 @@ struct Transmittance {
   }
 };
 
+inline SplatShape<Float> shape_of(const SplatRecord& r) {
+  return {Float(r.l11), Float(r.l21), Float(r.l22), Float(r.log2_opacity)};
+}
+
 // One splat over the pixels of a sub-block.
 struct BlockAlphas {
   Float dx, dy[kVectors];
@@ -53,7 +57,7 @@ struct BlockAlphas {
   [[gnu::always_inline]] BlockAlphas(const SplatRecord& r, const BlockPlace& place,
                                      const PixelCentres& centres, const Transmittance& state,
                                      Float max_alpha) {
-    const SplatShape<Float> shape = {Float(r.l11), Float(r.l21), Float(r.l22), Float(r.log2_opacity)};
+    const SplatShape<Float> shape = shape_of(r);
     dx = centres.x - Float(r.mean_x - static_cast<float>(place.x));
     const Float mean_y(r.mean_y - static_cast<float>(place.y));
     repeat<kVectors>([&](auto v) __attribute__((always_inline)) {

@@ -1,0 +1,122 @@
+// Front-to-back compositing of the splats of each tile.
+#include "cuda/composite.h"
+#include "cuda/composite_tile.cuh"
+
+namespace gsplat::cuda {
+namespace {
+
+// Blended colours of one pixel.
+template <int kColors>
+struct Colors {
+  float sum[kColors];
+
+  __device__ Colors() {
+#pragma unroll
+    for (int c = 0; c < kColors; ++c) sum[c] = 0.0f;
+  }
+  __device__ void blend(float weight, const float* colors) {
+#pragma unroll
+    for (int c = 0; c < kColors; ++c) sum[c] = fma(weight, colors[c], sum[c]);
+  }
+  // Adds the background and writes the pixel, if it is inside the image.
+  __device__ void store(const CompositeInputs& in, const Tile& tile, int y, float transmittance,
+                        int first_channel, int channels, const CompositeOutputs& out) const {
+    const PixelPlace place(in, tile, pixel_x(), y);
+    if (!place.exists) return;
+    const float* background =
+        in.backgrounds == nullptr ? nullptr : in.backgrounds + tile.image * in.channels + first_channel;
+    float* colors = out.colors + place.index * in.channels + first_channel;
+#pragma unroll
+    for (int c = 0; c < kColors; ++c) {
+      if (c >= channels) break;
+      colors[c] = background == nullptr ? sum[c] : fma(transmittance, background[c], sum[c]);
+    }
+    out.alphas[place.index] = 1.0f - transmittance;
+  }
+};
+
+template <int kColors>
+__device__ void blend_splat(const SplatShape<float>& shape, float dx, float mean_y, float max_alpha,
+                            const float* colors, BlendedPixel& pixel, Colors<kColors>& blended) {
+  GSPLAT_COUNT(pairs);
+  const Blend blend(shape, dx, mean_y, max_alpha, pixel);
+  if (blend.blends) {
+    blended.blend(blend.alpha * pixel.transmittance, colors);
+    pixel.transmittance = blend.behind;
+  }
+}
+
+// Three of the largest blocks fill three quarters of a multiprocessor with warps; those of Turing hold two.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+constexpr int kMostBlocks = 2;
+#else
+constexpr int kMostBlocks = 3;
+#endif
+
+// Blends `channels` <= kColors channels from `first_channel` on.
+template <int kColors>
+__global__ void __launch_bounds__(kMostTileThreads, kColors <= 3 ? kMostBlocks : 2)
+    composite_tiles(CompositeInputs in, CompositeOutputs out, int first_channel, int channels) {
+  __shared__ StagedSplat<kColors> splats[kBatch];
+  __shared__ uint32_t halves[kBatch];
+  const Tile tile(in);
+  BlendedPixel upper(pixel_y(), PixelPlace(in, tile, pixel_x(), pixel_y()));
+  BlendedPixel lower(pixel_y() + kHalf, PixelPlace(in, tile, pixel_x(), pixel_y() + kHalf));
+  Colors<kColors> upper_colors, lower_colors;
+  const float x = static_cast<float>(pixel_x()) + 0.5f;
+
+  for (int first = tile.begin; first < tile.end; first += kBatch) {
+    // Also keeps the batch before in place until everyone is done with it.
+    const bool done = upper.finished() && lower.finished();
+    const int all_done = __syncthreads_and(done);
+    if (all_done) break;
+    const int count = tile.end - first < kBatch ? tile.end - first : kBatch;
+    stage_splats<kColors>(in, tile, first, count, first_channel, channels, splats, halves);
+    __syncthreads();
+    for (int group = 0; group < count; group += kWarp) {
+      const Visits visits(halves, group, count, !upper.finished(), !lower.finished());
+      for (uint32_t rest = visits.upper | visits.lower; rest != 0; rest &= rest - 1) {
+        GSPLAT_COUNT(visits);
+        const uint32_t bit = rest & (0u - rest);
+        const StagedSplat<kColors>& splat = splats[group + __ffs(rest) - 1];
+        const SplatShape<float> shape = {splat.l11, splat.l21, splat.l22, splat.log2_opacity};
+        const float dx = x - splat.mean_x;
+        if ((visits.upper & bit) != 0) {
+          blend_splat(shape, dx, splat.mean_y, in.max_alpha, splat.colors, upper, upper_colors);
+        }
+        if ((visits.lower & bit) != 0) {
+          blend_splat(shape, dx, splat.mean_y, in.max_alpha, splat.colors, lower, lower_colors);
+        }
+      }
+    }
+  }
+  upper_colors.store(in, tile, pixel_y(), upper.transmittance, first_channel, channels, out);
+  lower_colors.store(in, tile, pixel_y() + kHalf, lower.transmittance, first_channel, channels, out);
+}
+
+template <int kColors>
+void launch(const CompositeInputs& in, const CompositeOutputs& out, Stream stream) {
+  if (in.images == 0) return;
+  for (int first = 0; first < in.channels; first += kColors) {
+    const int channels = in.channels - first < kColors ? in.channels - first : kColors;
+    composite_tiles<kColors><<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, out, first, channels);
+    check_launch("composite_tiles");
+  }
+}
+
+}  // namespace
+
+void composite(const CompositeInputs& in, const CompositeOutputs& out, Stream stream) {
+  switch (in.channels) {
+    case 1:
+      return launch<1>(in, out, stream);
+    case 3:
+      return launch<3>(in, out, stream);
+    case 4:
+      return launch<4>(in, out, stream);
+    default:
+      return launch<8>(in, out, stream);  // in several passes if need be
+  }
+}
+
+}  // namespace gsplat::cuda

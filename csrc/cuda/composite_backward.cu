@@ -1,0 +1,303 @@
+// Backward pass of compositing: gradients of every splat from the gradients of the pixels.
+//
+// Each warp replays the forward pass over its patch, front to back (see math/blending.h for why that works).
+// What a splat gets from the 64 pixels is summed over the warp and added to memory once. These sums are the
+// moments of math/response.h, which are linear in the pixels: they are gathered in the places of the
+// gradients themselves, and finish_splat_gradients() turns them into gradients in place.
+#include "cuda/composite.h"
+#include "cuda/composite_tile.cuh"
+
+namespace gsplat::cuda {
+namespace {
+
+constexpr int kMoments = 6;
+constexpr int kAbsSums = 2;
+constexpr int kStatistics = 3;
+constexpr int kAnyChannels = 0;  // a number of channels that is known at run time only
+
+// Which sums are taken, besides those of moments and colours.
+enum class Extras { none, absolute, absolute_and_statistics };
+
+// What a pixel is given.
+template <int kColors>
+struct PixelGrads {
+  float v_colors[kColors > 0 ? kColors : 1];
+  float v_alpha;  // gradient of alpha, the background's part included
+  float behind;   // E - R of math/blending.h: what the splats still to come contribute
+  float error;    // e_p of the statistics
+  int64_t index;  // of the pixel in the images
+
+  __device__ PixelGrads(const CompositeInputs& in, const CompositeGradInputs& v, const Tile& tile,
+                        const PixelPlace& place)
+      : v_alpha(0.0f), behind(0.0f), error(0.0f), index(place.exists ? place.index : 0) {
+#pragma unroll
+    for (int c = 0; c < kColors; ++c) v_colors[c] = 0.0f;
+    if (!place.exists) return;
+    const int channels = kColors == kAnyChannels ? in.channels : kColors;
+    const float* background = in.backgrounds == nullptr ? nullptr : in.backgrounds + tile.image * channels;
+    const float alpha = v.alphas[index];
+    float from_colors = 0.0f, from_background = 0.0f;
+    for (int c = 0; c < channels; ++c) {
+      const float v_color = v.v_colors[index * channels + c];
+      if constexpr (kColors != kAnyChannels) v_colors[c] = v_color;
+      from_colors += v_color * v.colors[index * channels + c];
+      if (background != nullptr) from_background += v_color * background[c];
+    }
+    v_alpha = v.v_alphas[index] - from_background;
+    // The outputs hold the background too: C = sum w c + (1 - alpha) bg.
+    behind = from_colors - (1.0f - alpha) * from_background + alpha * v_alpha;
+    if (v.v_probe != nullptr) error = v.v_probe[index];
+  }
+};
+
+// A lane's sums for one splat.
+template <int kColors, Extras kExtras>
+struct SplatSums {
+  static constexpr int kAbs = kExtras == Extras::none ? 0 : kAbsSums;
+  static constexpr int kStats = kExtras == Extras::absolute_and_statistics ? kStatistics : 0;
+  static constexpr int kCount = kMoments + kColors + kAbs + kStats;
+
+  ColumnMoments<float> moments;
+  float colors[kColors > 0 ? kColors : 1];
+  float absolute[kAbsSums], statistics[kStatistics];
+
+  __device__ SplatSums() : moments(ColumnMoments<float>::zero()) {
+#pragma unroll
+    for (int c = 0; c < kColors; ++c) colors[c] = 0.0f;
+    for (int i = 0; i < kAbsSums; ++i) absolute[i] = 0.0f;
+    for (int i = 0; i < kStatistics; ++i) statistics[i] = 0.0f;
+  }
+
+  // In the order of SumTarget.
+  __device__ void list(float dx, float (&sums)[kCount]) const {
+    const float first[kMoments] = {moments.e,       moments.eu,  moments.ey,
+                                   moments.eu * dx, moments.euy, moments.eyy};
+#pragma unroll
+    for (int i = 0; i < kMoments; ++i) sums[i] = first[i];
+#pragma unroll
+    for (int c = 0; c < kColors; ++c) sums[kMoments + c] = colors[c];
+#pragma unroll
+    for (int i = 0; i < kAbs; ++i) sums[kMoments + kColors + i] = absolute[i];
+#pragma unroll
+    for (int i = 0; i < kStats; ++i) sums[kMoments + kColors + kAbs + i] = statistics[i];
+  }
+};
+
+// Where the lane that ends up with a sum adds it: a place of the splat's row in an array.
+struct SumTarget {
+  float* base;  // null: nowhere
+  int stride;
+
+  __device__ SumTarget(const CompositeGrads& out, int channels, int colors, int absolute, SumOwner owner)
+      : base(nullptr), stride(0) {
+    int i = owner.index;
+    if (!owner.owns) return;
+    if (i < kMoments) {
+      // The six moments fill the places of the mean, the root and the opacity.
+      base = i < 2 ? out.means2d + i : i < 5 ? out.conic_roots + (i - 2) : out.opacities;
+      stride = i < 2 ? 2 : i < 5 ? 3 : 1;
+      return;
+    }
+    i -= kMoments;
+    if (i < colors) {
+      base = out.colors + i;
+      stride = channels;
+    } else if (i < colors + absolute) {
+      base = out.means2d_abs == nullptr ? nullptr : out.means2d_abs + (i - colors);
+      stride = kAbsSums;
+    } else {
+      base = reinterpret_cast<float*>(out.statistics) + (i - colors - absolute);
+      stride = kStatistics;
+    }
+  }
+
+  __device__ void add(int32_t splat, float sum) const {
+    if (base != nullptr) atomic_add(base + static_cast<int64_t>(splat) * stride, sum);
+  }
+};
+
+// Adds what a pixel gives to a splat. Returns the weight with which the splat was blended there.
+template <int kColors, Extras kExtras>
+__device__ float replay_splat(const CompositeInputs& in, const CompositeGradInputs& v,
+                              const SplatShape<float>& shape, const StagedSplat<kColors>& splat, float dx,
+                              BlendedPixel& pixel, PixelGrads<kColors>& grads,
+                              SplatSums<kColors, kExtras>& sums) {
+  GSPLAT_COUNT(pairs);
+  const Blend blend(shape, dx, splat.mean_y, in.max_alpha, pixel);
+  if (!blend.blends) return 0.0f;
+  const float weight = blend.alpha * pixel.transmittance;
+  float g = grads.v_alpha;
+  if constexpr (kColors == kAnyChannels) {
+    const float* colors = in.colors + static_cast<int64_t>(splat.id) * in.channels;
+    for (int c = 0; c < in.channels; ++c) g = fma(colors[c], v.v_colors[grads.index * in.channels + c], g);
+  } else {
+#pragma unroll
+    for (int c = 0; c < kColors; ++c) {
+      g = fma(splat.colors[c], grads.v_colors[c], g);
+      sums.colors[c] = fma(weight, grads.v_colors[c], sums.colors[c]);
+    }
+  }
+  grads.behind = fma(-weight, g, grads.behind);
+  const float v_alpha = alpha_vjp(pixel.transmittance, blend.alpha, g, grads.behind);
+  pixel.transmittance = blend.behind;
+  // No gradient through the cap.
+  const float e = zero_unless(blend.uncapped <= in.max_alpha, blend.alpha * v_alpha);
+  sums.moments.add(e, blend.u, blend.dy);
+  if constexpr (kExtras != Extras::none) {
+    const Vec2<float> v_mean = scaled_mean_vjp(shape, e, blend.u, blend.dy);
+    sums.absolute[0] += abs(v_mean.x);
+    sums.absolute[1] += abs(v_mean.y);
+  }
+  if constexpr (kExtras == Extras::absolute_and_statistics) {
+    sums.statistics[0] = fma(weight, grads.error, sums.statistics[0]);
+    sums.statistics[1] += weight;
+    sums.statistics[2] += 1.0f;
+  }
+  return weight;
+}
+
+// Colour gradients of any number of channels, eight at a time.
+template <int kColors>
+__device__ void add_color_gradients(const CompositeInputs& in, const CompositeGradInputs& v, int32_t splat,
+                                    const PixelGrads<kColors>& upper, const PixelGrads<kColors>& lower,
+                                    float upper_weight, float lower_weight, float* v_colors) {
+  constexpr int kAtOnce = 8;
+  const SumOwner owner = sum_owner<kAtOnce>();
+  for (int first = 0; first < in.channels; first += kAtOnce) {
+    float sums[kAtOnce];
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      sums[i] = 0.0f;
+      if (first + i < in.channels) {
+        sums[i] = fma(upper_weight, v.v_colors[upper.index * in.channels + first + i],
+                      lower_weight * v.v_colors[lower.index * in.channels + first + i]);
+      }
+    }
+    const float sum = warp_sums(sums);
+    const int channel = first + owner.index;
+    if (owner.owns && channel < in.channels) {
+      atomic_add(v_colors + static_cast<int64_t>(splat) * in.channels + channel, sum);
+    }
+  }
+}
+
+// Two of the largest blocks on a multiprocessor leave 64 registers to a thread; not everything fits into
+// them.
+template <int kColors, Extras kExtras>
+constexpr int kBlocks =
+    kColors == kAnyChannels || (kColors == 4 && kExtras == Extras::absolute_and_statistics) ? 1 : 2;
+
+template <int kColors, Extras kExtras>
+__global__ void __launch_bounds__(kMostTileThreads, kBlocks<kColors, kExtras>)
+    composite_tiles_backward(CompositeInputs in, CompositeGradInputs v, CompositeGrads out) {
+  using Sums = SplatSums<kColors, kExtras>;
+  __shared__ StagedSplat<kColors> splats[kBatch];
+  __shared__ uint32_t halves[kBatch];
+  const Tile tile(in);
+  const PixelPlace upper_place(in, tile, pixel_x(), pixel_y());
+  const PixelPlace lower_place(in, tile, pixel_x(), pixel_y() + kHalf);
+  BlendedPixel upper(pixel_y(), upper_place), lower(pixel_y() + kHalf, lower_place);
+  PixelGrads<kColors> upper_grads(in, v, tile, upper_place), lower_grads(in, v, tile, lower_place);
+  const SumTarget target(out, in.channels, kColors, Sums::kAbs, sum_owner<Sums::kCount>());
+  const float x = static_cast<float>(pixel_x()) + 0.5f;
+
+  for (int first = tile.begin; first < tile.end; first += kBatch) {
+    // Also keeps the batch before in place until everyone is done with it.
+    const bool done = upper.finished() && lower.finished();
+    const int all_done = __syncthreads_and(done);
+    if (all_done) break;
+    const int count = tile.end - first < kBatch ? tile.end - first : kBatch;
+    stage_splats<kColors>(in, tile, first, count, 0, kColors, splats, halves);
+    __syncthreads();
+    for (int group = 0; group < count; group += kWarp) {
+      const Visits visits(halves, group, count, !upper.finished(), !lower.finished());
+      for (uint32_t rest = visits.upper | visits.lower; rest != 0; rest &= rest - 1) {
+        GSPLAT_COUNT(visits);
+        const uint32_t bit = rest & (0u - rest);
+        const StagedSplat<kColors>& splat = splats[group + __ffs(rest) - 1];
+        const SplatShape<float> shape = {splat.l11, splat.l21, splat.l22, splat.log2_opacity};
+        const float dx = x - splat.mean_x;
+        Sums sums;
+        float upper_weight = 0.0f, lower_weight = 0.0f;
+        if ((visits.upper & bit) != 0) {
+          upper_weight = replay_splat(in, v, shape, splat, dx, upper, upper_grads, sums);
+        }
+        if ((visits.lower & bit) != 0) {
+          lower_weight = replay_splat(in, v, shape, splat, dx, lower, lower_grads, sums);
+        }
+        if (!__any_sync(kAllLanes, upper_weight + lower_weight > 0.0f)) continue;
+        float listed[Sums::kCount];
+        sums.list(dx, listed);
+        target.add(splat.id, warp_sums(listed));
+        if constexpr (kColors == kAnyChannels) {
+          add_color_gradients(in, v, splat.id, upper_grads, lower_grads, upper_weight, lower_weight,
+                              out.colors);
+        }
+      }
+    }
+  }
+}
+
+// Turns the moments of the visible splats into their gradients, in the same places.
+__global__ void __launch_bounds__(256) finish_splat_gradients(CompositeInputs in, CompositeGrads out) {
+  const int64_t position = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (position >= in.lists.visible) return;
+  const int64_t id = in.lists.order[position];
+  if (id < 0) return;
+  float* mean = out.means2d + 2 * id;
+  float* v_root = out.conic_roots + 3 * id;
+  const Moments<float> moments = {mean[0], mean[1], v_root[0], v_root[1], v_root[2], out.opacities[id]};
+  const float* root = in.conic_roots + 3 * id;
+  const SplatGrad<float> g = splat_vjp(moments, root[0], root[1], root[2], in.opacities[id]);
+  mean[0] = g.mean_x;
+  mean[1] = g.mean_y;
+  v_root[0] = g.l11;
+  v_root[1] = g.l21;
+  v_root[2] = g.l22;
+  out.opacities[id] = g.opacity;
+  if (out.means2d_abs != nullptr) {
+    const float unscale = static_cast<float>(1.0 / (kRootScale * kRootScale));
+    out.means2d_abs[2 * id] *= unscale;
+    out.means2d_abs[2 * id + 1] *= unscale;
+  }
+}
+
+template <int kColors>
+void launch(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out,
+            Stream stream) {
+  const dim3 blocks = tile_blocks(in), threads = tile_threads(in);
+  if (out.statistics != nullptr) {
+    composite_tiles_backward<kColors, Extras::absolute_and_statistics>
+        <<<blocks, threads, 0, stream>>>(in, v, out);
+  } else if (out.means2d_abs != nullptr) {
+    composite_tiles_backward<kColors, Extras::absolute><<<blocks, threads, 0, stream>>>(in, v, out);
+  } else {
+    composite_tiles_backward<kColors, Extras::none><<<blocks, threads, 0, stream>>>(in, v, out);
+  }
+  check_launch("composite_tiles_backward");
+}
+
+}  // namespace
+
+void composite_backward(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out,
+                        Stream stream) {
+  if (in.images == 0 || in.lists.visible == 0) return;
+  switch (in.channels) {
+    case 1:
+      launch<1>(in, v, out, stream);
+      break;
+    case 3:
+      launch<3>(in, v, out, stream);
+      break;
+    case 4:
+      launch<4>(in, v, out, stream);
+      break;
+    default:
+      launch<kAnyChannels>(in, v, out, stream);
+  }
+  constexpr int kThreads = 256;
+  finish_splat_gradients<<<blocks_of(kThreads, in.lists.visible), kThreads, 0, stream>>>(in, out);
+  check_launch("finish_splat_gradients");
+}
+
+}  // namespace gsplat::cuda

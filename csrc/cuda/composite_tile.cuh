@@ -1,0 +1,183 @@
+// What all compositing kernels do alike, to the last bit: who owns which pixels of a tile, which splats a
+// warp meets, how opaque a splat is at a pixel, and when a pixel is finished.
+//
+// A block owns a tile and each of its warps a patch of 8 x 8 pixels. A lane has two pixels of it, four rows
+// apart, so that what is loaded and computed per splat or per column serves both. The upper and the lower
+// half of a patch are skipped separately where a splat does not reach them.
+#pragma once
+
+#include <limits>
+
+#include "cuda/warp.cuh"
+#include "math/blending.h"
+#include "math/ellipse.h"
+#include "raster/types.h"
+
+namespace gsplat::cuda {
+
+inline constexpr int kPatch = 8;                      // pixels per side
+inline constexpr int kHalf = kPatch / 2;              // rows between the two pixels of a lane
+inline constexpr int kBatch = 128;                    // splats that a block stages at a time
+inline constexpr int kMostTileThreads = 32 * 32 / 2;  // for the largest tiles
+
+inline dim3 tile_threads(const CompositeInputs& in) {
+  const unsigned patches = static_cast<unsigned>(in.tile_size) / kPatch;
+  return dim3(patches * kWarp, patches);
+}
+
+inline dim3 tile_blocks(const CompositeInputs& in) {
+  const TileGrid grid(in.image, in.tile_size);
+  return dim3(static_cast<unsigned>(grid.columns), static_cast<unsigned>(grid.rows),
+              static_cast<unsigned>(in.images));
+}
+
+// A splat as the loop over the pixels of a tile wants it. Positions are relative to the tile's corner.
+template <int kColors>
+struct alignas(16) StagedSplat {
+  float mean_x, mean_y;
+  float l11, l21, l22;  // scaled by kRootScale
+  float log2_opacity;
+  float colors[kColors > 0 ? kColors : 1];
+  int32_t id;
+};
+
+// The tile of a block: the grid has an image per layer and its rows and columns of tiles.
+struct Tile {
+  int64_t image;
+  int x, y;        // of its first pixel
+  int begin, end;  // its range in flatten_ids
+
+  __device__ explicit Tile(const CompositeInputs& in)
+      : image(blockIdx.z),
+        x(static_cast<int>(blockIdx.x) * in.tile_size),
+        y(static_cast<int>(blockIdx.y) * in.tile_size) {
+    const int64_t index =
+        (static_cast<int64_t>(blockIdx.z) * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
+    begin = in.lists.tile_offsets[index];
+    end = in.lists.tile_offsets[index + 1];
+  }
+};
+
+// The threads of a block have a row of threadIdx.y for each row of patches, with a warp for each patch.
+__device__ inline int patch_columns() { return static_cast<int>(blockDim.x / kWarp); }
+__device__ inline int patch_column() { return static_cast<int>(threadIdx.x / kWarp); }
+__device__ inline int patch_row() { return static_cast<int>(threadIdx.y); }
+// Where the upper pixel of a lane lies in the tile.
+__device__ inline int pixel_x() {
+  return static_cast<int>(threadIdx.x / kWarp * kPatch + threadIdx.x % kPatch);
+}
+__device__ inline int pixel_y() {
+  return static_cast<int>(threadIdx.y * kPatch + threadIdx.x % kWarp / kPatch);
+}
+
+// Where a pixel of the tile lies in the images.
+struct PixelPlace {
+  int64_t index;
+  bool exists;  // whether it is inside the image
+
+  __device__ PixelPlace(const CompositeInputs& in, const Tile& tile, int x, int y)
+      : index((tile.image * in.image.height + tile.y + y) * in.image.width + tile.x + x),
+        exists(tile.x + x < in.image.width && tile.y + y < in.image.height) {}
+};
+
+// One bit for each half of each patch that a splat may touch: half patches row by row, from bit 0.
+__device__ inline uint32_t touched_halves(const Ellipse<float>& ellipse, float mean_x, float mean_y) {
+  const int columns = patch_columns(), rows = 2 * static_cast<int>(blockDim.y);
+  uint32_t bits = 0;
+#pragma unroll 1
+  for (int row = 0; row < rows; ++row) {
+    const float top = static_cast<float>(row * kHalf) + 0.5f - mean_y;
+#pragma unroll 1
+    for (int column = 0; column < columns; ++column) {
+      const float left = static_cast<float>(column * kPatch) + 0.5f - mean_x;
+      const bool touches = ellipse.touches(left, left + (kPatch - 1), top, top + (kHalf - 1));
+      if (touches) bits |= 1u << (row * columns + column);
+    }
+  }
+  return bits;
+}
+
+// Puts up to kBatch splats of the tile's list, from `first` on, into shared memory.
+template <int kColors>
+__device__ void stage_splats(const CompositeInputs& in, const Tile& tile, int first, int count,
+                             int first_channel, int channels, StagedSplat<kColors>* splats,
+                             uint32_t* halves) {
+#pragma unroll 1
+  for (int i = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x); i < count;
+       i += static_cast<int>(blockDim.x * blockDim.y)) {
+    const int64_t id = in.lists.flatten_ids[first + i];
+    const float root[3] = {in.conic_roots[3 * id], in.conic_roots[3 * id + 1], in.conic_roots[3 * id + 2]};
+    const float opacity = in.opacities[id], scale = static_cast<float>(kRootScale);
+    StagedSplat<kColors>& splat = splats[i];
+    const float mean_x = in.means2d[2 * id] - static_cast<float>(tile.x);
+    const float mean_y = in.means2d[2 * id + 1] - static_cast<float>(tile.y);
+    splat.mean_x = mean_x;
+    splat.mean_y = mean_y;
+    splat.l11 = root[0] * scale;
+    splat.l21 = root[1] * scale;
+    splat.l22 = root[2] * scale;
+    splat.log2_opacity = log2(opacity);
+    splat.id = static_cast<int32_t>(id);
+#pragma unroll
+    for (int c = 0; c < kColors; ++c) {
+      splat.colors[c] = c < channels ? in.colors[id * in.channels + first_channel + c] : 0.0f;
+    }
+    const Ellipse<float> ellipse(root[0], root[1], root[2], opacity);
+    halves[i] = touched_halves(ellipse, mean_x, mean_y);
+  }
+}
+
+// The splats among 32 staged ones that a warp has to visit, one bit each, for the halves of its patch.
+struct Visits {
+  uint32_t upper, lower;
+
+  __device__ Visits(const uint32_t* halves, int first, int count, bool upper_alive, bool lower_alive) {
+    const int columns = patch_columns(), bit = 2 * patch_row() * columns + patch_column();
+    const int i = first + lane_index();
+    const uint32_t touched = i < count ? halves[i] >> bit : 0u;
+    upper = __ballot_sync(kAllLanes, (touched & 1u) != 0);
+    lower = __ballot_sync(kAllLanes, (touched >> columns & 1u) != 0);
+    if (__ballot_sync(kAllLanes, upper_alive) == 0) upper = 0;
+    if (__ballot_sync(kAllLanes, lower_alive) == 0) lower = 0;
+  }
+};
+
+// A pixel during compositing. A finished one, or one outside the image, is moved infinitely far away, where
+// no splat reaches it: that costs the loop no test of its own.
+struct BlendedPixel {
+  float y;              // of its centre in the tile
+  float transmittance;  // in front of the next splat
+
+  __device__ BlendedPixel(int row, const PixelPlace& place)
+      : y(place.exists ? static_cast<float>(row) + 0.5f : kFarAway), transmittance(1.0f) {}
+  __device__ bool finished() const { return y == kFarAway; }
+  __device__ void finish() { y = kFarAway; }
+
+private:
+  static constexpr float kFarAway = std::numeric_limits<float>::infinity();
+};
+
+// One splat at one pixel.
+struct Blend {
+  float u, dy;  // see math/response.h
+  float uncapped, alpha;
+  float behind;  // transmittance behind the splat
+  bool blends;   // false: the splat leaves the pixel as it is
+
+  // Finishes the pixel if this splat would.
+  __device__ Blend(const SplatShape<float>& shape, float dx, float mean_y, float max_alpha,
+                   BlendedPixel& pixel)
+      : dy(pixel.y - mean_y) {
+    const Response<float> at = response(shape, dx, dy);
+    u = at.u;
+    const bool hit = at.power >= static_cast<float>(kMinPower);
+    uncapped = exp2_where(true, at.power);
+    alpha = ::fminf(max_alpha, uncapped);
+    behind = transmittance_behind(pixel.transmittance, alpha);
+    const bool finishes = behind <= static_cast<float>(kMinTransmittance);
+    blends = hit && !finishes;
+    if (hit && finishes) pixel.finish();
+  }
+};
+
+}  // namespace gsplat::cuda

@@ -1,0 +1,55 @@
+// The arguments that the binning operators share, checked and packed.
+#pragma once
+
+#include <limits>
+
+#include "ops/checks.h"
+#include "raster/types.h"
+
+namespace gsplat::ops {
+
+inline void check_intersections(int64_t count) {
+  STD_TORCH_CHECK(
+      count <= std::numeric_limits<int32_t>::max(), "gsplat_core: ", count,
+      " intersections of splats and tiles are more than this build can index; render fewer images "
+      "at a time, a smaller image or fewer Gaussians");
+}
+
+// Keeps the packed copies alive that `inputs` points to.
+struct BinArguments {
+  Tensor means2d, conic_roots, depths, opacities2d, radii;
+  SplatInputs inputs;
+  ImageSize image;
+  TileGrid grid;
+  int64_t tiles;  // of all images
+
+  BinArguments(const Tensor& means2d_, const Tensor& conic_roots_, const Tensor& depths_,
+               const Tensor& opacities2d_, const Tensor& radii_, int64_t width, int64_t height,
+               int64_t tile_size)
+      : means2d(packed(means2d_)),
+        conic_roots(packed(conic_roots_)),
+        depths(packed(depths_)),
+        opacities2d(packed(opacities2d_)),
+        radii(packed(radii_)),
+        image(check_image(width, height)),
+        grid(image, check_tile_size(tile_size)) {
+    check_tensor(means2d, "means2d", {kAny, kAny, 2});
+    const int64_t images = means2d.size(0), n = means2d.size(1);
+    check_tensor(conic_roots, "conic_roots", {images, n, 3});
+    check_tensor(depths, "depths", {images, n});
+    check_tensor(opacities2d, "opacities2d", {images, n});
+    check_tensor(radii, "radii", {images, n, 2}, ScalarType::Int);
+    check_same_device({{"means2d", means2d},
+                       {"conic_roots", conic_roots},
+                       {"depths", depths},
+                       {"opacities2d", opacities2d},
+                       {"radii", radii}});
+    check_index_range(images * n, "splats (images x Gaussians)");
+    tiles = images * grid.count();
+    check_index_range(tiles, "tiles");
+    inputs = {images,     n, floats(means2d), floats(conic_roots), floats(depths), floats(opacities2d),
+              ints(radii)};
+  }
+};
+
+}  // namespace gsplat::ops

@@ -58,6 +58,41 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         yield file
 
 
+@contextlib.contextmanager
+def atomic_folder(folder: str | os.PathLike[str], last: str) -> Iterator[Path]:
+    """Lends an empty folder whose files move into `folder` when the block ends; `folder` is made if need be.
+
+    Several files cannot appear in one step. So the file `last`, without which readers make nothing of the
+    others, is removed first and put in place last: a process that dies between leaves no mixture that looks
+    whole.
+
+    Raises:
+        ResourceError: as for `atomic_path`.
+    """
+    target = Path(os.path.realpath(folder))
+    temporary = target / f".tmp-{secrets.token_hex(6)}"
+    made = not target.exists()
+    try:
+        target.mkdir(exist_ok=True)
+        temporary.mkdir()
+        yield temporary
+        names = sorted(path.name for path in temporary.iterdir() if path.name != last)
+        for name in [*names, last]:
+            _flush(temporary / name)
+        (target / last).unlink(missing_ok=True)
+        for name in [*names, last]:
+            os.replace(temporary / name, target / name)
+        with contextlib.suppress(OSError):
+            _flush(target)
+    except OSError as error:
+        raise ResourceError(_explain(target, error, 0)) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if made:
+            with contextlib.suppress(OSError):
+                target.rmdir()  # stays if anything is in it
+
+
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     """Writes a whole file atomically; see `atomic_path` for the errors."""
     with atomic_file(path) as file:

@@ -1,22 +1,31 @@
-"""Export that is checked: the file is read back and compared before it takes its name."""
+"""Export that is checked: the file is read back before it takes its name."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from gsplat_core.errors import NumericalError, ResourceError
-from gsplat_core.io.atomic import atomic_path
-from gsplat_core.io.registry import load, save
+from gsplat_core.errors import DataError, NumericalError, ResourceError
+from gsplat_core.io.atomic import atomic_folder, atomic_path
+from gsplat_core.io.format import Format
+from gsplat_core.io.options import options_of
+from gsplat_core.io.registry import format_of, load, save
 from gsplat_core.io.usable import describe_unusable, find_unusable
 from gsplat_core.scene.gaussians import Gaussians
 
 
-def export_verified(path: str | os.PathLike[str], gaussians: Gaussians, **options: Any) -> None:
-    """Like `save`, for formats that keep every bit, and proves it. An existing file is replaced only after
-    the proof.
+def export_verified(path: str | os.PathLike[str], gaussians: Gaussians, **options: Any) -> Gaussians:
+    """Like `save`, and proves that the file can be read: bit for bit where the format keeps every bit, and as
+    many usable splats of the same SH degree everywhere. An existing file is replaced only after the proof.
+
+    Returns:
+        The scene as the file holds it, for lossy formats in another order; how good it is shows in its
+        images.
 
     Raises:
         NumericalError: splats of the scene are not finite; counted per reason. Nothing is written.
@@ -26,14 +35,42 @@ def export_verified(path: str | os.PathLike[str], gaussians: Gaussians, **option
     drop, repair = find_unusable(gaussians)
     if drop or repair:
         raise NumericalError(f"{os.fspath(path)}: not written: {describe_unusable(drop, repair)}.")
-    with atomic_path(path) as temporary:
+    known = format_of(path)
+    with _provisional(path, known) as temporary:
         save(temporary, gaussians, **options)
-        different = _differences(gaussians, load(temporary, strict=True))
+        read, different = _read_back(temporary, known, options), []
+        if known.lossless:
+            different = _differences(gaussians, read)
+        elif (read.num, read.sh_degree) != (gaussians.num, min(gaussians.sh_degree, known.max_sh_degree)):
+            different = ["the number of splats or coefficients"]
         if different:
             raise ResourceError(
                 f"{os.fspath(path)}: what was read back differs in {', '.join(different)}; the disk or the "
                 "memory is faulty. The file was not kept, what was there before is unchanged."
             )
+    return read
+
+
+@contextmanager
+def _provisional(path: str | os.PathLike[str], known: Format) -> Iterator[Path]:
+    """Where to write first: a name of the same ending, or a folder for a format of several files."""
+    if not known.folder:
+        with atomic_path(path) as temporary:
+            yield temporary
+        return
+    with atomic_folder(Path(path).parent, last=Path(path).name) as folder:
+        yield folder / Path(path).name
+
+
+def _read_back(path: Path, known: Format, options: dict[str, Any]) -> Gaussians:
+    """The file as its reader sees it, with those of the options that concern reading too (such as axes)."""
+    offered = options_of(known.load) if known.load else {}
+    try:
+        return load(path, strict=True, **{name: value for name, value in options.items() if name in offered})
+    except DataError as error:
+        raise ResourceError(
+            f"what was written cannot be read back ({error}); the disk or the memory is faulty."
+        ) from error
 
 
 def _differences(written: Gaussians, read: Gaussians) -> list[str]:

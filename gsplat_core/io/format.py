@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.sh_rotation import MAX_DEGREE
 
 
 class DataWarning(UserWarning):
@@ -16,7 +17,8 @@ class DataWarning(UserWarning):
 
 class Loader(Protocol):
     def __call__(self, path: Path, *, strict: bool) -> Gaussians:
-        """Reads a file. Raises DataError; what can be repaired is only a DataWarning unless `strict`."""
+        """Reads a file. Raises DataError; what can be repaired is only a DataWarning unless `strict`. May
+        take options by keyword."""
 
 
 class Saver(Protocol):
@@ -33,12 +35,26 @@ class Format:
             `.compressed.ply` is not `.ply`.
         title: what people call it.
         load, save: None where this direction is not offered.
+        lossless: a scene read back is equal bit for bit, `extras` included. Others hold no extras.
+        max_sh_degree: highest that the format can hold.
+        folder: the named file is accompanied by others in its folder.
     """
 
     ending: str
     title: str
     load: Loader | None
     save: Saver | None
+    lossless: bool = False
+    max_sh_degree: int = MAX_DEGREE
+    folder: bool = False
 
     def matches(self, path: str | os.PathLike[str]) -> bool:
         return os.fspath(path).lower().endswith(self.ending)
+
+    def files(self, path: str | os.PathLike[str]) -> list[Path]:
+        """The files that make up the scene at this path."""
+        if not self.folder:
+            return [Path(path)]
+        return [
+            p for p in sorted(Path(path).parent.iterdir()) if p.suffix == ".webp" or p.name == self.ending
+        ]

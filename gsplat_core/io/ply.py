@@ -25,7 +25,6 @@ import itertools
 import math
 import os
 import re
-import stat
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -36,15 +35,19 @@ import torch
 from torch import Tensor
 
 from gsplat_core.errors import DataError
+from gsplat_core.io import compressed_ply
+from gsplat_core.io.arrays import blocks, empty_arrays, gaussians_of, in_blocks, map_blocks
 from gsplat_core.io.atomic import atomic_file
+from gsplat_core.io.compressed_ply import is_compressed
 from gsplat_core.io.format import DataWarning, Format
 from gsplat_core.io.ply_header import PlyElement, PlyHeader, read_header
+from gsplat_core.io.source import open_regular
 from gsplat_core.io.usable import keep_usable
 from gsplat_core.scene.gaussians import PARAMETERS, Gaussians
 from gsplat_core.scene.sh_rotation import MAX_DEGREE, num_coefficients
 
 _NORMALS = ("nx", "ny", "nz")
-_CHUNK_BYTES = 1 << 21  # fits a second-level cache, so that taking rows apart costs no memory traffic
+_BLOCK_BYTES = 1 << 19  # stays in a second-level cache while rows are taken apart
 
 # How a field of extras is written, and how a property without a comment is read.
 _PLY_TYPES = {
@@ -73,26 +76,22 @@ def load(path: Path, *, strict: bool) -> Gaussians:
         DataError: the file cannot be opened, is damaged, or is no 3DGS scene (names what it is instead); or
             `strict` and there are splats that cannot be rendered.
     """
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise DataError(path, "not a regular file")
-        file = open(path, "rb")  # noqa: SIM115 - closed below; only opening may fail like this
-    except OSError as error:
-        raise DataError(path, f"cannot be opened: {error.strerror}") from error
-    with file:
+    with open_regular(path) as file:
         header = read_header(file, path)
+        if is_compressed(header):
+            return compressed_ply.load(path, strict=strict)
         vertex = _splat_element(header, path)
         _check_size(file, header, vertex, path)
-        arrays = _empty_arrays(vertex.count, _sh_degree(vertex, path))
+        arrays = empty_arrays(vertex.count, _sh_degree(vertex, path))
         extras = _empty_extras(vertex, header.comments, path)
         columns = _columns(arrays)
         for name, (array, _) in extras.items():
             columns |= _extra_columns(name, array)
         _read_columns(file, header, vertex, columns, path)
-    gaussians = Gaussians(
-        **{name: torch.from_numpy(array) for name, array in arrays.items()},  # type: ignore[arg-type]
-        extras={name: torch.from_numpy(array).to(dtype=dtype) for name, (array, dtype) in extras.items()},
-    )
+    gaussians = gaussians_of(arrays)
+    gaussians.extras = {
+        name: torch.from_numpy(array).to(dtype=dtype) for name, (array, dtype) in extras.items()
+    }
     return keep_usable(gaussians, path, strict)
 
 
@@ -124,16 +123,20 @@ def save(path: Path, gaussians: Gaussians) -> None:
         "end_header\n",
     ]
     dtype = np.dtype([(name, "<" + code) for name, (_, code) in kinds.items()])
+
+    def records(rows: slice) -> bytes:
+        table = np.zeros(rows.stop - rows.start, dtype)
+        for name, column in columns.items():
+            table[name] = column[rows]
+        return table.tobytes()
+
     with atomic_file(path) as file:
         file.write("\n".join(header).encode("ascii"))
-        for rows in _chunks(scene.num, dtype.itemsize):
-            records = np.zeros(rows.stop - rows.start, dtype)
-            for name, column in columns.items():
-                records[name] = column[rows]
-            file.write(records.tobytes())
+        for block in map_blocks(scene.num, records, _block_rows(dtype.itemsize)):
+            file.write(block)
 
 
-FORMAT = Format(".ply", "3DGS PLY", load, save)
+FORMAT = Format(".ply", "3DGS PLY", load, save, lossless=True)
 
 
 def _columns(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -152,22 +155,10 @@ def _columns(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return columns
 
 
-def _empty_arrays(count: int, degree: int) -> dict[str, np.ndarray]:
-    rest = num_coefficients(degree) - 1
-    shapes = {"means": (3,), "quats": (4,), "scales": (3,), "opacities": (), "sh0": (1, 3), "shN": (rest, 3)}
-    return {name: np.empty((count, *shape), np.float32) for name, shape in shapes.items()}
-
-
-def _chunks(count: int, row_bytes: int) -> Iterator[slice]:
-    step = max(1, _CHUNK_BYTES // row_bytes)
-    for start in range(0, count, step):
-        yield slice(start, min(start + step, count))
-
-
 # Recognising a scene
 
 
-_SPLAT_PROPERTIES = list(_columns(_empty_arrays(0, 0)))
+_SPLAT_PROPERTIES = list(_columns(empty_arrays(0, 0)))
 
 
 def _splat_element(header: PlyHeader, path: Path) -> PlyElement:
@@ -182,13 +173,6 @@ def _splat_element(header: PlyHeader, path: Path) -> PlyElement:
         if vertex.lists:
             raise DataError(path, f"the vertices have a list property {min(vertex.lists)[:40]!r}", place)
         return vertex
-    if "packed_position" in vertex.scalars:
-        raise DataError(
-            path,
-            "a PlayCanvas compressed PLY",
-            place,
-            "Convert it to an uncompressed one, for example with splat-transform.",
-        )
     if missing == ["scale_2"]:
         raise DataError(
             path, "a 2DGS scene of flat surfels (scale_2 is missing), not one of 3D Gaussians", place
@@ -340,37 +324,44 @@ def _read_columns(
     file: BinaryIO, header: PlyHeader, vertex: PlyElement, columns: dict[str, np.ndarray], path: Path
 ) -> None:
     """Fills the columns from the body of the file."""
-    read = _ascii_records if header.encoding == "ascii" else _binary_records
-    with np.errstate(
-        over="ignore", invalid="ignore"
-    ):  # a double beyond float32 becomes infinite, found later
-        for rows, records in read(file, header, vertex, path):
+
+    def fill(rows: slice, records: Mapping[str, np.ndarray] | np.ndarray) -> None:
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # a double beyond float32 becomes infinite, found later
             for name, column in columns.items():
                 column[rows] = records[name]
 
+    if header.encoding == "ascii":
+        for rows, records in _ascii_records(file, header, vertex, path):
+            fill(rows, records)
+        return
+    start, dtype = _vertex_start(header, vertex), vertex.dtype(header.byte_order)
 
-_Records = Iterator[tuple[slice, Mapping[str, np.ndarray] | np.ndarray]]
+    def read(rows: slice) -> None:
+        size = (rows.stop - rows.start) * dtype.itemsize
+        data = os.pread(file.fileno(), size, start + rows.start * dtype.itemsize)
+        if len(data) != size:
+            raise DataError(path, "the file became shorter while it was read", f"splat {rows.start}")
+        fill(rows, np.frombuffer(data, dtype))
+
+    in_blocks(vertex.count, read, _block_rows(dtype.itemsize))
 
 
-def _binary_records(file: BinaryIO, header: PlyHeader, vertex: PlyElement, path: Path) -> _Records:
-    """Rows of the vertices and their columns by property name, in pieces."""
-    file.seek(_vertex_start(header, vertex))
-    dtype = vertex.dtype(header.byte_order)
-    for rows in _chunks(vertex.count, dtype.itemsize):
-        data = file.read((rows.stop - rows.start) * dtype.itemsize)
-        if len(data) != (rows.stop - rows.start) * dtype.itemsize:
-            raise DataError(path, "the file became shorter while it was read", f"byte {file.tell()}")
-        yield rows, np.frombuffer(data, dtype)
+def _block_rows(row_bytes: int) -> int:
+    return max(1, _BLOCK_BYTES // row_bytes)
 
 
-def _ascii_records(file: BinaryIO, header: PlyHeader, vertex: PlyElement, path: Path) -> _Records:
+def _ascii_records(
+    file: BinaryIO, header: PlyHeader, vertex: PlyElement, path: Path
+) -> Iterator[tuple[slice, Mapping[str, np.ndarray]]]:
     """The same from text, one line per row; empty lines are skipped."""
     file.seek(header.size)
     numbered = ((number, line) for number, line in enumerate(_lines(file), header.lines + 1) if line.strip())
     for element in header.elements[: header.elements.index(vertex)]:
         for _ in itertools.islice(numbered, element.count):
             pass
-    for rows in _chunks(vertex.count, 16 * len(vertex.scalars)):
+    for rows in blocks(vertex.count, _block_rows(16 * len(vertex.scalars))):
         lines = list(itertools.islice(numbered, rows.stop - rows.start))
         if len(lines) < rows.stop - rows.start:
             raise DataError(

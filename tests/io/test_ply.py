@@ -269,8 +269,9 @@ def test_export_refuses_splats_that_cannot_be_rendered(tmp_path: Path) -> None:
 
 def test_the_longest_ending_decides(tmp_path: Path) -> None:
     assert format_of("A/B.PLY").ending == ".ply"
-    with pytest.raises(UsageError, match=r"compressed PLY .* cannot be written"):
-        save(tmp_path / "a.compressed.ply", random_scene())
+    assert format_of("A/B.Compressed.ply").ending == ".compressed.ply"
+    with pytest.raises(UsageError, match=r"\.ksplat .* cannot be written"):
+        save(tmp_path / "a.ksplat", random_scene())
     with pytest.raises(UsageError, match=r"Known are: .*\.ply"):
         load("scene.obj")
 
@@ -423,7 +424,7 @@ def test_other_kinds_of_ply_are_named(tmp_path: Path) -> None:
     rewrite(path, points, after=[faces])
     assert "a mesh with 3 vertices" in refused(path)
     rewrite(path, np.zeros(1, [("packed_position", "u4"), ("packed_rotation", "u4")]))
-    assert "compressed PLY" in refused(path)
+    assert "element 'chunk' with the bounds is missing" in refused(path)
     splat = vertices_of(random_scene(extras=False), tmp_path)
     rewrite(path, splat, before=[faces])
     assert "element 'face' with lists stands before the vertices" in refused(path)

@@ -7,6 +7,7 @@ import json as jsonlib
 import os
 import platform
 import shutil
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ import gsplat_core
 from trainers.machine import cores, cpu_name, memory_bytes
 
 PACKAGES = ("torch", "numpy", "pillow", "imageio", "imageio-ffmpeg", "rich", "tyro", "safetensors")
+if sys.version_info < (3, 14):
+    PACKAGES += ("backports.zstd",)
 GIB = 2**30
 LITTLE_DISK = 2 * GIB
 LITTLE_MEMORY = 2 * GIB

@@ -1,0 +1,238 @@
+"""PlayCanvas' compressed PLY (SuperSplat, splat-transform): 16 bytes per Gaussian and one per SH coefficient.
+
+Splats are cut into chunks of 256 in file order, and a chunk's splats are coded relative to its bounds. The
+elements of the file:
+
+    chunk    min_x .. max_z, min_scale_x .. max_scale_z, min_r .. max_b       18 float32 (12 in old files)
+    vertex   packed_position, packed_rotation, packed_scale, packed_color     4 uint32
+    sh       f_rest_0 .. f_rest_{3K-1}                                        3K uint8, absent for degree 0
+
+    packed_position   x, y, z in 11, 10, 11 bits from the top, on the chunk's bounds
+    packed_scale      logarithms of the standard deviations, likewise
+    packed_color      r, g, b = 0.5 + C0 sh0 on the chunk's bounds, then alpha; 8 bits each from the top
+    packed_rotation   smallest three of (w, x, y, z): 2 bits which is the largest, then 10 bits for each other
+                      component on [-1/sqrt(2), 1/sqrt(2)]
+    f_rest            (v / 8 + 1/2) 256 truncated, channel-major as in the uncompressed PLY, on [-4, 4]
+
+Axes, SH basis and order of coefficients are those of the uncompressed PLY. Splats are written in Morton
+order, so that chunks are small. Written and read by splat-transform 3.7, which this follows.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from gsplat_core.errors import DataError
+from gsplat_core.io.arrays import Arrays, arrays_of, empty_arrays, gaussians_of, in_blocks
+from gsplat_core.io.atomic import atomic_file
+from gsplat_core.io.format import Format
+from gsplat_core.io.morton import morton_order
+from gsplat_core.io.ply_header import PlyElement, PlyHeader, read_header
+from gsplat_core.io.quantize import LOGITS, alpha_bytes, unit_codes
+from gsplat_core.io.smallest_three import join, split
+from gsplat_core.io.source import Source, open_regular
+from gsplat_core.io.usable import keep_usable
+from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.sh_rotation import num_coefficients
+
+CHUNK = 256
+C0 = np.float32(0.28209479177387814)
+LARGEST_LOG_SCALE = 20.0
+
+_BOUNDS = [f"{end}_{name}" for end in ("min", "max") for name in "xyz"]
+_BOUNDS += [f"{end}_scale_{name}" for end in ("min", "max") for name in "xyz"]
+_COLOR_BOUNDS = [f"{end}_{name}" for end in ("min", "max") for name in "rgb"]
+_PACKED = ["packed_position", "packed_rotation", "packed_scale", "packed_color"]
+_ROOT_2 = np.float32(2**0.5)
+
+
+def load(path: Path, *, strict: bool) -> Gaussians:
+    """Reads a scene.
+
+    Raises:
+        DataError: the file cannot be opened, is damaged, or is no compressed PLY; or `strict` and there are
+            splats that cannot be rendered.
+    """
+    with open_regular(path) as file:
+        header = read_header(file, path)
+        vertex, chunk, degree = _elements(header, path)
+        source = Source(file.read(), path, "the body")
+    body = {element.name: _records(source, header, element) for element in header.elements}
+    bounds = _floats(body["chunk"], [*_BOUNDS, *(n for n in _COLOR_BOUNDS if n in chunk.scalars)])
+    packed = [np.ascontiguousarray(body["vertex"][name]) for name in _PACKED]
+    rest = body["sh"].view(np.uint8).reshape(vertex.count, -1) if degree else None
+    arrays = empty_arrays(vertex.count, degree)
+    in_blocks(vertex.count, lambda rows: _decode(arrays, rows, packed, bounds, rest))
+    return keep_usable(gaussians_of(arrays), path, strict)
+
+
+def save(path: Path, gaussians: Gaussians) -> None:
+    """Writes a scene in Morton order.
+
+    Raises:
+        ResourceError: see `gsplat_core.io.atomic`.
+    """
+    arrays = arrays_of(gaussians)
+    count, coefficients = gaussians.num, gaussians.shN.shape[1]
+    order = morton_order(arrays["means"])
+    bounds = np.empty((-(-count // CHUNK), 18), "<f4")
+    packed = np.empty((count, 4), "<u4")
+    rest = np.empty((count, 3 * coefficients), np.uint8)
+
+    def encode(rows: slice) -> None:
+        block = {name: array[order[rows]] for name, array in arrays.items()}
+        _encode(block, bounds[rows.start // CHUNK : -(-rows.stop // CHUNK)], packed[rows], rest[rows])
+
+    in_blocks(count, encode)
+    header = ["ply", "format binary_little_endian 1.0", f"element chunk {len(bounds)}"]
+    header += [f"property float {name}" for name in [*_BOUNDS, *_COLOR_BOUNDS]]
+    header += [f"element vertex {count}", *(f"property uint {name}" for name in _PACKED)]
+    if coefficients:
+        header += [f"element sh {count}"]
+        header += [f"property uchar f_rest_{i}" for i in range(3 * coefficients)]
+    with atomic_file(path) as file:
+        file.write("\n".join([*header, "end_header\n"]).encode("ascii"))
+        for block in (bounds, packed, rest):
+            file.write(block.data)
+
+
+def is_compressed(header: PlyHeader) -> bool:
+    """Whether a PLY file is of this kind."""
+    vertex = header.element("vertex")
+    return vertex is not None and "packed_position" in vertex.scalars
+
+
+FORMAT = Format(".compressed.ply", "PlayCanvas compressed PLY", load, save, max_sh_degree=3)
+
+
+def _elements(header: PlyHeader, path: Path) -> tuple[PlyElement, PlyElement, int]:
+    """The elements `vertex` and `chunk`, and the SH degree; checked against each other."""
+    vertex, chunk, sh = (header.element(name) for name in ("vertex", "chunk", "sh"))
+    if vertex is None or not is_compressed(header):
+        raise DataError(
+            path, "not a compressed PLY: it has no packed_position", remedy="If it is a plain one, rename it."
+        )
+    if header.encoding != "binary_little_endian":
+        raise DataError(path, f"a compressed PLY must be binary_little_endian, not {header.encoding}")
+    if chunk is None:
+        raise DataError(path, "element 'chunk' with the bounds is missing")
+    for element, code, names in ((vertex, "u4", _PACKED), (chunk, "f4", _BOUNDS)):
+        wrong = [name for name in names if element.scalars.get(name) != code]
+        if wrong:
+            kind = "uint" if code == "u4" else "float"
+            raise DataError(
+                path,
+                f"{element.name}: expected properties {', '.join(wrong)} ({kind})",
+                f"line {element.line}",
+            )
+    for element in header.elements:
+        if element.lists:
+            raise DataError(path, f"element {element.name[:40]!r} has lists", f"line {element.line}")
+    if chunk.count != -(-vertex.count // CHUNK):
+        raise DataError(
+            path,
+            f"{vertex.count:,} splats need {-(-vertex.count // CHUNK):,} chunks of {CHUNK}, "
+            f"not {chunk.count:,}",
+            f"line {chunk.line}",
+        )
+    return vertex, chunk, _sh_degree(vertex, sh, path)
+
+
+def _sh_degree(vertex: PlyElement, sh: PlyElement | None, path: Path) -> int:
+    if sh is None or not sh.scalars:  # some writers leave an element without properties
+        return 0
+    for degree in (1, 2, 3):
+        names = [f"f_rest_{i}" for i in range(3 * num_coefficients(degree) - 3)]
+        if sh.scalars == dict.fromkeys(names, "u1") and list(sh.scalars) == names:
+            if sh.count != vertex.count:
+                raise DataError(path, f"{sh.count:,} rows for {vertex.count:,} splats", f"line {sh.line}")
+            return degree
+    raise DataError(
+        path, "element 'sh': expected 9, 24 or 45 properties f_rest_0, 1, ... (uchar)", f"line {sh.line}"
+    )
+
+
+def _records(source: Source, header: PlyHeader, element: PlyElement) -> np.ndarray:
+    dtype = element.dtype(header.byte_order)
+    if not dtype.itemsize:
+        return np.empty(0, dtype)
+    return source.array(dtype, (element.count,), f"{element.count:,} rows of element {element.name[:40]!r}")
+
+
+def _floats(records: np.ndarray, names: list[str]) -> np.ndarray:
+    return np.stack([records[name] for name in names], axis=1)
+
+
+def _encode(block: Arrays, bounds: np.ndarray, packed: np.ndarray, rest: np.ndarray) -> None:
+    """Fills the bounds [chunks, 18], codes [n, 4] and coefficients [n, 3K] of a block of splats."""
+    scales = np.clip(block["scales"], -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE)
+    colors = 0.5 + C0 * block["sh0"][:, 0]
+    for values, at in ((block["means"], 0), (scales, 6), (colors, 12)):
+        starts = np.arange(0, len(values), CHUNK)
+        np.minimum.reduceat(values, starts, axis=0, out=bounds[:, at : at + 3])
+        np.maximum.reduceat(values, starts, axis=0, out=bounds[:, at + 3 : at + 6])
+    packed[:, 0] = _pack_three(_relative(block["means"], bounds[:, 0:6]))
+    packed[:, 2] = _pack_three(_relative(scales, bounds[:, 6:12]))
+    r, g, b = unit_codes(_relative(colors, bounds[:, 12:18]), 8).T
+    packed[:, 3] = r << 24 | g << 16 | b << 8 | alpha_bytes(block["opacities"])
+    largest, three = split(block["quats"])
+    a, b, c = unit_codes(three * (_ROOT_2 / 2) + np.float32(0.5), 10)
+    packed[:, 1] = largest.astype(np.uint32) << 30 | a << 20 | b << 10 | c
+    codes = np.clip(block["shN"] * np.float32(32) + np.float32(128), 0, 255).astype(np.uint8)
+    rest.reshape(len(rest), 3, -1)[:] = codes.transpose(0, 2, 1)
+
+
+def _relative(values: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Values [n, 3] on the bounds (3 minima, 3 maxima) of their chunks, 0 .. 1."""
+    low, extent = bounds[:, :3], bounds[:, 3:] - bounds[:, :3]
+    factor = 1 / np.where(extent > 0, extent, 1)
+    low, factor = (np.repeat(x, CHUNK, axis=0)[: len(values)] for x in (low, factor))
+    return (values - low) * factor
+
+
+def _pack_three(relative: np.ndarray) -> np.ndarray:
+    x, z = (unit_codes(relative[:, i], 11) for i in (0, 2))
+    return x << 21 | unit_codes(relative[:, 1], 10) << 11 | z
+
+
+def _decode(
+    arrays: Arrays, rows: slice, packed: list[np.ndarray], bounds: np.ndarray, rest: np.ndarray | None
+) -> None:
+    """Fills the rows of the arrays."""
+    position, rotation, scale, color = (codes[rows] for codes in packed)
+    own = np.repeat(bounds[rows.start // CHUNK : -(-rows.stop // CHUNK)], CHUNK, axis=0)[: len(position)]
+    with np.errstate(invalid="ignore", over="ignore"):  # bounds that are not finite: found by keep_usable
+        _unpack_three(position, own[:, 0:6], arrays["means"][rows])
+        _unpack_three(scale, own[:, 6:12], arrays["scales"][rows])
+        sh0 = arrays["sh0"][rows, 0]
+        for i in range(3):
+            sh0[:, i] = (color >> (24 - 8 * i) & 255) * np.float32(1 / 255)
+        if own.shape[1] == 18:
+            sh0 *= own[:, 15:18] - own[:, 12:15]
+            sh0 += own[:, 12:15]
+        sh0 -= np.float32(0.5)
+        sh0 *= 1 / C0
+    arrays["opacities"][rows] = LOGITS[color & 255]
+    three = np.stack([rotation >> shift & 1023 for shift in (20, 10, 0)]) * np.float32(1 / 1023)
+    three -= np.float32(0.5)
+    three *= _ROOT_2
+    arrays["quats"][rows] = join(rotation >> 30, three)
+    if rest is not None:
+        codes = rest[rows].reshape(len(position), 3, -1).transpose(0, 2, 1)
+        values = codes.astype(np.float32, order="C")
+        values += np.float32(0.5)
+        values[codes == 0] = 0  # the two ends stand for themselves, not for the middle of their step
+        values[codes == 255] = 256
+        values *= np.float32(1 / 32)
+        values -= np.float32(4)
+        arrays["shN"][rows] = values
+
+
+def _unpack_three(codes: np.ndarray, bounds: np.ndarray, out: np.ndarray) -> None:
+    out[:, 0] = (codes >> 21) * np.float32(1 / 2047)
+    out[:, 1] = (codes >> 11 & 1023) * np.float32(1 / 1023)
+    out[:, 2] = (codes & 2047) * np.float32(1 / 2047)
+    out *= bounds[:, 3:] - bounds[:, :3]
+    out += bounds[:, :3]

@@ -1,0 +1,91 @@
+"""The .splat file of antimatter15's viewer: 32 bytes per Gaussian, no header, no view-dependent colour.
+
+    0   float32   x, y, z
+    12  float32   standard deviations sx, sy, sz (not logarithms)
+    24  uint8     r, g, b, alpha; colour 255 (0.5 + C0 sh0), clipped
+    28  uint8     w, x, y, z of the unit quaternion, 128 q + 128
+
+little-endian, in the axes of the PLY that it was made from. Records are written most important first, by
+size times opacity, as viewers draw what has arrived; readers must not rely on it. Bytes are rounded here,
+where the original truncates; quaternion bytes are read as (b - 128) / 128, as its viewer does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from gsplat_core.errors import DataError
+from gsplat_core.io.arrays import arrays_of, empty_arrays, gaussians_of, in_blocks
+from gsplat_core.io.atomic import atomic_file
+from gsplat_core.io.format import Format
+from gsplat_core.io.quantize import LOGITS, alpha_bytes, bytes_of
+from gsplat_core.io.source import read_whole
+from gsplat_core.io.usable import keep_usable
+from gsplat_core.scene.gaussians import Gaussians
+
+C0 = np.float32(0.28209479177387814)
+RECORD = np.dtype(
+    [("means", "<f4", 3), ("scales", "<f4", 3), ("color", "u1", 3), ("alpha", "u1"), ("quats", "u1", 4)]
+)
+
+
+def load(path: Path, *, strict: bool) -> Gaussians:
+    """Reads a scene; its SH degree is 0.
+
+    Raises:
+        DataError: the file cannot be opened or is not of whole records; or `strict` and there are splats that
+            cannot be rendered.
+    """
+    data = read_whole(path)
+    if len(data) % RECORD.itemsize:
+        raise DataError(
+            path,
+            f"{len(data):,} bytes are not a multiple of {RECORD.itemsize}: cut off, or not a .splat file",
+            f"byte {len(data) // RECORD.itemsize * RECORD.itemsize}",
+        )
+    records = np.frombuffer(data, RECORD)
+    arrays = empty_arrays(len(records), 0)
+
+    def decode(rows: slice) -> None:
+        block = records[rows]
+        arrays["means"][rows] = block["means"]
+        with np.errstate(divide="ignore", invalid="ignore"):  # flat and damaged ones: found by keep_usable
+            arrays["scales"][rows] = np.log(block["scales"])
+        arrays["sh0"][rows, 0] = (block["color"] * np.float32(1 / 255) - np.float32(0.5)) / C0
+        arrays["opacities"][rows] = LOGITS[block["alpha"]]
+        arrays["quats"][rows] = block["quats"] * np.float32(1 / 128) - 1
+
+    in_blocks(len(records), decode)
+    return keep_usable(gaussians_of(arrays), path, strict)
+
+
+def save(path: Path, gaussians: Gaussians) -> None:
+    """Writes a scene, most important splats first; SH beyond the constant colour is lost.
+
+    Raises:
+        ResourceError: see `gsplat_core.io.atomic`.
+    """
+    arrays = arrays_of(gaussians)
+    with np.errstate(over="ignore"):
+        importance = arrays["scales"].sum(axis=1) - np.log1p(np.exp(-arrays["opacities"]))
+    order = np.argsort(-importance, kind="stable")
+    records = np.empty(gaussians.num, RECORD)
+
+    def encode(rows: slice) -> None:
+        own, block = order[rows], records[rows]
+        block["means"] = arrays["means"][own]
+        block["scales"] = np.exp(arrays["scales"][own])
+        block["color"] = bytes_of(255 * (0.5 + C0 * arrays["sh0"][own, 0]))
+        block["alpha"] = alpha_bytes(arrays["opacities"][own])
+        quats = arrays["quats"][own]
+        quats = quats / np.linalg.norm(quats, axis=1, keepdims=True)
+        block["quats"] = bytes_of(128 * quats + 128)
+
+    in_blocks(gaussians.num, encode)
+    with atomic_file(path) as file:
+        file.write(records.data)
+
+
+FORMAT = Format(".splat", "antimatter15 .splat", load, save, max_sh_degree=0)

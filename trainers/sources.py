@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gsplat_core.io
-from gsplat_core.errors import DataError
+from gsplat_core.errors import DataError, UsageError
+from gsplat_core.io.options import parse_options
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import Gaussians
 from trainers.checkpoint import newest_checkpoint
@@ -20,15 +22,25 @@ def is_run(path: Path) -> bool:
     return RunFolder(path).exists
 
 
-def load_scene(path: Path, warn: Callable[[str], None]) -> Gaussians:
+def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] = ()) -> Gaussians:
     """The Gaussians of a run (its result, or its newest checkpoint while it is not finished) or of a file.
+
+    Args:
+        path: run folder, splat file, or folder with the meta.json of a SOG scene.
+        options: of the file's format, NAME=VALUE.
 
     Raises:
         DataError: neither a run nor a readable splat file.
+        UsageError: options that the format does not have.
     """
-    if not path.is_dir():
-        return gsplat_core.io.load(path)
     run = RunFolder(path)
+    file = splat_file(path)
+    if file is not None:
+        known = gsplat_core.io.format_of(file)
+        given = parse_options(known.load, options, f"reading {known.ending}") if known.load else {}
+        return gsplat_core.io.load(file, **given)
+    if options:
+        raise UsageError("A run is no file: it has no options of reading.")
     if not run.exists:
         raise DataError(
             path, "this folder is not a run: it has no config.json", remedy="Name a run or a splat file."
@@ -42,6 +54,14 @@ def load_scene(path: Path, warn: Callable[[str], None]) -> Gaussians:
         )
     warn(f"{path} is not finished: using the state after step {checkpoint.step}.")
     return Gaussians.from_state_dict(checkpoint.state["trainer"]["gaussians"])
+
+
+def splat_file(path: Path) -> Path | None:
+    """The file to read splats from, or None for other folders, such as runs."""
+    if not path.is_dir():
+        return path
+    meta = path / "meta.json"
+    return meta if meta.exists() and not is_run(path) else None
 
 
 def training_costs(run: RunFolder, warn: Callable[[str], None]) -> dict[str, Any]:
@@ -67,6 +87,19 @@ def load_photographs(config: TrainConfig, decode: bool = True) -> Dataset:
         model=config.model,
         prefetch=decode,
     )
+
+
+def photographs_of(source: Path, scene: Path | None) -> tuple[Dataset | None, TrainConfig]:
+    """The photographs of a run, or those in the folder `scene`, if there are any; not decoded in advance. And
+    the configuration of the run, or the default one of a file.
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    config = run_config(source) if is_run(source) else TrainConfig()
+    if scene is not None:
+        config = replace(config, data=str(scene))
+    return (load_photographs(config, decode=False) if config.data else None), config
 
 
 def run_config(path: Path) -> TrainConfig:

@@ -8,6 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from paths import real_scene
 from PIL import Image
 
@@ -145,6 +146,60 @@ def test_export_is_the_scene_again(run, tmp_path, capsys):
     assert main(["export", str(run.path), "-o", str(target)]) == 0
     assert "read back and compared" in capsys.readouterr().out
     assert target.read_bytes() == run.point_cloud.read_bytes()
+
+
+def test_export_measures_what_a_format_loses(run, tmp_path, capsys):
+    """Against the test views of the run, and the original where there are no photographs."""
+    losses = {}
+    for name in ("a.spz", "b.splat", "meta.json", "c.glb"):
+        assert main(["export", str(run.path), "-o", str(tmp_path / name)]) == 0
+        facts = json.loads((tmp_path / "export.json").read_text())[name]
+        assert (facts["cameras"], facts["views"]) == ("test", 3)
+        assert facts["bytes_per_gaussian"] * facts["num_gaussians"] == pytest.approx(facts["bytes"])
+        assert facts["loss_db"] == pytest.approx(facts["psnr_before"] - facts["psnr_after"])
+        losses[name] = facts["psnr_between"]
+        told = capsys.readouterr().out
+        assert f"{facts['bytes_per_gaussian']:.2f} bytes per Gaussian" in told
+        assert "on 3 test views" in told
+    assert losses["c.glb"] > 80
+    assert losses["a.spz"] > 30
+    assert set(json.loads((tmp_path / "export.json").read_text())) == set(losses)
+    assert main(["export", str(run.point_cloud), "-o", str(tmp_path / "a.spz")]) == 0
+    assert "views of an orbit its images differ by" in capsys.readouterr().out
+    assert "loss_db" not in json.loads((tmp_path / "export.json").read_text())["a.spz"]
+
+
+def test_exported_files_are_sources_again(run, tmp_path, capsys):
+    """info, render and export take any format, a folder with a meta.json too; options have names."""
+    assert main(["export", str(run.path), "-o", str(tmp_path / "a.spz"), "--option", "axes=ply"]) == 0
+    arguments = ["--read", "axes=ply", "--measure", "no"]
+    (tmp_path / "sog").mkdir()
+    assert main(["export", str(tmp_path / "a.spz"), "-o", str(tmp_path / "sog/meta.json"), *arguments]) == 0
+    capsys.readouterr()
+    assert main(["info", str(tmp_path / "sog"), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["format"] == "PlayCanvas SOG (folder)"
+    parts = [path for path in (tmp_path / "sog").iterdir() if path.name != "export.json"]
+    assert facts["bytes"] == sum(path.stat().st_size for path in parts)
+    assert main(["export", str(tmp_path / "sog"), "-o", str(tmp_path / "b.ply")]) == 0
+    middle = gsplat_core.io.load(tmp_path / "b.ply").means.mean(0)
+    assert torch.allclose(middle, gsplat_core.io.load(run.point_cloud).means.mean(0), atol=0.01)
+    frames = ["--frames", "2", "--width", "20", "-o", str(tmp_path / "images")]
+    assert main(["render", str(tmp_path / "sog"), *frames]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--option", "version=9"], "version must be 2|3|4"),
+        (["--option", "colour=red"], "there is no option 'colour'"),
+        (["--read", "axes=ply"], "A run is no file"),
+    ],
+)
+def test_options_that_a_format_does_not_have_are_usage(run, tmp_path, capsys, arguments, message):
+    assert main(["export", str(run.path), "-o", str(tmp_path / "a.spz"), *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_export_to_an_unknown_ending_is_usage(run, tmp_path, capsys):

@@ -3,30 +3,108 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
+
+if TYPE_CHECKING:
+    from gsplat_core.scene.gaussians import Gaussians
+
+ORBIT_VIEWS = 8
+ORBIT_SIZE = (640, 480)
 
 
 def export(
     source: Positional[Path],
     output: Annotated[Path, arg(aliases=["-o"], metavar="FILE")],
+    option: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
+    read: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
+    scene: Path | None = None,
+    measure: Literal["views", "orbit", "no"] = "views",
 ) -> None:
     """Write the scene of a run or splat file in the format that the new file's ending names.
 
-    The file is read back and compared with the scene before it takes its name.
+    The file is read back before it takes its name, and rendered: the loss in dB and the bytes per Gaussian
+    are printed and put into export.json beside it.
 
     Args:
-        source: run folder or splat file.
-        output: file to write; its ending chooses the format.
+        source: run folder or splat file. output: file to write; its ending chooses the format. option: an
+        option of the format, such as version=4 for .spz (may be repeated; a wrong one lists all). read: an
+        option of reading the source, such as axes=ply for .spz (may be repeated). scene: photographs whose
+        test views are rendered (default: those of the run). measure: views renders the test views, or an
+        orbit where there are no photographs; orbit always renders that.
     """
-    from gsplat_core.io import export_verified
+    from gsplat_core.io import export_verified, format_of
+    from gsplat_core.io.options import parse_options
+    from trainers.fidelity import record
     from trainers.messages import warn
     from trainers.sources import load_scene
 
-    gaussians = load_scene(source, warn).detached()
-    export_verified(output, gaussians)
+    known = format_of(output)
+    options = parse_options(known.save, list(option), f"writing {known.ending}") if known.save else {}
+    gaussians = load_scene(source, warn, list(read)).detached()
+    result = export_verified(output, gaussians, **options)
+    size = sum(path.stat().st_size for path in known.files(output))
+    facts: dict[str, Any] = {
+        "format": known.title,
+        "options": options,
+        "num_gaussians": gaussians.num,
+        "sh_degree": result.sh_degree,
+        "bytes": size,
+        "bytes_per_gaussian": size / max(1, gaussians.num),
+    }
+    text = "read back and compared: equal bit for bit"
+    if known.lossless:
+        facts |= {"loss_db": 0.0, "psnr_between": None}
+    elif measure != "no" and gaussians.num:
+        facts |= _measured(source, scene, gaussians, result, orbit=measure == "orbit")
+        text = _described(facts)
     print(
-        f"wrote {output}: {gaussians.num:,} Gaussians, SH degree {gaussians.sh_degree}, "
-        f"{output.stat().st_size / 2**20:.2f} MiB, read back and compared"
+        f"wrote {output}: {gaussians.num:,} Gaussians, SH degree {result.sh_degree}, {size / 2**20:.2f} MiB, "
+        f"{facts['bytes_per_gaussian']:.2f} bytes per Gaussian\n{text}"
+    )
+    record(output, facts)
+
+
+def _measured(
+    source: Path, scene: Path | None, before: Gaussians, after: Gaussians, orbit: bool
+) -> dict[str, Any]:
+    """The comparison of images from the test views of the photographs, or from an orbit."""
+    import numpy as np
+
+    from gsplat_core.errors import DataError
+    from trainers import camera_paths
+    from trainers.commands.render import UP
+    from trainers.fidelity import compare_on_orbit, compare_on_views
+    from trainers.messages import warn
+    from trainers.results import test_background
+    from trainers.sources import photographs_of
+
+    dataset, config = None, None
+    if not orbit:
+        try:
+            dataset, config = photographs_of(source, scene)
+        except DataError as error:
+            if scene is not None:
+                raise
+            warn(f"the photographs of the run cannot be read, so an orbit is rendered instead: {error}")
+    views = (dataset.test or dataset.train) if dataset else []
+    if views and config:
+        background = test_background(config)
+        return {"cameras": "test" if dataset and dataset.test else "train"} | compare_on_views(
+            before, after, views, background, config.antialiased
+        )
+    path = camera_paths.orbit_of_gaussians(before, np.array(UP["-y"], dtype=np.float64))
+    cameras = path.cameras(ORBIT_VIEWS, camera_paths.default_lens(*ORBIT_SIZE))
+    return {"cameras": "orbit"} | compare_on_orbit(before, after, cameras)
+
+
+def _described(facts: dict[str, Any]) -> str:
+    between = facts["psnr_between"]
+    same = "its images are the same" if between is None else f"its images differ by {between:.2f} dB"
+    if "loss_db" not in facts:
+        return f"read back: on {facts['views']} views of an orbit {same}"
+    return (
+        f"read back: on {facts['views']} {facts['cameras']} views {facts['psnr_before']:.2f} -> "
+        f"{facts['psnr_after']:.2f} dB, a loss of {facts['loss_db']:.3f} dB ({same})"
     )

@@ -39,23 +39,29 @@ def describe(path: Path) -> dict[str, Any]:
     Raises:
         DataError: nothing that this program can read.
     """
-    from trainers.sources import is_run
+    from trainers.sources import is_run, splat_file
 
     if not path.exists():
         raise DataError(path, "there is no such file or folder", remedy="Check the path.")
-    if path.is_file():
-        return _describe_splats(path)
+    file = splat_file(path)
+    if file is not None:
+        return _describe_splats(file)
     return _describe_run(path) if is_run(path) else _describe_photographs(path)
 
 
 def _describe_splats(path: Path) -> dict[str, Any]:
     import gsplat_core.io
 
+    known = gsplat_core.io.format_of(path)
+    gaussians = gsplat_core.io.load(path)
+    size = sum(file.stat().st_size for file in known.files(path))
     return {
         "kind": "splats",
         "path": str(path),
-        "bytes": path.stat().st_size,
-        **_describe_gaussians(gsplat_core.io.load(path)),
+        "format": known.title,
+        "bytes": size,
+        "bytes_per_gaussian": size / max(1, gaussians.num),
+        **_describe_gaussians(gaussians),
     }
 
 

@@ -55,12 +55,12 @@ def render(
     from trainers import evaluation, media
     from trainers.messages import warn
     from trainers.session import choose_device
-    from trainers.sources import load_scene
+    from trainers.sources import load_scene, photographs_of
 
     if frames < 1 or fps < 1 or (width or 1) < 1 or (height or 1) < 1:
         raise UsageError("--frames, --fps, --width and --height must be at least 1.")
     gaussians = load_scene(source, warn).detached().to(choose_device(device))
-    dataset, antialiased = _photographs(source, scene)
+    dataset, config = photographs_of(source, scene)
     cameras = _cameras(gaussians, dataset, path, frames, up)
     if width or height:
         cameras = [_resized(camera, width, height) for camera in cameras]
@@ -69,7 +69,7 @@ def render(
         from rich.progress import track
 
         for camera in track(cameras, "rendering", disable=not sys.stdout.isatty()):
-            yield evaluation.render(gaussians, camera, background, antialiased)
+            yield evaluation.render(gaussians, camera, background, config.antialiased)
 
     folder = source if source.is_dir() else source.parent
     target = output or folder / ("orbit.mp4" if path == "orbit" else f"render_{path}")
@@ -79,17 +79,6 @@ def render(
         for camera, image in zip(cameras, images(), strict=True):
             media.save_png(target / Path(camera.name).with_suffix(".png"), image)
     print(f"wrote {target}: {len(cameras)} images")
-
-
-def _photographs(source: Path, scene: Path | None) -> tuple[Dataset | None, bool]:
-    """The photographs to take cameras from, if there are any, and whether the run renders antialiased."""
-    from trainers.config import TrainConfig
-    from trainers.sources import is_run, load_photographs, run_config
-
-    config = run_config(source) if is_run(source) else TrainConfig()
-    if scene is not None:
-        config = replace(config, data=str(scene))
-    return (load_photographs(config, decode=False) if config.data else None), config.antialiased
 
 
 def _cameras(gaussians: Gaussians, dataset: Dataset | None, path: str, frames: int, up: str) -> list[Camera]:

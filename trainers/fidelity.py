@@ -1,0 +1,73 @@
+"""How much of a scene's images survives in an exported file, and the record of it, `export.json`."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gsplat_core.io.atomic import write_text
+from gsplat_core.metrics import psnr
+from gsplat_core.scene.cameras import Camera
+from gsplat_core.scene.dataset import View
+from gsplat_core.scene.gaussians import Gaussians
+from trainers.evaluation import mean, render
+
+RECORD = "export.json"
+
+
+def compare_on_views(
+    before: Gaussians, after: Gaussians, views: Sequence[View], background: str, antialiased: bool
+) -> dict[str, Any]:
+    """PSNR of both scenes against photographs, averaged over the views, and the loss.
+
+    Returns:
+        `views`, `psnr_before`, `psnr_after`, `loss_db` (positive where the file is worse), and
+        `psnr_between`, the PSNR of one scene's images against the other's (None where all are equal).
+    """
+    scores: list[tuple[float, float]] = []
+    errors: list[float] = []
+    for view in views:
+        first, second = (render(scene, view.camera, background, antialiased) for scene in (before, after))
+        truth = view.image().to(first.device) / 255
+        scores.append((psnr(first, truth), psnr(second, truth)))
+        errors.append(float((first - second).square().mean(dtype=torch.float64)))
+    psnr_before, psnr_after = (mean(score[i] for score in scores) for i in (0, 1))
+    return {
+        "views": len(scores),
+        "psnr_before": psnr_before,
+        "psnr_after": psnr_after,
+        "loss_db": psnr_before - psnr_after,
+        "psnr_between": _decibels(errors),
+    }
+
+
+def compare_on_orbit(before: Gaussians, after: Gaussians, cameras: Sequence[Camera]) -> dict[str, Any]:
+    """The same without photographs: `views` and `psnr_between`."""
+    errors = [
+        float((render(before, camera) - render(after, camera)).square().mean(dtype=torch.float64))
+        for camera in cameras
+    ]
+    return {"views": len(errors), "psnr_between": _decibels(errors)}
+
+
+def record(output: Path, facts: dict[str, Any]) -> Path:
+    """Puts the facts of an export under its file's name into `export.json` beside it; returns that path."""
+    path = output.parent / RECORD
+    try:
+        known = json.loads(path.read_text())
+    except (OSError, ValueError):
+        known = {}
+    entries = known if isinstance(known, dict) else {}
+    write_text(path, json.dumps({**entries, output.name: facts}, indent=2) + "\n")
+    return path
+
+
+def _decibels(errors: Sequence[float]) -> float | None:
+    """PSNR of the mean squared error over all images; None for no error at all."""
+    total = mean(errors)
+    return -10 * math.log10(total) if total > 0 else None

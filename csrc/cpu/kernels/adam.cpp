@@ -21,32 +21,29 @@ void update_range(const AdamArrays& arrays, const AdamStep& constants, int64_t b
   }
 }
 
-// Which rows are visible is as hard to predict as coins, so with a mask nothing below branches on a single
-// row.
+// Which rows are visible is as hard to predict as coins, and the rows in between keep the processor from
+// fetching ahead by itself. So with a mask each range is walked twice: first to list what is to be updated,
+// without a branch, then to update it while what comes later in the list is being fetched.
+constexpr int64_t kPiece = 16;    // floats that are updated at once: a cache line
+constexpr int64_t kGroup = 1024;  // pieces or rows that are listed at once
+constexpr int64_t kAhead = 6;     // pieces between fetching and updating
 
-// Short rows share their cache lines with their neighbours, so reading them is free: all are computed, and
-// the mask chooses what is kept.
-constexpr int64_t kShort = 16;
-constexpr int64_t kGroup = 64;
+inline void fetch(const AdamArrays& arrays, int64_t i) {
+  __builtin_prefetch(arrays.param + i, 1);
+  __builtin_prefetch(arrays.grad + i, 0);
+  __builtin_prefetch(arrays.exp_avg + i, 1);
+  __builtin_prefetch(arrays.exp_avg_sq + i, 1);
+}
 
-// kSize: floats per row, known at compile time for the tensors of a scene; 0: any.
-template <int kSize>
-void update_short_rows(const AdamArrays& arrays, const AdamStep& constants, int64_t begin, int64_t end) {
-  const AdamStep step = constants;
-  const int64_t size = kSize > 0 ? kSize : arrays.row_size;
-  int32_t keep[kGroup * kShort];
-  int64_t seen = 0;
-  for (int64_t row = begin; row < end; ++row) {
-    const int32_t visible = arrays.visible[row] != 0;
-    seen += visible;
-    for (int64_t i = 0; i < size; ++i) keep[(row - begin) * size + i] = visible;
-  }
-  if (seen == 0) return;
-  float* __restrict param = arrays.param + begin * size;
-  const float* __restrict grad = arrays.grad + begin * size;
-  float* __restrict exp_avg = arrays.exp_avg + begin * size;
-  float* __restrict exp_avg_sq = arrays.exp_avg_sq + begin * size;
-  for (int64_t i = 0; i < (end - begin) * size; ++i) {
+// `count` elements at `first`; keep[i] is zero where element first + i stays as it is.
+[[gnu::always_inline]] inline void update_masked(const AdamArrays& arrays, const AdamStep& step,
+                                                 int64_t first, int64_t count,
+                                                 const int32_t* __restrict keep) {
+  float* __restrict param = arrays.param + first;
+  const float* __restrict grad = arrays.grad + first;
+  float* __restrict exp_avg = arrays.exp_avg + first;
+  float* __restrict exp_avg_sq = arrays.exp_avg_sq + first;
+  for (int64_t i = 0; i < count; ++i) {
     const AdamState updated = adam_update({param[i], exp_avg[i], exp_avg_sq[i]}, grad[i], step);
     param[i] = keep[i] ? updated.param : param[i];
     exp_avg[i] = keep[i] ? updated.exp_avg : exp_avg[i];
@@ -54,10 +51,94 @@ void update_short_rows(const AdamArrays& arrays, const AdamStep& constants, int6
   }
 }
 
+typedef uint8_t Bytes __attribute__((vector_size(16)));
+typedef int32_t Wide __attribute__((vector_size(64)));
+
+inline Bytes shuffled(Bytes values, Bytes places) {
+#if defined(__clang__)
+  Bytes result;
+  for (int i = 0; i < 16; ++i) result[i] = values[places[i]];
+  return result;
+#else
+  return __builtin_shuffle(values, places);
+#endif
+}
+
+inline bool any(Bytes flags) {
+  uint64_t halves[2];
+  std::memcpy(halves, &flags, sizeof(flags));
+  return (halves[0] | halves[1]) != 0;
+}
+
+// Short rows share cache lines with their neighbours: a line in which any row is visible is computed whole,
+// and the mask chooses what is kept.
+template <int kSize>
+class ShortRows {
+public:
+  static constexpr int kPieces = kSize == 3 ? 3 : 1;  // until a piece starts with a row again
+  static constexpr int kRows = kPieces * kPiece / kSize;
+
+  ShortRows() {
+    for (int p = 0; p < kPieces; ++p) {
+      for (int i = 0; i < kPiece; ++i) row_of_[p][i] = (p * kPiece + i) / kSize;
+    }
+  }
+
+  // Flags of the rows that the elements of a piece belong to, spread in registers: single bytes that are
+  // written and then read as a vector would stall the processor. `visible`: of a row with which a piece
+  // starts.
+  Bytes flags(const uint8_t* visible, int64_t piece) const {
+    Bytes rows{};
+    std::memcpy(&rows, visible + piece / kPieces * kRows, kRows);
+    return shuffled(rows, row_of_[piece % kPieces]);
+  }
+
+private:
+  Bytes row_of_[kPieces];
+};
+
+template <int kSize>
+void update_short_rows(const AdamArrays& arrays, const AdamStep& constants, int64_t begin, int64_t end) {
+  using Rows = ShortRows<kSize>;
+  const AdamStep step = constants;
+  const Rows rows;
+  int32_t seen[kGroup + kAhead];
+  alignas(64) int32_t keep[kPiece];
+  int64_t row = begin;
+  while (row + Rows::kRows <= end) {
+    const uint8_t* visible = arrays.visible + row;
+    const int64_t whole = (end - row) / Rows::kRows * Rows::kPieces;
+    const int64_t pieces =
+        whole < kGroup / Rows::kPieces * Rows::kPieces ? whole : kGroup / Rows::kPieces * Rows::kPieces;
+    int64_t count = 0;
+    for (int64_t p = 0; p < pieces; ++p) {
+      seen[count] = static_cast<int32_t>(p);
+      count += any(rows.flags(visible, p));
+    }
+    for (int64_t i = 0; i < kAhead; ++i) seen[count + i] = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      fetch(arrays, row * kSize + seen[i + kAhead] * kPiece);
+      const Wide wide = __builtin_convertvector(rows.flags(visible, seen[i]), Wide);
+      std::memcpy(keep, &wide, sizeof(keep));
+      update_masked(arrays, step, row * kSize + seen[i] * kPiece, kPiece, keep);
+    }
+    row += pieces / Rows::kPieces * Rows::kRows;
+  }
+  for (; row < end; ++row) {
+    for (int i = 0; i < kSize; ++i) keep[i] = arrays.visible[row];
+    update_masked(arrays, step, row * kSize, kSize, keep);
+  }
+}
+
+// The same for rows of any size below sixteen, which no tensor of a scene of SH degree 3 has.
+void update_rows_one_by_one(const AdamArrays& arrays, const AdamStep& step, int64_t begin, int64_t end) {
+  for (int64_t row = begin; row < end; ++row) {
+    if (arrays.visible[row]) update_range(arrays, step, row * arrays.row_size, (row + 1) * arrays.row_size);
+  }
+}
+
 // Long rows are updated in pieces of sixteen. The last piece overlaps the one before: it is computed first,
 // from the old values, and stored last, so that no row ends in slow single elements.
-constexpr int64_t kPiece = 16;
-
 void update_long_row(const AdamArrays& arrays, const AdamStep& constants, int64_t row) {
   const AdamStep step = constants;
   const int64_t first = row * arrays.row_size;
@@ -77,29 +158,27 @@ void update_long_row(const AdamArrays& arrays, const AdamStep& constants, int64_
   std::memcpy(arrays.exp_avg_sq + last, exp_avg_sq, sizeof(exp_avg_sq));
 }
 
-void fetch_long_row(const AdamArrays& arrays, int64_t row) {
-  const int64_t first = row * arrays.row_size;
-  for (int64_t i = first; i < first + arrays.row_size; i += kPiece) {
-    __builtin_prefetch(arrays.param + i, 1);
-    __builtin_prefetch(arrays.grad + i, 0);
-    __builtin_prefetch(arrays.exp_avg + i, 1);
-    __builtin_prefetch(arrays.exp_avg_sq + i, 1);
-  }
-}
-
 void update_long_rows(const AdamArrays& arrays, const AdamStep& step, int64_t begin, int64_t end) {
-  constexpr int64_t kAhead = 2;
-  int64_t seen[kGroup + kAhead];
-  int64_t count = 0;
-  for (int64_t row = begin; row < end; ++row) {
-    seen[count] = row;
-    count += arrays.visible[row] != 0;
-  }
-  if (count == end - begin) return update_range(arrays, step, begin * arrays.row_size, end * arrays.row_size);
-  for (int64_t i = 0; i < kAhead; ++i) seen[count + i] = begin;
-  for (int64_t i = 0; i < count; ++i) {
-    fetch_long_row(arrays, seen[i + kAhead]);
-    update_long_row(arrays, step, seen[i]);
+  constexpr int64_t kRowsAhead = 2;
+  int32_t seen[kGroup + kRowsAhead];
+  for (int64_t group = begin; group < end; group += kGroup) {
+    const int64_t rows = end - group < kGroup ? end - group : kGroup;
+    int64_t count = 0;
+    for (int64_t row = 0; row < rows; ++row) {
+      seen[count] = static_cast<int32_t>(row);
+      count += arrays.visible[group + row] != 0;
+    }
+    if (count == rows) {
+      update_range(arrays, step, group * arrays.row_size, (group + rows) * arrays.row_size);
+      continue;
+    }
+    for (int64_t i = 0; i < kRowsAhead; ++i) seen[count + i] = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      // By whole lines, of which a row may start and end in the middle.
+      const int64_t first = (group + seen[i + kRowsAhead]) * arrays.row_size;
+      for (int64_t j = first / kPiece * kPiece; j < first + arrays.row_size; j += kPiece) fetch(arrays, j);
+      update_long_row(arrays, step, group + seen[i]);
+    }
   }
 }
 
@@ -109,14 +188,11 @@ void adam_rows(const AdamArrays& arrays, const AdamStep& step, int64_t begin, in
   if (arrays.visible == nullptr) {
     return update_range(arrays, step, begin * arrays.row_size, end * arrays.row_size);
   }
-  const auto update_rows = arrays.row_size == 1       ? update_short_rows<1>
-                           : arrays.row_size == 3     ? update_short_rows<3>
-                           : arrays.row_size == 4     ? update_short_rows<4>
-                           : arrays.row_size < kShort ? update_short_rows<0>
-                                                      : update_long_rows;
-  for (int64_t row = begin; row < end; row += kGroup) {
-    update_rows(arrays, step, row, row + kGroup < end ? row + kGroup : end);
-  }
+  if (arrays.row_size == 1) return update_short_rows<1>(arrays, step, begin, end);
+  if (arrays.row_size == 3) return update_short_rows<3>(arrays, step, begin, end);
+  if (arrays.row_size == 4) return update_short_rows<4>(arrays, step, begin, end);
+  if (arrays.row_size < kPiece) return update_rows_one_by_one(arrays, step, begin, end);
+  update_long_rows(arrays, step, begin, end);
 }
 
 }  // namespace gsplat::GSPLAT_ISA

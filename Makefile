@@ -24,7 +24,7 @@ help:
 	@echo "make build     compile the operators in place (after a change of csrc)"
 	@echo "make lint      ruff, clang-format and mypy; 'make format' mends what can be mended"
 	@echo "make sanitize  run the operator tests with the address and undefined-behaviour sanitizers"
-	@echo "make bench     measure the rasterizer on this machine"
+	@echo "make bench     measure this machine, the rasterizer and training"
 	@echo "make clean     remove what was built ($(VENV) and runs/ stay)"
 
 demo: build

@@ -15,10 +15,11 @@ import sys
 from pathlib import Path
 
 import tyro
+from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from trainers.benchmark.measure import Case, measure
-from trainers.benchmark.table import HEADER, as_json, row
+from trainers.benchmark.table import as_json, rasterizer_table
 
 
 def main(
@@ -43,12 +44,14 @@ def main(
         seed: of the scene.
         json: print one JSON object per line instead.
     """
-    if not json:
-        print(HEADER)
+    measured = []
     for n, size, count, name in itertools.product(gaussians, sizes, threads, isa):
         width, height = map(int, size.split("x"))
-        measured = measure(Case(n, width, height, median_sigma, count, name, repeats, seed))
-        print(jsonlib.dumps(as_json(measured)) if json else row(measured), flush=True)
+        measured.append(measure(Case(n, width, height, median_sigma, count, name, repeats, seed)))
+        if json:
+            print(jsonlib.dumps(as_json(measured[-1])), flush=True)
+    if not json:
+        Console(highlight=False, width=140).print(rasterizer_table("The rasterizer", measured))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import Any
 import gsplat_core
 from gsplat_core.errors import GsplatError
 from trainers.commands import COMMANDS, Command
+from trainers.large_pages import use_large_pages
 
 PROGRAM = "gsplat-core"
 _usual_format = warnings.formatwarning
@@ -36,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         near = difflib.get_close_matches(name, COMMANDS, 1)
         hint = f"Did you mean `{near[0]}`?" if near else f"Commands: {', '.join(COMMANDS)}."
         return _fail(f"there is no command `{name}`. {hint}", 2)
+    use_large_pages()
     try:
         return _run(name, COMMANDS[name], rest)
     except GsplatError as error:

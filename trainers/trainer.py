@@ -24,6 +24,9 @@ from trainers.config import TrainConfig
 from trainers.schedules import exponential, sh_degree_at
 from trainers.views import Target
 
+# What is still looked at after backward.
+WATCHED = ("means2d", "radii", "depths", "statistics")
+
 
 class Trainer:
     """Parameters, optimizer and strategy of one run.
@@ -79,13 +82,18 @@ class Trainer:
         wants = self.strategy.wants(step)
         splats = gaussian(self.store.params, {}).arguments()
         colors, _, meta = self._render(splats, target, step, wants)
-        if not wants.absgrad:
-            meta["means2d"].retain_grad()
         loss = l1_dssim(colors, target.image[None], self.config.lambda_dssim)
-        (loss + self._side_terms(splats, colors[0], target, meta)).backward()
+        total = loss + self._side_terms(splats, colors[0], target, meta)
+        # Memory peaks during backward: shapes and tile lists go as soon as they have served, and the gradient
+        # of the centres is not copied, as retain_grad() would.
+        meta = {name: meta[name] for name in WATCHED if name in meta}
+        centre_gradients: list[Tensor] = []
+        meta["means2d"].register_hook(centre_gradients.append)
+        total.backward()
 
         with torch.no_grad():
-            self.strategy.on_backward(step, self._render_stats(meta, colors, target, wants))
+            gradient = meta["means2d"].absgrad if wants.absgrad else centre_gradients[0]
+            self.strategy.on_backward(step, self._render_stats(meta, gradient, colors, target, wants))
             self.adam.step()
             for param in self.store.params.values():
                 param.grad = None
@@ -147,11 +155,10 @@ class Trainer:
         return torch.ones(1, 3, device=device) if self.config.background == "white" else None
 
     def _render_stats(
-        self, meta: dict[str, Any], colors: Tensor, target: Target, wants: Wants
+        self, meta: dict[str, Any], means2d_grad: Tensor, colors: Tensor, target: Target, wants: Wants
     ) -> RenderStats:
-        means2d = meta["means2d"]
         return RenderStats(
-            means2d_grad=means2d.absgrad if wants.absgrad else means2d.grad,
+            means2d_grad=means2d_grad,
             radii=meta["radii"],
             width=target.width,
             height=target.height,

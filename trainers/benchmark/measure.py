@@ -8,15 +8,13 @@ import re
 import statistics
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
-from gsplat_core.errors import ResourceError, UsageError
+from gsplat_core.errors import UsageError
+from trainers.benchmark.processes import in_fresh_process
 
 TILE_SIZE = 16
 MAX_ALPHA = 0.99
@@ -84,7 +82,7 @@ class Measurement:
 
 @cache
 def measure(case: Case) -> Measurement:
-    """Measures in a fresh process, so that no case sees the memory, threads or instruction set of another.
+    """Measures in a fresh process.
 
     The pairs are counted in this one, once for every scene. A case is measured once and remembered.
 
@@ -92,14 +90,8 @@ def measure(case: Case) -> Measurement:
         UsageError: the instruction set is not available.
         ResourceError: the process was killed, most likely for want of memory.
     """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        try:
-            timings = pool.submit(time_stages, case).result()
-        except BrokenProcessPool as error:
-            raise ResourceError(
-                f"measuring {case.gaussians:,} Gaussians at {case.width}x{case.height} was killed, most "
-                "likely for want of memory; choose fewer Gaussians or pixels."
-            ) from error
+    what = f"{case.gaussians:,} Gaussians at {case.width}x{case.height}"
+    timings = in_fresh_process(what, time_stages, case)
     pairs, intersections = count_scene(case.gaussians, case.width, case.height, case.median_sigma, case.seed)
     return Measurement(case, pairs, intersections, **timings._asdict())
 

@@ -1,46 +1,75 @@
-"""Measurements as lines of a table and as JSON."""
+"""Measurements as tables and as JSON."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rich.table import Table
+
+from trainers.benchmark.ceiling import Ceiling
 from trainers.benchmark.measure import Measurement
-
-# Title, unit and width of each column.
-COLUMNS = (
-    ("gaussians", "", 9),
-    ("image", "", 10),
-    ("threads", "", 8),
-    ("isa", "", 8),
-    ("pairs", "[M]", 7),
-    ("bin", "[ms]", 8),
-    ("forward", "[ms]", 9),
-    ("backward", "[ms]", 10),
-    ("forward", "[G/core-s]", 11),
-    ("backward", "[G/core-s]", 11),
-    ("memory", "[MiB]", 8),
-)
-HEADER = "\n".join("".join(f"{column[i]:>{column[2]}}" for column in COLUMNS) for i in (0, 1))
+from trainers.benchmark.step import StepTimes
+from trainers.benchmark.work import work_of_step
 
 
-def row(m: Measurement) -> str:
-    """One line under `HEADER`. Times are wall times; rates are billions of pairs per core-second."""
-    case = m.case
-    cells = (
-        f"{case.gaussians:,}",
-        f"{case.width}x{case.height}",
-        f"{case.threads}",
-        m.isa,
-        f"{m.pairs / 1e6:.1f}",
-        f"{m.bin.wall * 1e3:.1f}",
-        f"{m.forward.wall * 1e3:.1f}",
-        f"{m.backward.wall * 1e3:.1f}",
-        f"{m.forward_rate / 1e9:.3f}",
-        f"{m.backward_rate / 1e9:.3f}",
-        "?" if m.memory_bytes is None else f"{m.memory_bytes / 2**20:.0f}",
-    )
-    return "".join(f"{cell:>{width}}" for cell, (_, _, width) in zip(cells, COLUMNS, strict=True))
+def rasterizer_table(title: str, measurements: Sequence[Measurement]) -> Table:
+    """Times are wall times; rates are billions of contributing pairs per second of processor time."""
+    table = _table(
+        title, "Gaussians", "image", "sigma\n[px]", "threads", "isa", "pairs\n[M]", "bin\n[ms]",
+        "forward\n[ms]", "backward\n[ms]", "forward\n[G/core-s]", "backward\n[G/core-s]", "memory\n[MiB]",
+    )  # fmt: skip
+    for m in measurements:
+        case = m.case
+        table.add_row(
+            f"{case.gaussians:,}",
+            f"{case.width}x{case.height}",
+            f"{case.median_sigma:g}",
+            f"{case.threads}",
+            m.isa,
+            f"{m.pairs / 1e6:.1f}",
+            f"{m.bin.wall * 1e3:.1f}",
+            f"{m.forward.wall * 1e3:.1f}",
+            f"{m.backward.wall * 1e3:.1f}",
+            f"{m.forward_rate / 1e9:.3f}",
+            f"{m.backward_rate / 1e9:.3f}",
+            "?" if m.memory_bytes is None else f"{m.memory_bytes / 2**20:.0f}",
+        )
+    return table
+
+
+def ceiling_table(title: str, ceilings: Sequence[Ceiling]) -> Table:
+    table = _table(title, "isa", "threads", "multiply-adds\n[Gflop/s]", "triad\n[GB/s]")
+    for c in ceilings:
+        flops, streamed = f"{c.flops_per_second / 1e9:.0f}", f"{c.bytes_per_second / 1e9:.1f}"
+        table.add_row(c.isa, f"{c.threads}", flops, streamed)
+    return table
+
+
+def step_table(title: str, times: StepTimes, pairs: int, ceiling: Ceiling) -> Table:
+    """Where the time of a step goes, and how far each stage is from what the machine can do."""
+    table = _table(title, "stage", "[ms]", "share", "[Gflop/s]", "[GB/s]", "of the ceiling")
+    work = work_of_step(times, pairs)
+    for stage, seconds in times.stages.items():
+        cells = ["", "", ""]
+        if stage in work:
+            flops, streamed = work[stage].flops / seconds, work[stage].bytes / seconds
+            best = max(flops / ceiling.flops_per_second, streamed / ceiling.bytes_per_second)
+            cells = [f"{flops / 1e9:.1f}", f"{streamed / 1e9:.1f}", f"{best:.0%}"]
+        table.add_row(stage, f"{seconds * 1e3:.2f}", f"{times.share(seconds):.1%}", *cells)
+    overhead = times.overhead
+    table.add_row("Python and PyTorch", f"{overhead * 1e3:.2f}", f"{times.share(overhead):.1%}", "", "", "")
+    table.add_section()
+    table.add_row("whole step", f"{times.step.wall * 1e3:.2f}", "100%", "", "", "")
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
+    return table
 
 
 def as_json(m: Measurement) -> dict[str, Any]:

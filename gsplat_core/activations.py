@@ -11,13 +11,13 @@ from gsplat_core.ops import activations as _operator
 def activate(log_scales: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
     """Standard deviations exp(x) and opacities 1 / (1 + exp(-x)), differentiable.
 
-    One pass over memory in each direction where there is an operator for it: float32 on a CPU.
+    One pass over memory in each direction; plain PyTorch for other types than float32.
 
     Args:
         log_scales: [N, 3] natural logarithms.
         logits: [N].
     """
-    if log_scales.dtype == torch.float32 and log_scales.device.type == "cpu":
+    if log_scales.dtype == torch.float32:
         scales, opacities = _operator.activate(log_scales, logits)
         return scales, opacities
     return log_scales.exp(), sigmoid(logits)

@@ -8,6 +8,7 @@ parity of its basis function.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -29,6 +30,7 @@ def half_turn(arrays: Arrays, axis: Literal["x", "y", "z"]) -> Arrays:
     }
 
 
+@cache
 def sh_signs(axis: Literal["x", "y", "z"], degree: int) -> np.ndarray:
     """What every SH coefficient beyond the constant one [K-1] is multiplied with, 1 or -1, float32."""
     direction = torch.tensor([0.36, 0.48, 0.8], dtype=torch.float64)  # a zero of no basis function

@@ -63,7 +63,7 @@ Axes = Literal["rub", "ply"]
 
 MAGIC = b"NGSP"
 FRACTIONAL_BITS = 12
-ZSTD_LEVEL = 12
+ZSTD_LEVEL = 9
 SH_BITS = 6
 MAX_COEFFICIENTS = num_coefficients(MAX_DEGREE) - 1
 _HEADER = "<4sIIBBBB"  # magic, version, count, SH degree, fractional bits, flags, reserved or streams
@@ -118,12 +118,19 @@ def load(path: Path, *, strict: bool, axes: Axes = "rub") -> Gaussians:
         header, blocks, system = _open_gzip(data, path)
     else:
         raise DataError(path, f"not an .spz file: it starts with {data[:4]!r}", "byte 0")
-    arrays = empty_arrays(header.count, header.degree)
-    in_blocks(header.count, lambda rows: _decode(arrays, rows, header, blocks))
-    if system == _RUB or (system is None and axes == "rub"):
-        arrays = half_turn(arrays, "x")
-    elif system not in (None, _RDF):
+    if system not in (None, _RUB, _RDF):
         raise DataError(path, f"its axes are of kind {system}, not RUB (4) or RDF (6)", "extension record")
+    turned = system == _RUB or (system is None and axes == "rub")
+    arrays = empty_arrays(header.count, header.degree)
+
+    def decode(rows: slice) -> None:
+        block = {name: array[rows] for name, array in arrays.items()}
+        _decode(block, {name: codes[rows] for name, codes in blocks.items()}, header)
+        if turned:
+            for name, values in half_turn(block, "x").items():
+                block[name][:] = values
+
+    in_blocks(header.count, decode)
     return keep_usable(gaussians_of(arrays), path, strict)
 
 
@@ -153,10 +160,9 @@ def save(
         raise ValueError("an .spz file needs at least one Gaussian")
     if not (1 <= sh1_bits <= 8 and 1 <= sh_bits <= 8):
         raise ValueError(f"SH coefficients have 1 to 8 bits, not {sh1_bits} and {sh_bits}")
-    steps = np.repeat(np.float32(2.0) ** (np.array([sh1_bits, sh_bits]) - 8), [3, MAX_COEFFICIENTS - 3])
-    arrays = arrays_of(gaussians.subset(torch.from_numpy(morton_order(arrays_of(gaussians)["means"]))))
-    if axes == "rub":
-        arrays = half_turn(arrays, "x")
+    steps = np.repeat(np.array([2.0**sh1_bits, 2.0**sh_bits], np.float32) / 256, [3, MAX_COEFFICIENTS - 3])
+    arrays = arrays_of(gaussians)
+    order = morton_order(arrays["means"])
     header = _Header(
         version,
         gaussians.num,
@@ -166,7 +172,13 @@ def save(
         0,
     )
     blocks = {name: np.empty(shape, code) for name, (code, shape) in header.attributes().items()}
-    in_blocks(header.count, lambda rows: _encode(arrays, rows, header, steps, blocks))
+
+    def encode(rows: slice) -> None:
+        block = {name: array[order[rows]] for name, array in arrays.items()}
+        block = half_turn(block, "x") if axes == "rub" else block
+        _encode(block, {name: codes[rows] for name, codes in blocks.items()}, header, steps)
+
+    in_blocks(header.count, encode)
     write_bytes(path, _pack(header, blocks))
 
 
@@ -309,56 +321,53 @@ def _fractional_bits(means: np.ndarray) -> int:
     return bits
 
 
-def _encode(
-    arrays: Arrays, rows: slice, header: _Header, sh_steps: np.ndarray, blocks: dict[str, np.ndarray]
-) -> None:
-    """Fills the rows of the blocks; SH coefficients are rounded to multiples of 1 / `sh_steps` [24]."""
-    fixed = np.rint(arrays["means"][rows].astype(np.float64) * 2**header.fractional_bits).astype("<i4")
-    blocks["positions"][rows] = fixed.view(np.uint8).reshape(-1, 3, 4)[:, :, :3]
-    blocks["alphas"][rows] = alpha_bytes(arrays["opacities"][rows])
-    blocks["colors"][rows] = bytes_of(arrays["sh0"][rows, 0] * np.float32(0.15 * 255) + np.float32(127.5))
-    blocks["scales"][rows] = bytes_of((arrays["scales"][rows] + 10) * 16)
-    xyzw = arrays["quats"][rows][:, [1, 2, 3, 0]]
+def _encode(arrays: Arrays, blocks: dict[str, np.ndarray], header: _Header, sh_steps: np.ndarray) -> None:
+    """Fills the blocks of some splats; SH coefficients are rounded to multiples of 1 / `sh_steps` [24]."""
+    fixed = np.rint(arrays["means"].astype(np.float64) * 2**header.fractional_bits).astype("<i4")
+    blocks["positions"][:] = fixed.view(np.uint8).reshape(-1, 3, 4)[:, :, :3]
+    blocks["alphas"][:] = alpha_bytes(arrays["opacities"])
+    blocks["colors"][:] = bytes_of(arrays["sh0"][:, 0] * np.float32(0.15 * 255) + np.float32(127.5))
+    blocks["scales"][:] = bytes_of((arrays["scales"] + 10) * 16)
+    xyzw = arrays["quats"][:, [1, 2, 3, 0]]
     if header.version >= 3:
         largest, three = split(xyzw)
         magnitude = np.rint(np.abs(three) * (511 * _ROOT_2)).astype(np.uint32)
         a, b, c = magnitude | (three < 0).astype(np.uint32) << 9
-        blocks["rotations"][rows] = largest.astype(np.uint32) << 30 | a << 20 | b << 10 | c
+        blocks["rotations"][:] = largest.astype(np.uint32) << 30 | a << 20 | b << 10 | c
     else:
         sign = np.where(xyzw[:, 3:] < 0, -1, 1) / np.linalg.norm(xyzw, axis=1, keepdims=True)
-        blocks["rotations"][rows] = bytes_of(127.5 * (xyzw * sign)[:, :3] + 127.5)
+        blocks["rotations"][:] = bytes_of(127.5 * (xyzw * sign)[:, :3] + 127.5)
     if "sh" in blocks:
         steps = sh_steps[: blocks["sh"].shape[1], None]
-        levels = np.rint(arrays["shN"][rows] * (128 * steps) + 128 * steps)
-        blocks["sh"][rows] = np.clip(levels / steps, 0, 255).astype(np.uint8)
+        levels = np.rint(arrays["shN"] * (128 * steps) + 128 * steps)
+        blocks["sh"][:] = np.clip(levels / steps, 0, 255).astype(np.uint8)
 
 
-def _decode(arrays: Arrays, rows: slice, header: _Header, blocks: dict[str, np.ndarray]) -> None:
+def _decode(arrays: Arrays, blocks: dict[str, np.ndarray], header: _Header) -> None:
+    """Fills the arrays of some splats."""
     if header.version == 1:
-        arrays["means"][rows] = blocks["positions"][rows]
+        arrays["means"][:] = blocks["positions"]
     else:
-        codes = blocks["positions"][rows]
+        codes = blocks["positions"]
         fixed = np.empty((*codes.shape[:2], 4), np.uint8)
         fixed[:, :, 0] = 0
         fixed[:, :, 1:] = codes  # in the upper bytes, so that the sign is where it belongs
         scale = np.float32(2.0 ** -(header.fractional_bits + 8))
-        np.multiply(fixed.view("<i4")[:, :, 0], scale, out=arrays["means"][rows], dtype=np.float32)
-    arrays["opacities"][rows] = LOGITS[blocks["alphas"][rows]]
-    arrays["sh0"][rows, 0] = (blocks["colors"][rows] * np.float32(1 / 255) - np.float32(0.5)) / np.float32(
-        0.15
-    )
-    arrays["scales"][rows] = blocks["scales"][rows] * np.float32(1 / 16) - 10
+        np.multiply(fixed.view("<i4")[:, :, 0], scale, out=arrays["means"], dtype=np.float32)
+    arrays["opacities"][:] = LOGITS[blocks["alphas"]]
+    arrays["sh0"][:, 0] = (blocks["colors"] * np.float32(1 / 255) - np.float32(0.5)) / np.float32(0.15)
+    arrays["scales"][:] = blocks["scales"] * np.float32(1 / 16) - 10
     if header.version >= 3:
-        packed = blocks["rotations"][rows]
+        packed = blocks["rotations"]
         parts = np.stack([packed >> shift & 1023 for shift in (20, 10, 0)])
         three = (parts & 511) * (1 / (511 * _ROOT_2))
         np.negative(three, out=three, where=parts > 511)
         xyzw = join(packed >> 30, three)
     else:
-        xyzw = np.empty((rows.stop - rows.start, 4), np.float32)
-        xyzw[:, :3] = blocks["rotations"][rows] * np.float32(1 / 127.5) - 1
+        xyzw = np.empty((len(arrays["means"]), 4), np.float32)
+        xyzw[:, :3] = blocks["rotations"] * np.float32(1 / 127.5) - 1
         xyzw[:, 3] = np.sqrt(np.maximum(0, 1 - (xyzw[:, :3] ** 2).sum(axis=1)))
-    arrays["quats"][rows] = xyzw[:, [3, 0, 1, 2]]
+    arrays["quats"][:] = xyzw[:, [3, 0, 1, 2]]
     if "sh" in blocks:
-        np.multiply(blocks["sh"][rows], np.float32(1 / 128), out=arrays["shN"][rows], dtype=np.float32)
-        arrays["shN"][rows] -= 1
+        np.multiply(blocks["sh"], np.float32(1 / 128), out=arrays["shN"], dtype=np.float32)
+        arrays["shN"] -= 1

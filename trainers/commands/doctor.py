@@ -14,7 +14,16 @@ from typing import Any, NamedTuple
 import gsplat_core
 from trainers.machine import cores, cpu_name, memory_bytes
 
-PACKAGES = ("torch", "numpy", "pillow", "imageio", "imageio-ffmpeg", "rich", "tyro", "safetensors")
+PACKAGES: tuple[str, ...] = (
+    "torch",
+    "numpy",
+    "pillow",
+    "imageio",
+    "imageio-ffmpeg",
+    "rich",
+    "tyro",
+    "safetensors",
+)
 if sys.version_info < (3, 14):
     PACKAGES += ("backports.zstd",)
 GIB = 2**30

@@ -2,7 +2,7 @@
 plots.
 
     python tools/compare_strategies.py SCENE [SCENE ...] [-o runs/strategies] [--seconds 90] [--cap 30000]
-        [--downscale 4] [--seeds 0 1 2] [--only adc --only mcmc] [--report]
+        [--downscale 4] [--seeds 0 1 2] [--only adc --only mcmc] [--most 4] [--report]
 
 Time is processor time of training steps on one thread, so that other programs on the machine hardly disturb
 it. How many steps fit into the budget is found by a short pilot run of each density control; its schedule is
@@ -13,6 +13,7 @@ again at will.
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def main() -> None:
         metavar="NAME;PRESET;STRATEGY;SETTINGS",
         help="another entry; settings as for --set, separated by spaces",
     )
+    parser.add_argument("--most", type=int, default=10**9, help="runs to do now; the next call goes on")
     parser.add_argument("--report", action="store_true", help="no runs, only the table of those there are")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -48,14 +50,13 @@ def main() -> None:
     if unknown := sorted(set(args.only or []) - {entry.name for entry in entries}):
         parser.error(f"--only {unknown[0]}: known are {'; '.join(entry.name for entry in entries)}")
     chosen = [entry for entry in entries if not args.only or entry.name in args.only]
-    if not args.report:
-        # Seeds outside: what disturbs the machine for a while disturbs all entries alike.
-        for seed in args.seeds:
-            for scene in args.scenes:
-                for entry in chosen:
-                    if not result_path(args.output, scene, entry, seed).exists():
-                        print(f"{scene.name}, {entry.name}, seed {seed}", file=sys.stderr, flush=True)
-                    run(args.output, scene, entry, seed, args.seconds, args.downscale, args.cap)
+    left = 0 if args.report else args.most
+    # Seeds outside: what disturbs the machine for a while disturbs all entries alike.
+    for seed, scene, entry in itertools.product(args.seeds, args.scenes, chosen):
+        if left and not result_path(args.output, scene, entry, seed).exists():
+            print(f"{scene.name}, {entry.name}, seed {seed}", file=sys.stderr, flush=True)
+            run(args.output, scene, entry, seed, args.seconds, args.downscale, args.cap)
+            left -= 1
     print(write_report(args.output, [entry.name for entry in entries]))
 
 

@@ -80,6 +80,10 @@ class TrainConfig:
     """Compensate opacity for the screen-space blur (Mip-Splatting's 2D filter)."""
     lambda_dssim: float = 0.2
     learning_rates: LearningRates = field(default_factory=LearningRates)
+    rate_exponent: float = 0.0
+    """When the run is stretched to another number of steps, learning rates are multiplied by (old / new
+    number)
+    to this power, up to 4: Adam moves a parameter by about one learning rate per step."""
     densify: dict[str, Any] = field(default_factory=dict)
     """The configuration of each part of `strategy`; parts that are not given have their defaults."""
 

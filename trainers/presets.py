@@ -1,7 +1,11 @@
 """Named starting points for a `TrainConfig`, and how another number of steps stretches them.
 
-`default` is 3D Gaussian splatting as published: 30,000 steps with its density control. `fast` and `tiny` are
-the same method with the schedules of a shorter run.
+`default` is 3D Gaussian splatting as published: 30,000 steps with its density control. `tiny` is the same
+method with the schedules of a short run.
+
+`fast` gets to a quality fastest on a CPU, where a step's time is that of its pixels and of its Gaussians:
+small images come first (DashGaussian's schedule), and runs shorter than its 7,000 steps have larger learning
+rates, which is worth more than any choice of who multiplies. docs/strategies.md has the measurements.
 """
 
 from __future__ import annotations
@@ -11,10 +15,14 @@ from dataclasses import replace
 from gsplat_core.densify.adc import ADCConfig
 from gsplat_core.densify.registry import configurations
 from gsplat_core.errors import UsageError
-from trainers.config import TrainConfig
+from trainers.config import LearningRates, TrainConfig
+from trainers.resolution import ResolutionConfig
 
 # The defaults of all density controls are those of the papers, for this many steps.
 PUBLISHED_STEPS = 30_000
+
+# Beyond, short runs become unstable.
+MOST_RATE_FACTOR = 4.0
 
 PRESETS = {
     "default": TrainConfig(preset="default"),
@@ -22,6 +30,8 @@ PRESETS = {
         preset="fast",
         steps=7_000,
         sh_degree_every=500,
+        resolution=ResolutionConfig(until=3500),
+        rate_exponent=0.5,
         densify={
             "adc": ADCConfig(refine_start=300, refine_stop=4000, reset_every=4000, prune_scale_start=1500)
         },
@@ -56,6 +66,7 @@ def scaled_to(config: TrainConfig, steps: int) -> TrainConfig:
       length.
     - Points in time (each rise of the SH degree) keep their fraction of the run, and each part of the density
       control fits its own schedule (`densify/stretching.py`).
+    - Learning rates change as `rate_exponent` says.
     - Short runs are logged more often, so that their curves have 100 points.
     """
     factor = steps / config.steps
@@ -63,10 +74,22 @@ def scaled_to(config: TrainConfig, steps: int) -> TrainConfig:
         config,
         steps=steps,
         sh_degree_every=max(round(config.sh_degree_every * factor), 1),
+        learning_rates=_scaled(config.learning_rates, _rate_factor(factor**-config.rate_exponent)),
         resolution=config.resolution and config.resolution.stretched(factor),
         densify={part: settings.stretched(factor) for part, settings in config.densify.items()},
         log_every=min(max(steps // 100, 1), config.log_every),
     )
+
+
+def _rate_factor(wanted: float) -> float:
+    """Short runs learn faster, but long ones no slower than was published."""
+    return min(max(wanted, 1.0), MOST_RATE_FACTOR)
+
+
+def _scaled(rates: LearningRates, factor: float) -> LearningRates:
+    """All but that of the opacities, which is large already."""
+    values = {name: rate * factor for name, rate in vars(rates).items() if name != "opacities"}
+    return replace(rates, **values)
 
 
 def with_strategy(config: TrainConfig, strategy: str) -> TrainConfig:

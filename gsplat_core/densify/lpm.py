@@ -32,7 +32,7 @@ from gsplat_core.densify.plan import compile_edits
 from gsplat_core.densify.plugin import Plugin
 from gsplat_core.densify.rows import finite_rows, indices
 from gsplat_core.densify.strategy import RenderStats, SceneView, Strategy
-from gsplat_core.densify.stretching import point_in_time, refinement_interval
+from gsplat_core.densify.stretching import SHORT_RUN, point_in_time, refinement_interval
 from gsplat_core.densify.two_views import axis, center
 from gsplat_core.densify.views import Views
 from gsplat_core.densify.zones import Zones, bounding_box, in_front, inside_sphere, union, zone
@@ -90,8 +90,11 @@ class LPMConfig:
         create_matcher(self.matcher)
 
     def stretched(self, factor: float) -> LPMConfig:
-        """The same schedule for a run `factor` times as long."""
-        every = self.calibrate_every
+        """The same schedule for a run `factor` times as long.
+
+        Short runs have no calibrations: like resets, they cost quality first.
+        """
+        every = self.calibrate_every if factor >= SHORT_RUN else 0
         return replace(
             self,
             start=point_in_time(self.start, factor),

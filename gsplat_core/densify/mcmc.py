@@ -26,7 +26,7 @@ from torch import Tensor
 from gsplat_core.densify.edits import Clone, Edit, Move, Reset
 from gsplat_core.densify.rows import draw, finite_rows, indices
 from gsplat_core.densify.strategy import Initialization, SceneView, Strategy
-from gsplat_core.densify.stretching import point_in_time, refinement_interval
+from gsplat_core.densify.stretching import SHORT_RUN, point_in_time, refinement_interval
 from gsplat_core.ops.mcmc import perturb_means, relocate
 
 _MOST_COPIES = 51  # of one Gaussian in one step, as in the paper's code
@@ -91,9 +91,17 @@ class MCMCConfig:
 
         The number of refinements changes when their interval cannot follow; growth per refinement then makes
         up for it.
+
+        Short runs start with the opacity and size of 3DGS: small and opaque Gaussians, as published, need
+        several hundred steps to reach their neighbours, since Adam changes the logarithm of a size by about
+        its learning rate of 0.005 per step.
         """
+        usual = Initialization()
+        short = factor < SHORT_RUN
         stretched = replace(
             self,
+            initial_opacity=usual.opacity if short else self.initial_opacity,
+            initial_scale=usual.scale_factor if short else self.initial_scale,
             refine_start=point_in_time(self.refine_start, factor),
             refine_stop=point_in_time(self.refine_stop, factor),
             refine_every=refinement_interval(self.refine_every, factor),

@@ -6,6 +6,9 @@ from __future__ import annotations
 MIN_REFINE_EVERY = 50
 # After the opacities were lowered, a scene needs about this many steps to look right again.
 MIN_RESET_EVERY = 1000
+# A run is short if it is below this fraction of the published length: then there is no time to recover from
+# what pays off only later.
+SHORT_RUN = 1 / 3
 
 
 def point_in_time(step: int, factor: float) -> int:

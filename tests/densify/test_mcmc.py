@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gsplat_core import rasterization
-from gsplat_core.densify import MCMC, Guidance, MCMCConfig, ParameterStore, SceneView
+from gsplat_core.densify import ADC, MCMC, Guidance, MCMCConfig, ParameterStore, SceneView
 from gsplat_core.ops.mcmc import relocate
 
 EXTENT = 2.0
@@ -261,6 +261,11 @@ def test_a_shorter_run_reaches_the_same_number() -> None:
     config = MCMCConfig(growth=1.01)
     for factor in (1 / 20, 1 / 4, 1.0):
         assert end(config.stretched(factor)) == pytest.approx(end(config), rel=0.2)
+
+
+def test_a_short_run_starts_with_the_size_of_3dgs() -> None:
+    assert MCMC(MCMCConfig().stretched(0.5)).initialization == MCMC().initialization
+    assert MCMC(MCMCConfig().stretched(0.1)).initialization == ADC().initialization
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from gsplat_core.densify.adc import ADCConfig
 from gsplat_core.densify.stretching import MIN_REFINE_EVERY, MIN_RESET_EVERY
 from gsplat_core.errors import UsageError
-from trainers.presets import PRESETS, preset, scaled_to
+from trainers.presets import PRESETS, preset, scaled_to, with_strategy
 
 
 def test_default_is_3dgs_as_published():
@@ -62,4 +62,33 @@ def test_opacities_are_reset_only_where_there_is_time_to_recover(steps, resets):
 def test_other_settings_stay():
     config = replace(preset("fast"), seed=5, background="random")
     scaled = scaled_to(config, 100)
-    assert (scaled.seed, scaled.background, scaled.learning_rates) == (5, "random", config.learning_rates)
+    assert (scaled.seed, scaled.background, scaled.sh_degree) == (5, "random", config.sh_degree)
+
+
+def test_learning_rates_rise_in_short_runs_of_the_fast_preset_only():
+    default, fast = preset("default"), preset("fast")
+    assert scaled_to(default, 300).learning_rates == default.learning_rates
+    quarter = scaled_to(fast, fast.steps // 4).learning_rates
+    assert quarter.scales == pytest.approx(2 * fast.learning_rates.scales)
+    assert quarter.means_final == pytest.approx(2 * fast.learning_rates.means_final)
+    assert quarter.opacities == fast.learning_rates.opacities
+    assert scaled_to(fast, 10).learning_rates.sh0 == pytest.approx(4 * fast.learning_rates.sh0)
+    assert scaled_to(fast, 30_000).learning_rates == fast.learning_rates
+
+
+def test_the_fast_preset_shows_small_images_first():
+    config = preset("fast")
+    assert config.resolution.until == config.steps / 2
+    assert scaled_to(config, 700).resolution.until == 350
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("strategy", ["adc", "mcmc", "lpm", "mcmc+lpm", "adc+taming+pruning"])
+def test_a_strategy_fits_into_every_preset(name, strategy):
+    config = with_strategy(preset(name), strategy)
+    assert config.strategy == strategy
+    for part, settings in config.densify.items():
+        stop = getattr(settings, "refine_stop", getattr(settings, "stop", 0))
+        assert 0 < stop <= config.steps, part
+    if "adc" in config.densify:
+        assert config.densify["adc"] == preset(name).densify["adc"]

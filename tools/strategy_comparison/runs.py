@@ -32,10 +32,8 @@ def result_path(folder: Path, scene: Path, entry: Entry, seed: int) -> Path:
 
 
 def run(folder: Path, scene: Path, entry: Entry, seed: int, seconds: float, downscale: int, cap: int) -> None:
-    """Trains once and writes the result; does nothing if it is there."""
+    """Trains once and writes the result."""
     path = result_path(folder, scene, entry, seed)
-    if path.exists():
-        return
     budget = seconds * entry.share
     steps = _steps(folder, scene, entry, budget, downscale, cap)
     config = entry.config(scene, steps, downscale, cap, seed)

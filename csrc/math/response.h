@@ -28,13 +28,28 @@ struct Response {
   T power;  // log2 of the opacity at the pixel
 };
 
+// What all pixels of a row share: u = l11 dx + row.u, power = row.power - u^2.
+template <class T>
+struct RowResponse {
+  T u, power;
+};
+
+template <class T>
+GSPLAT_HD RowResponse<T> row_response(const SplatShape<T>& s, const T& dy) {
+  const T v = s.l22 * dy;
+  return {s.l21 * dy, fma(-v, v, s.log2_opacity)};
+}
+
+// In a column with `column_u` = l11 dx.
+template <class T>
+GSPLAT_HD Response<T> response(const T& column_u, const RowResponse<T>& row) {
+  const T u = column_u + row.u;
+  return {u, fma(-u, u, row.power)};
+}
+
 template <class T>
 GSPLAT_HD Response<T> response(const SplatShape<T>& s, const T& dx, const T& dy) {
-  Response<T> r;
-  r.u = fma(s.l21, dy, s.l11 * dx);
-  const T v = s.l22 * dy;
-  r.power = fma(-r.u, r.u, fma(-v, v, s.log2_opacity));
-  return r;
+  return response(s.l11 * dx, row_response(s, dy));
 }
 
 // Sums over pixels from which the gradients of one splat follow. With e = dL/dalpha * alpha at a pixel (the
@@ -90,6 +105,48 @@ GSPLAT_HD SplatGrad<T> splat_vjp(const Moments<T>& m, const T& l11, const T& l21
   g.l22 = -l22 * m.eyy;
   g.mean_x = l11 * eu;
   g.mean_y = l21 * eu + l22 * l22 * m.ey;
+  g.opacity = m.e / opacity;
+  return g;
+}
+
+// The same sums in plain offsets, e, e dx, e dy, e dx^2, e dx dy, e dy^2: fewer operations per pixel, but
+// digits cancel where u is small in spite of large offsets, in splats much longer than wide.
+template <class T>
+struct OffsetMoments {
+  T e, ex, ey, exx, exy, eyy;
+};
+
+// Those of a column: sums of e, e y, e y^2 with y counted from a row of reference. If the reference is near,
+// all y are small numbers that are known before the loop over the splats.
+template <class T>
+struct ColumnSums {
+  T e, ey, eyy;
+
+  GSPLAT_HD static ColumnSums zero() { return {T(0.0), T(0.0), T(0.0)}; }
+
+  GSPLAT_HD void add(const T& value, const T& y, const T& yy) {
+    e = e + value;
+    ey = fma(value, y, ey);
+    eyy = fma(value, yy, eyy);
+  }
+
+  // With the dx of the column and the dy of the row of reference.
+  GSPLAT_HD OffsetMoments<T> moments(const T& dx, const T& dy) const {
+    const T ex = e * dx, from_mean = fma(dy, e, ey);
+    return {e, ex, from_mean, ex * dx, from_mean * dx, fma(dy, from_mean + ey, eyy)};
+  }
+};
+
+template <class T>
+GSPLAT_HD SplatGrad<T> splat_vjp(const OffsetMoments<T>& m, const T& l11, const T& l21, const T& l22,
+                                 const T& opacity) {
+  const T eu = fma(l11, m.ex, l21 * m.ey);
+  SplatGrad<T> g;
+  g.l11 = -fma(l11, m.exx, l21 * m.exy);
+  g.l21 = -fma(l11, m.exy, l21 * m.eyy);
+  g.l22 = -l22 * m.eyy;
+  g.mean_x = l11 * eu;
+  g.mean_y = fma(l21, eu, l22 * l22 * m.ey);
   g.opacity = m.e / opacity;
   return g;
 }

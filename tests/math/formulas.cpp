@@ -153,7 +153,8 @@ gsplat::SplatShape<T> shape_of(const ListOf<T>& x) {
 }
 
 // One splat over a column of pixels with the same dx: sum_j c_j alpha_j as a function of mean, root, opacity.
-Formula response_formula() {
+// The derivative sums over the column in units of the splat or in plain offsets.
+Formula response_formula(bool in_offsets) {
   static const double dx = 0.8, dys[3] = {-1.3, 0.4, 2.1}, weights[3] = {0.7, -0.4, 1.1};
   return formula(
       []<class T>(const ListOf<T>& x) {
@@ -164,11 +165,18 @@ Formula response_formula() {
         }
         return ListOf<T>{sum};
       },
-      [](const List& x, const List& v) {
+      [=](const List& x, const List& v) {
+        const double reference = 0.5;
         auto column = gsplat::ColumnMoments<double>::zero();
+        auto sums = gsplat::ColumnSums<double>::zero();
         for (int j = 0; j < 3; ++j) {
           const auto at = gsplat::response(shape_of(x), dx - x[0], dys[j] - x[1]);
-          column.add(v[0] * weights[j] * gsplat::exp2(at.power), at.u, dys[j] - x[1]);
+          const double e = v[0] * weights[j] * gsplat::exp2(at.power), y = dys[j] - reference;
+          column.add(e, at.u, dys[j] - x[1]);
+          sums.add(e, y, y * y);
+        }
+        if (in_offsets) {
+          return flat(gsplat::splat_vjp(sums.moments(dx - x[0], reference - x[1]), x[2], x[3], x[4], x[5]));
         }
         const gsplat::Moments<double> moments = {column.e,   column.eu, column.ey, column.eu * (dx - x[0]),
                                                  column.euy, column.eyy};
@@ -321,7 +329,8 @@ std::map<std::string, Formula> formulas() {
                            [](const List& x, const List& v) {
                              return List{gsplat::opacity_of_logit_vjp(gsplat::opacity_of_logit(x[0]), v[0])};
                            }};
-  f["response"] = response_formula();
+  f["response"] = response_formula(false);
+  f["response_in_offsets"] = response_formula(true);
   f["log_alpha_change"] = log_alpha_formula();
   f["blending"] = blending_formula();
   return f;

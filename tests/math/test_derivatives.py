@@ -73,6 +73,7 @@ INPUTS: dict[str, Callable[[Generator], Array]] = {
     "opacity_of_logit": lambda rng: rng.normal(size=1),
     "response": lambda rng: np.array([0.4, 0.3, 0.9, -0.3, 0.7, 0.8]) * rng.uniform(0.8, 1.2, 6),
     "log_alpha_change": lambda rng: np.array([0.4, 0.3, 0.9, -0.3, 0.7, 0.8]) * rng.uniform(0.8, 1.2, 6),
+    "response_in_offsets": lambda rng: np.array([0.4, 0.3, 0.9, -0.3, 0.7, 0.8]) * rng.uniform(0.8, 1.2, 6),
     "blending": lambda rng: np.stack([rng.uniform(0.1, 0.9, 6), rng.normal(size=6)], -1).ravel(),
     **{f"sh_basis_{degree}": lambda rng: rng.normal(size=3) for degree in range(5)},
 }

@@ -68,37 +68,30 @@ template <class Colors>
 void composite_block(const CompositeInputs& in, TileScratch& scratch, int block, const BlockPlace& place,
                      float* transmittance) {
   const TileSplats& splats = scratch.splats;
-  const PixelCentres centres;
+  const PixelCentres centres(place);
   const Float max_alpha(in.max_alpha);
   const int32_t* ids = in.lists.flatten_ids + splats.begin();
   const int32_t* list = splats.list(block);
   const int size = splats.list_size(block);
-  Transmittance state(place);
-  // What the transmittance was where a pixel has finished, else zero.
-  repeat<kVectors>([&](auto v) { Float(0.0f).store(transmittance + v * kLanes); });
+  PixelState state(place);
   Colors colors(in, scratch);
+  BlockResponse next(splats[list[0]], centres, state);
   for (int k = 0; k < size; ++k) {
-    const SplatRecord& splat = splats[list[k]];
-    BlockAlphas at(splat, place, centres, state, max_alpha);
-    if (__builtin_expect(at.any_finishes, 0)) {
-      repeat<kVectors>([&](auto v) {
-        float* t = transmittance + v * kLanes;
-        select(at.finishes[v], state.t[v], Float::load(t)).store(t);
-      });
-      at.finish_pixels(state);
+    const BlockResponse at = next;
+    next = BlockResponse(splats[list[k + 1]], centres, state);
+    BlockBlend blend(at, state, max_alpha);
+    if (__builtin_expect(blend.finishes_pixels(), 0)) {
+      blend.finish_pixels(state, next);
       if (state.unfinished == 0) break;
     }
     Float weights[kVectors];
     repeat<kVectors>([&](auto v) {
-      weights[v] = at.alpha[v] * state.t[v];
-      state.t[v] = at.behind[v];
+      weights[v] = blend.alpha[v] * state.transmittance[v];
+      state.transmittance[v] = blend.behind[v];
     });
-    colors.blend(in, splat, ids[list[k]], weights);
+    colors.blend(in, splats[list[k]], ids[list[k]], weights);
   }
-  repeat<kVectors>([&](auto v) {
-    float* t = transmittance + v * kLanes;
-    (Float::load(t) + state.t[v]).store(t);
-  });
+  repeat<kVectors>([&](auto v) { state.transmittance[v].store(transmittance + v * kLanes); });
   colors.store(scratch.colors.data());
 }
 
@@ -111,12 +104,13 @@ void write_block(const CompositeInputs& in, const BlockPlace& place, int64_t ima
   for (int row = 0; row < place.rows; ++row) {
     const int64_t first = (image * in.image.height + place.y + row) * in.image.width + place.x;
     float* colors = out.colors + first * channels;
-    for (int i = row * kColumns; i < row * kColumns + place.columns; ++i, colors += channels) {
+    for (int column = 0; column < place.columns; ++column, colors += channels) {
+      const int i = pixel_index(column, row);
       for (int c = 0; c < channels; ++c) {
         const float sum = planar[c * kBlockPixels + i];
         colors[c] = background == nullptr ? sum : sum + transmittance[i] * background[c];
       }
-      out.alphas[first + i - row * kColumns] = 1.0f - transmittance[i];
+      out.alphas[first + column] = 1.0f - transmittance[i];
     }
   }
 }

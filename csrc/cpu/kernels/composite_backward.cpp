@@ -3,7 +3,8 @@
 // Each tile replays its forward pass, front to back, and writes one row of sums per intersection (splat and
 // tile): the moments of math/response.h and the gradients of the colours. A second loop adds up the rows of
 // each splat in a fixed order and finishes its gradients. So no two threads ever add to the same number, and
-// the result does not depend on how many there are.
+// the result does not depend on how many there are. The rows lie in the order of the splats, because writing
+// memory here and there costs less than reading it so.
 #include <cstring>
 
 #include "cpu/parallel.h"
@@ -25,17 +26,62 @@ struct RowLayout {
   static constexpr int kFirstColor = kFirstStatistic + (kStatistics ? 3 : 0);
 
   // Row length in floats, a multiple of 4 so that rows are aligned for 128-bit loads.
-  static constexpr int stride(int channels) { return (kFirstColor + channels + 3) / 4 * 4; }
+  static constexpr int stride(int channels) {
+    // More than a few channels are added in groups of 8.
+    const int colors = channels <= kMostStaticChannels ? channels : (channels + 7) / 8 * 8;
+    return (kFirstColor + colors + 3) / 4 * 4;
+  }
 };
 
 struct TileScratch {
   TileSplats splats;
   Buffer<float> v_colors;  // [channel, pixel of a sub-block]
+  Buffer<float> rows;      // of the splats of the tile
 };
 
-// Rows of all intersections; one row of sums. Types of their own, because a thread has one of each type.
-struct RowBuffer : Buffer<float> {};
+// One row of sums. A type of its own, because a thread has one of each type.
 struct SumBuffer : Buffer<float> {};
+
+// The rows of all intersections, in the order of the splats' flat indices.
+struct SplatRows {
+  Buffer<float> buffer;
+  Buffer<int64_t> splat_starts;  // [splats + 1]: the range of rows of each splat
+  Buffer<int32_t> places;        // [intersections]: the row of each entry of flatten_ids
+  float* rows;
+  int64_t stride;
+
+  void arrange(const CompositeInputs& in, int64_t row_stride) {
+    const TileLists& lists = in.lists;
+    const int64_t splats = in.images * in.gaussians;
+    stride = row_stride;
+    rows = buffer.reserve(lists.intersections * stride);
+    int64_t* starts = splat_starts.reserve(splats + 1);
+    std::memset(starts, 0, sizeof(int64_t) * (splats + 1));
+    for (int64_t p = 0; p < lists.visible; ++p) {
+      starts[lists.order[p] + 1] = lists.slot_offsets[p + 1] - lists.slot_offsets[p];
+    }
+    for (int64_t i = 0; i < splats; ++i) starts[i + 1] += starts[i];
+    int32_t* place = places.reserve(lists.intersections);
+    parallel_for(lists.visible, 4096, [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; ++p) {
+        int32_t row = static_cast<int32_t>(starts[lists.order[p]]);
+        for (int32_t s = lists.slot_offsets[p]; s < lists.slot_offsets[p + 1]; ++s) {
+          place[lists.slots[s]] = row++;
+        }
+      }
+    });
+  }
+
+  // Stores the rows of the entries of flatten_ids from `first` on.
+  template <int kStride>
+  void store(const float* tile_rows, int64_t first, int count) {
+    const int32_t* place = places.data() + first;
+    const int64_t length = kStride == kDynamic ? stride : kStride;
+    for (int i = 0; i < count; ++i) {
+      std::memcpy(rows + place[i] * length, tile_rows + i * length, sizeof(float) * length);
+    }
+  }
+};
 
 // What the backward pass knows about the pixels of a sub-block before it starts.
 struct PixelGrads {
@@ -57,7 +103,7 @@ void load_pixel_grads(const CompositeInputs& in, const CompositeGradInputs& v, c
     const int64_t first = (image * in.image.height + place.y + row) * in.image.width + place.x;
     for (int column = 0; column < place.columns; ++column) {
       const int64_t pixel = first + column;
-      const int i = row * kColumns + column;
+      const int i = pixel_index(column, row);
       const float alpha = v.alphas[pixel];
       float from_colors = 0.0f, from_background = 0.0f;
       for (int c = 0; c < channels; ++c) {
@@ -74,22 +120,17 @@ void load_pixel_grads(const CompositeInputs& in, const CompositeGradInputs& v, c
   }
 }
 
-// Adds `count` lane sums of the given vectors to a row.
+// Adds the lane sums of kCount vectors to a row, which has room for whole quads of sums.
 template <int kCount>
 inline void add_sums(const Float* values, float* row) {
-  float sums[8];
-  int i = 0;
-  for (; i + 8 <= kCount; i += 8) {
-    sum8(values + i, sums);
-    for (int j = 0; j < 8; ++j) row[i + j] += sums[j];
-  }
-  if constexpr (kCount % 8 > 4) {
+  constexpr int kRest = kCount % 8, kFirstRest = kCount - kRest;
+  for (int i = 0; i < kFirstRest; i += 8) add_sums8(values + i, row + i);
+  if constexpr (kRest > 4) {
     Float padded[8];
-    for (int j = 0; j < 8; ++j) padded[j] = j < kCount % 8 ? values[i + j] : Float(0.0f);
-    sum8(padded, sums);
-    for (int j = 0; j < kCount % 8; ++j) row[i + j] += sums[j];
+    for (int j = 0; j < 8; ++j) padded[j] = j < kRest ? values[kFirstRest + j] : Float(0.0f);
+    add_sums8(padded, row + kFirstRest);
   } else {
-    for (; i < kCount; ++i) row[i] += sum(values[i]);
+    for (int i = kFirstRest; i < kCount; ++i) row[i] += sum(values[i]);
   }
 }
 
@@ -98,23 +139,25 @@ void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, 
                     const PixelGrads& pixels, float* rows, int64_t stride) {
   using Layout = RowLayout<kAbs, kStatistics>;
   const TileSplats& splats = scratch.splats;
-  const PixelCentres centres;
+  const PixelCentres centres(place);
   const Float max_alpha(in.max_alpha);
   const float* v_colors = scratch.v_colors.data();
   const int channels = kChannels == kDynamic ? in.channels : kChannels;
   const int32_t* ids = in.lists.flatten_ids + splats.begin();
   const int32_t* list = splats.list(block);
   const int size = splats.list_size(block);
-  Transmittance state(place);
+  PixelState state(place);
   Float behind_sum[kVectors];  // E - R: what the splats still to come contribute
   repeat<kVectors>([&](auto v) { behind_sum[v] = Float::load(pixels.total + v * kLanes); });
 
+  BlockResponse next(splats[list[0]], centres, state);
   for (int k = 0; k < size; ++k) {
     const SplatRecord& splat = splats[list[k]];
-    BlockAlphas at(splat, place, centres, state, max_alpha);
-    if (__builtin_expect(at.any_finishes, 0)) {
-      repeat<kVectors>([&](auto v) { behind_sum[v] = select(at.finishes[v], Float(0.0f), behind_sum[v]); });
-      at.finish_pixels(state);
+    const BlockResponse at = next;
+    next = BlockResponse(splats[list[k + 1]], centres, state);
+    BlockBlend blend(at, state, max_alpha);
+    if (__builtin_expect(blend.finishes_pixels(), 0)) {
+      blend.finish_pixels(state, next);
       if (state.unfinished == 0) break;
     }
     const float* color =
@@ -134,19 +177,23 @@ void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, 
       for (int c = 0; c < channels; ++c) add_channel(c);
     }
 
-    auto moments = ColumnMoments<Float>::zero();
+    auto column = ColumnSums<Float>::zero();
     Float abs_x(0.0f), abs_y(0.0f);
     Float weighted(0.0f), weight_sum(0.0f), pixel_count(0.0f);
+    const Float middle_dy(centres.middle - splat.mean_y);
     repeat<kVectors>([&](auto v) __attribute__((always_inline)) {
-      weights[v] = at.alpha[v] * state.t[v];
+      const Float& t = state.transmittance[v];
+      weights[v] = blend.alpha[v] * t;
       behind_sum[v] = fma(-weights[v], g[v], behind_sum[v]);
-      const Float v_alpha = alpha_vjp(state.t[v], at.alpha[v], g[v], behind_sum[v]);
-      state.t[v] = at.behind[v];
+      const Float v_alpha = alpha_vjp(t, blend.alpha[v], g[v], behind_sum[v]);
+      state.transmittance[v] = blend.behind[v];
       // No gradient through the cap.
-      const Float e = zero_unless(at.uncapped[v] <= max_alpha, at.alpha[v] * v_alpha);
-      moments.add(e, at.u[v], at.dy[v]);
+      const Float e = zero_unless(at.uncapped[v] <= max_alpha, blend.alpha[v] * v_alpha);
+      const Float& y = centres.y[v];
+      column.add(e, y, y * y);
       if constexpr (kAbs) {
-        const Vec2<Float> v_mean = scaled_mean_vjp(shape_of(splat), e, at.u[v], at.dy[v]);
+        const Float dy = centres.dy(v, splat.mean_y), u = fma(Float(splat.l21), dy, at.column_u);
+        const Vec2<Float> v_mean = scaled_mean_vjp(shape_of(splat), e, u, dy);
         abs_x += abs(v_mean.x);
         abs_y += abs(v_mean.y);
       }
@@ -157,8 +204,8 @@ void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, 
       }
     });
 
-    Float sums[Layout::kFirstColor + kChannels] = {moments.e,          moments.eu,  moments.ey,
-                                                   moments.eu * at.dx, moments.euy, moments.eyy};
+    const OffsetMoments<Float> m = column.moments(at.dx, middle_dy);
+    Float sums[Layout::kFirstColor + kChannels] = {m.e, m.ex, m.ey, m.exx, m.exy, m.eyy};
     if constexpr (kAbs) {
       sums[Layout::kFirstAbs] = abs_x;
       sums[Layout::kFirstAbs + 1] = abs_y;
@@ -188,9 +235,7 @@ void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, 
                 fma(weights[v], Float::load(v_colors + (c + j) * kBlockPixels + v * kLanes), colors[j]);
           }
         }
-        float color_sums[8];
-        sum8(colors, color_sums);
-        for (int j = 0; j < 8 && c + j < channels; ++j) row[Layout::kFirstColor + c + j] += color_sums[j];
+        add_sums8(colors, row + Layout::kFirstColor + c);
       }
     }
   }
@@ -199,32 +244,31 @@ void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, 
 // Adds up the rows of one splat, in the order of its tiles. A row length that is known when this is compiled
 // keeps the sums in registers.
 template <int kStride>
-void add_rows(const TileLists& lists, const float* rows, int64_t stride, int64_t position, float* total) {
+void add_rows(const SplatRows& all, int64_t id, float* total) {
   typedef float Quad __attribute__((vector_size(16)));
-  const int64_t quads = (kStride == kDynamic ? stride : kStride) / 4;
+  const int64_t stride = kStride == kDynamic ? all.stride : kStride;
   Quad local[kStride == kDynamic ? 1 : kStride / 4] = {};
   Quad* sums = local;
   if constexpr (kStride == kDynamic) {
     sums = reinterpret_cast<Quad*>(total);
     std::memset(total, 0, sizeof(float) * stride);
   }
-  constexpr int kAhead = 12;
-  const int32_t first = lists.slot_offsets[position], last = lists.slot_offsets[position + 1];
-  for (int32_t s = first; s < last; ++s) {
-    if (s + kAhead < lists.intersections) __builtin_prefetch(rows + lists.slots[s + kAhead] * stride);
-    const Quad* row = reinterpret_cast<const Quad*>(rows + lists.slots[s] * stride);
-    for (int64_t i = 0; i < quads; ++i) sums[i] += row[i];
+  const int64_t* starts = all.splat_starts.data();
+  for (int64_t i = starts[id]; i < starts[id + 1]; ++i) {
+    const Quad* row = reinterpret_cast<const Quad*>(all.rows + i * stride);
+    for (int64_t q = 0; q < stride / 4; ++q) sums[q] += row[q];
   }
   if constexpr (kStride != kDynamic) std::memcpy(total, local, sizeof(local));
 }
 
-// Turns the sums of one splat into its gradients.
+// Turns the sums of one splat into its gradients; those of a splat that no pixel saw are zero.
 template <bool kAbs, bool kStatistics>
 void write_splat(const CompositeInputs& in, int64_t id, const float* total, const CompositeGrads& out) {
   using Layout = RowLayout<kAbs, kStatistics>;
-  const Moments<float> moments = {total[0], total[1], total[2], total[3], total[4], total[5]};
+  const OffsetMoments<float> moments = {total[0], total[1], total[2], total[3], total[4], total[5]};
   const float* root = in.conic_roots + 3 * id;
-  const SplatGrad<float> g = splat_vjp(moments, root[0], root[1], root[2], in.opacities[id]);
+  const float opacity = in.opacities[id] > 0.0f ? in.opacities[id] : 1.0f;
+  const SplatGrad<float> g = splat_vjp(moments, root[0], root[1], root[2], opacity);
   out.means2d[2 * id] = g.mean_x;
   out.means2d[2 * id + 1] = g.mean_y;
   out.conic_roots[3 * id] = g.l11;
@@ -248,9 +292,11 @@ void write_splat(const CompositeInputs& in, int64_t id, const float* total, cons
 template <int kChannels, bool kAbs, bool kStatistics>
 void backward_all(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out) {
   using Layout = RowLayout<kAbs, kStatistics>;
+  constexpr int kStride = kChannels == kDynamic ? kDynamic : Layout::stride(kChannels);
   const int64_t stride = Layout::stride(in.channels);
   const SplatRecord* records = make_records(in, per_thread<Buffer<SplatRecord>>());
-  float* rows = per_thread<RowBuffer>().reserve(in.lists.intersections * stride);
+  SplatRows& rows = per_thread<SplatRows>();  // the caller's, in all threads
+  rows.arrange(in, stride);
   const TileWalk walk(in.image, in.tile_size);
   parallel_dynamic(in.images * walk.grid.count(), [&](int64_t tile) {
     TileScratch& scratch = per_thread<TileScratch>();
@@ -258,7 +304,7 @@ void backward_all(const CompositeInputs& in, const CompositeGradInputs& v, const
     const int x0 = walk.x_of(tile), y0 = walk.y_of(tile);
     TileSplats& splats = scratch.splats;
     splats.gather(in, records, tile, x0, y0);
-    float* tile_rows = rows + splats.begin() * stride;
+    float* tile_rows = scratch.rows.reserve(splats.count() * stride);
     std::memset(tile_rows, 0, sizeof(float) * stride * splats.count());
     int block = 0;
     for (int by = 0; by < splats.blocks_y(); ++by) {
@@ -270,13 +316,13 @@ void backward_all(const CompositeInputs& in, const CompositeGradInputs& v, const
         backward_block<kChannels, kAbs, kStatistics>(in, scratch, block, place, pixels, tile_rows, stride);
       }
     }
+    rows.store<kStride>(tile_rows, splats.begin(), splats.count());
   });
-  parallel_for(in.lists.visible, 1024, [&](int64_t begin, int64_t end) {
+  parallel_for(in.images * in.gaussians, 1024, [&](int64_t begin, int64_t end) {
     float* total = per_thread<SumBuffer>().reserve(stride);
-    constexpr int kStride = kChannels == kDynamic ? kDynamic : Layout::stride(kChannels);
-    for (int64_t position = begin; position < end; ++position) {
-      add_rows<kStride>(in.lists, rows, stride, position, total);
-      write_splat<kAbs, kStatistics>(in, in.lists.order[position], total, out);
+    for (int64_t id = begin; id < end; ++id) {
+      add_rows<kStride>(rows, id, total);
+      write_splat<kAbs, kStatistics>(in, id, total, out);
     }
   });
 }

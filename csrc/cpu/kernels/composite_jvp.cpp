@@ -108,32 +108,27 @@ template <class Colors>
 void jvp_block(const CompositeInputs& in, const CompositeTangents& tangents, const SplatTangent* records,
                TileScratch& scratch, int block, const BlockPlace& place, float* t_transmittance) {
   const TileSplats& splats = scratch.splats;
-  const PixelCentres centres;
+  const PixelCentres centres(place);
   const Float max_alpha(in.max_alpha), zero(0.0f);
   const int32_t* ids = in.lists.flatten_ids + splats.begin();
   const int32_t* list = splats.list(block);
   const int size = splats.list_size(block);
-  Transmittance state(place);
-  Float t_state[kVectors];
-  repeat<kVectors>([&](auto v) {
-    t_state[v] = zero;
-    zero.store(t_transmittance + v * kLanes);
-  });
+  PixelState state(place);
+  Float t_state[kVectors];  // tangent of the transmittance
+  repeat<kVectors>([&](auto v) { t_state[v] = zero; });
   Colors colors(in, scratch);
+  BlockResponse next(splats[list[0]], centres, state);
   constexpr int kAhead = 6;
   for (int k = 0; k < size; ++k) {
     if (k + kAhead < size) __builtin_prefetch(records + ids[list[k + kAhead]]);
     const SplatRecord& splat = splats[list[k]];
     const int32_t id = ids[list[k]];
     const SplatTangent& tangent = records[id];
-    BlockAlphas at(splat, place, centres, state, max_alpha);
-    if (__builtin_expect(at.any_finishes, 0)) {
-      repeat<kVectors>([&](auto v) {
-        float* t = t_transmittance + v * kLanes;
-        select(at.finishes[v], t_state[v], Float::load(t)).store(t);
-        t_state[v] = select(at.finishes[v], zero, t_state[v]);
-      });
-      at.finish_pixels(state);
+    const BlockResponse at = next;
+    next = BlockResponse(splats[list[k + 1]], centres, state);
+    BlockBlend values(at, state, max_alpha);
+    if (__builtin_expect(values.finishes_pixels(), 0)) {
+      values.finish_pixels(state, next);
       if (state.unfinished == 0) break;
     }
     const SplatShape<Dual<Float>> shape = {{Float(splat.l11), Float(tangent.l11)},
@@ -144,23 +139,20 @@ void jvp_block(const CompositeInputs& in, const CompositeTangents& tangents, con
     const Float t_dy = -Float(tangent.mean_y);
     BlendTangents blend;
     repeat<kVectors>([&](auto v) __attribute__((always_inline)) {
-      const Dual<Float> power = response(shape, dx, Dual<Float>(at.dy[v], t_dy)).power;
+      const Dual<Float> power = response(shape, dx, Dual<Float>(centres.dy(v, splat.mean_y), t_dy)).power;
       // No change through the cap.
       const Float t_alpha =
-          zero_unless(at.uncapped[v] <= max_alpha, exp2_tangent(at.alpha[v], power.tangent));
-      const Dual<Float> alpha(at.alpha[v], t_alpha), transmittance(state.t[v], t_state[v]);
+          zero_unless(at.uncapped[v] <= max_alpha, exp2_tangent(values.alpha[v], power.tangent));
+      const Dual<Float> alpha(values.alpha[v], t_alpha), transmittance(state.transmittance[v], t_state[v]);
       const Dual<Float> weight = alpha * transmittance;
       blend.weight[v] = weight.value;
       blend.t_weight[v] = weight.tangent;
       t_state[v] = transmittance_behind(transmittance, alpha).tangent;
-      state.t[v] = at.behind[v];
+      state.transmittance[v] = values.behind[v];
     });
     colors.blend(in, tangents, splat, tangent, id, blend);
   }
-  repeat<kVectors>([&](auto v) {
-    float* t = t_transmittance + v * kLanes;
-    (Float::load(t) + t_state[v]).store(t);
-  });
+  repeat<kVectors>([&](auto v) { t_state[v].store(t_transmittance + v * kLanes); });
   colors.store(scratch.colors.data());
 }
 
@@ -173,12 +165,13 @@ void write_block(const CompositeInputs& in, const BlockPlace& place, int64_t ima
   for (int row = 0; row < place.rows; ++row) {
     const int64_t first = (image * in.image.height + place.y + row) * in.image.width + place.x;
     float* colors = out.colors + first * channels;
-    for (int i = row * kColumns; i < row * kColumns + place.columns; ++i, colors += channels) {
+    for (int column = 0; column < place.columns; ++column, colors += channels) {
+      const int i = pixel_index(column, row);
       for (int c = 0; c < channels; ++c) {
         const float sum = planar[c * kBlockPixels + i];
         colors[c] = background == nullptr ? sum : sum + t_transmittance[i] * background[c];
       }
-      out.alphas[first + i - row * kColumns] = -t_transmittance[i];
+      out.alphas[first + column] = -t_transmittance[i];
     }
   }
 }

@@ -30,8 +30,8 @@ void load_pixels(const CompositeInputs& in, const MomentInputs& image, const Blo
     for (int column = 0; column < place.columns; ++column) {
       for (int c = 0; c < kRgb; ++c) {
         const int64_t number = (first + column) * kRgb + c;
-        pixels.weight[c][row * kColumns + column] = image.weights[number];
-        pixels.behind[c][row * kColumns + column] = image.colors[number] - background[c];
+        pixels.weight[c][pixel_index(column, row)] = image.weights[number];
+        pixels.behind[c][pixel_index(column, row)] = image.colors[number] - background[c];
       }
     }
   }
@@ -40,37 +40,38 @@ void load_pixels(const CompositeInputs& in, const MomentInputs& image, const Blo
 // Adds kSplatMoments lane sums to a row, in the units of the record's scaled root.
 inline void add_sums(const Float* values, float* row) {
   static_assert(kSplatMoments % 4 == 0);
-  float sums[8];
   int i = 0;
-  for (; i + 8 <= kSplatMoments; i += 8) {
-    sum8(values + i, sums);
-    for (int j = 0; j < 8; ++j) row[i + j] += sums[j];
-  }
+  for (; i + 8 <= kSplatMoments; i += 8) add_sums8(values + i, row + i);
   for (; i < kSplatMoments; ++i) row[i] += sum(values[i]);
 }
 
 void moments_of_block(const CompositeInputs& in, const TileSplats& splats, int block, const BlockPlace& place,
                       const float* background, PixelSums& pixels, float* rows) {
-  const PixelCentres centres;
+  const PixelCentres centres(place);
   const Float max_alpha(in.max_alpha), zero(0.0f), one(1.0f);
   const int32_t* list = splats.list(block);
   const int size = splats.list_size(block);
-  Transmittance state(place);
+  PixelState state(place);
+  BlockResponse next(splats[list[0]], centres, state);
   for (int k = 0; k < size; ++k) {
     const SplatRecord& splat = splats[list[k]];
-    BlockAlphas at(splat, place, centres, state, max_alpha);
-    if (__builtin_expect(at.any_finishes, 0)) {
-      at.finish_pixels(state);
+    const BlockResponse at = next;
+    next = BlockResponse(splats[list[k + 1]], centres, state);
+    BlockBlend blend(at, state, max_alpha);
+    if (__builtin_expect(blend.finishes_pixels(), 0)) {
+      blend.finish_pixels(state, next);
       if (state.unfinished == 0) break;
     }
     Float sums[kSplatMoments];
     repeat<kSplatMoments>([&](auto i) { sums[i] = zero; });
     repeat<kVectors>([&](auto v) __attribute__((always_inline)) {
-      const Float u = at.u[v], w = Float(splat.l22) * at.dy[v];
+      const Float dy = centres.dy(v, splat.mean_y);
+      const Float u = fma(Float(splat.l21), dy, at.column_u), w = Float(splat.l22) * dy;
       const Float monomials[kQuadratic] = {one, u, w, u * u, u * w, w * w};
-      const Float weight = at.alpha[v] * state.t[v];
+      const Float& transmittance = state.transmittance[v];
+      const Float weight = blend.alpha[v] * transmittance;
       const LaneMask uncapped = at.uncapped[v] <= max_alpha;
-      const Float opaque = reciprocal(one - at.alpha[v]);
+      const Float opaque = reciprocal(one - blend.alpha[v]);
       Float total = zero;
       repeat<kRgb>([&](auto c) __attribute__((always_inline)) {
         const Float pixel_weight = Float::load(pixels.weight[c] + v * kLanes);
@@ -79,7 +80,7 @@ void moments_of_block(const CompositeInputs& in, const TileSplats& splats, int b
         const Float behind = fma(-weight, g, Float::load(behind_of));
         behind.store(behind_of);
         // As alpha_vjp() with the pixel's channel in place of the loss.
-        const Float e = zero_unless(uncapped, at.alpha[v] * fma(-behind, opaque, state.t[v] * g));
+        const Float e = zero_unless(uncapped, blend.alpha[v] * fma(-behind, opaque, transmittance * g));
         total = fma(pixel_weight * e, e, total);
         const Float weighted = pixel_weight * weight;
         sums[kChannelMoments + c] = fma(weighted, weight, sums[kChannelMoments + c]);
@@ -89,7 +90,7 @@ void moments_of_block(const CompositeInputs& in, const TileSplats& splats, int b
           s = fma(mixed, monomials[i], s);
         });
       });
-      state.t[v] = at.behind[v];
+      state.transmittance[v] = blend.behind[v];
       // Moments of degree 3 and 4 are products of those of degree 2 with (u, w) and with each other.
       const Float &uu = monomials[3], &uw = monomials[4], &ww = monomials[5];
       const Float all[kQuartic] = {one,    u,      w,       uu,      uw,      ww,      uu * u, uu * w,

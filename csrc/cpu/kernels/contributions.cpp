@@ -19,22 +19,25 @@ void add(Contribution& sum, const Contribution& c) {
 
 void contributions_in_block(const CompositeInputs& in, const TileSplats& splats, int block,
                             const BlockPlace& place, Contribution* rows) {
-  const PixelCentres centres;
+  const PixelCentres centres(place);
   const Float max_alpha(in.max_alpha), zero(0.0f);
   const int32_t* list = splats.list(block);
   const int size = splats.list_size(block);
-  Transmittance state(place);
+  PixelState state(place);
+  BlockResponse next(splats[list[0]], centres, state);
   for (int k = 0; k < size; ++k) {
-    BlockAlphas at(splats[list[k]], place, centres, state, max_alpha);
-    if (__builtin_expect(at.any_finishes, 0)) {
-      at.finish_pixels(state);
+    const BlockResponse at = next;
+    next = BlockResponse(splats[list[k + 1]], centres, state);
+    BlockBlend blend(at, state, max_alpha);
+    if (__builtin_expect(blend.finishes_pixels(), 0)) {
+      blend.finish_pixels(state, next);
       if (state.unfinished == 0) break;
     }
     Float weight_sum = zero, largest_weight = zero;
     int pixels = 0;
     repeat<kVectors>([&](auto v) {
-      const Float weight = at.alpha[v] * state.t[v];
-      state.t[v] = at.behind[v];
+      const Float weight = blend.alpha[v] * state.transmittance[v];
+      state.transmittance[v] = blend.behind[v];
       weight_sum += weight;
       largest_weight = max(largest_weight, weight);
       pixels += __builtin_popcount(lane_bits(weight > zero));

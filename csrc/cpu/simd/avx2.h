@@ -43,6 +43,12 @@ struct Float {
     return _mm256_setr_ps(base[0], base[stride], base[2 * stride], base[3 * stride], base[4 * stride],
                           base[5 * stride], base[6 * stride], base[7 * stride]);
   }
+  // Lanes 0, 2, 4, ... read p[0], the others p[1].
+  static Float load_pairs(const float* p) {
+    double both;
+    __builtin_memcpy(&both, p, sizeof(both));
+    return _mm256_castpd_ps(_mm256_set1_pd(both));
+  }
   void store(float* p) const { _mm256_storeu_ps(p, v); }
 
   friend Float operator+(Float a, Float b) { return _mm256_add_ps(a.v, b.v); }
@@ -116,12 +122,13 @@ inline float largest(Float a) {
   return _mm_cvtss_f32(x);
 }
 
-// The sums over the lanes of eight vectors at once, by a tree of horizontal additions.
-inline void sum8(const Float* a, float* sums) {
+// Adds to out[i] the sum over the lanes of a[i], for eight vectors at once by a tree of horizontal additions.
+inline void add_sums8(const Float* a, float* out) {
   const __m256 low = _mm256_hadd_ps(_mm256_hadd_ps(a[0].v, a[1].v), _mm256_hadd_ps(a[2].v, a[3].v));
   const __m256 high = _mm256_hadd_ps(_mm256_hadd_ps(a[4].v, a[5].v), _mm256_hadd_ps(a[6].v, a[7].v));
-  _mm256_storeu_ps(
-      sums, _mm256_add_ps(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31)));
+  const __m256 sums =
+      _mm256_add_ps(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31));
+  _mm256_storeu_ps(out, _mm256_add_ps(_mm256_loadu_ps(out), sums));
 }
 
 // Transposes kLanes vectors as the rows of a square.

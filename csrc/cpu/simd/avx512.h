@@ -38,6 +38,12 @@ struct Float {
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     return _mm512_i32gather_ps(_mm512_mullo_epi32(lane, _mm512_set1_epi32(stride)), base, 4);
   }
+  // Lanes 0, 2, 4, ... read p[0], the others p[1].
+  static Float load_pairs(const float* p) {
+    double both;
+    __builtin_memcpy(&both, p, sizeof(both));
+    return _mm512_castpd_ps(_mm512_set1_pd(both));
+  }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
 
   friend Float operator+(Float a, Float b) { return _mm512_add_ps(a.v, b.v); }
@@ -89,8 +95,8 @@ inline float sum(Float a) { return _mm512_reduce_add_ps(a.v); }
 
 inline float largest(Float a) { return _mm512_reduce_max_ps(a.v); }
 
-// The sums over the lanes of eight vectors at once, by a tree of shuffles.
-inline void sum8(const Float* a, float* sums) {
+// Adds to out[i] the sum over the lanes of a[i], for eight vectors at once by a tree of shuffles.
+inline void add_sums8(const Float* a, float* out) {
   const auto pair = [](__m512 x, __m512 y) {
     return _mm512_add_ps(_mm512_unpacklo_ps(x, y), _mm512_unpackhi_ps(x, y));
   };
@@ -102,10 +108,11 @@ inline void sum8(const Float* a, float* sums) {
   const __m512 low = quad(pair(a[0].v, a[1].v), pair(a[2].v, a[3].v));
   const __m512 high = quad(pair(a[4].v, a[5].v), pair(a[6].v, a[7].v));
   // Each 128-bit part of `low` holds partial sums of a[0..3], of `high` those of a[4..7].
-  __m512 both = _mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x44), _mm512_shuffle_f32x4(low, high, 0xEE));
-  both = _mm512_add_ps(both, _mm512_shuffle_f32x4(both, both, 0xB1));
-  _mm_storeu_ps(sums, _mm512_castps512_ps128(both));
-  _mm_storeu_ps(sums + 4, _mm512_extractf32x4_ps(both, 2));
+  const __m512 both =
+      _mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x44), _mm512_shuffle_f32x4(low, high, 0xEE));
+  const __m512 even = _mm512_shuffle_f32x4(both, both, 0x08), odd = _mm512_shuffle_f32x4(both, both, 0x0D);
+  const __m256 sums = _mm256_add_ps(_mm512_castps512_ps256(even), _mm512_castps512_ps256(odd));
+  _mm256_storeu_ps(out, _mm256_add_ps(_mm256_loadu_ps(out), sums));
 }
 
 // Transposes kLanes vectors as the rows of a square.

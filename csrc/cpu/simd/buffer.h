@@ -9,9 +9,27 @@
 #include <cstdlib>
 #include <new>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "cpu/simd/simd.h"
 
 namespace gsplat::GSPLAT_ISA {
+
+// Large buffers are made of large pages where the system offers them: kernels reach into them here and there,
+// and would miss the processor's table of ordinary pages almost every time.
+inline void* allocate_pages(size_t bytes) {
+  constexpr size_t kLargePage = size_t{1} << 21, kLine = 64;
+  const size_t unit = bytes >= 2 * kLargePage ? kLargePage : kLine;
+  const size_t rounded = (bytes + unit - 1) / unit * unit;
+  void* data = std::aligned_alloc(unit, rounded);
+  if (data == nullptr) throw std::bad_alloc();
+#if defined(__linux__)
+  if (unit == kLargePage) madvise(data, rounded, MADV_HUGEPAGE);
+#endif
+  return data;
+}
 
 template <class T>
 class Buffer {
@@ -29,9 +47,7 @@ public:
       data_ = nullptr;
       // A fifth more than asked for, so that slow growth does not reallocate on every call.
       const int64_t wanted = count + count / 5;
-      const size_t bytes = (static_cast<size_t>(wanted) * sizeof(T) + 63) / 64 * 64;
-      data_ = static_cast<T*>(std::aligned_alloc(64, bytes));
-      if (data_ == nullptr) throw std::bad_alloc();
+      data_ = static_cast<T*>(allocate_pages(static_cast<size_t>(wanted) * sizeof(T)));
       capacity_ = wanted;
     }
     return data_;

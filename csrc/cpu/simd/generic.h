@@ -46,6 +46,8 @@ struct Float {
   static Float load_strided(const float* base, int stride) {
     return Vector4f{base[0], base[stride], base[2 * stride], base[3 * stride]};
   }
+  // Lanes 0, 2, 4, ... read p[0], the others p[1].
+  static Float load_pairs(const float* p) { return Vector4f{p[0], p[1], p[0], p[1]}; }
   void store(float* p) const { std::memcpy(p, &v, sizeof(v)); }
 
   friend Float operator+(Float a, Float b) { return a.v + b.v; }
@@ -123,9 +125,9 @@ inline float largest(Float a) {
   return x > y ? x : y;
 }
 
-// The sums over the lanes of eight vectors.
-inline void sum8(const Float* a, float* sums) {
-  for (int i = 0; i < 8; ++i) sums[i] = sum(a[i]);
+// Adds to out[i] the sum over the lanes of a[i], for eight vectors.
+inline void add_sums8(const Float* a, float* out) {
+  for (int i = 0; i < 8; ++i) out[i] += sum(a[i]);
 }
 
 // Transposes kLanes vectors as the rows of a square.

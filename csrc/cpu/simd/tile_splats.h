@@ -30,7 +30,22 @@ inline constexpr int kRowsPerVector = kLanes / kColumns;
 inline constexpr int kBlockRows = kVectors * kRowsPerVector;
 inline constexpr int kBlockPixels = kVectors * kLanes;
 
-// Vectors hold the pixels of a sub-block row by row: pixel i lies at (i % kColumns, i / kColumns).
+// Where the pixel of a sub-block lies in its vectors. The rows of a vector alternate, so that one value per
+// row is loaded into the lanes of all its pixels by repeating it.
+constexpr int pixel_index(int column, int row) {
+  return row / kRowsPerVector * kLanes + column * kRowsPerVector + row % kRowsPerVector;
+}
+
+// Lane i reads rows[i % kRows].
+template <int kRows>
+Float load_rows(const float* rows) {
+  if constexpr (kRows == 1) {
+    return Float(*rows);
+  } else {
+    static_assert(kRows == 2);
+    return Float::load_pairs(rows);
+  }
+}
 
 // Makes the records of all splats, at their flat indices; those of culled splats are undefined.
 inline SplatRecord* make_records(const CompositeInputs& in, Buffer<SplatRecord>& buffer) {
@@ -86,7 +101,7 @@ public:
   int blocks_x() const { return blocks_x_; }
   int blocks_y() const { return blocks_y_; }
   const SplatRecord& operator[](int i) const { return splats_.data()[i]; }
-  // Indices into this tile's splats, front to back.
+  // Indices into this tile's splats, front to back, and one more that is valid.
   const int32_t* list(int block) const { return lists_.data() + block * capacity_; }
   int list_size(int block) const { return sizes_.data()[block]; }
 
@@ -131,6 +146,8 @@ private:
         }
       }
     }
+    // Loops look one ahead. (There is always a copy: its values are undefined in an empty tile.)
+    for (int b = 0; b < blocks; ++b) lists[b * capacity_ + sizes[b]] = 0;
   }
 
   int64_t begin_ = 0, capacity_ = 0;

@@ -1,0 +1,53 @@
+"""`gsplat-core view`"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, UseAppendAction, arg
+
+
+def view(
+    source: Positional[Path],
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    up: Literal["x", "y", "z", "-x", "-y", "-z"] = "-y",
+    read: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
+) -> None:
+    """Show a run or a splat file in the browser, until interrupted.
+
+    The page comes from this machine and needs no network. Colours do not change with the direction in it.
+
+    Args:
+        source: run folder or splat file.
+        host: address to listen on; 0.0.0.0 lets other machines connect.
+        port: port to listen on; the next free one if it is taken.
+        up: direction that is up (-y as in COLMAP).
+        read: an option of reading the source, such as axes=ply for .spz (may be repeated).
+    """
+    import numpy as np
+
+    from gsplat_core.errors import DataError
+    from trainers import camera_paths
+    from trainers.commands.render import UP
+    from trainers.messages import warn
+    from trainers.sources import load_scene
+    from trainers.viewer import serve
+
+    gaussians = load_scene(source, warn, list(read)).detached()
+    if not gaussians.num:
+        raise DataError(source, "there are no Gaussians to show")
+    orbit = camera_paths.orbit_of_gaussians(gaussians, np.array(UP[up], dtype=np.float64))
+    start = orbit.cameras(1, camera_paths.default_lens(800, 600))[0]
+    server = serve(gaussians, host, port, start, UP[up])
+    print(
+        f"{source}: {gaussians.num:,} Gaussians at http://{host}:{server.get_port()} (Ctrl-C ends)",
+        flush=True,
+    )
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        server.stop()

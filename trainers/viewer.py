@@ -1,0 +1,66 @@
+"""A scene in the browser, drawn there by viser (https://viser.studio), which brings its own splat renderer.
+
+viser draws Gaussians of one colour each: spherical harmonics beyond the constant one are left out, so shiny
+surfaces look matt. It serves its page itself, without a network.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gsplat_core.errors import UsageError
+from gsplat_core.scene.cameras import Camera
+from gsplat_core.scene.gaussians import Gaussians
+
+SH_C0 = 0.28209479177387814
+
+
+def serve(gaussians: Gaussians, host: str, port: int, start: Camera, up: tuple[float, float, float]) -> Any:
+    """Starts the server with the scene in it.
+
+    Args:
+        gaussians: the scene.
+        host, port: where it listens; another port is taken if this one is busy.
+        start: where a browser that connects looks from.
+        up: direction that is up when the view is turned by hand.
+
+    Returns:
+        viser's server; `stop()` ends it.
+
+    Raises:
+        UsageError: viser is not installed.
+    """
+    try:
+        import viser
+    except ImportError as error:
+        raise UsageError(
+            "view needs viser: pip install 'gsplat-core[view]' (or pip install viser)."
+        ) from error
+    server = viser.ViserServer(host=host, port=port, verbose=False)
+    server.scene.set_up_direction(up)
+    server.gui.configure_theme(show_share_button=False, dark_mode=True)
+    server.scene.add_gaussian_splats("/scene", **splats(gaussians))
+    centre = start.center
+    view = server.initial_camera
+    view.position, view.look_at, view.up = centre, centre + start.viewmat[2, :3], up
+    view.fov = float(2 * np.arctan(start.height / 2 / start.K[1, 1]))
+    return server
+
+
+def splats(gaussians: Gaussians) -> dict[str, np.ndarray]:
+    """What viser draws: centres [N, 3], covariances [N, 3, 3], colours [N, 3] and opacities [N, 1]."""
+    scene = gaussians.detached().to("cpu")
+    w, x, y, z = (scene.quats / scene.quats.norm(dim=1, keepdim=True)).numpy().T
+    rotation = np.empty((scene.num, 3, 3), np.float32)
+    rotation[:, 0] = np.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], axis=1)
+    rotation[:, 1] = np.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)], axis=1)
+    rotation[:, 2] = np.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], axis=1)
+    axes = rotation * scene.scales.exp().numpy()[:, None, :]
+    return {
+        "centers": scene.means.numpy(),
+        "covariances": axes @ axes.transpose(0, 2, 1),
+        "rgbs": np.clip(0.5 + SH_C0 * scene.sh0[:, 0].numpy(), 0, 1),
+        "opacities": scene.opacities.sigmoid().numpy()[:, None],
+    }

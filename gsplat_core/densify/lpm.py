@@ -126,10 +126,11 @@ class LPM(Plugin):
         self._regions = None
         if not (self._calibrates_at(step) or self._adds_at(step)):
             return
-        if stats.images is None or stats.targets is None or stats.views is None:
+        photographs = stats.photographs
+        if stats.images is None or photographs is None or stats.views is None:
             raise ValueError("LPM needs RenderStats.images, .targets and .views")
         c = self.config
-        errors = error_map(stats.images[0], stats.targets[0]).cpu()
+        errors = error_map(stats.images[0], photographs[0]).cpu()
         boxes = error_regions(errors, c.error_quantile, c.significant)
         self._regions = (stats.views[0], boxes, torch.tensor([stats.width, stats.height]))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gsplat_core.errors import UsageError
-from gsplat_core.io import compressed_ply, gltf, ksplat, ply, sog, splat, spz
+from gsplat_core.io import compressed_ply, gltf, gsz, ksplat, ply, sog, splat, spz
 from gsplat_core.io.format import DataWarning, Format
 from gsplat_core.io.options import check_options
 from gsplat_core.io.usable import describe_unusable, find_unusable
@@ -25,6 +25,7 @@ FORMATS: list[Format] = [
     ksplat.FORMAT,
     gltf.FORMAT,
     gltf.TEXT_FORMAT,
+    gsz.FORMAT,
 ]
 
 

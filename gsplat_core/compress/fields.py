@@ -1,0 +1,66 @@
+"""A scene as columns of numbers that are worth coding: decorrelated colours, rotations without their slack.
+
+| field    | columns  | what                                                                              |
+|----------|----------|-----------------------------------------------------------------------------------|
+| dc       | 3        | constant SH coefficient: brightness, then two colour differences (orthonormal)    |
+| sh       | 3 (K-1)  | the other coefficients likewise, coefficient by coefficient                       |
+| scales   | 3        | log-scales after the axes were renamed (`symmetry`)                               |
+| rotation | 3        | x, y, z of the unit quaternion with w >= 0, after the renaming                    |
+| opacity  | 1        | logit, within ±`OPACITY_LIMIT`                                                    |
+
+Positions are treated apart (`positions`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from gsplat_core.compress import symmetry
+from gsplat_core.scene.gaussians import Gaussians
+
+FIELDS = ("dc", "sh", "scales", "rotation", "opacity")
+# Beyond these nothing changes in an image: alpha is capped at 0.99, and below 1/255 nothing is drawn.
+OPACITY_LIMIT = 8.0
+SCALE_LIMIT = 20.0
+
+# Rows: brightness, red against blue, green against both. Orthonormal: errors keep their size.
+_OPPONENT = torch.tensor([[3**-0.5] * 3, [2**-0.5, 0.0, -(2**-0.5)], [6**-0.5, -2 * 6**-0.5, 6**-0.5]])
+
+
+def to_fields(params: Mapping[str, Tensor], which: Tensor) -> dict[str, Tensor]:
+    """The fields of raw parameters, after the renamings `which` [N]. Differentiable."""
+    quats, scales = symmetry.rename(params["quats"], params["scales"], which)
+    opponent = _OPPONENT.to(params["sh0"])
+    return {
+        "dc": (params["sh0"] @ opponent.T).flatten(1),
+        "sh": (params["shN"] @ opponent.T).flatten(1),
+        "scales": scales.clamp(-SCALE_LIMIT, SCALE_LIMIT),
+        "rotation": quats[:, 1:],
+        "opacity": params["opacities"].clamp(-OPACITY_LIMIT, OPACITY_LIMIT)[:, None],
+    }
+
+
+def scene_of(means: Tensor, fields: Mapping[str, Tensor]) -> Gaussians:
+    """The scene with these positions [N, 3] and fields."""
+    rest = from_fields(fields)
+    return Gaussians(means, rest["quats"], rest["scales"], rest["opacities"], rest["sh0"], rest["shN"])
+
+
+def from_fields(fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Raw parameters, all but the means. The inverse of `to_fields` with the axes as they are there."""
+    rotation = fields["rotation"]
+    squared = rotation.square().sum(dim=1, keepdim=True)
+    # Rounding can push a vector out of the unit ball.
+    rotation = rotation / squared.clamp(min=1).sqrt()
+    w = (1 - squared).clamp(min=0).sqrt()
+    opponent = _OPPONENT.to(rotation)
+    return {
+        "quats": torch.cat([w, rotation], dim=1),
+        "scales": fields["scales"],
+        "opacities": fields["opacity"][:, 0],
+        "sh0": fields["dc"][:, None] @ opponent,
+        "shN": fields["sh"].unflatten(1, (-1, 3)) @ opponent,
+    }

@@ -1,0 +1,44 @@
+"""Codecs by name. To add one: write its file, and its lines here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gsplat_core.compress import grid, scalar, vq
+from gsplat_core.compress.codec import Codec
+from gsplat_core.compress.container import Container
+from gsplat_core.errors import DataError
+from gsplat_core.scene.gaussians import Gaussians
+
+
+class Entry(NamedTuple):
+    create: Callable[[float], Codec]
+    """The codec with its settings coarser by a factor than by default."""
+    decode: Callable[[Container], Gaussians]
+
+
+CODECS = {
+    "vq": Entry(lambda coarseness: vq.VQCodec(vq.VQConfig().coarser(coarseness)), vq.decode),
+    "grid": Entry(lambda coarseness: grid.GridCodec(grid.GridConfig().coarser(coarseness)), grid.decode),
+    "scalar": Entry(
+        lambda coarseness: scalar.ScalarCodec(scalar.ScalarConfig().coarser(coarseness)), scalar.decode
+    ),
+}
+
+
+def decode(container: Container) -> Gaussians:
+    """The scene of a file, whatever codec wrote it.
+
+    Raises:
+        DataError: the codec is unknown, or what it needs is missing or out of range.
+    """
+    name = container.text("codec")
+    if name not in CODECS:
+        raise DataError(
+            container.path,
+            f"coded with {name!r}, which this program does not know; known are {', '.join(CODECS)}",
+            place="header",
+            remedy="Update gsplat-core.",
+        )
+    return CODECS[name].decode(container)

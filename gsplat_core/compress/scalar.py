@@ -1,0 +1,209 @@
+"""Codec `scalar`: every number rounded to a step of its own, coded from its neighbours in space.
+
+While a scene is trained with it, rounding is passed straight through (Bengio et al. 2013), and the loss gets
+an estimate of the bits that the coder will need: numbers that no image depends on move to where they cost
+nothing, coefficients of spherical harmonics mostly to zero. This is what EAGLES (Girish et al. 2024) does
+with latents and a learned entropy model; here the numbers themselves are coded, and the model is a Laplace
+distribution around what the neighbours predict.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from gsplat_core.compress import symmetry
+from gsplat_core.compress.container import Container
+from gsplat_core.compress.fields import FIELDS, from_fields, scene_of, to_fields
+from gsplat_core.compress.morton import morton_cells, morton_codes
+from gsplat_core.compress.positions import Lattice
+from gsplat_core.ops.context_coder import (
+    decode_ascending,
+    decode_table,
+    earlier_neighbors,
+    encode_ascending,
+    encode_table,
+)
+from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.sh_rotation import num_coefficients
+
+LARGEST_STEP = 64.0
+SMALLEST_STEP = 1e-7
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Distances between neighbouring values of each field (`fields`) and of positions (`positions`).
+
+    Raises:
+        ValueError: a step that is not between `SMALLEST_STEP` and `LARGEST_STEP`.
+    """
+
+    position: float = 2.0**-10
+    dc: float = 0.08
+    sh: float = 0.08
+    scales: float = 0.2
+    rotation: float = 0.04
+    opacity: float = 0.4
+
+    def __post_init__(self) -> None:
+        for name, step in asdict(self).items():
+            if not SMALLEST_STEP <= step <= LARGEST_STEP:
+                raise ValueError(f"{name} = {step}: expected a step from {SMALLEST_STEP} to {LARGEST_STEP}")
+
+    def times(self, factor: float) -> Steps:
+        """All steps coarser by a factor, positions too."""
+        return Steps(**{name: step * factor for name, step in asdict(self).items()})
+
+
+@dataclass(frozen=True)
+class ScalarConfig:
+    """Args:
+    steps: how coarse each field is.
+    rate: how much a million bits add to the loss in training.
+    """
+
+    steps: Steps = Steps()
+    rate: float = 5e-4
+
+    def coarser(self, factor: float) -> ScalarConfig:
+        """All steps, and the weight of bits, multiplied by the factor."""
+        return ScalarConfig(self.steps.times(factor), self.rate * factor)
+
+
+# Fewer bits than this are not expected of a number on average, however small its neighbours' are.
+_SMALLEST_SPREAD = 0.15
+
+
+class ScalarCodec:
+    """See the module; implements `gsplat_core.compress.codec.Codec`."""
+
+    name = "scalar"
+
+    def __init__(self, config: ScalarConfig | None = None) -> None:
+        self.config = ScalarConfig() if config is None else config
+
+    @torch.no_grad()
+    def refresh(self, params: Mapping[str, Tensor]) -> None:
+        """Takes the order, the neighbours and the spread of the numbers from the scene as it is now."""
+        self._lattice = Lattice.around(params["means"], self.config.steps.position)
+        cells = self._lattice.cells(params["means"])
+        order = morton_codes(cells).sort(stable=True).indices
+        neighbors = earlier_neighbors(cells[order].int())
+        missing = neighbors < 0
+        first = order[neighbors.clamp(min=0).long()]  # rows of the scene, in coding order
+        first[missing] = order[:, None].expand_as(missing)[missing]
+        self._which = symmetry.renaming(params["quats"])
+        self._near: dict[str, Tensor] = {}
+        self._spread: dict[str, Tensor] = {}
+        for field, values in to_fields(params, self._which).items():
+            values = values / getattr(self.config.steps, field)
+            rounded = values.round()
+            # As the coder does, column by column: from the neighbours, or from the middle of all.
+            near = (2 * rounded[first[:, 0]] + rounded[first[:, 1:]].sum(dim=1)) / 4
+            middle = rounded.median(dim=0).values.expand_as(near)
+            ordered = rounded[order]
+            choose = (ordered - near).abs().mean(dim=0) < (ordered - middle).abs().mean(dim=0)
+            near = torch.where(choose, near, middle)
+            self._near[field] = torch.empty_like(near).index_copy_(0, order, near)
+            self._spread[field] = (ordered - near).abs().mean(dim=0).clamp(min=_SMALLEST_SPREAD)
+
+    def quantized(self, params: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The parameters rounded; gradients pass straight through to `params`."""
+        return rounded_like(params, self.config.steps, self._lattice, self._which)
+
+    def penalty(self, params: Mapping[str, Tensor]) -> Tensor:
+        """What the scene's bits add to the loss."""
+        bits = params["means"].new_zeros(())
+        for field, values in to_fields(params, self._which).items():
+            errors = (values / getattr(self.config.steps, field) - self._near[field]).abs()
+            bits = bits + (errors / self._spread[field]).sum()
+        return bits * (self.config.rate * 1e-6 / math.log(2))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        if not hasattr(self, "_which"):
+            return {}
+        return {
+            "which": self._which,
+            "lattice": self._lattice.to_tensor(),
+            **{f"near.{field}": value for field, value in self._near.items()},
+            **{f"spread.{field}": value for field, value in self._spread.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        if not state:
+            return
+        self._lattice = Lattice.from_tensor(state["lattice"])
+        self._which = state["which"].long()
+        self._near = {field: state[f"near.{field}"] for field in FIELDS}
+        self._spread = {field: state[f"spread.{field}"] for field in FIELDS}
+
+    @torch.no_grad()
+    def encode(self, gaussians: Gaussians) -> Container:
+        """The coded scene; its Gaussians are in Morton order there."""
+        params = {name: value.detach().float().cpu() for name, value in gaussians.params.items()}
+        steps = self.config.steps
+        lattice = Lattice.around(params["means"], steps.position)
+        codes = morton_codes(lattice.cells(params["means"]))
+        codes, order = codes.sort(stable=True)
+        params = {name: value[order] for name, value in params.items()}
+        fields = to_fields(params, symmetry.renaming(params["quats"]))
+        neighbors = earlier_neighbors(morton_cells(codes).int())
+        streams = {"positions": encode_ascending(codes)}
+        for field, values in fields.items():
+            if values.shape[1]:
+                streams[field] = encode_table((values / getattr(steps, field)).round().int(), neighbors)
+        header = {
+            "codec": self.name,
+            "count": gaussians.num,
+            "sh_degree": gaussians.sh_degree,
+            "lattice": lattice.to_json(),
+            "steps": asdict(steps),
+        }
+        return Container(header, streams)
+
+
+def decode(container: Container) -> Gaussians:
+    """The scene that `ScalarCodec.encode` coded.
+
+    Raises:
+        DataError: entries of the header that are missing or out of range.
+    """
+    lattice = Lattice.from_header(container.inner("lattice"))
+    cells = morton_cells(decode_ascending(container.stream("positions"), container.count))
+    neighbors = earlier_neighbors(cells.int())
+    fields = {}
+    for field in FIELDS:
+        columns = columns_of(field, container.sh_degree)
+        table = torch.zeros(container.count, 0, dtype=torch.int32)
+        if columns:
+            table = decode_table(container.stream(field), neighbors, columns)
+        fields[field] = table * container.inner("steps").number(field, SMALLEST_STEP, LARGEST_STEP)
+    return scene_of(lattice.positions(cells), fields)
+
+
+def rounded_like(
+    params: Mapping[str, Tensor], steps: Steps, lattice: Lattice, which: Tensor
+) -> dict[str, Tensor]:
+    """Raw parameters rounded to the steps after the renamings `which`; gradients pass straight through."""
+    with torch.no_grad():
+        fields = to_fields(params, which)
+        rounded = from_fields(
+            {
+                field: (values / getattr(steps, field)).round() * getattr(steps, field)
+                for field, values in fields.items()
+            }
+        )
+        rounded["quats"], rounded["scales"] = symmetry.undo(rounded["quats"], rounded["scales"], which)
+        rounded["quats"] = symmetry.like(rounded["quats"], params["quats"])
+        rounded["means"] = lattice.positions(lattice.cells(params["means"]))
+    return {name: value + (rounded[name] - value).detach() for name, value in params.items()}
+
+
+def columns_of(field: str, sh_degree: int) -> int:
+    """How many columns a field has."""
+    return {"sh": 3 * (num_coefficients(sh_degree) - 1), "opacity": 1}.get(field, 3)

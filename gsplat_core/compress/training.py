@@ -1,0 +1,142 @@
+"""Training a scene for a codec: prune, then render what would be decoded and pay for its bits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from gsplat_core.compress.codec import Codec
+from gsplat_core.compress.prune import importance, least_important
+from gsplat_core.densify.edits import Edit, Prune
+from gsplat_core.scene.cameras import Camera
+from gsplat_core.scene.gaussians import PARAMETERS, Gaussians
+
+
+@dataclass(frozen=True)
+class CompressionConfig:
+    """How a scene is trained for a codec.
+
+    Args:
+        codec: `vq`, `grid` or `scalar`.
+        keep: fraction of the Gaussians of the start that are left.
+        coarseness: factor on the codec's steps (and the inverse of the square root of its codebooks).
+        start: when quantisation starts and density control ends, as a fraction of the run.
+
+    Raises:
+        ValueError: values out of range.
+    """
+
+    codec: Literal["vq", "grid", "scalar"] = "scalar"
+    keep: float = 0.5
+    coarseness: float = 1.0
+    start: float = 0.6
+
+    def __post_init__(self) -> None:
+        if not 0 < self.keep <= 1:
+            raise ValueError(f"keep = {self.keep}: expected a fraction above 0, at most 1")
+        if not 0 < self.coarseness <= 16:
+            raise ValueError(f"coarseness = {self.coarseness}: expected a factor above 0, at most 16")
+        if not 0 <= self.start < 1:
+            raise ValueError(f"start = {self.start}: expected a fraction of the run, below 1")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps count from 1; everything happens after the step it names.
+
+    Args:
+        start: from the step after this one on, renderings show the quantised scene.
+        stop: the last step of the run.
+        keep: fraction of the Gaussians that are left after both prunings, the first at the start and the
+            second after a third of the rest.
+        refresh_every: so often the codec is fitted anew.
+
+    Raises:
+        ValueError: values out of range.
+    """
+
+    start: int
+    stop: int
+    keep: float = 1.0
+    refresh_every: int = 100
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.stop:
+            raise ValueError(f"start = {self.start}: expected 0 to before the end, {self.stop}")
+        if not 0 < self.keep <= 1:
+            raise ValueError(f"keep = {self.keep}: expected a fraction above 0, at most 1")
+        if self.refresh_every < 1:
+            raise ValueError(f"refresh_every = {self.refresh_every}: expected at least 1")
+
+    @property
+    def prunings(self) -> tuple[int, int]:
+        first = max(self.start, 1)
+        return first, max(first + 1, self.start + (self.stop - self.start) // 3)
+
+    def learning_rate_factor(self, step: int) -> float:
+        """1, and over the last third of the quantised part falling to 0.05 along a cosine."""
+        span = self.stop - self.start
+        t = (step - self.start - 2 * span / 3) / (span / 3)
+        return 1.0 if t <= 0 else 0.05 + 0.95 * (1 + math.cos(math.pi * min(t, 1.0))) / 2
+
+
+class CompressedTraining:
+    """What a trainer asks in every step when the scene is meant for a codec.
+
+    Args:
+        cameras: the training views; how much they show of a Gaussian decides what is pruned.
+    """
+
+    def __init__(
+        self, codec: Codec, schedule: Schedule, cameras: Sequence[Camera], antialiased: bool = False
+    ) -> None:
+        self.codec = codec
+        self.schedule = schedule
+        self._cameras = cameras
+        self._antialiased = antialiased
+        self._fitted_rows = -1
+
+    def shown(self, step: int, params: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The parameters to render in this step: from the start on, quantised ones."""
+        if step <= self.schedule.start:
+            return params
+        rows = params["means"].shape[0]
+        if rows != self._fitted_rows or (step - self.schedule.start - 1) % self.schedule.refresh_every == 0:
+            self.codec.refresh(params)
+            self._fitted_rows = rows
+        return self.codec.quantized(params)
+
+    def penalty(self, step: int, params: Mapping[str, Tensor]) -> Tensor:
+        """What to add to the loss of this step, after `shown`."""
+        if step <= self.schedule.start:
+            return params["means"].new_zeros(())
+        return self.codec.penalty(params)
+
+    @torch.no_grad()
+    def on_step(self, step: int, params: Mapping[str, Tensor]) -> list[Edit]:
+        """The edits after this step: nothing but prunings."""
+        if self.schedule.keep == 1 or step not in self.schedule.prunings:
+            return []
+        scores = importance(_scene(params), self._cameras, self._antialiased)
+        keep = max(1, round(len(scores) * self.schedule.keep**0.5))
+        return [Prune(least_important(scores, keep))]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        state = {f"codec.{name}": value for name, value in self.codec.state_dict().items()}
+        return {**state, "fitted_rows": torch.tensor(self._fitted_rows)}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        self._fitted_rows = int(state["fitted_rows"])
+        self.codec.load_state_dict(
+            {name.removeprefix("codec."): value for name, value in state.items() if name != "fitted_rows"}
+        )
+
+
+def _scene(params: Mapping[str, Tensor]) -> Gaussians:
+    means, quats, scales, opacities, sh0, shN = (params[name] for name in PARAMETERS)
+    return Gaussians(means, quats, scales, opacities, sh0, shN)

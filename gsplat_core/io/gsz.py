@@ -1,0 +1,40 @@
+"""Our own compressed scenes, `.gsz`: read here whatever codec wrote them (`gsplat_core.compress`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gsplat_core.compress.codec import Codec
+from gsplat_core.compress.container import Container
+from gsplat_core.compress.registry import CODECS, decode
+from gsplat_core.errors import DataError
+from gsplat_core.io.atomic import write_bytes
+from gsplat_core.io.format import Format
+from gsplat_core.io.usable import keep_usable
+from gsplat_core.scene.gaussians import Gaussians
+
+
+def load(path: Path, *, strict: bool = False) -> Gaussians:
+    """Reads and decodes a file.
+
+    Raises:
+        DataError: missing, damaged, of a newer version, or coded by something unknown.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(path, f"cannot be read: {error.strerror}", remedy="Check the path.") from error
+    return keep_usable(decode(Container.from_bytes(data, path)), path, strict)
+
+
+def save(path: Path, gaussians: Gaussians, codec: Codec | None = None) -> None:
+    """Codes a scene as it is; `compress` first trains it for its codec, which makes it several times smaller.
+
+    Args:
+        codec: which, with what settings; by default `scalar` with fine steps.
+    """
+    codec = CODECS["scalar"].create(0.25) if codec is None else codec
+    write_bytes(path, codec.encode(gaussians).to_bytes())
+
+
+FORMAT = Format(".gsz", "gsplat_core compressed scene", load=load, save=save)

@@ -1,0 +1,190 @@
+"""Every codec: what is decoded is what was rendered in training, near the scene, and damage is refused."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+import torch
+from compress.scenes import covariances, scene
+
+import gsplat_core.io
+from gsplat_core.compress.codec import Codec
+from gsplat_core.compress.container import Container
+from gsplat_core.compress.registry import CODECS, decode
+from gsplat_core.errors import DataError
+from gsplat_core.io import gsz
+from gsplat_core.scene.gaussians import Gaussians
+
+codecs = pytest.mark.parametrize("name", CODECS)
+
+
+def coded(codec: Codec, gaussians: Gaussians) -> Gaussians:
+    data = codec.encode(gaussians).to_bytes()
+    return decode(Container.from_bytes(data, Path("test.gsz")))
+
+
+def matched(decoded: Gaussians, gaussians: Gaussians) -> Gaussians:
+    """The decoded scene in the order of the other: nearest positions."""
+    nearest = torch.cdist(gaussians.means.double(), decoded.means.double()).argmin(dim=1)
+    return decoded.subset(nearest)
+
+
+@codecs
+@pytest.mark.parametrize("degree", [0, 1, 3])
+def test_fine_steps_decode_to_nearly_the_scene(name: str, degree: int) -> None:
+    gaussians = scene(400, degree)
+    decoded = coded(CODECS[name].create(0.01), gaussians)
+    assert (decoded.num, decoded.sh_degree) == (400, degree)
+    decoded = matched(decoded, gaussians)
+    torch.testing.assert_close(decoded.means, gaussians.means, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(decoded.opacities, gaussians.opacities.clamp(-8, 8), rtol=0, atol=0.01)
+    if name != "vq":  # its codebooks are limited by the number of Gaussians
+        torch.testing.assert_close(decoded.sh0, gaussians.sh0, rtol=0, atol=0.01)
+        torch.testing.assert_close(decoded.shN, gaussians.shN, rtol=0, atol=0.01)
+        torch.testing.assert_close(covariances(decoded), covariances(gaussians), rtol=0.02, atol=1e-4)
+
+
+@codecs
+def test_training_shows_what_will_be_decoded(name: str) -> None:
+    gaussians = scene(600)
+    codec = CODECS[name].create(0.5)
+    codec.refresh(gaussians.params)
+    shown = Gaussians(**codec.quantized(gaussians.params))
+    decoded = matched(coded(codec, gaussians), gaussians)
+    torch.testing.assert_close(decoded.means, shown.means, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(decoded.opacities, shown.opacities, rtol=1e-5, atol=1e-5)
+    if name != "vq":  # which fits its codebooks a last time
+        torch.testing.assert_close(decoded.sh0, shown.sh0, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(decoded.shN, shown.shN, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(covariances(decoded), covariances(shown), rtol=1e-3, atol=1e-6)
+
+
+@codecs
+def test_gradients_pass_straight_through(name: str) -> None:
+    params = {key: value.requires_grad_() for key, value in scene(300).params.items()}
+    codec = CODECS[name].create(1.0)
+    codec.refresh(params)
+    weights = {key: torch.rand_like(value) for key, value in params.items()}
+    sum((weights[key] * value).sum() for key, value in codec.quantized(params).items()).backward()
+    for key, value in params.items():
+        torch.testing.assert_close(value.grad, weights[key])
+
+
+@codecs
+def test_the_penalty_falls_when_it_is_followed(name: str) -> None:
+    params = {key: value.requires_grad_() for key, value in scene(300).params.items()}
+    codec = CODECS[name].create(1.0)
+    codec.refresh(params)
+    before = codec.penalty(params)
+    before.backward()
+    with torch.no_grad():
+        for value in params.values():
+            if value.grad is not None:
+                value -= 1e-3 * value.grad / value.grad.abs().max().clamp(min=1e-30)
+    assert codec.penalty(params).item() < before.item()
+
+
+@codecs
+def test_coarser_is_smaller(name: str) -> None:
+    gaussians = scene(800)
+    sizes = [len(CODECS[name].create(factor).encode(gaussians).to_bytes()) for factor in (0.5, 1, 2)]
+    assert sizes[0] > sizes[1] > sizes[2]
+
+
+@codecs
+def test_a_saved_state_goes_on_alike(name: str) -> None:
+    gaussians = scene(300)
+    codec, again = CODECS[name].create(1.0), CODECS[name].create(1.0)
+    codec.refresh(gaussians.params)
+    again.load_state_dict({key: value.clone() for key, value in codec.state_dict().items()})
+    moved = {key: value + 0.01 for key, value in gaussians.params.items()}
+    one, other = codec.quantized(moved), again.quantized(moved)
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    assert torch.equal(codec.penalty(moved), again.penalty(moved))
+
+
+@codecs
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_tiny_scenes(name: str, count: int) -> None:
+    gaussians = scene(count)
+    assert coded(CODECS[name].create(0.1), gaussians).num == count
+
+
+def file(tmp_path: Path, name: str) -> Path:
+    path = tmp_path / "scene.gsz"
+    gsz.save(path, scene(200), CODECS[name].create(1.0))
+    return path
+
+
+@codecs
+def test_every_truncation_and_change_is_refused(name: str, tmp_path: Path) -> None:
+    path = file(tmp_path, name)
+    data = path.read_bytes()
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(60):
+        cut = int(torch.randint(len(data), (1,), generator=generator))
+        path.write_bytes(data[:cut])
+        with pytest.raises(DataError, match=r"scene\.gsz"):
+            gsplat_core.io.load(path)
+        changed = bytearray(data)
+        changed[cut] ^= 1 << int(torch.randint(8, (1,), generator=generator))
+        path.write_bytes(changed)
+        with pytest.raises(DataError, match=r"scene\.gsz"):
+            gsplat_core.io.load(path)
+
+
+def with_header(data: bytes, old: str, new: str) -> bytes:
+    """The file with part of its header replaced and a checksum that fits."""
+    (length,) = struct.unpack_from("<I", data, 4)
+    header = data[8 : 8 + length].decode()
+    assert old in header
+    header = header.replace(old, new)
+    body = data[:4] + struct.pack("<I", len(header)) + header.encode() + data[8 + length : -4]
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('"count":200', '"count":2000000000', "count is 2000000000"),
+        ('"count":200', '"count":-1', "count is -1"),
+        ('"count":200', '"count":true', "count is True"),
+        ('"sh_degree":3', '"sh_degree":9', "sh_degree is 9"),
+        ('"codec":"scalar"', '"codec":"magic"', "which this program does not know"),
+        ('"codec":"scalar"', '"codec":7', "codec is 7"),
+        ('"size":', '"size":NaN,"x":', "size is nan"),
+        ('"steps":', '"other":', "steps is None"),
+        ('"lattice":{', '"lattice":3,"other":{', "lattice is 3"),
+        ('"streams":[["positions",', '"streams":[["elsewhere",', "stream 'positions' is missing"),
+        ('"streams":[["positions",', '"streams":[["positions",-', "do not add up"),
+        ('"streams":[["positions",', '"streams":[["positions",9', "do not add up"),
+    ],
+)
+def test_a_header_that_lies_is_refused(tmp_path: Path, old: str, new: str, problem: str) -> None:
+    path = file(tmp_path, "scalar")
+    path.write_bytes(with_header(path.read_bytes(), old, new))
+    with pytest.raises(DataError, match=problem):
+        gsplat_core.io.load(path)
+
+
+def test_scenes_that_cost_next_to_nothing_stay_within_the_bound() -> None:
+    one = scene(1)
+    many = one.subset(torch.zeros(5000, dtype=torch.long))
+    data = CODECS["scalar"].create(1.0).encode(many).to_bytes()
+    assert len(data) >= 5000 // 16
+    assert decode(Container.from_bytes(data, Path("test.gsz"))).num == 5000
+
+
+def test_foreign_and_newer_files(tmp_path: Path) -> None:
+    path = file(tmp_path, "scalar")
+    data = path.read_bytes()
+    for content, problem in [
+        (b"ply\n" + data, "not a .gsz file"),
+        (data[:3] + b"\2" + data[4:], "version 2"),
+    ]:
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=problem):
+            gsplat_core.io.load(path)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from gsplat_core.compress.training import CompressionConfig
 from gsplat_core.densify.registry import configurations
 from gsplat_core.errors import DataError, UsageError
 from trainers.resolution import ResolutionConfig
@@ -87,6 +88,9 @@ class TrainConfig:
     densify: dict[str, Any] = field(default_factory=dict)
     """The configuration of each part of `strategy`; parts that are not given have their defaults."""
 
+    compression: CompressionConfig | None = None
+    """Train the scene for a codec; None leaves it as it is."""
+
     log_every: int = 50
     """Steps between two lines of history.jsonl; losses are also checked to be finite then."""
     evaluations: int = 10
@@ -108,6 +112,11 @@ class TrainConfig:
         """The cap of the strategy, if it has one."""
         limit: int | None = next(iter(self.densify.values())).max_gaussians
         return limit
+
+    @property
+    def compress(self) -> str | None:
+        """The codec that the scene is trained for, if any."""
+        return None if self.compression is None else self.compression.codec
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -36,6 +36,8 @@ class RunFolder:
         self.history = self.path / "history.jsonl"
         self.checkpoints = self.path / "checkpoints"
         self.point_cloud = self.path / "point_cloud.ply"
+        self.compressed = self.path / "point_cloud.gsz"
+        self.compression = self.path / "compression.json"
         self.test = self.path / "test"
         self.report = self.path / "report.html"
         self.crash_report = self.path / "crash_report.txt"
@@ -44,6 +46,11 @@ class RunFolder:
     def exists(self) -> bool:
         return self.config.is_file()
 
+    @property
+    def result(self) -> Path | None:
+        """The scene that the run has made, None before it is finished."""
+        return next((file for file in (self.point_cloud, self.compressed) if file.exists()), None)
+
     def remove_results(self) -> None:
         """Removes what an earlier run left here, and nothing else."""
         for file in (
@@ -51,6 +58,8 @@ class RunFolder:
             self.metrics,
             self.history,
             self.point_cloud,
+            self.compressed,
+            self.compression,
             self.report,
             self.crash_report,
         ):

@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from gsplat_core.compress.registry import CODECS
+from gsplat_core.compress.training import CompressedTraining, Schedule
 from gsplat_core.densify.registry import create
 from gsplat_core.densify.rendered_views import RenderedViews
 from gsplat_core.errors import UsageError
-from gsplat_core.io import export_verified
+from gsplat_core.io import export_verified, gsz
 from gsplat_core.io.atomic import write_text
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import Gaussians
@@ -55,7 +57,9 @@ def train(
         for view in dataset.train:
             view.image()
         gaussians = initial_gaussians(config, dataset).to(device)
-        trainer = Trainer(config, gaussians, dataset.scene_extent, rendered_views(config, dataset))
+        compression = compressed_training(config, dataset)
+        views = rendered_views(config, dataset)
+        trainer = Trainer(config, gaussians, dataset.scene_extent, views, compression)
         with TrainingProgress(config.steps, console) as progress:
             loop = Loop(
                 trainer,
@@ -73,6 +77,10 @@ def train(
                 write_text(run.config, json.dumps(config.to_json(), indent=2) + "\n")
             totals = loop.fit()
         result = trainer.gaussians.detached()
+        if compression is not None:
+            # What is measured and exported is what others will decode.
+            gsz.save(run.compressed, result, compression.codec)
+            result = gsz.load(run.compressed).to(device)
         export_verified(run.point_cloud, result)
         costs = {
             "steps": trainer.step,
@@ -95,6 +103,17 @@ def initial_gaussians(config: TrainConfig, dataset: Dataset) -> Gaussians:
         xyz, rgb = random_points(cameras, dataset.scene_extent, count, config.seed)
     start = create(config.strategy, config.densify).initialization
     return initialize(xyz, rgb, config.sh_degree, start.opacity, start.scale_factor)
+
+
+def compressed_training(config: TrainConfig, dataset: Dataset) -> CompressedTraining | None:
+    """What training for a codec adds to the steps of this run; None when there is no codec."""
+    options = config.compression
+    if options is None:
+        return None
+    codec = CODECS[options.codec].create(options.coarseness)
+    schedule = Schedule(round(options.start * (config.steps - 1)), config.steps, options.keep)
+    cameras = [view.camera for view in dataset.train]
+    return CompressedTraining(codec, schedule, cameras, config.antialiased)
 
 
 def rendered_views(config: TrainConfig, dataset: Dataset) -> RenderedViews:

@@ -45,8 +45,8 @@ def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] =
         raise DataError(
             path, "this folder is not a run: it has no config.json", remedy="Name a run or a splat file."
         )
-    if run.point_cloud.exists():
-        return gsplat_core.io.load(run.point_cloud)
+    if run.result is not None:
+        return gsplat_core.io.load(run.result)
     checkpoint = newest_checkpoint(run.checkpoints, warn)
     if checkpoint is None:
         raise DataError(

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from gsplat_core import rasterization
+from gsplat_core.compress.training import CompressedTraining
+from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.registry import create
 from gsplat_core.densify.rendered_views import RenderedViews
 from gsplat_core.densify.store import ParameterStore
@@ -41,8 +43,10 @@ class Trainer:
         gaussians: Gaussians,
         scene_extent: float,
         views: RenderedViews | None = None,
+        compression: CompressedTraining | None = None,
     ) -> None:
         self.config = config
+        self.compression = compression
         self.scene_extent = scene_extent
         self.step = 0
         self.lr_factor = 1.0
@@ -80,10 +84,10 @@ class Trainer:
         self._set_learning_rates(step)
 
         wants = self.strategy.wants(step)
-        splats = gaussian(self.store.params, {}).arguments()
+        splats = gaussian(self._shown(step), {}).arguments()
         colors, _, meta = self._render(splats, target, step, wants)
         loss = l1_dssim(colors, target.image[None], self.config.lambda_dssim)
-        total = loss + self._side_terms(splats, colors.detach()[0], target, meta)
+        total = loss + self._side_terms(step, splats, colors[0], target, meta)
         # Memory peaks during backward: shapes and tile lists go as soon as they have served, and the gradient
         # of the centres is not copied, as retain_grad() would.
         meta = {name: meta[name] for name in WATCHED if name in meta}
@@ -97,22 +101,35 @@ class Trainer:
             self.adam.step()
             for param in self.store.params.values():
                 param.grad = None
-            edits = self.strategy.on_step(step, self._scene_view(step, target))
+            edits = self._edits(step, target)
             if edits:
                 self.strategy.follow(self.store.apply(edits))
         self.step = step
         return loss.detach(), colors[0].detach()
 
+    def _shown(self, step: int) -> Mapping[str, Tensor]:
+        """What this step renders: the scene's parameters, or what a codec would make of them."""
+        params = self.store.params
+        return params if self.compression is None else self.compression.shown(step, params)
+
+    def _edits(self, step: int, target: Target) -> list[Edit]:
+        """Once a scene is trained for its codec, that alone edits it."""
+        if self.compression is not None and step >= self.compression.schedule.start:
+            return self.compression.on_step(step, self.store.params)
+        return self.strategy.on_step(step, self._scene_view(step, target))
+
     def _side_terms(
-        self, splats: Mapping[str, Tensor], image: Tensor, target: Target, meta: dict[str, Any]
+        self, step: int, splats: Mapping[str, Tensor], image: Tensor, target: Target, meta: dict[str, Any]
     ) -> Tensor | float:
-        """What is added to the photometric loss for the strategy's sake."""
+        """What is added to the photometric loss for the sake of strategy and codec."""
         terms: Tensor | float = 0.0
         if (regularization := self.strategy.regularization(splats, self.scene_extent)) is not None:
             terms = terms + regularization
+        if self.compression is not None:
+            terms = terms + self.compression.penalty(step, self.store.params)
         if "probe" in meta:
             # Zero itself; its gradient makes the statistics (see gsplat_core.rasterization).
-            error = (image - target.image / 255).abs().mean(dim=-1)
+            error = (image.detach() - target.image / 255).abs().mean(dim=-1)
             terms = terms + (meta["probe"][0] * error).sum()
         return terms
 
@@ -166,20 +183,23 @@ class Trainer:
             depths=meta["depths"],
             weights=meta["statistics"].grad if wants.weights else None,
             images=colors.detach(),
-            targets=target.image[None],
+            targets=target.image[None] / 255,
             views=[target.view],
             scene_extent=self.scene_extent,
         )
 
     def _set_learning_rates(self, step: int) -> None:
         rates = self.config.learning_rates
+        factor = self.lr_factor
+        if self.compression is not None:
+            factor *= self.compression.schedule.learning_rate_factor(step)
         for group in self.adam.param_groups:
             rate = getattr(rates, group["name"])
             if group["name"] == "means":
                 rate = (
                     exponential(rates.means, rates.means_final, step, self.config.steps) * self.scene_extent
                 )
-            group["lr"] = rate * self.lr_factor
+            group["lr"] = rate * factor
 
     def is_finite(self, losses: list[Tensor]) -> bool:
         """Whether these losses and all parameters are finite; one synchronisation with the device."""
@@ -199,6 +219,7 @@ class Trainer:
             "gaussians": self.gaussians.state_dict(),
             "adam": moments,
             "strategy": self.strategy.state_dict(),
+            "compression": {} if self.compression is None else self.compression.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -211,5 +232,7 @@ class Trainer:
                 for key, value in moments.items()
             }
         self.strategy.load_state_dict(state["strategy"])
+        if self.compression is not None:
+            self.compression.load_state_dict(state["compression"])
         self.step = state["step"]
         self.lr_factor = state["lr_factor"]

@@ -11,6 +11,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from gsplat_core.compress.training import CompressionConfig
 from gsplat_core.errors import DataError, NumericalError
 from trainers import loop as module
 from trainers.checkpoint import checkpoints, newest_checkpoint
@@ -18,7 +19,7 @@ from trainers.history import read_history
 from trainers.loop import Interrupted, Loop
 from trainers.progress import TrainingProgress
 from trainers.run_folder import RunFolder
-from trainers.session import initial_gaussians
+from trainers.session import compressed_training, initial_gaussians
 from trainers.sources import load_photographs
 from trainers.trainer import Trainer
 from trainers.views import Target
@@ -35,7 +36,12 @@ class Run:
 
     def loop(self):
         dataset = load_photographs(self.config)
-        self.trainer = Trainer(self.config, initial_gaussians(self.config, dataset), dataset.scene_extent)
+        self.trainer = Trainer(
+            self.config,
+            initial_gaussians(self.config, dataset),
+            dataset.scene_extent,
+            compression=compressed_training(self.config, dataset),
+        )
         advance = self.trainer.advance
 
         def advance_and_call(target):
@@ -104,6 +110,19 @@ def test_forty_steps_are_the_same_bits_with_an_interruption_in_between(config, t
         return [{k: v for k, v in e.items() if k != "seconds"} for e in read_history(run.folder.history)]
 
     assert [e["step"] for e in without_time(resumed)] == [e["step"] for e in without_time(straight)]
+
+
+@pytest.mark.parametrize("codec", ["vq", "grid", "scalar"])
+def test_training_for_a_codec_is_resumed_to_the_bit(config, tmp_path, codec):
+    config = replace(config, compression=CompressionConfig(codec, start=0.5))
+    whole = Run(config, tmp_path / "whole")
+    whole.fit()
+    interrupted = Run(config, tmp_path / "interrupted", interrupt_at(31))
+    with pytest.raises(Interrupted):
+        interrupted.fit()
+    resumed = Run(config, tmp_path / "interrupted")
+    resumed.fit()
+    assert_same_bits(resumed.state(), whole.state())
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_one_does_not(config, tmp_path):

@@ -116,7 +116,13 @@ class Survey:
                 "stages": stages,
             },
             "step_by_threads": [
-                {"threads": s.case.threads, "seconds": s.step.wall, "cpu_seconds": s.step.cpu}
+                {
+                    "threads": s.case.threads,
+                    "seconds": s.step.wall,
+                    "cpu_seconds": s.step.cpu,
+                    "overhead_seconds": s.overhead,
+                    "stages": dict(s.stages),
+                }
                 for s in self.steps
             ],
             "by_gaussians": [as_json(m) for m in self.by_gaussians],

@@ -22,6 +22,11 @@ COMMANDS = {
     ),
     "render": Command("trainers.commands.render", "render", "images or a video along a camera path"),
     "export": Command("trainers.commands.export", "export", "write a run or file in another format"),
+    "compress": Command(
+        "trainers.commands.compress",
+        "compress",
+        "make a run's scene small, at a quality or size of your choice",
+    ),
     "info": Command("trainers.commands.info", "info", "what is in a splat file, a run or a photo folder"),
     "view": Command("trainers.commands.view", "view", "look at a run or splat file in the browser"),
     "bench": Command("trainers.commands.bench", "bench", "how fast the rasterizer is on this machine"),

@@ -107,7 +107,7 @@ def _describe_run(path: Path) -> dict[str, Any]:
         "steps": config.steps,
         "downscale": config.downscale,
         "seed": config.seed,
-        "finished": run.point_cloud.exists(),
+        "finished": run.result is not None,
         "last_checkpoint": saved[-1].stem if saved else None,
         "metrics": metrics,
     }

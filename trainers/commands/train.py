@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Preset = Literal["default", "fast", "tiny"]
 Background = Literal["black", "white", "random"]
+Codec = Literal["vq", "grid", "scalar"]
 
 
 def _option(metavar: str, default: str, *aliases: str) -> Any:
@@ -49,6 +50,8 @@ class TrainOptions:
     """Every N-th image in name order, the first included, is held out for testing; 0 trains on all."""
     model: Annotated[str | None, _option("NAME", "the one with most images")] = None
     """Which sparse model of the folder, for example 0."""
+    compress: Annotated[Codec | None, _option("{vq,grid,scalar}", "no")] = None
+    """Train the scene for a codec; also writes point_cloud.gsz, and measures what that decodes to."""
     background: Annotated[Background | None, _option("{black,white,random}", "black")] = None
     """Colour behind the scene in training."""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = ()
@@ -112,6 +115,7 @@ def _given(options: TrainOptions, *names: str) -> dict[str, Any]:
 
 def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     """The configuration of a new run."""
+    from gsplat_core.compress.training import CompressionConfig
     from trainers.config import read_config
     from trainers.presets import preset, scaled_to, with_strategy
     from trainers.settings import with_settings
@@ -131,6 +135,9 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
         data=str(options.data.resolve()),
         **_given(options, "downscale", "device", "seed", "test_every", "model", "background"),
     )
+    if options.compress is not None:
+        compression = replace(config.compression or CompressionConfig(), codec=options.compress)
+        config = replace(config, compression=compression)
     return with_settings(_with_shared_settings(config, options.max_gaussians), options.set)
 
 
@@ -154,7 +161,7 @@ def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
     config = read_config(run.config)
     # --device is not among them: where it is computed may change, what is computed may not.
     names = ("preset", "steps", "downscale", "seed", "test_every", "model", "background", "max_gaussians")
-    for name, value in _given(options, "strategy", *names).items():
+    for name, value in _given(options, "strategy", "compress", *names).items():
         if value != getattr(config, name):
             option = "--" + name.replace("_", "-")
             raise UsageError(

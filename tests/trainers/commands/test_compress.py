@@ -1,0 +1,93 @@
+"""`compress` and `train --compress`: smaller files whose measurements are those of what they decode to."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+import gsplat_core.io
+from trainers.cli import main
+from trainers.evaluation import evaluate, mean
+from trainers.run_folder import RunFolder
+from trainers.sources import load_photographs, load_scene, run_config
+
+TRAINING = ["--preset", "tiny", "--steps", "30", "--test-every", "4", "--max-gaussians", "200"]
+
+
+@pytest.fixture(scope="module")
+def run(tiny_scene, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    assert main(["train", str(tiny_scene), "-o", str(folder), *TRAINING]) == 0
+    return RunFolder(folder)
+
+
+def measured(folder: RunFolder) -> float:
+    config = run_config(folder.path)
+    scene = gsplat_core.io.load(folder.compressed)
+    return mean(result.psnr for result in evaluate(scene, load_photographs(config).test))
+
+
+@pytest.mark.parametrize("codec", ["vq", "grid", "scalar"])
+def test_a_compressed_run_is_small_and_says_what_was_chosen(run, tmp_path, codec):
+    small = RunFolder(tmp_path / codec)
+    options = ["--codec", codec, "--max-loss-db", "6", "--steps", "8"]
+    assert main(["compress", str(run.path), "-o", str(small.path), *options]) == 0
+    outcome = json.loads(small.compression.read_text())
+    assert outcome["chosen"] in outcome["tried"]
+    assert outcome["chosen"]["size"] == small.compressed.stat().st_size < run.point_cloud.stat().st_size / 4
+    fitting = [entry["size"] for entry in outcome["tried"] if entry["loss_db"] <= 6]
+    assert outcome["reached"] == bool(fitting)
+    if fitting:
+        assert outcome["chosen"]["size"] == min(fitting)
+    metrics = json.loads(small.metrics.read_text())
+    assert metrics["psnr"] == pytest.approx(outcome["chosen"]["psnr"]) == pytest.approx(measured(small))
+    assert load_scene(small.path, print).num == outcome["chosen"]["num_gaussians"]
+    assert main(["eval", str(small.path)]) == 0
+    assert main(["info", str(small.path)]) == 0
+    assert main(["export", str(small.path), "-o", str(tmp_path / "scene.ply")]) == 0
+
+
+def test_a_size_is_kept(run, tmp_path):
+    small = RunFolder(tmp_path / "small")
+    options = ["--target-mb", "0.0022", "--steps", "4"]
+    assert main(["compress", str(run.path), "-o", str(small.path), *options]) == 0
+    assert small.compressed.stat().st_size <= 2200
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--max-loss-db", "0.3", "--target-mb", "1"], "exclude each other"),
+        (["--max-loss-db", "0"], "must be positive"),
+        (["--target-mb", "-1"], "must be positive"),
+        (["--steps", "0"], "--steps must be at least 1"),
+    ],
+)
+def test_options_that_make_no_sense(run, tmp_path, capsys, options, message):
+    assert main(["compress", str(run.path), "-o", str(tmp_path / "x"), *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_neither_the_run_itself_nor_another_one_is_overwritten(run, tmp_path, capsys):
+    assert main(["compress", str(run.path), "-o", str(run.path)]) == 2
+    other = RunFolder(tmp_path)
+    other.config.write_text("{}")
+    assert main(["compress", str(run.path), "-o", str(tmp_path)]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("codec", ["vq", "grid", "scalar"])
+def test_training_for_a_codec_measures_what_is_decoded(tiny_scene, tmp_path, codec):
+    folder = RunFolder(tmp_path / "run")
+    assert main(["train", str(tiny_scene), "-o", str(folder.path), *TRAINING, "--compress", codec]) == 0
+    metrics = json.loads(folder.metrics.read_text())
+    assert metrics["psnr"] == pytest.approx(measured(folder))
+    decoded, exported = gsplat_core.io.load(folder.compressed), gsplat_core.io.load(folder.point_cloud)
+    assert torch.equal(decoded.means, exported.means)
+    assert folder.compressed.stat().st_size < folder.point_cloud.stat().st_size / 4
+    assert json.loads(folder.config.read_text())["compression"]["codec"] == codec
+    other = "vq" if codec != "vq" else "grid"
+    resume = ["train", str(tiny_scene), "-o", str(folder.path), "--resume", "--compress", other]
+    assert main(resume) == 2

@@ -1,0 +1,115 @@
+"""`gsplat-core compress`"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from gsplat_core.errors import UsageError
+
+DEFAULT_LOSS_DB = 0.3
+
+
+def compress(
+    run: Positional[Annotated[Path, arg(metavar="RUN")]],
+    output: Annotated[Path, arg(aliases=["-o"], metavar="RUN2")],
+    codec: Literal["vq", "grid", "scalar"] = "scalar",
+    max_loss_db: float | None = None,
+    target_mb: float | None = None,
+    steps: int = 300,
+    data: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Make the scene of a run small: prune it, train it briefly for a codec, code it; again and again.
+
+    Writes a run folder with point_cloud.gsz, the measurements of what that file decodes to, and
+    compression.json with every setting that was tried. export turns it into other formats.
+
+    Args:
+        run: finished run folder.
+        output: run folder to write.
+        codec: scalar (smallest), vq (codebooks) or grid (sorted pictures).
+        max_loss_db: the smallest file whose test PSNR is at most so much lower (default: 0.3).
+        target_mb: the best file of at most so many million bytes, instead.
+        steps: training steps of each round.
+        data: where the photographs are now, if they were moved.
+        overwrite: replace the run in the output folder.
+    """
+    from trainers.rate_search import Goal
+    from trainers.run_folder import RunFolder
+
+    if max_loss_db is not None and target_mb is not None:
+        raise UsageError("--max-loss-db and --target-mb exclude each other; use one of them.")
+    if steps < 1:
+        raise UsageError(f"--steps must be at least 1, got {steps}.")
+    if output.resolve() == run.resolve():
+        raise UsageError(f"{output}: the compressed run needs a folder of its own.")
+    folder = RunFolder(output)
+    if folder.exists and not overwrite:
+        raise UsageError(f"{output} already holds a run. Use --overwrite to replace it, or choose another.")
+    if target_mb is not None:
+        goal = Goal(target_bytes=round(target_mb * 1e6))
+    else:
+        goal = Goal(max_loss_db=DEFAULT_LOSS_DB if max_loss_db is None else max_loss_db)
+    with folder.owned(), folder.crash_reports():
+        _compress(run, folder, codec, goal, steps, data)
+
+
+def _compress(run: Path, folder: Any, codec: str, goal: Any, steps: int, data: Path | None) -> None:
+    import time
+    from dataclasses import asdict, replace
+
+    from gsplat_core.io import load
+    from gsplat_core.io.atomic import write_bytes, write_text
+    from trainers.messages import warn
+    from trainers.rate_search import Round, search
+    from trainers.results import write_results
+    from trainers.run_folder import RunFolder
+    from trainers.sources import load_photographs, load_scene, run_config, training_costs
+
+    config = run_config(run)
+    if data is not None:
+        config = replace(config, data=str(data.resolve()))
+    gaussians = load_scene(run, warn).detached()
+    dataset = load_photographs(config)
+    ply_bytes = gaussians.num * 4 * (17 + gaussians.shN.shape[1] * 3)  # the INRIA layout, without its header
+
+    def report(entry: Round) -> None:
+        print(
+            f"{entry.num_gaussians:>9,} Gaussians, steps x {entry.coarseness:.2f}: {entry.size:>11,} bytes, "
+            f"{ply_bytes / entry.size:5.1f} times smaller, {entry.psnr:.2f} dB ({-entry.loss_db:+.2f})",
+            flush=True,
+        )
+
+    start = time.perf_counter()
+    found = search(gaussians, dataset, config, codec, goal, steps, report)
+    folder.remove_results()
+    write_text(folder.config, json.dumps(config.to_json(), indent=2) + "\n")
+    write_bytes(folder.compressed, found.chosen.data)
+    outcome = {
+        "codec": codec,
+        "goal": asdict(goal),
+        "reached": found.reached,
+        "source": str(run.resolve()),
+        "source_ply_bytes": ply_bytes,
+        "source_psnr": found.reference_psnr,
+        "source_ssim": found.reference_ssim,
+        "ratio": ply_bytes / found.chosen.size,
+        "chosen": found.chosen.summary(),
+        "tried": [entry.summary() for entry in found.rounds],
+        "seconds": time.perf_counter() - start,
+    }
+    write_text(folder.compression, json.dumps(outcome, indent=2) + "\n")
+    costs = training_costs(RunFolder(run), warn)
+    write_results(folder, config, dataset, load(folder.compressed), costs)
+    chosen = found.chosen
+    verdict = "chosen" if found.reached else "the goal was not reached; nearest"
+    print(
+        f"{verdict}: {chosen.kept:.0%} of the Gaussians, steps x {chosen.coarseness:.2f}, "
+        f"{chosen.size:,} bytes, {outcome['ratio']:.1f} times smaller than the .ply, "
+        f"{chosen.psnr:.2f} dB ({-chosen.loss_db:+.2f})\n"
+        f"scene   {folder.compressed}"
+    )

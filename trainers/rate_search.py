@@ -1,0 +1,187 @@
+"""Finding the settings with which a codec reaches a size or keeps a quality.
+
+One path from the finished scene to ever smaller ones: each round prunes some more, coarsens the codec's
+steps, trains briefly as the codec will show the scene, codes it, decodes the file and measures the test views
+(the training views where there are none). Each round goes on from the one before, so nothing is trained
+twice. The choice among the rounds is made by what was measured after decoding, never by an estimate.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gsplat_core.compress.container import Container
+from gsplat_core.compress.registry import CODECS, decode
+from gsplat_core.errors import UsageError
+from gsplat_core.scene.dataset import Dataset
+from gsplat_core.scene.gaussians import Gaussians
+from trainers.config import TrainConfig
+from trainers.evaluation import evaluate, mean
+from trainers.fine_tuning import fine_tune
+from trainers.results import test_background
+
+MAX_ROUNDS = 12
+FIRST_KEEP = 0.6
+NEXT_KEEP = 0.8
+FIRST_COARSENESS = 0.9
+NEXT_COARSENESS = 1.08
+# Where even the first round is too much: nothing pruned, fine steps.
+GENTLE_KEEP = 0.9
+GENTLE_COARSENESS = 0.45
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Exactly one of the two.
+
+    Args:
+        max_loss_db: how much lower the PSNR may be than that of the scene before.
+        target_bytes: how large the file may be.
+    """
+
+    max_loss_db: float | None = None
+    target_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.max_loss_db is None) == (self.target_bytes is None):
+            raise UsageError("Give either a loss in dB or a size in MB.")
+        if self.max_loss_db is not None and not self.max_loss_db > 0:
+            raise UsageError(f"A loss of {self.max_loss_db} dB cannot be asked for; it must be positive.")
+        if self.target_bytes is not None and self.target_bytes < 1:
+            raise UsageError("The size must be positive.")
+
+
+@dataclass(frozen=True)
+class Round:
+    """One point of the path."""
+
+    kept: float
+    """Fraction of the scene's Gaussians."""
+    coarseness: float
+    steps: int
+    num_gaussians: int
+    size: int
+    """Of the file, in bytes."""
+    psnr: float
+    ssim: float
+    loss_db: float
+    train_seconds: float
+    encode_seconds: float
+    decode_seconds: float
+    data: bytes = field(repr=False)
+
+    def summary(self) -> dict[str, Any]:
+        return {key: value for key, value in asdict(self).items() if key != "data"}
+
+
+@dataclass(frozen=True)
+class Search:
+    rounds: list[Round]
+    chosen: Round
+    reached: bool
+    """Whether the chosen round meets the goal."""
+    reference_psnr: float
+    reference_ssim: float
+
+
+def search(
+    gaussians: Gaussians,
+    dataset: Dataset,
+    config: TrainConfig,
+    codec: str,
+    goal: Goal,
+    steps: int,
+    report: Callable[[Round], None],
+) -> Search:
+    """Walks the path until the goal is passed, and chooses.
+
+    Args:
+        config: how the scene was trained.
+        codec: name in `gsplat_core.compress.registry`.
+        steps: of training per round.
+        report: called after each round.
+
+    Returns:
+        for a loss, the smallest file within it; for a size, the best one within it. Where no round meets the
+        goal, the one that comes nearest.
+    """
+    path = _Path(gaussians, dataset, config, codec, steps)
+    while len(path.rounds) < MAX_ROUNDS:
+        last = path.rounds[-1] if path.rounds else None
+        if last is None:
+            done = path.advance(gaussians, FIRST_KEEP, FIRST_COARSENESS)
+        elif goal.target_bytes is not None:
+            if last.size <= goal.target_bytes:
+                break
+            keep = min(0.9, max(0.5, (goal.target_bytes / last.size) ** 0.75))
+            done = path.advance(path.scene, keep, last.coarseness * NEXT_COARSENESS)
+        elif _within(last, goal):
+            done = path.advance(path.scene, NEXT_KEEP, last.coarseness * NEXT_COARSENESS)
+        elif len(path.rounds) == 1:
+            done = path.advance(gaussians, GENTLE_KEEP, GENTLE_COARSENESS)
+        else:
+            break
+        report(done)
+    fitting = [entry for entry in path.rounds if _within(entry, goal)]
+    if goal.target_bytes is not None:
+        chosen = max(fitting, key=lambda entry: entry.psnr) if fitting else path.rounds[-1]
+    else:
+        chosen = min(fitting or path.rounds, key=lambda entry: entry.size if fitting else entry.loss_db)
+    return Search(path.rounds, chosen, bool(fitting), *path.reference)
+
+
+def _within(entry: Round, goal: Goal) -> bool:
+    if goal.target_bytes is not None:
+        return entry.size <= goal.target_bytes
+    return goal.max_loss_db is not None and entry.loss_db <= goal.max_loss_db
+
+
+class _Path:
+    """The rounds so far, and the scene of the last one as it was trained."""
+
+    def __init__(
+        self, gaussians: Gaussians, dataset: Dataset, config: TrainConfig, codec: str, steps: int
+    ) -> None:
+        self.dataset, self.config, self.codec, self.steps = dataset, config, codec, steps
+        self.start_count = gaussians.num
+        self.scene = gaussians
+        self.rounds: list[Round] = []
+        self.reference = self._score(gaussians)
+
+    def advance(self, scene: Gaussians, keep: float, coarseness: float) -> Round:
+        codec = CODECS[self.codec].create(coarseness)
+        start = time.perf_counter()
+        self.scene = fine_tune(scene, self.dataset, self.config, codec, self.steps, keep)
+        trained = time.perf_counter()
+        data = codec.encode(self.scene).to_bytes()
+        encoded = time.perf_counter()
+        shown = decode(Container.from_bytes(data, Path("(memory)")))
+        decoded = time.perf_counter()
+        quality, similarity = self._score(shown)
+        done = Round(
+            kept=self.scene.num / self.start_count,
+            coarseness=coarseness,
+            steps=self.steps,
+            num_gaussians=self.scene.num,
+            size=len(data),
+            psnr=quality,
+            ssim=similarity,
+            loss_db=self.reference[0] - quality,
+            train_seconds=trained - start,
+            encode_seconds=encoded - trained,
+            decode_seconds=decoded - encoded,
+            data=data,
+        )
+        self.rounds.append(done)
+        return done
+
+    def _score(self, gaussians: Gaussians) -> tuple[float, float]:
+        """Mean PSNR and SSIM of the views."""
+        views = self.dataset.test or self.dataset.train
+        background = test_background(self.config)
+        scored = list(evaluate(gaussians, views, background, self.config.antialiased))
+        return mean(entry.psnr for entry in scored), mean(entry.ssim for entry in scored)

@@ -10,16 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import gsplat_core
 from gsplat_core import reference
-
-# Every renderer that takes the arguments of `rasterization`. What they have in common is tested on all of
-# them; the fast ones are compared with the reference.
-BACKENDS: dict[str, Callable[..., Any]] = {
-    "reference": reference.rasterization,
-    "cpu": gsplat_core.rasterization,
-}
-FAST_BACKENDS = {name: render for name, render in BACKENDS.items() if name != "reference"}
 
 
 @contextmanager

@@ -139,8 +139,6 @@ __global__ void __launch_bounds__(kThreads)
       gradient.pixels[pixel] = l1_pixel_gradient(x, y, gradient.l1_scale) +
                                gradient.ssim_scale * ssim_pixel_gradient(filtered, x - kPivot, y - kPivot);
     }
-    // The next channel's derivatives take the place of these.
-    __syncthreads();
   }
 }
 

@@ -3,7 +3,6 @@
 A library is built once, and again when its sources, the emulation or the flags have changed: ninja decides,
 and ccache helps where it is installed. Flavours:
 
-- ``plain``: optimised; for comparing results;
 - ``checked``: the checker sees every memory access;
 - ``address``: under the address and undefined-behaviour sanitizers (``address_sanitizer.py`` starts Python).
 """
@@ -38,7 +37,6 @@ class Flavour:
 
 
 FLAVOURS = {
-    "plain": Flavour("-O2", ""),
     "checked": Flavour("-O1 -fsanitize=thread", ""),
     "address": Flavour(f"-O1 {_SANITIZE}", _SANITIZE),
 }

@@ -7,7 +7,9 @@ Python goes on as it is, derivatives included.
 
 from __future__ import annotations
 
+import ctypes
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
@@ -20,11 +22,14 @@ from torch.utils._pytree import tree_leaves
 
 from cuda_on_cpu.build import HERE, ROOT, Source, build
 from cuda_on_cpu.library import Library, Memory
+from gsplat_core.ops import library as _  # noqa: F401  (registers the operators)
 
 CSRC = ROOT / "csrc"
 sys.path.insert(0, str(CSRC))
 import build_ops  # noqa: E402
 
+NAMESPACE = "gsplat_cuda_on_cpu"
+_definitions = torch.library.Library(NAMESPACE, "FRAGMENT")
 _ON_CUDA = torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA)
 _FRESH = {"aten::new_empty", "aten::empty", "aten::empty_like", "aten::empty_strided"}
 
@@ -33,14 +38,19 @@ def kernel_sources() -> list[Path]:
     return sorted(CSRC.glob("cuda/*.cu"))
 
 
+def flavour() -> str:
+    """Under the address sanitizer only what is built with it can be loaded."""
+    return "address" if hasattr(ctypes.CDLL(None), "__asan_init") else "checked"
+
+
 @cache
-def library(flavour: str) -> Library:
-    """The library of one flavour, its operators defined in the namespace ``namespace(flavour)``."""
+def library() -> Library:
+    """The library, its operators defined."""
     torch_folder = Path(torch.__file__).parent
     operator_flags = (
-        f"-I{torch_folder / 'include'} -DTORCH_TARGET_VERSION={build_ops.TORCH_TARGET} -DUSE_CUDA=0"
+        f"-isystem {torch_folder / 'include'} -DTORCH_TARGET_VERSION={build_ops.TORCH_TARGET} -DUSE_CUDA=0"
+        f" -Dgsplat_core={NAMESPACE}"
     )
-    operator_flags += f" -Dgsplat_core={namespace(flavour)} -Wno-unused-parameter"
     operators = [path for path in sorted(CSRC.glob("ops/cuda/*.cpp")) if path.name != "device.cpp"]
     path = build(
         "operators",
@@ -48,58 +58,55 @@ def library(flavour: str) -> Library:
             *(Source(path) for path in kernel_sources()),
             *(Source(path, operator_flags) for path in [*operators, HERE / "device.cpp"]),
         ],
-        flavour,
+        flavour(),
         [CSRC],
         headers=sorted(CSRC.glob("cuda/*.cuh")),
         libraries=f"-L{torch_folder / 'lib'} -ltorch_cpu",
     )
-    fragment = torch.library.Library(namespace(flavour), "FRAGMENT")
-    _kept_alive.append(fragment)
-    for name in _operators("gsplat_core"):
-        fragment.define(
-            str(getattr(torch.ops.gsplat_core, name).default._schema).removeprefix("gsplat_core::")
-        )
+    for name in _names():
+        schema = str(getattr(torch.ops.gsplat_core, name).default._schema)
+        _definitions.define(schema.removeprefix("gsplat_core::"))
     return Library(path)
 
 
-_kept_alive: list[torch.library.Library] = []
-
-
-def namespace(flavour: str) -> str:
-    return f"gsplat_cuda_on_cpu_{flavour}"
-
-
-def _operators(of: str) -> list[str]:
+def _names() -> list[str]:
+    """All operators of gsplat_core."""
     names = [name.split("::") for name in torch._C._dispatch_get_all_op_names()]
-    return [name for of_name, name in names if of_name == of and "." not in name]
-
-
-def implemented(flavour: str) -> list[str]:
-    """The operators that have a CUDA kernel."""
-    space = namespace(flavour)
-    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
-    return [name for name in _operators(space) if has_kernel(f"{space}::{name}", "CUDA")]
+    return sorted(name for namespace, name in names if namespace == "gsplat_core" and "." not in name)
 
 
 @contextmanager
-def emulated(flavour: str = "plain", **settings: Any) -> Iterator[Library]:
-    """Within the block, operators on the CPU run their CUDA kernels; reports raise AssertionError."""
-    emulation = library(flavour)
-    replaced = torch.library.Library("gsplat_core", "IMPL")
+def replaced_kernels(which: Callable[[str], bool], run: Callable[..., Any]) -> Iterator[None]:
+    """Within the block, `run(name, *arguments)` stands for the kernel of an operator on the CPU."""
+    kernels = torch.library.Library("gsplat_core", "IMPL")
     try:
-        for name in implemented(flavour):
-            operator = getattr(getattr(torch.ops, namespace(flavour)), name).default
-            replaced.impl(name, partial(_run, emulation, operator), "CPU", allow_override=True)
-        with emulation.settings(**settings):
-            yield emulation
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Warning only once for all operators")
+            for name in filter(which, _names()):
+                kernels.impl(name, partial(run, name), "CPU", allow_override=True)
+        yield
     finally:
-        replaced._destroy()
+        kernels._destroy()
 
 
-def _run(emulation: Library, operator: Callable[..., Any], *arguments: Any) -> Any:
+@contextmanager
+def emulated(**settings: Any) -> Iterator[Library]:
+    """Within the block, operators on the CPU run their CUDA kernels; reports raise AssertionError."""
+    emulation = library()
+    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
+    with (
+        replaced_kernels(lambda name: has_kernel(f"{NAMESPACE}::{name}", "CUDA"), _run),
+        emulation.settings(**settings),
+    ):
+        yield emulation
+
+
+def _run(name: str, *arguments: Any) -> Any:
+    emulation = library()
+    operator = getattr(getattr(torch.ops, NAMESPACE), name).default
     with emulation.memory() as memory, _Allocations(memory):
         _add(memory, arguments)
-        result = operator.redispatch(_ON_CUDA, *arguments)  # type: ignore[attr-defined]
+        result = operator.redispatch(_ON_CUDA, *arguments)
     reports = emulation.take_reports()
     assert not reports, "\n".join(reports)
     return result

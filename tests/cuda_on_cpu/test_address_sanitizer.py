@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from cuda_on_cpu import address_sanitizer, emulated
+from cuda_on_cpu import address_sanitizer, sample_kernels
 
 
 def run(name: str) -> subprocess.CompletedProcess[str]:
-    code = f"import ctypes; ctypes.CDLL({str(emulated.library_path('address'))!r}).{name}()"
+    code = f"import ctypes; ctypes.CDLL({str(sample_kernels.library_path('address'))!r}).{name}()"
     environment = address_sanitizer.environment()
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
 

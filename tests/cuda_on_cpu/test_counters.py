@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from cuda_on_cpu import emulated
+from cuda_on_cpu import sample_kernels
 
 # sound/tiled_sum.cu: 3 blocks of 128 threads, each walks over 300 items in 3 tiles.
 BLOCKS, THREADS, ITEMS, TILES = 3, 128, 300, 3
 
 
 def counters(name: str, **settings: Any) -> dict[str, dict[str, Any]]:
-    library = emulated.library("checked")
+    library = sample_kernels.library()
     library.take_counters()
     with library.settings(**settings):
         library.call(name)

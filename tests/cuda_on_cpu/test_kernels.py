@@ -7,24 +7,23 @@ from collections.abc import Iterable
 
 import pytest
 
-from cuda_on_cpu import emulated
+from cuda_on_cpu import sample_kernels
 
 SEEDS = range(20)
 IN_KERNEL = r" \[kernel {}_kernel, block \(\d+, 0, 0\), thread \(\d+, 0, 0\), warp \d, lane \d+\]$"
 
 
-@pytest.mark.parametrize("flavour", ["plain", "checked"])
-@pytest.mark.parametrize("name", emulated.names("sound"))
-def test_sound_kernels_are_right_in_any_order(name: str, flavour: str) -> None:
-    library = emulated.library(flavour)
+@pytest.mark.parametrize("name", sample_kernels.names("sound"))
+def test_sound_kernels_are_right_in_any_order(name: str) -> None:
+    library = sample_kernels.library()
     for seed in SEEDS:
         with library.settings(seed=seed):
             library.call(name)
         assert library.take_reports() == [], f"with seed {seed}"
 
 
-# What the report of each fault says. Those that need no look at memory accesses are noticed in any flavour.
-IN_ANY_FLAVOUR = {
+# What the report of each fault says: of those that show without a look at memory accesses, and of the others.
+BY_THE_SCHEDULER = {
     "missing_barrier_before_use": r"wrong result: the first of the reversed values is ",
     "missing_barrier_after_use": r"wrong result: the sum over all rounds is ",
     "divergent_barrier": (
@@ -109,8 +108,8 @@ BY_THE_CHECKER = {
 }
 
 
-def assert_caught(name: str, flavour: str, seeds: Iterable[int], expected: str) -> None:
-    library = emulated.library(flavour)
+def assert_caught(name: str, seeds: Iterable[int], expected: str) -> None:
+    library = sample_kernels.library()
     for seed in seeds:
         with library.settings(seed=seed):
             library.call(name)
@@ -118,31 +117,30 @@ def assert_caught(name: str, flavour: str, seeds: Iterable[int], expected: str) 
     assert any(re.match(expected, report) for report in reports), reports
 
 
-@pytest.mark.parametrize("flavour", ["plain", "checked"])
-@pytest.mark.parametrize("name", IN_ANY_FLAVOUR)
-def test_faults_that_any_flavour_notices(name: str, flavour: str) -> None:
-    assert_caught(name, flavour, range(1, 4), IN_ANY_FLAVOUR[name])
+@pytest.mark.parametrize("name", BY_THE_SCHEDULER)
+def test_faults_that_the_scheduler_notices(name: str) -> None:
+    assert_caught(name, range(1, 4), BY_THE_SCHEDULER[name])
 
 
 @pytest.mark.parametrize("name", BY_THE_CHECKER)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_faults_that_the_checker_notices(name: str, seed: int) -> None:
-    assert_caught(name, "checked", [seed], BY_THE_CHECKER[name])
+    assert_caught(name, [seed], BY_THE_CHECKER[name])
 
 
 def test_every_faulty_kernel_is_tested() -> None:
-    assert set(emulated.names("faulty")) == {*IN_ANY_FLAVOUR, *BY_THE_CHECKER}
+    assert set(sample_kernels.names("faulty")) == {*BY_THE_SCHEDULER, *BY_THE_CHECKER}
 
 
 def test_a_report_names_kernel_block_and_lane() -> None:
-    library = emulated.library("checked")
+    library = sample_kernels.library()
     for name in ("missing_syncwarp", "past_shared_array", "lane_not_in_mask"):
         library.call(name)
         assert re.search(IN_KERNEL.format(name), library.take_reports()[0])
 
 
 def test_a_launch_that_failed_leaves_the_next_one_alone() -> None:
-    library = emulated.library("checked")
+    library = sample_kernels.library()
     for name in ("missing_lane", "past_shared_array"):
         library.call(name)
         assert library.take_reports()

@@ -18,20 +18,27 @@ namespace {
 
 uint32_t launches = 0;
 
-// "kernel<3>" from the signature of a function that has the kernel as its template argument `kernel`.
+// "kernel<3, none>" from the signature of a function that has the kernel as its template argument `kernel`:
+// without namespaces, which GCC writes as "a::" or "<unnamed>::".
 std::string kernel_name(std::string_view signature) {
-  constexpr std::string_view before = "kernel = ";
-  std::string_view name = signature.substr(signature.find(before) + before.size());
-  // Up to the end of the argument, at bracket depth zero.
+  constexpr std::string_view before = "kernel = ", unnamed = "<unnamed>::";
+  std::string rest(signature.substr(signature.find(before) + before.size()));
+  for (size_t at = rest.find(unnamed); at != rest.npos; at = rest.find(unnamed))
+    rest.erase(at, unnamed.size());
+  std::string name;
+  size_t word = 0;  // where the last name starts
   int depth = 0;
-  size_t end = 0, start = 0;
-  for (; end < name.size(); ++end) {
-    const char c = name[end];
+  for (const char c : rest) {
     if (depth == 0 && (c == ';' || c == ']' || c == ',')) break;
-    if (depth == 0 && c == ':') start = end + 1;
-    depth += (c == '<' || c == '(' || c == '{') - (c == '>' || c == ')' || c == '}');
+    depth += (c == '<' || c == '(') - (c == '>' || c == ')');
+    if (c == ':') {
+      name.resize(word);
+    } else {
+      name += c;
+    }
+    if (c == '<' || c == '(' || c == ' ') word = name.size();
   }
-  return std::string(name.substr(start, end - start));
+  return name;
 }
 
 bool legal(const LaunchConfig& config) {

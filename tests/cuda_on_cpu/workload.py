@@ -1,0 +1,128 @@
+"""Small inputs that lead through every kernel and every loop of the CUDA operators, in about a second.
+
+Splats outnumber the batches in which tiles are composited, images are no multiple of a tile, some tiles end
+early, and some splats are culled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from splats import Scene, covariances, random_scene, render_with_gradients
+from torch import Tensor
+
+import gsplat_core
+
+ops = torch.ops.gsplat_core
+
+
+def run() -> dict[str, Tensor]:
+    """All results by name."""
+    return {f"{case.__name__}: {name}": value for case in CASES for name, value in case().items()}
+
+
+def distance(a: Tensor, b: Tensor) -> float:
+    """The largest difference, relative to the typical size of the values."""
+    a, b = a.double(), b.double()
+    if a.shape != b.shape or not (a.isfinite() == b.isfinite()).all():
+        return float("inf")
+    difference = torch.where(a.isfinite(), a - b, 0).abs()
+    typical = torch.where(b.isfinite(), b, 0).square().mean().sqrt().item()
+    return difference.max().item() / max(typical, 1e-12) if difference.numel() else 0.0
+
+
+def _rendered(scene: Scene, **options: object) -> dict[str, Tensor]:
+    result = render_with_gradients(gsplat_core.rasterization, scene, **options)
+    statistics = result.meta.get("statistics") if options.get("statistics") else None
+    extra = {} if statistics is None or statistics.grad is None else {"statistics": statistics.grad}
+    return {"colors": result.colors, "alphas": result.alphas, **extra, **result.gradients}
+
+
+def crowded() -> dict[str, Tensor]:
+    """Hundreds of splats over one and a half tiles."""
+    scene = random_scene(330, width=22, height=18)
+    faint = scene.with_(opacities=0.1 * scene.tensors["opacities"], scales=scene.tensors["scales"] + 0.1)
+    return _rendered(faint, rasterize_mode="antialiased", absgrad=True)
+
+
+def opaque() -> dict[str, Tensor]:
+    """Tiles that end before their last splat."""
+    scene = random_scene(290, width=20, height=17, sh_degree=1)
+    solid = scene.with_(opacities=torch.full((290,), 0.95), scales=scene.tensors["scales"] + 0.2)
+    return _rendered(solid, render_mode="RGB+ED", statistics=True)
+
+
+def two_cameras() -> dict[str, Tensor]:
+    scene = random_scene(70, cameras=2, width=41, height=23, sh_degree=4)
+    quats, scales = scene.tensors.pop("quats"), scene.tensors.pop("scales")
+    return _rendered(scene.with_(covars=covariances(quats, scales)))
+
+
+def many_channels() -> dict[str, Tensor]:
+    scene = random_scene(40, width=19, height=17, sh_degree=None)
+    colors = torch.rand(40, 35, generator=torch.Generator().manual_seed(1))
+    return _rendered(scene.with_(colors=colors, backgrounds=torch.zeros(1, 35)))
+
+
+def binning() -> dict[str, Tensor]:
+    """The lists of tiles with room to spare and with too little, and what is measured along them."""
+    scene = random_scene(80, width=40, height=30).tensors
+    arguments = [scene[n][None] for n in ("means", "quats", "scales")]
+    cameras = [scene[n][None] for n in ("opacities", "viewmats", "Ks")]
+    splats = ops.project(*arguments, None, *cameras, 40, 30, 0.3, 0.01, 1e10, 0.0, False)
+    flat = [s.flatten(0, 1) for s in splats]
+    results = {}
+    for room in (2000, 50):
+        *_, totals = ops.bin_splats_bounded(*flat, 40, 30, 16, room)
+        results[f"totals with room for {room}"] = totals
+    lists = ops.bin_splats(*flat, 40, 30, 16)
+    results |= {f"list {i}": values for i, values in enumerate(lists)}
+    means2d, conic_roots, _, opacities, _ = flat
+    results["contributions"] = ops.contributions(means2d, conic_roots, opacities, *lists, 40, 30, 16, 0.99)
+    return results
+
+
+def loss() -> dict[str, Tensor]:
+    g = torch.Generator().manual_seed(2)
+    image, target = torch.rand(2, 21, 35, 3, generator=g), torch.rand(2, 21, 35, 3, generator=g)
+    results = {}
+    for valid in (False, True):
+        results[f"bytes {valid}"] = torch.cat(
+            [x.flatten() for x in ops.l1_ssim(image, (255 * target).byte(), 0.2, valid, True)]
+        )
+    results["floats"] = torch.cat([x.flatten() for x in ops.l1_ssim(image, target, 0.2, False, True)])
+    return results
+
+
+def adam() -> dict[str, Tensor]:
+    results = {}
+    for masked in (False, True):
+        g = torch.Generator().manual_seed(3)
+        param, grad, exp_avg = (torch.randn(100, 5, generator=g) for _ in range(3))
+        exp_avg_sq = torch.rand(100, 5, generator=g)
+        visible = torch.arange(100) % 3 == 0 if masked else None
+        ops.adam_step_(param, grad, exp_avg, exp_avg_sq, visible, 3, 1e-2, 0.9, 0.999, 1e-15)
+        results |= {f"param {masked}": param, f"moments {masked}": exp_avg + exp_avg_sq}
+    return results
+
+
+def activations() -> dict[str, Tensor]:
+    g = torch.Generator().manual_seed(4)
+    log_scales, logits = torch.randn(300, 3, generator=g), torch.randn(300, generator=g)
+    scales, opacities = ops.activate(log_scales, logits)
+    gradients = ops.activate_backward(scales, opacities, log_scales, logits)
+    names = ("scales", "opacities", "gradient of scales", "gradient of opacities")
+    return dict(zip(names, (scales, opacities, *gradients), strict=True))
+
+
+CASES: list[Callable[[], dict[str, Tensor]]] = [
+    crowded,
+    opaque,
+    two_cameras,
+    many_channels,
+    binning,
+    loss,
+    adam,
+    activations,
+]

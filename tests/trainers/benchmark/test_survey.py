@@ -34,7 +34,7 @@ def survey() -> Survey:
         by_pixels=[TINY],
         by_footprint=[TINY],
         by_threads=[TINY],
-        memory_gaussians=[2_000, 4_000],
+        memory_gaussians=[20_000, 60_000],
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ceiling, "ROUNDS", 1000)
@@ -108,8 +108,8 @@ def test_json_holds_all_that_was_measured(survey: Survey) -> None:
     work = work_of_step(survey.steps[0], survey.pairs)
     assert facts["step"]["stages"]["composite"]["flops"] == work["composite"].flops
     if resident_bytes("VmHWM") is not None:
-        # Parameters, two moments and a gradient are 944 bytes; small scenes are rounded to whole pages.
-        assert facts["training_bytes_per_gaussian"] > 500
+        # Parameters, two moments and a gradient are 944 bytes alone.
+        assert facts["training_bytes_per_gaussian"] > 900
 
 
 def test_tables_show_all_stages(survey: Survey) -> None:

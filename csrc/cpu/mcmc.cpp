@@ -1,59 +1,18 @@
 #include "cpu/mcmc.h"
 
 #include "cpu/parallel.h"
-#include "math/philox.h"
-#include "math/relocation.h"
-#include "math/sgld_noise.h"
 
 namespace gsplat {
-namespace {
-
-// Most Gaussians are far from transparent. Below this the gate moves them by less than float32 can tell:
-// strength x Sigma is at most of the order of the scene.
-constexpr float kClosed = 1e-12f;
-
-Vec3<float> normal_vector(uint64_t row, const NoiseOptions& options) {
-  const Random4 counter = {{static_cast<uint32_t>(row), static_cast<uint32_t>(row >> 32),
-                            static_cast<uint32_t>(options.step), static_cast<uint32_t>(options.step >> 32)}};
-  const Random4 random = philox(counter, options.seed);
-  Vec3<float> normal;
-  float unused;
-  normals(random.x[0], random.x[1], normal.x, normal.y);
-  normals(random.x[2], random.x[3], normal.z, unused);
-  return normal;
-}
-
-}  // namespace
 
 void relocate(const RelocationArrays& arrays, int64_t count) {
   parallel_for(count, 64, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const Relocated<double> one = relocated<double>(arrays.opacities[i], arrays.copies[i]);
-      arrays.new_opacities[i] = static_cast<float>(one.opacity);
-      for (int64_t j = 3 * i; j < 3 * i + 3; ++j) {
-        arrays.new_scales[j] = static_cast<float>(arrays.scales[j] * one.scale_ratio);
-      }
-    }
+    for (int64_t i = begin; i < end; ++i) relocate_row(arrays, i);
   });
 }
 
 void perturb_means(const NoiseArrays& arrays, const NoiseOptions& options, int64_t count) {
   parallel_for(count, 1024, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const float* mean = arrays.means + 3 * i;
-      float* moved = arrays.new_means + 3 * i;
-      const float gate = noise_gate(arrays.opacities[i], options.steepness, options.threshold);
-      Vec3<float> noise = {0.0f, 0.0f, 0.0f};
-      if (gate > kClosed) {
-        const float* q = arrays.quats + 4 * i;
-        const float* s = arrays.scales + 3 * i;
-        noise = (options.strength * gate) *
-                sgld_noise<float>({q[0], q[1], q[2], q[3]}, {s[0], s[1], s[2]}, normal_vector(i, options));
-      }
-      moved[0] = mean[0] + noise.x;
-      moved[1] = mean[1] + noise.y;
-      moved[2] = mean[2] + noise.z;
-    }
+    for (int64_t i = begin; i < end; ++i) perturb_row(arrays, options, i);
   });
 }
 

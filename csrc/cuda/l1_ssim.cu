@@ -14,8 +14,6 @@ constexpr int kSide = 16;
 constexpr int kThreads = kSide * kSide;
 constexpr int kReach = kSide + 2 * kSsimRadius;  // pixels per side that the windows of a block see
 constexpr int kChannels = 3;
-// Taken off all pixels, so that the squares of common values are small.
-constexpr float kPivot = 0.5f;
 constexpr int kMaps = 3;  // derivatives by mean, variance and covariance
 constexpr int kSums = 2;  // of absolute differences and of SSIM
 
@@ -41,6 +39,19 @@ struct Place {
 
 __device__ float target_at(const LossInputs& in, int64_t i) {
   return in.target_bytes != nullptr ? static_cast<float>(in.target_bytes[i]) / 255.0f : in.target[i];
+}
+
+// The middle of the part of a block that is inside the image, along one side; `i` is any place in the block.
+__device__ int64_t middle_of_block(int i, int64_t size) {
+  const int64_t first = i / kSide * kSide;
+  return first + (size - first < kSide ? size - first : kSide) / 2;
+}
+
+// What is taken off the pixels of a block, so that the squares of common values are small: that of the target
+// in its middle. For the block of the pixel (x, y).
+__device__ float pivot_of_block(const LossInputs& in, const Place& place, int x, int y, int channel) {
+  const int64_t pixel = middle_of_block(y, in.height) * in.width + middle_of_block(x, in.width);
+  return target_at(in, place.image + pixel * kChannels + channel);
 }
 
 // Calls body(i, x, y) for each pixel that the windows see, with its place i in a kReach x kReach array.
@@ -69,11 +80,12 @@ __global__ void __launch_bounds__(kThreads)
   const Place place(in);
   float sums[kSums] = {0.0f, 0.0f};
   for (int c = 0; c < kChannels; ++c) {
+    const float pivot = pivot_of_block(in, place, place.x0, place.y0, c);
     each_seen(place, [&](int i, int x, int y) {
       const bool inside = x >= 0 && y >= 0 && x < in.width && y < in.height;
       const int64_t pixel = place.image + (y * in.width + x) * kChannels + c;
-      pixels[0][i] = (inside ? in.image[pixel] : 0.0f) - kPivot;
-      pixels[1][i] = (inside ? target_at(in, pixel) : 0.0f) - kPivot;
+      pixels[0][i] = (inside ? in.image[pixel] : 0.0f) - pivot;
+      pixels[1][i] = (inside ? target_at(in, pixel) : 0.0f) - pivot;
     });
     __syncthreads();
     for (int i = static_cast<int>(threadIdx.x); i < kReach * kSide; i += kThreads) {
@@ -88,7 +100,7 @@ __global__ void __launch_bounds__(kThreads)
     const auto column_of = [&](int moment) {
       return filter([&](int k) { return rows[moment][(place.row + k) * kSide + place.column]; });
     };
-    const Ssim<float> ssim({column_of(0), column_of(1), column_of(2), column_of(3)}, kPivot);
+    const Ssim<float> ssim({column_of(0), column_of(1), column_of(2), column_of(3)}, pivot);
     if (place.exists) {
       const int centre = (place.row + kSsimRadius) * kReach + place.column + kSsimRadius;
       sums[0] += abs(pixels[0][centre] - pixels[1][centre]);
@@ -116,10 +128,17 @@ __global__ void __launch_bounds__(kThreads)
   __shared__ float rows[kMaps][kReach * kSide];
   const Place place(in);
   for (int c = 0; c < kChannels; ++c) {
+    const float pivot = pivot_of_block(in, place, place.x0, place.y0, c);
     each_seen(place, [&](int i, int x, int y) {
-      const bool inside = x >= 0 && y >= 0 && x < in.width && y < in.height;
-      const float* from = derivatives + place.image + (y * in.width + x) * kChannels + c;
-      for (int map = 0; map < kMaps; ++map) seen[map][i] = inside ? from[map * map_size] : 0.0f;
+      SsimDerivatives<float> by = {0.0f, 0.0f, 0.0f};
+      if (x >= 0 && y >= 0 && x < in.width && y < in.height) {
+        const float* from = derivatives + place.image + (y * in.width + x) * kChannels + c;
+        by = with_other_pivot({from[0], from[map_size], from[2 * map_size]},
+                              pivot - pivot_of_block(in, place, x, y, c));
+      }
+      seen[0][i] = by.mean;
+      seen[1][i] = by.variance;
+      seen[2][i] = by.covariance;
     });
     __syncthreads();
     for (int i = static_cast<int>(threadIdx.x); i < kReach * kSide; i += kThreads) {
@@ -137,7 +156,7 @@ __global__ void __launch_bounds__(kThreads)
       const int64_t pixel = place.image + (place.y * in.width + place.x) * kChannels + c;
       const float x = in.image[pixel], y = target_at(in, pixel);
       gradient.pixels[pixel] = l1_pixel_gradient(x, y, gradient.l1_scale) +
-                               gradient.ssim_scale * ssim_pixel_gradient(filtered, x - kPivot, y - kPivot);
+                               gradient.ssim_scale * ssim_pixel_gradient(filtered, x - pivot, y - pivot);
     }
   }
 }

@@ -72,6 +72,12 @@ struct Ssim {
   }
 };
 
+// The same derivatives where a pivot is taken off the pixels that is larger by `change`.
+template <class T>
+GSPLAT_HD SsimDerivatives<T> with_other_pivot(const SsimDerivatives<T>& by, const T& change) {
+  return {by.mean + change * (2.0f * by.variance + by.covariance), by.variance, by.covariance};
+}
+
 // Gradient of a pixel from the filtered derivatives around it; x and y are the pixels without the pivot.
 template <class T>
 GSPLAT_HD T ssim_pixel_gradient(const SsimDerivatives<T>& filtered, const T& x, const T& y) {

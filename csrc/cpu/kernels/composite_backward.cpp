@@ -72,6 +72,16 @@ struct SplatRows {
     });
   }
 
+  // Fetches those rows while the tile is being computed, which takes long enough.
+  void prefetch(int64_t first, int count) const {
+    const int32_t* place = places.data() + first;
+    for (int i = 0; i < count; ++i) {
+      const float* row = rows + place[i] * stride;
+      __builtin_prefetch(row, 1, 2);
+      __builtin_prefetch(row + stride - 1, 1, 2);
+    }
+  }
+
   // Stores the rows of the entries of flatten_ids from `first` on.
   template <int kStride>
   void store(const float* tile_rows, int64_t first, int count) {
@@ -90,34 +100,74 @@ struct PixelGrads {
   alignas(64) float v_probe[kBlockPixels];  // weights of the pixels in the statistics, if wanted
 };
 
+// One channel of the pixels of a sub-block from an image [height, width, channels]; zero outside the image.
+inline void load_plane(const float* image, int64_t channels, ImageSize size, const BlockPlace& place,
+                       float* plane) {
+  const int64_t row_stride = size.width * channels;
+  const float* first = image + place.y * row_stride + place.x * channels;
+  if (place.columns == kColumns && place.rows == kBlockRows) {
+    repeat<kVectors>([&](auto v) {
+      load_pixels<kRowsPerVector>(first + v * kRowsPerVector * row_stride, static_cast<int>(channels),
+                                  static_cast<int>(row_stride))
+          .store(plane + v * kLanes);
+    });
+    return;
+  }
+  std::memset(plane, 0, sizeof(float) * kBlockPixels);
+  for (int row = 0; row < place.rows; ++row) {
+    for (int column = 0; column < place.columns; ++column) {
+      plane[pixel_index(column, row)] = first[row * row_stride + column * channels];
+    }
+  }
+}
+
+// Fetches the pixels of a tile while its splats are gathered: no processor guesses rows that lie far apart.
+void prefetch_pixels(const CompositeInputs& in, const CompositeGradInputs& v, int64_t image, int x, int y) {
+  constexpr int64_t kLine = 16;  // floats
+  const int rows = in.image.height - y < in.tile_size ? in.image.height - y : in.tile_size;
+  const int columns = in.image.width - x < in.tile_size ? in.image.width - x : in.tile_size;
+  for (int row = 0; row < rows; ++row) {
+    const int64_t pixel = (image * in.image.height + y + row) * in.image.width + x;
+    for (int64_t i = 0; i < columns * in.channels + kLine - 1; i += kLine) {
+      __builtin_prefetch(v.v_colors + pixel * in.channels + i);
+      __builtin_prefetch(v.colors + pixel * in.channels + i);
+    }
+    __builtin_prefetch(v.alphas + pixel);
+    __builtin_prefetch(v.v_alphas + pixel);
+  }
+}
+
 template <int kChannels>
 void load_pixel_grads(const CompositeInputs& in, const CompositeGradInputs& v, const BlockPlace& place,
                       int64_t image, float* v_colors, PixelGrads& pixels) {
-  const int channels = kChannels == kDynamic ? in.channels : kChannels;
+  const int64_t channels = kChannels == kDynamic ? in.channels : kChannels;
+  const int64_t first = image * in.image.height * in.image.width;
   const float* background = in.backgrounds == nullptr ? nullptr : in.backgrounds + image * channels;
-  if (place.columns < kColumns || place.rows < kBlockRows) {
-    std::memset(v_colors, 0, sizeof(float) * channels * kBlockPixels);
-    std::memset(&pixels, 0, sizeof(pixels));
+  alignas(64) float plane[kBlockPixels];
+  Float from_colors[kVectors], from_background[kVectors];
+  repeat<kVectors>([&](auto i) { from_colors[i] = from_background[i] = Float(0.0f); });
+  for (int64_t c = 0; c < channels; ++c) {
+    float* v_color = v_colors + c * kBlockPixels;
+    load_plane(v.v_colors + first * channels + c, channels, in.image, place, v_color);
+    load_plane(v.colors + first * channels + c, channels, in.image, place, plane);
+    const Float behind(background == nullptr ? 0.0f : background[c]);
+    repeat<kVectors>([&](auto i) {
+      const Float v_c = Float::load(v_color + i * kLanes);
+      from_colors[i] = fma(v_c, Float::load(plane + i * kLanes), from_colors[i]);
+      from_background[i] = fma(v_c, behind, from_background[i]);
+    });
   }
-  for (int row = 0; row < place.rows; ++row) {
-    const int64_t first = (image * in.image.height + place.y + row) * in.image.width + place.x;
-    for (int column = 0; column < place.columns; ++column) {
-      const int64_t pixel = first + column;
-      const int i = pixel_index(column, row);
-      const float alpha = v.alphas[pixel];
-      float from_colors = 0.0f, from_background = 0.0f;
-      for (int c = 0; c < channels; ++c) {
-        const float v_color = v.v_colors[pixel * channels + c];
-        v_colors[c * kBlockPixels + i] = v_color;
-        from_colors += v_color * v.colors[pixel * channels + c];
-        if (background != nullptr) from_background += v_color * background[c];
-      }
-      if (v.v_probe != nullptr) pixels.v_probe[i] = v.v_probe[pixel];
-      pixels.v_alpha[i] = v.v_alphas[pixel] - from_background;
-      // The outputs hold the background too: C = sum w c + (1 - alpha) bg.
-      pixels.total[i] = from_colors - (1.0f - alpha) * from_background + alpha * pixels.v_alpha[i];
-    }
-  }
+  if (v.v_probe != nullptr) load_plane(v.v_probe + first, 1, in.image, place, pixels.v_probe);
+  load_plane(v.v_alphas + first, 1, in.image, place, pixels.v_alpha);
+  load_plane(v.alphas + first, 1, in.image, place, plane);
+  repeat<kVectors>([&](auto i) {
+    const Float alpha = Float::load(plane + i * kLanes);
+    const Float v_alpha = Float::load(pixels.v_alpha + i * kLanes) - from_background[i];
+    v_alpha.store(pixels.v_alpha + i * kLanes);
+    // The outputs hold the background too: C = sum w c + (1 - alpha) bg.
+    const Float without_background = from_colors[i] - (Float(1.0f) - alpha) * from_background[i];
+    fma(alpha, v_alpha, without_background).store(pixels.total + i * kLanes);
+  });
 }
 
 // Adds the lane sums of kCount vectors to a row, which has room for whole quads of sums.
@@ -303,7 +353,9 @@ void backward_all(const CompositeInputs& in, const CompositeGradInputs& v, const
     float* v_colors = scratch.v_colors.reserve(static_cast<int64_t>(in.channels) * kBlockPixels);
     const int x0 = walk.x_of(tile), y0 = walk.y_of(tile);
     TileSplats& splats = scratch.splats;
+    prefetch_pixels(in, v, walk.image_of(tile), x0, y0);
     splats.gather(in, records, tile, x0, y0);
+    rows.prefetch(splats.begin(), splats.count());
     float* tile_rows = scratch.rows.reserve(splats.count() * stride);
     std::memset(tile_rows, 0, sizeof(float) * stride * splats.count());
     int block = 0;

@@ -92,16 +92,17 @@ void backward_block(const GaussianInputs& in, const std::vector<Camera<Float>>& 
   bool loaded = false;
   for (int64_t c = 0; c < in.cameras; ++c) {
     const int64_t splat = (batch * in.cameras + c) * in.gaussians + first;
-    const LaneMask m = visible_lanes(radii + 2 * splat, count);
+    const auto v_xy = LaneBlock<2>::load(v.means2d + 2 * splat, 2, count);
+    const Vec3<Float> v_root = load_vec3(v.conic_roots + 3 * splat, 3, count);
+    const auto v_z = LaneBlock<1>::load(v.depths + splat, 1, count);
+    const auto v_o = LaneBlock<1>::load(v.opacities + splat, 1, count);
+    const LaneMask m = visible_lanes(radii + 2 * splat, count) &
+                       (nonzero(Vec3<Float>{v_xy[0], v_xy[1], v_z[0]}) | nonzero(v_root) | nonzero(v_o[0]));
     if (!any(m)) continue;
     if (!loaded) {
       gaussians = load_gaussians<Shape>(in, row, count);
       loaded = true;
     }
-    const auto v_xy = LaneBlock<2>::load(v.means2d + 2 * splat, 2, count);
-    const Vec3<Float> v_root = load_vec3(v.conic_roots + 3 * splat, 3, count);
-    const auto v_z = LaneBlock<1>::load(v.depths + splat, 1, count);
-    const auto v_o = LaneBlock<1>::load(v.opacities + splat, 1, count);
     CameraGrad<Float> v_camera = zero_camera_grad();
     const auto g =
         project_vjp(cameras[c], gaussians, options, {v_xy[0], v_xy[1]}, v_root, v_z[0], v_o[0], v_camera);

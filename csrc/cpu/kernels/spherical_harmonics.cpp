@@ -65,8 +65,14 @@ void backward_of_block(const ShInputs& in, const std::vector<Vec3<Float>>& centr
   bool seen = false;
   for (int64_t c = 0; c < in.cameras; ++c) {
     const int64_t splat = (batch * in.cameras + c) * in.gaussians + first;
-    const LaneMask m = visible_lanes(in.radii + 2 * splat, count);
+    // A channel that was clamped at zero passes no gradient.
+    const Vec3<Float> color = load_vec3(colors + 3 * splat, 3, count);
+    Vec3<Float> v = load_vec3(v_colors + 3 * splat, 3, count);
+    v = {zero_unless(color.x > zero, v.x), zero_unless(color.y > zero, v.y),
+         zero_unless(color.z > zero, v.z)};
+    const LaneMask m = visible_lanes(in.radii + 2 * splat, count) & nonzero(v);
     if (!any(m)) continue;
+    v = zero_unless(m, v);
     if (!seen) coefficients = load_coefficients(in, row, count);
     seen = true;
     const Vec3<Float> offset = load_vec3(in.means + 3 * row, 3, count) - centres[c];
@@ -74,11 +80,6 @@ void backward_of_block(const ShInputs& in, const std::vector<Vec3<Float>>& centr
     const Vec3<Float> direction = zero_unless(m, unit_direction(offset));
     Float basis[kMaxShBases], v_basis[kMaxShBases];
     sh_basis(in.degree, direction, basis);
-    // A channel that was clamped at zero passes no gradient.
-    const Vec3<Float> color = load_vec3(colors + 3 * splat, 3, count);
-    Vec3<Float> v = zero_unless(m, load_vec3(v_colors + 3 * splat, 3, count));
-    v = {zero_unless(color.x > zero, v.x), zero_unless(color.y > zero, v.y),
-         zero_unless(color.z > zero, v.z)};
     for (int k = 0; k < bases; ++k) {
       v_coefficients.of[k] = v_coefficients.of[k] + basis[k] * v;
       v_basis[k] = dot(coefficients.of[k], v);

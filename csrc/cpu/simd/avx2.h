@@ -43,6 +43,12 @@ struct Float {
     return _mm256_setr_ps(base[0], base[stride], base[2 * stride], base[3 * stride], base[4 * stride],
                           base[5 * stride], base[6 * stride], base[7 * stride]);
   }
+  // Lanes 0, 2, 4, ... read base[0], base[stride], ..., the others base[second], base[second + stride], ...
+  static Float load_strided_pairs(const float* base, int stride, int second) {
+    const float* other = base + second;
+    return _mm256_setr_ps(base[0], other[0], base[stride], other[stride], base[2 * stride], other[2 * stride],
+                          base[3 * stride], other[3 * stride]);
+  }
   // Lanes 0, 2, 4, ... read p[0], the others p[1].
   static Float load_pairs(const float* p) {
     double both;

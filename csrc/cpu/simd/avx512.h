@@ -38,6 +38,14 @@ struct Float {
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     return _mm512_i32gather_ps(_mm512_mullo_epi32(lane, _mm512_set1_epi32(stride)), base, 4);
   }
+  // Lanes 0, 2, 4, ... read base[0], base[stride], ..., the others base[second], base[second + stride], ...
+  static Float load_strided_pairs(const float* base, int stride, int second) {
+    const __m512i column = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+    const __m512i index = _mm512_mask_add_epi32(_mm512_mullo_epi32(column, _mm512_set1_epi32(stride)), 0xAAAA,
+                                                _mm512_mullo_epi32(column, _mm512_set1_epi32(stride)),
+                                                _mm512_set1_epi32(second));
+    return _mm512_i32gather_ps(index, base, 4);
+  }
   // Lanes 0, 2, 4, ... read p[0], the others p[1].
   static Float load_pairs(const float* p) {
     double both;

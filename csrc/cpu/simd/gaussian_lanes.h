@@ -60,6 +60,10 @@ inline Vec3<Float> zero_unless(LaneMask m, const Vec3<Float>& v) {
   return {zero_unless(m, v.x), zero_unless(m, v.y), zero_unless(m, v.z)};
 }
 
+// Where a gradient is not zero (NaN is not): other lanes have nothing to add.
+inline LaneMask nonzero(Float v) { return !((v <= Float(0.0f)) & (v >= Float(0.0f))); }
+inline LaneMask nonzero(const Vec3<Float>& v) { return nonzero(v.x) | nonzero(v.y) | nonzero(v.z); }
+
 // The splats with a radius, of `count` that lie one after the other.
 inline LaneMask visible_lanes(const int32_t* radii, int count) {
   alignas(64) float flags[kLanes];

@@ -46,6 +46,10 @@ struct Float {
   static Float load_strided(const float* base, int stride) {
     return Vector4f{base[0], base[stride], base[2 * stride], base[3 * stride]};
   }
+  // Lanes 0, 2, 4, ... read base[0], base[stride], ..., the others base[second], base[second + stride], ...
+  static Float load_strided_pairs(const float* base, int stride, int second) {
+    return Vector4f{base[0], base[second], base[stride], base[second + stride]};
+  }
   // Lanes 0, 2, 4, ... read p[0], the others p[1].
   static Float load_pairs(const float* p) { return Vector4f{p[0], p[1], p[0], p[1]}; }
   void store(float* p) const { std::memcpy(p, &v, sizeof(v)); }

@@ -47,6 +47,17 @@ Float load_rows(const float* rows) {
   }
 }
 
+// One vector of pixels, of an image whose columns and rows lie so many floats apart.
+template <int kRows>
+Float load_pixels(const float* first, int column_stride, int row_stride) {
+  if constexpr (kRows == 1) {
+    return Float::load_strided(first, column_stride);
+  } else {
+    static_assert(kRows == 2);
+    return Float::load_strided_pairs(first, column_stride, row_stride);
+  }
+}
+
 // Makes the records of all splats, at their flat indices; those of culled splats are undefined.
 inline SplatRecord* make_records(const CompositeInputs& in, Buffer<SplatRecord>& buffer) {
   const int64_t total = in.images * in.gaussians;
@@ -109,7 +120,7 @@ private:
   void copy_records(const int32_t* ids, const SplatRecord* records) {
     // Whole vectors are read from the copies later.
     SplatRecord* splats = splats_.reserve(count_ + kLanes);
-    constexpr int kAhead = 8;
+    constexpr int kAhead = 24;
     for (int i = 0; i < count_; ++i) {
       if (i + kAhead < count_) __builtin_prefetch(records + ids[i + kAhead]);
       splats[i] = records[ids[i]];

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 from gsplat_core.compress.training import CompressionConfig
 from gsplat_core.densify.registry import configurations
 from gsplat_core.errors import DataError, UsageError
+from trainers.lm import LMConfig
 from trainers.resolution import ResolutionConfig
 
 T = TypeVar("T")
@@ -64,7 +65,9 @@ class TrainConfig:
     steps: int = 30_000
     strategy: str = "adc"
     """The density control: a strategy, perhaps with plug-ins, such as "mcmc+lpm" (densify/registry.py)."""
-    optimizer: Literal["adam"] = "adam"
+    optimizer: Literal["adam", "lm"] = "adam"
+    """What finishes the run: Adam, or Levenberg-Marquardt from `adam_steps` on."""
+    lm: LMConfig = field(default_factory=LMConfig)
 
     initialization: Literal["points", "random"] = "points"
     """Where Gaussians start: at the sparse points of the reconstruction, or at random before the cameras."""
@@ -117,6 +120,19 @@ class TrainConfig:
     def compress(self) -> str | None:
         """The codec that the scene is trained for, if any."""
         return None if self.compression is None else self.compression.codec
+
+    @property
+    def adam_steps(self) -> int:
+        """How many steps Adam takes; with Levenberg-Marquardt not fewer than density control needs."""
+        if self.optimizer == "adam":
+            return self.steps
+        refined = [getattr(part, "refine_stop", 0) for part in self.densify.values()]
+        return min(max(round(self.lm.start * self.steps), *refined), self.steps)
+
+    @property
+    def last_step(self) -> int:
+        """The number of the last step, iterations of Levenberg-Marquardt included."""
+        return self.adam_steps + (self.lm.iterations if self.optimizer == "lm" else 0)
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from gsplat_core.errors import DataError, NumericalError
@@ -72,6 +73,8 @@ class Loop:
         self.totals = Totals()
         self.losses: list[Tensor] = []
         """Of the steps since the last check that all is finite."""
+        self.details: dict[str, float] = {}
+        """What the last iteration of Levenberg-Marquardt has to tell."""
 
     def resume(self) -> bool:
         """Continues from the newest usable checkpoint; False when there is none.
@@ -103,13 +106,13 @@ class Loop:
             closing(Feed(self.views, config.seed, trainer.device, self.factor_at)) as feed,
             closing(self.history),
         ):
-            while trainer.step < config.steps:
+            while trainer.step < config.last_step:
                 loss, image, target = self._timed_step(feed)
                 self.losses.append(loss)
 
                 now = time.monotonic()
-                last = trainer.step == config.steps
-                log = last or trainer.step % config.log_every == 0
+                last = trainer.step == config.last_step
+                log = last or trainer.step % config.log_every == 0 or trainer.step >= config.adam_steps
                 save = last or stop.requested or now - saved >= config.checkpoint_seconds
                 show = now - shown >= PROGRESS_SECONDS
                 if (log or save) and not trainer.is_finite(self.losses):
@@ -129,11 +132,27 @@ class Loop:
 
     def _timed_step(self, feed: Feed) -> tuple[Tensor, Tensor, Target]:
         wall, cpu = time.perf_counter(), time.process_time()
-        target = feed(self.trainer.step + 1)
-        loss, image = self.trainer.advance(target)
+        if self.trainer.step < self.config.adam_steps:
+            target = feed(self.trainer.step + 1)
+            loss, image = self.trainer.advance(target)
+        else:
+            loss, image, target = self._refine()
         self.totals.train_seconds += time.perf_counter() - wall
         self.totals.cpu_seconds += time.process_time() - cpu
         return loss, image, target
+
+    def _refine(self) -> tuple[Tensor, Tensor, Target]:
+        """One iteration of Levenberg-Marquardt; shows the first of its photographs."""
+        trainer = self.trainer
+        numbers = trainer.lm.choose(trainer.step - self.config.adam_steps, len(self.views))
+        targets = [Target.of(self.views[number], trainer.device, number) for number in numbers]
+        iteration = trainer.refine(targets)
+        self.details = {
+            "damping": iteration.region.damping,
+            "gain": iteration.gain,
+            "step_size": iteration.step_size,
+        }
+        return torch.tensor(iteration.loss, device=trainer.device), iteration.image, targets[0]
 
     def _report(self, loss: Tensor, image: Tensor, target: Target, log: bool) -> None:
         quality = psnr(image.clamp(0, 1), target.image)
@@ -147,12 +166,14 @@ class Loop:
                 psnr=quality,
                 num_gaussians=count,
                 seconds=round(self.totals.train_seconds, 3),
+                **self.details,
             )
             self.losses.clear()
 
     def _measures_at(self, step: int) -> bool:
         every = max(self.config.steps // max(self.config.evaluations, 1), 1)
-        return self.config.evaluations > 0 and step % every == 0
+        refined = self.config.optimizer == "lm" and step >= self.config.adam_steps
+        return self.config.evaluations > 0 and (step % every == 0 or refined)
 
     def _roll_back(self) -> None:
         """Returns to the last good state with half the learning rates; gives up after `MAX_ROLLBACKS`."""

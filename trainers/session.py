@@ -60,7 +60,7 @@ def train(
         compression = compressed_training(config, dataset)
         views = rendered_views(config, dataset)
         trainer = Trainer(config, gaussians, dataset.scene_extent, views, compression)
-        with TrainingProgress(config.steps, console) as progress:
+        with TrainingProgress(config.last_step, console) as progress:
             loop = Loop(
                 trainer,
                 dataset.train,

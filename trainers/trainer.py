@@ -5,7 +5,7 @@ One photograph, one rendering, L1 + D-SSIM, Adam, density control. Saving, loggi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,7 +22,10 @@ from gsplat_core.losses import l1_dssim
 from gsplat_core.optim import Adam
 from gsplat_core.primitive import gaussian
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.second_order.levenberg_marquardt import Iteration
+from gsplat_core.second_order.linearization import Settings
 from trainers.config import TrainConfig
+from trainers.lm import LevenbergMarquardt
 from trainers.schedules import exponential, sh_degree_at
 from trainers.views import Target
 
@@ -50,6 +53,7 @@ class Trainer:
         self.scene_extent = scene_extent
         self.step = 0
         self.lr_factor = 1.0
+        self.lm = LevenbergMarquardt(config.lm, config.lambda_dssim, config.seed)
         self.views = views
         self._adopt(gaussians)
         self.strategy = create(config.strategy, config.densify)
@@ -106,6 +110,22 @@ class Trainer:
                 self.strategy.follow(self.store.apply(edits))
         self.step = step
         return loss.detach(), colors[0].detach()
+
+    def refine(self, targets: Sequence[Target]) -> Iteration:
+        """One step of Levenberg-Marquardt on several photographs, after those of Adam."""
+        step = self.step + 1
+        background = self._background(step)
+        settings = Settings(
+            sh_degree=self._sh_degree(step),
+            background=None if background is None else background[0],
+            antialiased=self.config.antialiased,
+        )
+        with torch.no_grad():
+            iteration = self.lm.iterate(
+                self.gaussians.detached(), targets, settings, self.step - self.config.adam_steps
+            )
+        self.step = step
+        return iteration
 
     def _shown(self, step: int) -> Mapping[str, Tensor]:
         """What this step renders: the scene's parameters, or what a codec would make of them."""
@@ -220,6 +240,7 @@ class Trainer:
             "adam": moments,
             "strategy": self.strategy.state_dict(),
             "compression": {} if self.compression is None else self.compression.state_dict(),
+            "lm": self.lm.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -234,5 +255,6 @@ class Trainer:
         self.strategy.load_state_dict(state["strategy"])
         if self.compression is not None:
             self.compression.load_state_dict(state["compression"])
+        self.lm.load_state_dict(state["lm"])
         self.step = state["step"]
         self.lr_factor = state["lr_factor"]

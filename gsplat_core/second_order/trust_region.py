@@ -23,6 +23,10 @@ class TrustRegion:
         factor = max(1 / 3, 1 - (2 * min(gain, 1.0) - 1) ** 3)
         return replace(self, damping=self._limited(self.damping * factor), growth=2.0)
 
+    def shortened(self, step_size: float) -> TrustRegion:
+        """After a step that only helped when it was shortened, to `step_size` < 1 of itself."""
+        return replace(self, damping=self._limited(self.damping / step_size), growth=2.0)
+
     def rejected(self) -> TrustRegion:
         return replace(self, damping=self._limited(self.damping * self.growth), growth=2 * self.growth)
 

@@ -5,85 +5,21 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import replace
-from io import StringIO
 
 import pytest
 import torch
-from rich.console import Console
+from training_runs import Run, assert_same_bits, interrupt_at
 
 from gsplat_core.compress.training import CompressionConfig
 from gsplat_core.errors import DataError, NumericalError
 from trainers import loop as module
 from trainers.checkpoint import checkpoints, newest_checkpoint
 from trainers.history import read_history
-from trainers.loop import Interrupted, Loop
-from trainers.progress import TrainingProgress
-from trainers.run_folder import RunFolder
-from trainers.session import compressed_training, initial_gaussians
+from trainers.loop import Interrupted
+from trainers.session import initial_gaussians
 from trainers.sources import load_photographs
 from trainers.trainer import Trainer
 from trainers.views import Target
-
-
-class Run:
-    """A loop on the tiny scene, with a hook after each step."""
-
-    def __init__(self, config, folder, after_step=lambda trainer: None):
-        self.config = config
-        self.folder = RunFolder(folder)
-        self.after_step = after_step
-        self.output = StringIO()
-
-    def loop(self):
-        dataset = load_photographs(self.config)
-        self.trainer = Trainer(
-            self.config,
-            initial_gaussians(self.config, dataset),
-            dataset.scene_extent,
-            compression=compressed_training(self.config, dataset),
-        )
-        advance = self.trainer.advance
-
-        def advance_and_call(target):
-            result = advance(target)
-            return self.after_step(self.trainer) or result
-
-        self.trainer.advance = advance_and_call
-        progress = TrainingProgress(self.config.steps, Console(file=self.output, width=200))
-        return Loop(self.trainer, dataset.train, self.folder, progress, dict)
-
-    def fit(self):
-        loop = self.loop()
-        loop.resume()
-        return loop.fit()
-
-    def state(self):
-        return self.trainer.state_dict()
-
-
-def interrupt_at(step):
-    def after_step(trainer):
-        if trainer.step == step:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    return after_step
-
-
-def tensors(tree, name=""):
-    if isinstance(tree, dict):
-        for key, value in tree.items():
-            yield from tensors(value, f"{name}/{key}")
-    elif isinstance(tree, torch.Tensor):
-        yield name, tree
-    else:
-        yield name, torch.tensor(tree)
-
-
-def assert_same_bits(a, b):
-    a, b = dict(tensors(a)), dict(tensors(b))
-    assert a.keys() == b.keys()
-    for name in a:
-        assert torch.equal(a[name], b[name]), name
 
 
 @pytest.mark.parametrize("background", ["black", "random"])

@@ -35,7 +35,7 @@ class TrainOptions:
     strategy: Annotated[str | None, _option("{adc,mcmc,lpm,...}", "adc")] = None
     """Density control: a strategy, perhaps with plug-ins, such as mcmc+lpm (docs/strategies.md)."""
     optimizer: Annotated[Literal["adam", "lm"] | None, _option("{adam,lm}", "adam")] = None
-    """lm is not in this version."""
+    """What finishes the run: Adam, or Levenberg-Marquardt for its last third."""
     steps: Annotated[int | None, _option("N", "the preset's")] = None
     """Number of steps; the schedules of the preset are stretched to it."""
     downscale: Annotated[int | None, _option("K", "1")] = None
@@ -92,8 +92,6 @@ def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
 
 
 def _check(options: TrainOptions) -> None:
-    if options.optimizer == "lm":
-        raise UsageError("--optimizer lm is not in this version; use --optimizer adam.")
     minimum = {"steps": 1, "downscale": 1, "max_gaussians": 1, "test_every": 0}
     for name, least in minimum.items():
         value = getattr(options, name)
@@ -133,12 +131,15 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     config = replace(
         config,
         data=str(options.data.resolve()),
-        **_given(options, "downscale", "device", "seed", "test_every", "model", "background"),
+        **_given(options, "downscale", "device", "seed", "test_every", "model", "background", "optimizer"),
     )
     if options.compress is not None:
         compression = replace(config.compression or CompressionConfig(), codec=options.compress)
         config = replace(config, compression=compression)
-    return with_settings(_with_shared_settings(config, options.max_gaussians), options.set)
+    config = with_settings(_with_shared_settings(config, options.max_gaussians), options.set)
+    if config.optimizer == "lm" and config.compression is not None:
+        raise UsageError("--optimizer lm does not train for a codec; leave out --compress, or use adam.")
+    return config
 
 
 def _with_shared_settings(config: TrainConfig, max_gaussians: int | None) -> TrainConfig:
@@ -161,7 +162,7 @@ def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
     config = read_config(run.config)
     # --device is not among them: where it is computed may change, what is computed may not.
     names = ("preset", "steps", "downscale", "seed", "test_every", "model", "background", "max_gaussians")
-    for name, value in _given(options, "strategy", "compress", *names).items():
+    for name, value in _given(options, "strategy", "compress", "optimizer", *names).items():
         if value != getattr(config, name):
             option = "--" + name.replace("_", "-")
             raise UsageError(

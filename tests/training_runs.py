@@ -1,0 +1,80 @@
+"""A training loop on a small scene, with a hook after each step, and the comparison of its states."""
+
+from __future__ import annotations
+
+import os
+import signal
+from io import StringIO
+
+import torch
+from rich.console import Console
+
+from trainers.loop import Loop
+from trainers.progress import TrainingProgress
+from trainers.run_folder import RunFolder
+from trainers.session import compressed_training, initial_gaussians
+from trainers.sources import load_photographs
+from trainers.trainer import Trainer
+
+
+class Run:
+    """A loop on the tiny scene, with a hook after each step."""
+
+    def __init__(self, config, folder, after_step=lambda trainer: None):
+        self.config = config
+        self.folder = RunFolder(folder)
+        self.after_step = after_step
+        self.output = StringIO()
+
+    def loop(self):
+        dataset = load_photographs(self.config)
+        self.trainer = Trainer(
+            self.config,
+            initial_gaussians(self.config, dataset),
+            dataset.scene_extent,
+            compression=compressed_training(self.config, dataset),
+        )
+        self.trainer.advance = self._followed(self.trainer.advance)
+        self.trainer.refine = self._followed(self.trainer.refine)
+        progress = TrainingProgress(self.config.steps, Console(file=self.output, width=200))
+        return Loop(self.trainer, dataset.train, self.folder, progress, dict)
+
+    def _followed(self, step):
+        def step_and_call(targets):
+            result = step(targets)
+            return self.after_step(self.trainer) or result
+
+        return step_and_call
+
+    def fit(self):
+        loop = self.loop()
+        loop.resume()
+        return loop.fit()
+
+    def state(self):
+        return self.trainer.state_dict()
+
+
+def interrupt_at(step):
+    def after_step(trainer):
+        if trainer.step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return after_step
+
+
+def tensors(tree, name=""):
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from tensors(value, f"{name}/{key}")
+    elif isinstance(tree, torch.Tensor):
+        yield name, tree
+    else:
+        yield name, torch.tensor(tree)
+
+
+def assert_same_bits(a, b):
+    a, b = dict(tensors(a)), dict(tensors(b))
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name], b[name]), name

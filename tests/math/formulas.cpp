@@ -320,15 +320,17 @@ std::map<std::string, Formula> formulas() {
   for (int degree = 0; degree <= gsplat::kMaxShDegree; ++degree) {
     f["sh_basis_" + std::to_string(degree)] = sh_formula(degree);
   }
-  f["scale_of_logarithm"] = {
-      [](const List& x) { return List{gsplat::scale_of_logarithm(x[0])}; },
-      [](const List& x, const List& v) {
-        return List{gsplat::scale_of_logarithm_vjp(gsplat::scale_of_logarithm(x[0]), v[0])};
-      }};
-  f["opacity_of_logit"] = {[](const List& x) { return List{gsplat::opacity_of_logit(x[0])}; },
-                           [](const List& x, const List& v) {
-                             return List{gsplat::opacity_of_logit_vjp(gsplat::opacity_of_logit(x[0]), v[0])};
-                           }};
+  // Of one number each: the same product forward and backward.
+  const auto scale_change = [](const List& x, const List& v) {
+    return List{gsplat::scale_of_logarithm_vjp(gsplat::scale_of_logarithm(x[0]), v[0])};
+  };
+  f["scale_of_logarithm"] = {[](const List& x) { return List{gsplat::scale_of_logarithm(x[0])}; },
+                             scale_change, scale_change};
+  const auto opacity_change = [](const List& x, const List& v) {
+    return List{gsplat::opacity_of_logit_vjp(gsplat::opacity_of_logit(x[0]), v[0])};
+  };
+  f["opacity_of_logit"] = {[](const List& x) { return List{gsplat::opacity_of_logit(x[0])}; }, opacity_change,
+                           opacity_change};
   f["response"] = response_formula(false);
   f["response_in_offsets"] = response_formula(true);
   f["log_alpha_change"] = log_alpha_formula();

@@ -116,6 +116,15 @@ def activations() -> dict[str, Tensor]:
     return dict(zip(names, (scales, opacities, *gradients), strict=True))
 
 
+def mcmc() -> dict[str, Tensor]:
+    t = random_scene(200).tensors
+    copies = torch.randint(1, 6, (200,), generator=torch.Generator().manual_seed(5)).int()
+    opacities, scales = ops.relocate(t["opacities"], t["scales"], copies)
+    gaussians = (t["means"], t["quats"], t["scales"], 0.1 * t["opacities"])
+    perturbed = ops.perturb_means(*gaussians, 1.0, 100.0, 0.005, 0, 1)
+    return {"opacities": opacities, "scales": scales, "means": perturbed}
+
+
 CASES: list[Callable[[], dict[str, Tensor]]] = [
     crowded,
     opaque,
@@ -125,4 +134,5 @@ CASES: list[Callable[[], dict[str, Tensor]]] = [
     loss,
     adam,
     activations,
+    mcmc,
 ]

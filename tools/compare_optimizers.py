@@ -1,0 +1,399 @@
+"""What should finish a run? Adam and variants of Levenberg-Marquardt from one checkpoint, over core-seconds.
+
+    python tools/compare_optimizers.py measure DATA --output FOLDER [--downscale 4] [--variants adam lm ...]
+    python tools/compare_optimizers.py page FOLDER ... [--output docs]
+
+`measure` trains with Adam up to the step where `--optimizer lm` would take over and keeps that checkpoint.
+From it every variant continues for as long as Adam needs to the end, and is measured on the way: the training
+loss over all training views and the PSNR of the test views. Only optimization counts, in seconds of processor
+time. Whatever is complete is not done again, so the command can be interrupted and repeated.
+
+`page` makes the tables and plots of docs/optimizers.md from such folders.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import tyro
+
+from gsplat_core import rasterization
+from gsplat_core.io.atomic import write_text
+from gsplat_core.losses import l1_dssim
+from gsplat_core.optim import Adam
+from gsplat_core.scene.dataset import Dataset
+from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.second_order.levenberg_marquardt import Kinds, Options, mean_loss
+from gsplat_core.second_order.linearization import Settings
+from gsplat_core.second_order.objective import L1DSSIM
+from gsplat_core.second_order.reach import Reach
+from trainers.charts import Series, line_chart
+from trainers.checkpoint import newest_checkpoint, write_checkpoint
+from trainers.config import TrainConfig
+from trainers.evaluation import evaluate, mean
+from trainers.lm import LevenbergMarquardt, LMConfig
+from trainers.presets import preset, scaled_to
+from trainers.progress import peak_memory_bytes
+from trainers.session import initial_gaussians
+from trainers.sources import load_photographs
+from trainers.trainer import Trainer
+from trainers.views import Target, ViewOrder
+
+FAR = float("inf")
+
+
+def _with(config: LMConfig, **options: Any) -> LMConfig:
+    return replace(config, options=replace(config.options, **options))
+
+
+# What 3DGS-LM (Höllein et al. 2025) does, as far as it can be said in our terms: its residuals, the diagonal
+# as preconditioner, batches of about 25 images whose steps are averaged with the diagonal as weights, 8
+# iterations of conjugate gradients, the damping of its trust region's radius 1, one for all parameters.
+AS_PUBLISHED = LMConfig(
+    objective="huber_ssim",
+    damping=1.0,
+    views=100,
+    options=Options(
+        batches=2,
+        preconditioner="diagonal",
+        cg_iterations=8,
+        floor=1e-4,
+        kinds=Kinds(shN=1.0),
+        reach=Reach(FAR, FAR, FAR, FAR, FAR),
+    ),
+)
+OURS = LMConfig(views=100)
+VARIANTS: dict[str, tuple[str, LMConfig | None]] = {
+    "adam": ("Adam to the end", None),
+    "3dgs_lm": ("settings of 3DGS-LM", AS_PUBLISHED),
+    "lm": ("ours", OURS),
+    "lm_diagonal": ("ours, diagonal preconditioner", _with(OURS, preconditioner="diagonal")),
+    "lm_probed": ("ours, stochastic diagonal", _with(OURS, preconditioner="probed")),
+    "lm_residuals": ("ours, half of the residuals", _with(OURS, residuals=0.5)),
+    "lm_one_damping": ("ours, one damping for all kinds", _with(OURS, kinds=Kinds(shN=1.0))),
+}
+
+# The curves of the plots and their colours.
+CURVES = {"adam": "#7a7f87", "3dgs_lm": "#c8452f", "lm": "#1f6fb2"}
+STYLE = "text{font:12px sans-serif;fill:#444}.grid{stroke:#ddd}.curve{fill:none;stroke-width:2}"
+
+MEASURED = 8
+"""How often Adam is measured on its way."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Measure variants on one scene."""
+
+    data: tyro.conf.Positional[Path]
+    """COLMAP folder."""
+    output: Path
+    """Folder for checkpoint and measurements."""
+    downscale: int = 4
+    steps: int = 3000
+    """Of Adam's run to the end."""
+    max_gaussians: int = 20_000
+    variants: tuple[str, ...] = tuple(VARIANTS)
+
+    def run(self) -> None:
+        torch.set_num_threads(1)
+        config = self._config()
+        dataset = load_photographs(config)
+        for view in dataset.train:
+            view.image()
+        self._train_to_switch(config, dataset)
+        adam = self._points("adam") or self._measure("adam", config, dataset, FAR)
+        for variant in self.variants:
+            if variant != "adam" and not self._points(variant):
+                self._measure(variant, config, dataset, adam[-1]["seconds"])
+
+    def _config(self) -> TrainConfig:
+        config = replace(
+            scaled_to(preset("fast"), self.steps),
+            data=str(self.data.resolve()),
+            downscale=self.downscale,
+            device="cpu",
+        )
+        adc = replace(config.densify["adc"], max_gaussians=self.max_gaussians)
+        return replace(config, densify={"adc": adc})
+
+    def _train_to_switch(self, config: TrainConfig, dataset: Dataset) -> None:
+        if newest_checkpoint(self.output, warn=print) is not None:
+            return
+        trainer = Trainer(config, initial_gaussians(config, dataset), dataset.scene_extent)
+        *_, seconds = _adam(trainer, dataset, replace(config, optimizer="lm").adam_steps)
+        facts = {"scene": self.data.name, "images": len(dataset.train), "seconds": seconds}
+        write_checkpoint(self.output, trainer.step, {"trainer": trainer.state_dict(), **facts})
+
+    def _measure(
+        self, variant: str, config: TrainConfig, dataset: Dataset, budget: float
+    ) -> list[dict[str, Any]]:
+        checkpoint = newest_checkpoint(self.output, warn=print)
+        assert checkpoint is not None
+        trainer = Trainer(config, initial_gaussians(config, dataset), dataset.scene_extent)
+        trainer.load_state_dict(checkpoint.state["trainer"])
+        settings = VARIANTS[variant][1]
+        measure = _Meter(trainer, dataset)
+        points = [measure(0.0)]
+        if settings is None:
+            every = max((config.steps - trainer.step) // MEASURED, 1)
+            for seconds in _adam(trainer, dataset, config.steps):
+                if trainer.step % every == 0 or trainer.step == config.steps:
+                    points.append(measure(seconds))
+        else:
+            trainer.config = replace(config, optimizer="lm", lm=settings)
+            trainer.lm = LevenbergMarquardt(settings, config.lambda_dssim, config.seed)
+            for seconds in _levenberg_marquardt(trainer, dataset):
+                points.append(measure(seconds))
+                if seconds > budget:
+                    break
+        facts = {
+            "scene": checkpoint.state["scene"],
+            "images": checkpoint.state["images"],
+            "size": [dataset.train[0].camera.width, dataset.train[0].camera.height],
+            "gaussians": trainer.num_gaussians,
+            "switch": checkpoint.step,
+            "steps": config.steps,
+            "seconds_before": checkpoint.state["seconds"],
+        }
+        write_text(self.output / f"{variant}.json", json.dumps({"facts": facts, "points": points}))
+        print(variant, json.dumps(points[-1]))
+        return points
+
+    def _points(self, variant: str) -> list[dict[str, Any]]:
+        path = self.output / f"{variant}.json"
+        points: list[dict[str, Any]] = json.loads(path.read_text())["points"] if path.exists() else []
+        return points
+
+
+class _Meter:
+    """The loss of all training views and the quality of all test views."""
+
+    def __init__(self, trainer: Trainer, dataset: Dataset) -> None:
+        self._trainer, self._dataset = trainer, dataset
+        self._targets = [Target.of(view, trainer.device) for view in dataset.train]
+
+    def __call__(self, seconds: float) -> dict[str, Any]:
+        gaussians = self._trainer.gaussians.detached()
+        loss = mean_loss(gaussians, self._targets, Settings(gaussians.sh_degree), L1DSSIM())
+        scored = list(evaluate(gaussians, self._dataset.test))
+        return {
+            "step": self._trainer.step,
+            "seconds": round(seconds, 2),
+            "loss": loss,
+            "psnr": mean(view.psnr for view in scored),
+            "ssim": mean(view.ssim for view in scored),
+        }
+
+
+def _adam(trainer: Trainer, dataset: Dataset, last: int) -> Iterator[float]:
+    """Steps up to `last`; yields the processor time that they took so far."""
+    targets = [Target.of(view, trainer.device, i) for i, view in enumerate(dataset.train)]
+    order = ViewOrder(len(targets), trainer.config.seed)
+
+    def step() -> None:
+        trainer.advance(targets[order(trainer.step + 1)])
+
+    yield from _timed(step, lambda: trainer.step < last)
+
+
+def _levenberg_marquardt(trainer: Trainer, dataset: Dataset) -> Iterator[float]:
+    targets = [Target.of(view, trainer.device, i) for i, view in enumerate(dataset.train)]
+    first = trainer.step
+
+    def step() -> None:
+        numbers = trainer.lm.choose(trainer.step - first, len(targets))
+        trainer.refine([targets[number] for number in numbers])
+
+    yield from _timed(step, lambda: True)
+
+
+def _timed(step: Callable[[], None], more: Callable[[], bool]) -> Iterator[float]:
+    seconds = 0.0
+    while more():
+        start = time.process_time()
+        step()
+        seconds += time.process_time() - start
+        yield seconds
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Measure the memory of one step beyond scene and photographs, each in a process of its own."""
+
+    output: Path
+    """Folder of `measure`."""
+    data: tyro.conf.Positional[Path]
+    """COLMAP folder."""
+    downscale: int = 4
+    views: int = 16
+    step: Literal["adam", "lm", "both"] = "both"
+
+    def run(self) -> None:
+        if self.step == "both":
+            taken = {}
+            for step in ("adam", "lm"):
+                command = [sys.executable, __file__, "memory", str(self.data), "--output", str(self.output)]
+                options = ["--downscale", str(self.downscale), "--views", str(self.views), "--step", step]
+                done = subprocess.run([*command, *options], check=True, capture_output=True)
+                taken[step] = int(done.stdout)
+            write_text(self.output / "memory.json", json.dumps({"views": self.views, **taken}))
+            print(taken, taken["lm"] / taken["adam"])
+            return
+        config = replace(
+            preset("fast"), data=str(self.data.resolve()), downscale=self.downscale, device="cpu"
+        )
+        dataset = load_photographs(config)
+        targets = [Target.of(view, torch.device("cpu")) for view in dataset.train[: self.views]]
+        checkpoint = newest_checkpoint(self.output, warn=print)
+        assert checkpoint is not None
+        gaussians = Gaussians.from_state_dict(checkpoint.state["trainer"]["gaussians"])
+        self._adam(gaussians.subset(slice(8)), targets[:1])  # what every process needs once
+        before = _resident()
+        (self._adam if self.step == "adam" else self._lm)(gaussians, targets)
+        print(peak_memory_bytes() - before)
+
+    def _adam(self, gaussians: Gaussians, targets: list[Target]) -> None:
+        """One step on the mean loss of all views."""
+        params = {name: value.requires_grad_() for name, value in gaussians.detached().params.items()}
+        adam = Adam(params.values())
+        images, _, _ = rasterization(
+            **Gaussians(**params).activated(),
+            viewmats=torch.cat([target.viewmat for target in targets]),
+            Ks=torch.cat([target.K for target in targets]),
+            width=targets[0].width,
+            height=targets[0].height,
+            sh_degree=gaussians.sh_degree,
+        )
+        l1_dssim(images, torch.stack([target.image for target in targets])).backward()
+        adam.step()
+
+    def _lm(self, gaussians: Gaussians, targets: list[Target]) -> None:
+        lm = LevenbergMarquardt(OURS, 0.2, 0)
+        lm.iterate(gaussians.detached(), targets, Settings(gaussians.sh_degree), 0)
+
+
+def _resident() -> int:
+    """The memory that this process has now, in bytes (Linux)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True)
+class Page:
+    """Put tables and plots of measured scenes into optimizers.md."""
+
+    folders: tyro.conf.Positional[tuple[Path, ...]]
+    output: Path = Path("docs")
+
+    def run(self) -> None:
+        sections = []
+        for folder in self.folders:
+            measured = {
+                variant: json.loads((folder / f"{variant}.json").read_text())
+                for variant in VARIANTS
+                if (folder / f"{variant}.json").exists()
+            }
+            facts = measured["adam"]["facts"]
+            for key, title in (
+                ("psnr", "PSNR of the test views, dB"),
+                ("loss", "Loss of the training views"),
+            ):
+                chart = self._chart(measured, key, f"{facts['scene']}: {title.lower()}, over core-seconds")
+                write_text(self.output / f"optimizers_{facts['scene']}_{key}.svg", chart)
+            memory = folder / "memory.json"
+            sections.append(self._section(facts, measured))
+            if memory.exists():
+                sections.append(self._memory(json.loads(memory.read_text())))
+        page = self.output / "optimizers.md"
+        text = page.read_text(encoding="utf-8")
+        begin, end = "<!-- measured -->\n", "<!-- end of measured -->"
+        if begin not in text or end not in text:
+            raise SystemExit(f"{page} has no place for the measurements: {begin.strip()} ... {end}")
+        body = begin + "\n" + "\n".join(sections) + end
+        write_text(page, re.sub(f"{begin}.*?{end}", lambda _: body, text, flags=re.DOTALL))
+
+    def _section(self, facts: dict[str, Any], measured: dict[str, Any]) -> str:
+        adam = measured["adam"]["points"]
+        width, height = facts["size"]
+        lines = [
+            f"### {facts['scene']}",
+            "",
+            f"{facts['images']} training images of {width} x {height}, {facts['gaussians']:,} Gaussians, the "
+            f"checkpoint after {facts['switch']:,} of {facts['steps']:,} steps of Adam "
+            f"({facts['seconds_before']:.0f} core-seconds; loss {adam[0]['loss']:.4f}, "
+            f"{adam[0]['psnr']:.2f} dB).",
+            "",
+            "| finished by | core-s | steps | loss | PSNR | SSIM | as low a loss as Adam | as good a PSNR |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        for variant, content in measured.items():
+            points = content["points"]
+            end = points[-1]
+            loss_at = _reached(points, lambda p: p["loss"] <= adam[-1]["loss"])
+            psnr_at = _reached(points, lambda p: p["psnr"] >= adam[-1]["psnr"])
+            lines.append(
+                f"| {VARIANTS[variant][0]} | {end['seconds']:.1f} | {end['step'] - facts['switch']} | "
+                f"{end['loss']:.4f} | {end['psnr']:.2f} | {end['ssim']:.4f} | "
+                f"{_share(loss_at, adam)} | {_share(psnr_at, adam)} |"
+            )
+        scene = facts["scene"]
+        lines += [
+            "",
+            f"![PSNR over core-seconds](optimizers_{scene}_psnr.svg) "
+            f"![Loss over core-seconds](optimizers_{scene}_loss.svg)",
+            "",
+        ]
+        return "\n".join(lines)
+
+    def _memory(self, taken: dict[str, int]) -> str:
+        mib = {step: taken[step] / 2**20 for step in ("adam", "lm")}
+        return (
+            f"Memory of one step on {taken['views']} views beyond scene and photographs: "
+            f"{mib['adam']:.0f} MiB with Adam, {mib['lm']:.0f} MiB with Levenberg-Marquardt "
+            f"({mib['lm'] / mib['adam']:.2f} times).\n"
+        )
+
+    def _chart(self, measured: dict[str, Any], key: str, title: str) -> str:
+        shown = {variant: measured[variant] for variant in CURVES if variant in measured}
+        series = [
+            Series(VARIANTS[variant][0], [(p["seconds"], p[key]) for p in content["points"]], variant)
+            for variant, content in shown.items()
+        ]
+        figure = line_chart(title, series)
+        # Out of the report's page an SVG needs its own size, colours and legend.
+        drawing = figure[figure.index("<svg") : figure.index("</svg>")].replace(
+            "<svg ", '<svg xmlns="http://www.w3.org/2000/svg" width="460" height="260" ', 1
+        )
+        drawing = drawing.replace('viewBox="0 0 460 230"', 'viewBox="0 -30 460 260"')
+        style = "".join(f".curve.{name}{{stroke:{color}}}" for name, color in CURVES.items())
+        legend = "".join(
+            f'<text x="{52 + 140 * i}" y="-2" style="fill:{CURVES[name]}">{VARIANTS[name][0]}</text>'
+            for i, name in enumerate(shown)
+        )
+        return (
+            drawing.replace(">", f"><style>{STYLE}{style}</style>", 1)
+            + f'<text x="52" y="-17" style="font-weight:600">{title}</text>{legend}</svg>'
+        )
+
+
+def _reached(points: list[dict[str, Any]], good: Callable[[dict[str, Any]], bool]) -> float | None:
+    return next((point["seconds"] for point in points if good(point)), None)
+
+
+def _share(seconds: float | None, adam: list[dict[str, Any]]) -> str:
+    return "not" if seconds is None else f"{seconds:.1f} s ({seconds / adam[-1]['seconds']:.2f})"
+
+
+if __name__ == "__main__":
+    command = tyro.extras.subcommand_cli_from_dict({"measure": Measure, "memory": Memory, "page": Page})
+    command.run()

@@ -45,12 +45,12 @@ def _table(chosen: dict[str, list[Result]]) -> str:
     reference = chosen.get(_REFERENCE)
     goal = statistics.fmean(run["curve"][-1][1] for run in reference) if reference else None
     lines = [
-        "| | PSNR | SSIM | Gaussians | steps | core-seconds | until ADC's PSNR |",
-        "|---|---|---|---|---|---|---|",
+        "| | seeds | PSNR | SSIM | Gaussians | steps | core-seconds | until ADC's PSNR |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for entry, runs in chosen.items():
         lines.append(
-            f"| {entry} "
+            f"| {entry} | {len(runs)} "
             f"| {_spread(runs, lambda run: run['curve'][-1][1], '.2f')} "
             f"| {_spread(runs, lambda run: run['curve'][-1][2], '.3f')} "
             f"| {_spread(runs, lambda run: run['curve'][-1][3], ',.0f')} "

@@ -91,7 +91,7 @@ class Trainer:
         splats = gaussian(self._shown(step), {}).arguments()
         colors, _, meta = self._render(splats, target, step, wants)
         loss = l1_dssim(colors, target.image[None], self.config.lambda_dssim)
-        total = loss + self._side_terms(step, splats, colors[0], target, meta)
+        total = loss + self._side_terms(step, splats, colors.detach()[0], target, meta)
         # Memory peaks during backward: shapes and tile lists go as soon as they have served, and the gradient
         # of the centres is not copied, as retain_grad() would.
         meta = {name: meta[name] for name in WATCHED if name in meta}
@@ -149,7 +149,7 @@ class Trainer:
             terms = terms + self.compression.penalty(step, self.store.params)
         if "probe" in meta:
             # Zero itself; its gradient makes the statistics (see gsplat_core.rasterization).
-            error = (image.detach() - target.image / 255).abs().mean(dim=-1)
+            error = (image - target.image / 255).abs().mean(dim=-1)
             terms = terms + (meta["probe"][0] * error).sum()
         return terms
 
@@ -203,7 +203,7 @@ class Trainer:
             depths=meta["depths"],
             weights=meta["statistics"].grad if wants.weights else None,
             images=colors.detach(),
-            targets=target.image[None] / 255,
+            targets=target.image[None],
             views=[target.view],
             scene_extent=self.scene_extent,
         )

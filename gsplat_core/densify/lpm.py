@@ -126,10 +126,11 @@ class LPM(Plugin):
         self._regions = None
         if not (self._calibrates_at(step) or self._adds_at(step)):
             return
-        if stats.images is None or stats.targets is None or stats.views is None:
+        photographs = stats.photographs
+        if stats.images is None or photographs is None or stats.views is None:
             raise ValueError("LPM needs RenderStats.images, .targets and .views")
         c = self.config
-        errors = error_map(stats.images[0], stats.targets[0]).cpu()
+        errors = error_map(stats.images[0], photographs[0]).cpu()
         boxes = error_regions(errors, c.error_quantile, c.significant)
         self._regions = (stats.views[0], boxes, torch.tensor([stats.width, stats.height]))
 
@@ -196,21 +197,27 @@ class LPM(Plugin):
         need = self.base.need(view)
         edits = self.base.on_step(step, replace(view, guidance=view.guidance.also(eagerness=factor)))
         if self.config.balance and need is not None:
-            edits += self._balance(view, edits, (need < 1) & inside)
+            edits += self._balance(view, edits, need, inside)
         if self.config.fill:
             edits += self._fill(view, zones, compile_edits(edits, view.num, means.device).num_after)
         return edits
 
-    def _balance(self, view: SceneView, edits: list[Edit], only_for_zones: Tensor) -> list[Edit]:
-        """Removes the least opaque ones that stay otherwise, as many as multiplied only because of zones."""
-        busy = torch.zeros(view.num, dtype=torch.bool, device=only_for_zones.device)
+    def _balance(self, view: SceneView, edits: list[Edit], need: Tensor, inside: Tensor) -> list[Edit]:
+        """Removes the least opaque ones that stay otherwise: as many as there are more than without zones.
+
+        Where a limit leaves no room, what grows in zones does so in place of others that need it, whose
+        number is taken off.
+        """
+        busy = torch.zeros(view.num, dtype=torch.bool, device=inside.device)
         grown = torch.zeros_like(busy)
         for edit in edits:
             if isinstance(edit, Clone | Split):
                 grown[edit.rows] = True
             elif isinstance(edit, Prune):
                 busy[edit.rows] = True
-        surplus = min(int((grown & only_for_zones).sum()), int((~(busy | grown)).sum()))
+        for_zones = int((grown & inside & (need < 1)).sum())
+        displaced = int((~grown & (need >= 1)).sum())
+        surplus = min(max(for_zones - displaced, 0), int((~(busy | grown)).sum()))
         opacities = view.params["opacities"].masked_fill(busy | grown, torch.inf)
         return [Prune(opacities.argsort(stable=True)[:surplus])] if surplus else []
 

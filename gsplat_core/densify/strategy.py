@@ -61,8 +61,9 @@ class RenderStats:
         depths: [C, N] along the viewing axis, scene units (`meta["depths"]`).
         weights: [C, N, 3] sums over the pixels p of a view: of w e, of w, and how many there are, where w is
             the Gaussian's blending weight in p and e the mean absolute error of p's colour channels.
-        images, targets: [C, H, W, 3] the renderings before this iteration's update, and the photographs, both
-            float32 in [0, 1].
+        images: [C, H, W, 3] the renderings before this iteration's update, float32 in [0, 1].
+        targets: [C, H, W, 3] the photographs, float32 in [0, 1] or uint8, which stands for value / 255; read
+            them through `photographs`.
         views: [C] which of `SceneView.views` these are.
         scene_extent: as in `SceneView`.
     """
@@ -78,6 +79,13 @@ class RenderStats:
     targets: Tensor | None = None
     views: Sequence[int] | None = None
     scene_extent: float = 1.0
+
+    @property
+    def photographs(self) -> Tensor | None:
+        """`targets` as float32. Made when asked for: most strategies do not, and an image is large."""
+        if self.targets is None or self.targets.is_floating_point():
+            return self.targets
+        return self.targets / 255
 
 
 @dataclass(frozen=True, eq=False)

@@ -98,9 +98,10 @@ class Turbo(Plugin):
         super().on_backward(step, stats)
         if step >= self.config.stop:
             return
-        if stats.images is None or stats.targets is None:
+        photographs = stats.photographs
+        if stats.images is None or photographs is None:
             raise ValueError("Turbo needs RenderStats.images and .targets")
-        loss = float((stats.images - stats.targets).abs().mean())
+        loss = float((stats.images - photographs).abs().mean())
         self.numbers["log_loss_sum"] += math.log(max(loss, 1e-12))
         self.numbers["log_step_sum"] += math.log(step)
         self.numbers["count"] += 1

@@ -335,6 +335,22 @@ def test_growth_never_exceeds_the_cap(seed: int, cap: int) -> None:
     assert len(kept) == min(len(free), cap) or len(kept) == cap - 1  # a split may need two places
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**31), st.booleans(), st.sampled_from([1.0, 30.0, 80.0]))
+def test_it_never_makes_a_row_that_is_not_finite(seed: int, revised: bool, spread: float) -> None:
+    """Whatever the sizes, opacities, rotations and gradients; rows that were not finite are gone."""
+    generator = torch.Generator().manual_seed(seed)
+    run = Run(scene(*[(0.05, 0.5)] * 20), ADCConfig(revised_opacity=revised, seed=seed))
+    with torch.no_grad():
+        run.params["opacities"].copy_(torch.randn(20, generator=generator) * spread)
+        run.params["scales"].copy_(torch.randn(20, 3, generator=generator) * min(spread, 20))
+        run.params["quats"].mul_(10.0 ** (torch.randn(20, 1, generator=generator) * 4).clamp(-8, 8))
+        run.params["means"][0, 0] = math.nan
+    for step in (2900, 3000, 3100):
+        run.refine((torch.rand(run.store.num, generator=generator) * 1e3 * HOT).tolist(), step)
+        assert all(bool(p.isfinite().all()) for p in run.params.values())
+
+
 def test_state_goes_on_bit_exactly() -> None:
     def gradients(n: int) -> list[float]:
         return [HOT * (i % 3) for i in range(n)]

@@ -310,6 +310,12 @@ def test_in_zones_half_the_threshold_is_enough_over_adc() -> None:
     assert run.step([0.6, 0.6, 0.4, 1.2, 0.0]) == [0, 1, 2, 3, 0, 3]
 
 
+def test_at_a_cap_zones_displace_other_growth_and_nothing_more_is_removed() -> None:
+    means = [IN_ZONE, ELSEWHERE, ELSEWHERE]
+    run = Run(LPM(adc(max_gaussians=4), CONFIG, Fixed()), means, [0.5, 0.5, 0.01])
+    assert run.step([0.9, 1.2, 0.0]) == [0, 1, 2, 0]
+
+
 def test_without_errors_it_is_plain_adc() -> None:
     means = [IN_ZONE, ELSEWHERE, IN_ZONE]
     assert Run(LPM(adc(), CONFIG, Fixed()), means, [0.5] * 3).step([0.6, 1.2, 0], wrong=False) == [0, 1, 2, 1]

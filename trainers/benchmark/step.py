@@ -32,8 +32,8 @@ STAGES = {
 class StepTimes:
     """A training step of the case's scene. Times are medians over its repeats.
 
-    `stages` holds the wall time inside our operators; what is left of `step.wall` is Python, autograd and
-    PyTorch's own operators.
+    `stages` holds the processor time inside our operators, which other programs on the machine disturb less
+    than wall time; what is left of `step.cpu` is Python, autograd and PyTorch's own operators.
     """
 
     case: Case
@@ -46,10 +46,10 @@ class StepTimes:
     @property
     def overhead(self) -> float:
         """Seconds per step outside our operators."""
-        return self.step.wall - sum(self.stages.values())
+        return self.step.cpu - sum(self.stages.values())
 
     def share(self, seconds: float) -> float:
-        return seconds / self.step.wall
+        return seconds / self.step.cpu
 
 
 @cache
@@ -111,7 +111,7 @@ def resting_config() -> Any:
 
 
 def _operator_times() -> Any:
-    """A context in which the wall time of our operators is summed up by stage."""
+    """A context in which the processor time of our operators is summed up by stage."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class OperatorTimes(TorchDispatchMode):
@@ -123,10 +123,10 @@ def _operator_times() -> Any:
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             if func.namespace != "gsplat_core":
                 return func(*args, **(kwargs or {}))
-            start = time.perf_counter()
+            start = time.process_time()
             result = func(*args, **(kwargs or {}))
             name = func.overloadpacket.__name__
-            self.seconds[STAGES[name]] += time.perf_counter() - start
+            self.seconds[STAGES[name]] += time.process_time() - start
             if name == "bin_splats":
                 self.counts = {"visible": result[2].numel(), "intersections": result[1].numel()}
             return result

@@ -116,13 +116,7 @@ class Survey:
                 "stages": stages,
             },
             "step_by_threads": [
-                {
-                    "threads": s.case.threads,
-                    "seconds": s.step.wall,
-                    "cpu_seconds": s.step.cpu,
-                    "overhead_seconds": s.overhead,
-                    "stages": dict(s.stages),
-                }
+                {"threads": s.case.threads, "seconds": s.step.wall, "cpu_seconds": s.step.cpu}
                 for s in self.steps
             ],
             "by_gaussians": [as_json(m) for m in self.by_gaussians],

@@ -48,7 +48,7 @@ def ceiling_table(title: str, ceilings: Sequence[Ceiling]) -> Table:
 
 
 def step_table(title: str, times: StepTimes, pairs: int, ceiling: Ceiling) -> Table:
-    """Where the time of a step goes, and how far each stage is from what the machine can do."""
+    """Where the processor time of a step goes, and how far each stage is from what the machine can do."""
     table = _table(title, "stage", "[ms]", "share", "[Gflop/s]", "[GB/s]", "of the ceiling")
     work = work_of_step(times, pairs)
     for stage, seconds in times.stages.items():
@@ -61,7 +61,7 @@ def step_table(title: str, times: StepTimes, pairs: int, ceiling: Ceiling) -> Ta
     overhead = times.overhead
     table.add_row("Python and PyTorch", f"{overhead * 1e3:.2f}", f"{times.share(overhead):.1%}", "", "", "")
     table.add_section()
-    table.add_row("whole step", f"{times.step.wall * 1e3:.2f}", "100%", "", "", "")
+    table.add_row("whole step", f"{times.step.cpu * 1e3:.2f}", "100%", "", "", "")
     return table
 
 

@@ -61,7 +61,7 @@ def test_the_stages_and_the_rest_are_the_step(survey: Survey) -> None:
     times = survey.steps[0]
     assert list(times.stages) == list(dict.fromkeys(STAGES.values()))
     assert all(seconds > 0 for seconds in times.stages.values())
-    assert math.isclose(sum(times.stages.values()) + times.overhead, times.step.wall)
+    assert math.isclose(sum(times.stages.values()) + times.overhead, times.step.cpu)
     assert (times.visible, times.intersections) == (300, survey.by_threads[0].intersections)
 
 

@@ -16,7 +16,7 @@ RUN := $(BIN)/python
 PIP := $(BIN)/pip --disable-pip-version-check
 CPP_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help demo test build lint format sanitize bench clean
+.PHONY: help demo test build lint format sanitize cuda-report mutations bench clean
 
 help:
 	@echo "make demo      install into $(VENV), train the sample scene, write a report   (about 5 minutes)"
@@ -24,6 +24,8 @@ help:
 	@echo "make build     compile the operators in place (after a change of csrc)"
 	@echo "make lint      ruff, clang-format and mypy; 'make format' mends what can be mended"
 	@echo "make sanitize  run the operator tests with the address and undefined-behaviour sanitizers"
+	@echo "make cuda-report  compile the CUDA kernels and compare registers, spills and instructions with their ceilings"
+	@echo "make mutations    take away each barrier of the CUDA kernels: do the tests notice?"
 	@echo "make bench     measure this machine, the rasterizer and training"
 	@echo "make clean     remove what was built ($(VENV) and runs/ stay)"
 
@@ -33,6 +35,7 @@ demo: build
 	@echo "Look at runs/demo/report.html in a browser; runs/demo/point_cloud.ply is the trained scene."
 
 test: build
+	PYTHONPATH=tests:. $(RUN) -m cuda_on_cpu.operators
 	$(RUN) -m pytest
 
 build: $(VENV)/.installed
@@ -53,9 +56,16 @@ format: $(VENV)/.installed-dev
 # PyTorch keep until the process ends is no leak of ours.
 sanitize: build
 	$(RUN) csrc/build_ops.py sanitize
+	PYTHONPATH=tests:. $(RUN) -m cuda_on_cpu.operators address
 	CXX=$${CXX:-c++} && GSPLAT_LIBRARY=build/sanitize/_ops.abi3.so ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	LD_PRELOAD="$$($$CXX -print-file-name=libasan.so) $$($$CXX -print-file-name=libstdc++.so)" \
 	$(RUN) -m pytest tests/ops tests/test_rasterizer.py
+
+cuda-report: build
+	$(RUN) tools/cuda_report.py --check
+
+mutations: build
+	PYTHONPATH=tests:. $(RUN) -m cuda_on_cpu.mutations
 
 bench: build
 	$(BIN)/gsplat-core bench

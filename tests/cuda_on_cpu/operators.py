@@ -43,26 +43,30 @@ def flavour() -> str:
     return "address" if hasattr(ctypes.CDLL(None), "__asan_init") else "checked"
 
 
-@cache
-def library() -> Library:
-    """The library, its operators defined."""
+def build_library(flavour: str) -> Path:
     torch_folder = Path(torch.__file__).parent
     operator_flags = (
         f"-isystem {torch_folder / 'include'} -DTORCH_TARGET_VERSION={build_ops.TORCH_TARGET} -DUSE_CUDA=0"
         f" -Dgsplat_core={NAMESPACE}"
     )
     operators = [path for path in sorted(CSRC.glob("ops/cuda/*.cpp")) if path.name != "device.cpp"]
-    path = build(
+    return build(
         "operators",
         [
             *(Source(path) for path in kernel_sources()),
             *(Source(path, operator_flags) for path in [*operators, HERE / "device.cpp"]),
         ],
-        flavour(),
+        flavour,
         [CSRC],
         headers=sorted(CSRC.glob("cuda/*.cuh")),
         libraries=f"-L{torch_folder / 'lib'} -ltorch_cpu",
     )
+
+
+@cache
+def library() -> Library:
+    """The library that this process can load, its operators defined."""
+    path = build_library(flavour())
     for name in _names():
         schema = str(getattr(torch.ops.gsplat_core, name).default._schema)
         _definitions.define(schema.removeprefix("gsplat_core::"))
@@ -132,3 +136,8 @@ def _add(memory: Memory, values: Any, fresh: bool = False) -> None:
         if isinstance(value, torch.Tensor):
             storage = value.untyped_storage()
             memory.add(storage.data_ptr(), storage.nbytes(), fresh)
+
+
+if __name__ == "__main__":
+    # Ahead of the tests, none of which has to wait for the compiler then.
+    build_library(sys.argv[1] if len(sys.argv) > 1 else "checked")

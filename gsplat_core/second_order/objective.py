@@ -11,17 +11,27 @@ is then A = J^T H J with the Jacobian J of the images.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d
+from torch.nn.functional import pad
 
 from gsplat_core.ops.l1_ssim import l1_ssim
 
 C1, C2 = 0.01**2, 0.03**2
+
+
+def _window() -> list[float]:
+    weights = [math.exp(-((i - 5) ** 2) / (2 * 1.5**2)) for i in range(11)]
+    return [w / sum(weights) for w in weights]
+
+
+WINDOW = _window()
+"""SSIM's Gaussian window with sigma 1.5."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +159,7 @@ class SSIMStatistics:
 
     def by_centre(self, image: Tensor, truth: Tensor) -> Tensor:
         """The derivative of each window's SSIM by its central pixel."""
-        centre = float(window(image)[5]) ** 2
+        centre = WINDOW[5] ** 2
         of_luminance = 2 * centre * (self.mu2 - self.mu1 * self.luminance) / self.a
         of_structure = 2 * centre * ((truth - self.mu2) - self.structure * (image - self.mu1)) / self.b
         return of_luminance * self.structure + of_structure * self.luminance
@@ -164,18 +174,18 @@ def ssim_statistics(image: Tensor, truth: Tensor) -> SSIMStatistics:
     return SSIMStatistics(mu1, mu2, (2 * mu1 * mu2 + C1) / a, (2 * covariance + C2) / b, a, b)
 
 
-def window(like: Tensor) -> Tensor:
-    """SSIM's Gaussian window [11] with sigma 1.5."""
-    weights = torch.exp(-(torch.arange(-5.0, 6.0) ** 2) / (2 * 1.5**2))
-    return (weights / weights.sum()).to(like)
-
-
 def blurred(image: Tensor, squared: bool = False) -> Tensor:
-    """[H, W, 3] convolved with SSIM's window, zero outside; or with the squares of its weights."""
-    weights = window(image)
-    if squared:
-        weights = weights * weights
-    planes = image.permute(2, 0, 1)[:, None]
-    planes = conv2d(planes, weights[None, None, :, None], padding=(5, 0))
-    planes = conv2d(planes, weights[None, None, None], padding=(0, 5))
-    return planes[:, 0].permute(1, 2, 0).contiguous()
+    """[H, W, 3] convolved with SSIM's window, zero outside; or with the squares of its weights.
+
+    As sums of shifted images: several times faster than PyTorch's convolution of three channels on a CPU.
+    """
+    height, width, _ = image.shape
+    weights = [w * w for w in WINDOW] if squared else WINDOW
+    padded = pad(image, (0, 0, 5, 5, 5, 5))
+    rows = weights[0] * padded[:height]
+    for k in range(1, 11):
+        rows.add_(padded[k : k + height], alpha=weights[k])
+    result = weights[0] * rows[:, :width]
+    for k in range(1, 11):
+        result.add_(rows[:, k : k + width], alpha=weights[k])
+    return result

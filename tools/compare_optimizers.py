@@ -306,9 +306,9 @@ class Page:
             facts = measured["adam"]["facts"]
             for key, title in (
                 ("psnr", "PSNR of the test views, dB"),
-                ("loss", "Loss of the training views"),
+                ("loss", "loss of the training views"),
             ):
-                chart = self._chart(measured, key, f"{facts['scene']}: {title.lower()}, over core-seconds")
+                chart = self._chart(measured, key, f"{facts['scene']}: {title}, over core-seconds")
                 write_text(self.output / f"optimizers_{facts['scene']}_{key}.svg", chart)
             memory = folder / "memory.json"
             sections.append(self._section(facts, measured))
@@ -366,7 +366,7 @@ class Page:
     def _chart(self, measured: dict[str, Any], key: str, title: str) -> str:
         shown = {variant: measured[variant] for variant in CURVES if variant in measured}
         series = [
-            Series(VARIANTS[variant][0], [(p["seconds"], p[key]) for p in content["points"]], variant)
+            Series(VARIANTS[variant][0], [(p["seconds"], p[key]) for p in content["points"]], f"of_{variant}")
             for variant, content in shown.items()
         ]
         figure = line_chart(title, series)
@@ -375,7 +375,7 @@ class Page:
             "<svg ", '<svg xmlns="http://www.w3.org/2000/svg" width="460" height="260" ', 1
         )
         drawing = drawing.replace('viewBox="0 0 460 230"', 'viewBox="0 -30 460 260"')
-        style = "".join(f".curve.{name}{{stroke:{color}}}" for name, color in CURVES.items())
+        style = "".join(f".curve.of_{name}{{stroke:{color}}}" for name, color in CURVES.items())
         legend = "".join(
             f'<text x="{52 + 140 * i}" y="-2" style="fill:{CURVES[name]}">{VARIANTS[name][0]}</text>'
             for i, name in enumerate(shown)

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from gsplat_core.activations import sigmoid
 from gsplat_core.densify.edits import Clone, Edit, Prune, Reset, Split
 from gsplat_core.densify.rows import finite_rows, indices
 from gsplat_core.densify.strategy import RenderStats, SceneView, Strategy, Wants
@@ -189,8 +190,7 @@ class ADC(Strategy):
 
     def _refine(self, step: int, view: SceneView, ceiling: Tensor | None) -> list[Edit]:
         c, extent = self.config, view.scene_extent
-        # Not torch.sigmoid: its last bits depend on the number of threads (gsplat_core/activations.py).
-        opacities = 1 / (1 + (-view.params["opacities"]).exp())
+        opacities = sigmoid(view.params["opacities"])
         sizes = view.params["scales"].amax(dim=1).exp()
         shared = 1 - (1 - opacities).sqrt() if c.revised_opacity else opacities  # opacity of a clone or child
 

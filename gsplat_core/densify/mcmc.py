@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from gsplat_core.activations import sigmoid
 from gsplat_core.densify.edits import Clone, Edit, Move, Reset
 from gsplat_core.densify.rows import draw, finite_rows, indices
 from gsplat_core.densify.strategy import Initialization, SceneView, Strategy
@@ -160,7 +161,7 @@ class MCMC(Strategy):
             return []
         moved = perturb_means(
             params["means"].detach(), params["quats"].detach(), params["scales"].detach().exp(),
-            _opacities(params), strength, c.noise_steepness, c.min_opacity, c.seed, step,
+            sigmoid(params["opacities"].detach()), strength, c.noise_steepness, c.min_opacity, c.seed, step,
         )  # fmt: skip
         return [Reset(None, {"means": moved}, forget="none")]
 
@@ -168,7 +169,7 @@ class MCMC(Strategy):
         """Dead Gaussians become copies of live ones, then new copies are added."""
         params, guidance = view.params, view.guidance
         finite = finite_rows(params)
-        opacities = torch.where(finite, _opacities(params), 0)
+        opacities = torch.where(finite, sigmoid(params["opacities"].detach()), 0)
         alive = opacities > self.config.min_opacity
         if not bool(alive.any()):
             return []
@@ -207,8 +208,3 @@ class MCMC(Strategy):
         )
         opacity = opacity.clamp(self.config.min_opacity, _LARGEST_OPACITY)
         return {"opacities": torch.logit(opacity), "scales": scale.log()}
-
-
-def _opacities(params: Mapping[str, Tensor]) -> Tensor:
-    # Not torch.sigmoid: its last bits depend on the number of threads (gsplat_core/activations.py).
-    return 1 / (1 + (-params["opacities"].detach()).exp())

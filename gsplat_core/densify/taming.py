@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from gsplat_core.activations import sigmoid
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plugin import Plugin
 from gsplat_core.densify.strategy import SceneView, Strategy
@@ -105,7 +106,7 @@ class Taming(Plugin):
 
     def _score(self, view: SceneView, views: Views) -> Tensor:
         c, params = self.config, view.params
-        opacities = 1 / (1 + (-params["opacities"]).exp())
+        opacities = sigmoid(params["opacities"])
         volumes = params["scales"].exp().prod(dim=1)
         need = self.need(view)
         total = torch.zeros_like(opacities)

@@ -227,24 +227,42 @@ def render_with_gradients(
     return Rendered(colors.detach(), alphas.detach(), meta, gradients)
 
 
-def assert_parity(
-    render: Callable[..., Any], scene: Scene, max_ambiguous: float = 0.3, **options: Any
-) -> None:
-    """Compares images and gradients with the float64 reference, except where float32 may decide otherwise."""
+@dataclass(frozen=True)
+class Truth:
+    """What the float64 reference makes of a scene, and where float32 may decide otherwise."""
+
+    rendered: Rendered
+    ambiguous: Tensor
+
+
+def truth_of(scene: Scene, max_ambiguous: float = 0.3, **options: Any) -> Truth:
+    """Renders with the reference."""
     with torch.no_grad(), one_thread():
         ambiguous = reference.rasterization(**scene.arguments() | options)[2]["ambiguous"]
     assert ambiguous.double().mean() < max_ambiguous
     with one_thread():
-        expected = render_with_gradients(reference.rasterization, scene, ~ambiguous, torch.float64, **options)
-    actual = render_with_gradients(render, scene, ~ambiguous, **options)
+        rendered = render_with_gradients(reference.rasterization, scene, ~ambiguous, torch.float64, **options)
+    return Truth(rendered, ambiguous)
 
+
+def assert_agrees(render: Callable[..., Any], scene: Scene, truth: Truth, **options: Any) -> None:
+    """Compares images and gradients with the truth."""
+    keep = ~truth.ambiguous
+    actual = render_with_gradients(render, scene, keep, **options)
     for name in ("colors", "alphas"):
-        image, truth = getattr(actual, name), getattr(expected, name)
-        assert image.shape == truth.shape
-        error = ((image - truth).abs() / truth.abs().clamp(min=1))[~ambiguous]
+        image, expected = getattr(actual, name), getattr(truth.rendered, name)
+        assert image.shape == expected.shape
+        error = ((image - expected).abs() / expected.abs().clamp(min=1))[keep]
         assert error.max() < IMAGE_TOLERANCE, f"{name} differ by {error.max():.2e}"
-    for name, truth in expected.gradients.items():
-        assert_gradient(name, actual.gradients[name], truth)
+    for name, gradient in truth.rendered.gradients.items():
+        assert_gradient(name, actual.gradients[name], gradient)
+
+
+def assert_parity(
+    render: Callable[..., Any], scene: Scene, max_ambiguous: float = 0.3, **options: Any
+) -> None:
+    """Compares images and gradients with the float64 reference, except where float32 may decide otherwise."""
+    assert_agrees(render, scene, truth_of(scene, max_ambiguous, **options), **options)
 
 
 def assert_gradient(name: str, gradient: Tensor, truth: Tensor) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -14,8 +12,6 @@ from gsplat_core import rasterization
 from gsplat_core.contributions import Contributions, contributions
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
-
-ops = torch.ops.gsplat_core
 
 
 def ball(num: int = 200) -> Gaussians:
@@ -50,15 +46,7 @@ def of_the_backward_pass(scene: Gaussians, view: Camera) -> tuple[Tensor, Tensor
     return weights, pixels
 
 
-@pytest.fixture(params=ops.available_isas().split())
-def _isa(request: pytest.FixtureRequest) -> Iterator[None]:
-    best = ops.isa()
-    ops.set_isa(request.param)
-    yield
-    ops.set_isa(best)
-
-
-@pytest.mark.usefixtures("_isa")
+@pytest.mark.usefixtures("kernels")
 def test_sums_over_views_are_those_of_the_backward_pass() -> None:
     scene = ball()
     measured = contributions(scene, VIEWS)
@@ -72,7 +60,7 @@ def test_sums_over_views_are_those_of_the_backward_pass() -> None:
     assert 0 < measured.views.count_nonzero() < scene.num * len(VIEWS)
 
 
-@pytest.mark.usefixtures("_isa")
+@pytest.mark.usefixtures("kernels")
 def test_the_largest_weight_is_that_of_the_only_gaussian_at_its_centre() -> None:
     scene = ball(1)
     scene.means.zero_()
@@ -84,6 +72,7 @@ def test_the_largest_weight_is_that_of_the_only_gaussian_at_its_centre() -> None
     assert torch.allclose(measured.largest_weight, scene.opacities.sigmoid(), rtol=1e-5)
 
 
+@pytest.mark.usefixtures("backend")
 def test_weights_do_not_exceed_the_largest_in_every_pixel() -> None:
     measured = contributions(ball(), VIEWS)
     seen = measured.views > 0
@@ -93,6 +82,7 @@ def test_weights_do_not_exceed_the_largest_in_every_pixel() -> None:
         assert not getattr(measured, name)[~seen].any()
 
 
+@pytest.mark.usefixtures("backend")
 def test_what_an_opaque_wall_hides_does_not_contribute() -> None:
     scene = ball(50)
     scene.means.mul_(0.3)
@@ -105,6 +95,7 @@ def test_what_an_opaque_wall_hides_does_not_contribute() -> None:
     assert contributions(scene, VIEWS[:1]).weights.any()
 
 
+@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("views", [[], VIEWS[:1]])
 def test_nothing_contributes_where_nothing_is(views: list[Camera]) -> None:
     scene = ball(5)

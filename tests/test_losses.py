@@ -10,6 +10,8 @@ from torch import Tensor
 
 from gsplat_core.losses import l1_dssim
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 
 def ssim_by_definition(x: Tensor, y: Tensor, padding: str) -> Tensor:
     """Mean SSIM of images [B, H, W, 3] with the 11x11 window as a sum over its 121 weights."""

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from gsplat_core.optim import Adam
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 # The tensors of a scene with spherical harmonics of degree 3, and their learning rates.
 SHAPES = {"means": (3,), "quats": (4,), "scales": (3,), "opacities": (), "sh0": (1, 3), "shN": (15, 3)}
 RATES = {"means": 1.6e-4, "quats": 1e-3, "scales": 5e-3, "opacities": 5e-2, "sh0": 2.5e-3, "shN": 1.25e-4}

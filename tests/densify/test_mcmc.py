@@ -5,13 +5,15 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from gsplat_core import rasterization
 from gsplat_core.densify import ADC, MCMC, Guidance, MCMCConfig, ParameterStore, SceneView
 from gsplat_core.ops.mcmc import relocate
+
+pytestmark = pytest.mark.usefixtures("backend")
 
 EXTENT = 2.0
 
@@ -165,7 +167,7 @@ def test_rows_that_are_not_finite_are_replaced(name: str, value: float) -> None:
     assert all(bool(p.isfinite().all()) for p in run.params.values())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.floats(1e-6, 1 - 1e-7), min_size=1, max_size=30), st.integers(0, 100))
 def test_it_never_makes_a_row_that_is_not_finite(opacities: list[float], seed: int) -> None:
     run = Run(scene([float(o) for o in opacities], seed), MCMCConfig(growth=1.5, seed=seed))

@@ -14,11 +14,10 @@ from gsplat_core.activations import activate
 OP = torch.ops.gsplat_core
 
 
-@pytest.fixture(autouse=True)
-def _unchanged() -> Iterator[None]:
-    isa, threads = OP.isa(), torch.get_num_threads()
+@pytest.fixture
+def _threads() -> Iterator[None]:
+    threads = torch.get_num_threads()
     yield
-    OP.set_isa(isa)
     torch.set_num_threads(threads)
 
 
@@ -35,19 +34,17 @@ def run(log_scales: Tensor, logits: Tensor) -> list[Tensor]:
     return [scales.detach(), opacities.detach(), *torch.autograd.grad(loss, [log_scales, logits])]
 
 
-@pytest.mark.parametrize("isa", OP.available_isas().split())
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("num", [0, 1, 5, 1003])
-def test_values_and_gradients_are_those_of_exp_and_sigmoid(isa: str, num: int) -> None:
-    OP.set_isa(isa)
+def test_values_and_gradients_are_those_of_exp_and_sigmoid(num: int) -> None:
     log_scales, logits = raw(num)
     expected = run(log_scales.detach().double().requires_grad_(), logits.detach().double().requires_grad_())
     for ours, double in zip(run(log_scales, logits), expected, strict=True):
         torch.testing.assert_close(ours.double(), double, rtol=1e-6, atol=5e-7)
 
 
-@pytest.mark.parametrize("isa", OP.available_isas().split())
-def test_the_ends_are_finite_and_what_is_no_number_stays_so(isa: str) -> None:
-    OP.set_isa(isa)
+@pytest.mark.usefixtures("kernels")
+def test_the_ends_are_finite_and_what_is_no_number_stays_so() -> None:
     inf, nan = math.inf, math.nan
     log_scales = torch.tensor([[-inf, -1e30, -100.0], [100.0, inf, nan]])
     logits = torch.tensor([-inf, inf])
@@ -61,6 +58,7 @@ def test_the_ends_are_finite_and_what_is_no_number_stays_so(isa: str) -> None:
     assert activate(log_scales, torch.tensor([nan, 0.0]))[1].isnan().tolist() == [True, False]
 
 
+@pytest.mark.usefixtures("_threads")
 def test_the_bits_do_not_depend_on_the_number_of_threads() -> None:
     results = []
     for threads in (1, 2, 3):
@@ -70,6 +68,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads() -> None:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
+@pytest.mark.usefixtures("backend")
 def test_opcheck() -> None:
     log_scales, logits = raw(21)
     torch.library.opcheck(OP.activate.default, (log_scales, logits))

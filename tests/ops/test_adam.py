@@ -19,6 +19,7 @@ def arrays(*shape: int) -> list[Tensor]:
     return [*values, torch.rand(*shape, generator=generator)]
 
 
+@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("masked", [False, True])
 def test_opcheck(masked: bool) -> None:
     param, grad, exp_avg, exp_avg_sq = arrays(20, 3)
@@ -58,6 +59,7 @@ def test_instruction_sets_agree() -> None:
         torch.testing.assert_close(other, results[0], rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize(
     "shape",
     [(300,), (300, 3), (300, 4), (300, 1, 3), (300, 7), (300, 16), (300, 8, 3), (300, 15, 3), (300, 0, 3)],
@@ -75,6 +77,7 @@ def test_visible_rows_are_updated_and_others_keep_their_bytes(shape: tuple[int, 
         assert torch.equal(result[~visible], kept[~visible])
 
 
+@pytest.mark.usefixtures("backend")
 def test_a_gradient_need_not_be_contiguous() -> None:
     expected, values = arrays(50, 3), arrays(50, 3)
     adam_step_(expected[0], expected[1], expected[2], expected[3], None, *HYPER)
@@ -82,6 +85,7 @@ def test_a_gradient_need_not_be_contiguous() -> None:
     assert torch.equal(values[0], expected[0])
 
 
+@pytest.mark.usefixtures("backend")
 def test_vanishing_first_moments_become_zero_not_denormal() -> None:
     param, grad, exp_avg, exp_avg_sq = (
         torch.ones(40),
@@ -93,6 +97,7 @@ def test_vanishing_first_moments_become_zero_not_denormal() -> None:
     assert torch.equal(exp_avg, torch.zeros(40))
 
 
+@pytest.mark.usefixtures("backend")
 def test_wrong_arguments_are_named() -> None:
     param, grad, exp_avg, exp_avg_sq = arrays(20, 3)
     with pytest.raises(

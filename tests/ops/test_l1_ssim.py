@@ -16,6 +16,7 @@ def images(*shape: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     return image, (image + 0.2 * torch.randn(*shape, 3, generator=generator)).clamp(0, 1)
 
 
+@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.uint8])
 @pytest.mark.parametrize("requires_grad", [False, True])
 def test_opcheck(dtype: torch.dtype, requires_grad: bool) -> None:
@@ -55,6 +56,7 @@ def test_instruction_sets_agree() -> None:
         assert (result[3] - expected[3]).abs().max() <= 1e-5 * expected[3].abs().max()
 
 
+@pytest.mark.usefixtures("backend")
 def test_value_alone_equals_value_with_gradient() -> None:
     image, target = images(1, 70, 301)
     with_gradient = l1_ssim(image, target, 0.2, False, True)
@@ -63,6 +65,7 @@ def test_value_alone_equals_value_with_gradient() -> None:
     assert all(torch.equal(a, b) for a, b in zip(alone[:3], with_gradient[:3], strict=True))
 
 
+@pytest.mark.usefixtures("backend")
 def test_inputs_need_not_be_contiguous() -> None:
     image, target = images(1, 20, 30)
     expected = l1_ssim(image, target, 0.2, False, True)
@@ -71,6 +74,7 @@ def test_inputs_need_not_be_contiguous() -> None:
     assert all(torch.equal(a, b) for a, b in zip(expected, result, strict=True))
 
 
+@pytest.mark.usefixtures("backend")
 def test_wrong_arguments_are_named() -> None:
     image, target = images(1, 20, 30)
     with pytest.raises(RuntimeError, match=r"'image' must have shape \[\?, \?, \?, 3\], got \[20, 30, 3\]"):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gsplat_core.ops.mcmc import perturb_means, relocate
@@ -28,6 +28,7 @@ def relocated(opacity: float, copies: int) -> tuple[float, float]:
     return opacities.item(), scales[0, 0].item()
 
 
+@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize(("copies", "opacity", "shared", "z", "ratio"), VECTORS)
 def test_relocation_vectors(copies: int, opacity: float, shared: float, z: float, ratio: float) -> None:
     got_opacity, got_ratio = relocated(opacity, copies)
@@ -37,7 +38,8 @@ def test_relocation_vectors(copies: int, opacity: float, shared: float, z: float
     assert opacity / got_ratio == pytest.approx(z, rel=2e-6 if exact else 1e-4)
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.usefixtures("backend")
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.floats(2.0**-13, LARGEST, width=32), st.integers(1, 51))
 def test_relocation_keeps_opacity_and_the_integral_along_a_ray(opacity: float, copies: int) -> None:
     """N coincident Gaussians, composited, against the one they stand for."""
@@ -55,11 +57,13 @@ def test_relocation_keeps_opacity_and_the_integral_along_a_ray(opacity: float, c
     )
 
 
+@pytest.mark.usefixtures("backend")
 def test_one_copy_changes_nothing() -> None:
     for opacity in (0.0, 0.3, 0.999):
         assert relocated(opacity, 1) == pytest.approx((opacity, 1.0), rel=1e-6)
 
 
+@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("copies", [0, 65])
 def test_a_number_of_copies_out_of_range_is_refused(copies: int) -> None:
     with pytest.raises(RuntimeError, match="'copies' must lie between 1 and 64"):
@@ -93,6 +97,7 @@ def test_noise_is_the_same_for_any_number_of_threads_and_differs_by_step_seed_an
         assert not torch.isclose(other, results[0]).any(dim=1).all()
 
 
+@pytest.mark.usefixtures("backend")
 def test_noise_is_standard_normal_before_it_is_shaped() -> None:
     n = 100_000
     moved = perturb_means(
@@ -106,6 +111,7 @@ def test_noise_is_standard_normal_before_it_is_shaped() -> None:
     torch.testing.assert_close(moved.T.cov(), torch.eye(3).double(), atol=0.02, rtol=0)
 
 
+@pytest.mark.usefixtures("backend")
 def test_operators_pass_opcheck() -> None:
     gaussians = scene(7)
     torch.library.opcheck(
@@ -117,6 +123,7 @@ def test_operators_pass_opcheck() -> None:
     )
 
 
+@pytest.mark.usefixtures("backend")
 def test_arguments_that_do_not_fit_are_named() -> None:
     gaussians = scene(7)
     with pytest.raises(RuntimeError, match="'quats' must have shape"):

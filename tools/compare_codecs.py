@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+from matplotlib.ticker import LogLocator, NullLocator
+
+from trainers.charts import COLOURS, chart, to_svg
+
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 360, 60, 46, 16, 150
-COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b")
 
 
 def main() -> None:
@@ -96,42 +98,19 @@ def rate_distortion_plot(searches: list[tuple[str, dict[str, Any]]]) -> str:
         )
         for scene, outcome in searches
     }
-    ratios = [ratio for points in curves.values() for ratio, _ in points]
-    losses = [loss for points in curves.values() for _, loss in points]
-    left, right = math.floor(min(ratios) / 10) * 10 or 5, math.ceil(max(ratios) / 10) * 10
-    low, high = min(0.0, math.floor(min(losses) * 5) / 5), math.ceil(max(max(losses), 0.4) * 5) / 5
-
-    def place(ratio: float, loss: float) -> tuple[float, float]:
-        u = math.log(ratio / left) / math.log(right / left)
-        v = (loss - low) / (high - low)
-        return LEFT + u * (WIDTH - LEFT - RIGHT), TOP + v * (HEIGHT - TOP - BOTTOM)
-
-    parts = [f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>']
-    for i in range(round((high - low) / 0.2) + 1):
-        loss = low + 0.2 * i
-        y = place(left, loss)[1]
-        parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{-loss:.1f} dB</text>')
-    for ratio in (5, 10, 20, 30, 45, 70, 100, 150, 200, 300):
-        if left <= ratio <= right:
-            x = place(ratio, low)[0]
-            parts.append(f'<path d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}" stroke="#ddd"/>')
-            parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{ratio}x</text>')
-    for number, (name, points) in enumerate(curves.items()):
-        colour = COLOURS[number % len(COLOURS)]
-        placed = [place(*point) for point in points]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>' for x, y in placed]
-        parts.append(
-            f'<text x="{WIDTH - RIGHT + 12}" y="{TOP + 16 + 18 * number}" fill="{colour}">{name}</text>'
-        )
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">smaller than the .ply</text>')
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
-        f'font-size="12">{"".join(parts)}</svg>\n'
-    )
+    with chart("Loss against size", "times smaller than the .ply", "dB", width=7.0, height=3.6) as (
+        figure,
+        axes,
+    ):
+        for (name, points), colour in zip(curves.items(), cycle(COLOURS), strict=False):
+            ratios, losses = zip(*points, strict=True)
+            axes.plot(ratios, [-loss for loss in losses], "o-", color=colour, markersize=4, label=name)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+        axes.xaxis.set_major_formatter("{x:g}x")
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        return to_svg(figure)
 
 
 if __name__ == "__main__":

@@ -84,8 +84,8 @@ VARIANTS: dict[str, tuple[str, LMConfig | None]] = {
 }
 
 # The curves of the plots and their colours.
-CURVES = {"adam": "#7a7f87", "3dgs_lm": "#c8452f", "lm": "#1f6fb2"}
-STYLE = "text{font:12px sans-serif;fill:#444}.grid{stroke:#ddd}.curve{fill:none;stroke-width:2}"
+CURVES = ("adam", "3dgs_lm", "lm")
+"""The variants that the plots show."""
 
 MEASURED = 8
 """How often Adam is measured on its way."""
@@ -366,24 +366,10 @@ class Page:
     def _chart(self, measured: dict[str, Any], key: str, title: str) -> str:
         shown = {variant: measured[variant] for variant in CURVES if variant in measured}
         series = [
-            Series(VARIANTS[variant][0], [(p["seconds"], p[key]) for p in content["points"]], f"of_{variant}")
+            Series(VARIANTS[variant][0], [(p["seconds"], p[key]) for p in content["points"]])
             for variant, content in shown.items()
         ]
-        figure = line_chart(title, series)
-        # Out of the report's page an SVG needs its own size, colours and legend.
-        drawing = figure[figure.index("<svg") : figure.index("</svg>")].replace(
-            "<svg ", '<svg xmlns="http://www.w3.org/2000/svg" width="460" height="260" ', 1
-        )
-        drawing = drawing.replace('viewBox="0 0 460 230"', 'viewBox="0 -30 460 260"')
-        style = "".join(f".curve.of_{name}{{stroke:{color}}}" for name, color in CURVES.items())
-        legend = "".join(
-            f'<text x="{52 + 140 * i}" y="-2" style="fill:{CURVES[name]}">{VARIANTS[name][0]}</text>'
-            for i, name in enumerate(shown)
-        )
-        return (
-            drawing.replace(">", f"><style>{STYLE}{style}</style>", 1)
-            + f'<text x="52" y="-17" style="font-weight:600">{title}</text>{legend}</svg>'
-        )
+        return line_chart(title, series, x_label="core-seconds")
 
 
 def _reached(points: list[dict[str, Any]], good: Callable[[dict[str, Any]], bool]) -> float | None:

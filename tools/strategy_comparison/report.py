@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gsplat_core.io.atomic import write_text
-from strategy_comparison.plot import Curve, plot
+from trainers.charts import Series, line_chart
 
 Result = dict[str, Any]
 _REFERENCE = "adc"
@@ -31,14 +31,18 @@ def write_report(folder: Path, entries: Sequence[str]) -> str:
         }
         chosen = {entry: runs for entry, runs in chosen.items() if runs}
         sections.append(f"### {scene}\n\n{_table(chosen)}")
-        curves = [
-            Curve(entry, [(point[0], point[1]) for point in _mean_curve(runs)])
-            for entry, runs in chosen.items()
-        ]
-        write_text(folder / f"{scene}.svg", plot(f"{scene}: PSNR of the test views", curves))
+        write_text(folder / f"{scene}.svg", _plot(scene, chosen))
     text = "\n\n".join(sections) + "\n"
     write_text(folder / "table.md", text)
     return text
+
+
+def _plot(scene: str, chosen: dict[str, list[Result]]) -> str:
+    """The upper part of what the curves reach, where they differ."""
+    curves = [Series(entry, _mean_curve(runs)) for entry, runs in chosen.items()]
+    lowest = min(curve.points[-1][1] for curve in curves) - 4
+    title = f"{scene}: PSNR of the test views, dB"
+    return line_chart(title, curves, x_label="core-seconds", lowest=lowest)
 
 
 def _table(chosen: dict[str, list[Result]]) -> str:
@@ -92,10 +96,13 @@ def reached(curve: Sequence[Sequence[float]], goal: float) -> float | None:
     return None
 
 
-def _mean_curve(runs: Sequence[Result]) -> list[list[float]]:
+def _mean_curve(runs: Sequence[Result]) -> list[tuple[float, float]]:
     """Point by point; runs of one entry have the same number of steps and measurements."""
     shortest = min(len(run["curve"]) for run in runs)
     return [
-        [statistics.fmean(run["curve"][i][column] for run in runs) for column in (0, 1)]
+        (
+            statistics.fmean(run["curve"][i][0] for run in runs),
+            statistics.fmean(run["curve"][i][1] for run in runs),
+        )
         for i in range(shortest)
     ]

@@ -14,9 +14,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from matplotlib.ticker import LogLocator, NullLocator
-
-from trainers.charts import COLOURS, chart, to_svg
+from trainers.charts import COLOURS, chart, plain_log_ticks, to_svg
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
@@ -106,9 +104,7 @@ def rate_distortion_plot(searches: list[tuple[str, dict[str, Any]]]) -> str:
             ratios, losses = zip(*points, strict=True)
             axes.plot(ratios, [-loss for loss in losses], "o-", color=colour, markersize=4, label=name)
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
-        axes.xaxis.set_major_formatter("{x:g}x")
-        axes.xaxis.set_minor_locator(NullLocator())
+        plain_log_ticks(axes.xaxis, "{x:g}x")
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
         return to_svg(figure)
 

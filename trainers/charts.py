@@ -11,8 +11,9 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 # Distinguishable for most kinds of colour vision (Okabe and Ito), without those that vanish on some page.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -85,6 +86,7 @@ def line_chart(
             axes.text(0.5, 0.5, "no data", color=INK, transform=axes.transAxes, ha="center")
         elif log:
             axes.set_yscale("log")
+            plain_log_ticks(axes.yaxis)
         else:
             axes.set_ylim(bottom=lowest)
         if len(curves) > 2:
@@ -102,6 +104,13 @@ def chart(
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure, figure.add_subplot(title=title, xlabel=x_label, ylabel=y_label)
+
+
+def plain_log_ticks(axis: Axis, format: str = "{x:g}") -> None:
+    """Marks 1, 2, 3, 5 and 7 times powers of ten, written out, on a logarithmic axis."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+    axis.set_major_formatter(format)
+    axis.set_minor_locator(NullLocator())
 
 
 def to_svg(figure: Figure) -> str:

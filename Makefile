@@ -24,7 +24,7 @@ help:
 	@echo "make build     compile the operators in place (after a change of csrc)"
 	@echo "make lint      ruff, clang-format and mypy; 'make format' mends what can be mended"
 	@echo "make sanitize  run the operator tests with the address and undefined-behaviour sanitizers"
-	@echo "make cuda-report  compile the CUDA kernels and compare registers, spills and instructions with their ceilings"
+	@echo "make cuda-report  compare the CUDA kernels with their ceilings: registers, spills, instructions, work per pixel"
 	@echo "make mutations    take away each barrier of the CUDA kernels: do the tests notice?"
 	@echo "make bench     measure this machine, the rasterizer and training"
 	@echo "make clean     remove what was built ($(VENV) and runs/ stay)"
@@ -63,6 +63,7 @@ sanitize: build
 
 cuda-report: build
 	$(RUN) tools/cuda_report.py --check
+	$(RUN) tools/kernel_report.py --check
 
 mutations: build
 	PYTHONPATH=tests:. $(RUN) -m cuda_on_cpu.mutations

@@ -4,13 +4,12 @@
     python tools/cuda_report.py --check     and an error if a figure exceeds its ceiling
     python tools/cuda_report.py --update    write the present figures as ceilings
 
-The ceilings are in ``tools/static_report/ceilings.json``. ``make cuda-report`` is ``--check``; where the
-toolkit cannot be installed it says so and leaves it at that.
+The ceilings are in ``tools/static_report/ceilings.json``. ``make cuda-report`` is ``--check`` of this report and
+of ``kernel_report.py``; where the toolkit cannot be installed it says so and leaves it at that.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -19,16 +18,14 @@ from pathlib import Path
 import tyro
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from static_report import ceilings
+from static_report.ceilings import Figures
 from static_report.loops import blending_loop, count_instructions
 from static_report.occupancy import MULTIPROCESSORS, occupancy
 from static_report.toolkit import CSRC, Kernel, ToolkitMissingError, compile_kernels, install
 
-CEILINGS = Path(__file__).resolve().parent / "static_report" / "ceilings.json"
-
 # Blocks smaller than the kernel's bound, at the default tile size.
 LAUNCHED_WITH = {"composite_tiles": 128, "composite_tiles_backward": 128, "composite_contributions": 128}
-
-Figures = dict[str, dict[str, dict[str, float]]]  # by architecture, kernel and quantity
 
 
 def main(check: bool = False, update: bool = False) -> None:
@@ -41,9 +38,9 @@ def main(check: bool = False, update: bool = False) -> None:
     figures = measure(binaries)
     print_table(figures)
     if update:
-        CEILINGS.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n")
+        ceilings.write(figures)
     if check:
-        problems = compare(figures, json.loads(CEILINGS.read_text()))
+        problems = ceilings.compare(figures, ceilings.read())
         print("\n".join(problems) or "No figure exceeds its ceiling.")
         sys.exit(1 if problems else 0)
 
@@ -88,28 +85,6 @@ def print_table(figures: Figures) -> None:
         for name, values in sorted(kernels.items()):
             cells = (f"{values[c]:>{len(c)}g}" if c in values else " " * len(c) for c in columns)
             print(f"{name:<{width}}  " + "  ".join(cells).rstrip())
-
-
-# The whole of a kernel may grow a little before somebody has to look at it.
-SLACK = {"instructions": 1.05}
-
-
-def compare(figures: Figures, ceilings: Figures) -> list[str]:
-    """What has become worse: more of anything, or a lower occupancy."""
-    problems = []
-    for architecture, kernels in figures.items():
-        known = ceilings.get(architecture, {})
-        for name in sorted(kernels.keys() ^ known.keys()):
-            side = "has no ceiling" if name in kernels else "has a ceiling but is not there"
-            problems.append(f"sm_{architecture} {name} {side} (--update writes them)")
-        for name in sorted(kernels.keys() & known.keys()):
-            for quantity, value in kernels[name].items():
-                ceiling = known[name].get(quantity, 0)
-                allowed = ceiling * SLACK.get(quantity, 1)
-                worse = value < ceiling if quantity == "occupancy" else value > allowed
-                if worse and quantity != "threads":
-                    problems.append(f"sm_{architecture} {name}: {quantity} {value:g}, ceiling {ceiling:g}")
-    return problems
 
 
 if __name__ == "__main__":

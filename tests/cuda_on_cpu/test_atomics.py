@@ -1,0 +1,70 @@
+"""How often the backward pass adds to memory, counted and worked out from the scene."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from splats import random_scene
+from torch import Tensor
+
+from cuda_on_cpu.operators import emulated
+from gsplat_core import pipeline
+
+WIDTH, HEIGHT, PATCH = 50, 40, 8  # a warp has a patch of PATCH x PATCH pixels
+
+
+def blended(splats: pipeline.Splats, slack: float) -> Tensor:
+    """Which splats blend at which pixels, [splats, H, W]; decided with `slack`, in favour of blending."""
+    means, roots, depths, opacities, radii = (s[0, 0] for s in splats)
+    order = depths.argsort()
+    order = order[(radii[order] > 0).all(-1)]
+    y, x = torch.meshgrid(torch.arange(HEIGHT) + 0.5, torch.arange(WIDTH) + 0.5, indexing="ij")
+    dx, dy = (
+        axis.double() - mean[:, None, None]
+        for axis, mean in zip((x, y), means[order].double().T, strict=True)
+    )
+    l11, l21, l22 = (root[:, None, None] for root in roots[order].double().T)
+    sigma = ((l11 * dx + l21 * dy) ** 2 + (l22 * dy) ** 2) / 2
+    uncapped = opacities[order].double()[:, None, None] * torch.exp(-sigma)
+    hits = uncapped >= (1 - slack) / 255
+    behind = torch.cumprod(1 - torch.where(hits, uncapped.clamp(max=0.99), 0), dim=0)
+    return hits & (behind > (1 - slack) * 1e-4)
+
+
+def pairs_of_warps_and_splats(pixels: Tensor) -> int:
+    """In how many patches each splat blends at least once, summed over the splats."""
+    room = (0, -pixels.shape[2] % PATCH, 0, -pixels.shape[1] % PATCH)
+    padded = torch.nn.functional.pad(pixels, room)
+    return int(padded.unflatten(2, (-1, PATCH)).unflatten(1, (-1, PATCH)).any(dim=4).any(dim=2).sum())
+
+
+@pytest.mark.parametrize(
+    ("channels", "absgrad", "statistics"),
+    [(3, False, False), (3, True, False), (3, True, True), (7, False, False)],
+)
+@pytest.mark.parametrize("opaque", [False, True])
+def test_at_most_one_atomic_operation_per_warp_splat_and_component(
+    channels: int, absgrad: bool, statistics: bool, opaque: bool
+) -> None:
+    t = {name: value[None] for name, value in random_scene(150, width=WIDTH, height=HEIGHT).tensors.items()}
+    opacities = torch.full((1, 150), 0.95) if opaque else t["opacities"]
+    shapes = (t["means"], t["quats"], t["scales"] + 0.1 * opaque, None, opacities, t["viewmats"], t["Ks"])
+    splats = pipeline.project(*shapes, WIDTH, HEIGHT)
+    colors = torch.rand(1, 1, 150, channels).requires_grad_()
+    tiles = pipeline.bin_splats(splats, WIDTH, HEIGHT)
+    flat = [s[0] for s in splats]
+    ops = torch.ops.gsplat_core
+    shared = (flat[1], flat[3], colors[0].detach(), None, *tiles, WIDTH, HEIGHT, 16, 0.99)
+    with emulated(check=False) as library:
+        image, alphas, _ = ops.composite(flat[0], None, None, *shared)
+        upstream = (torch.ones_like(image), torch.ones_like(alphas))
+        probe = torch.ones(1, HEIGHT, WIDTH) if statistics else None
+        library.take_counters()
+        ops.composite_backward(flat[0], *shared, image, alphas, *upstream, probe, absgrad)
+        counters = library.take_counters()
+    atomics = sum(counted["global_atomics"] for counted in counters.values())
+    components = 6 + channels + 2 * absgrad + 3 * statistics
+    most = components * pairs_of_warps_and_splats(blended(splats, slack=1e-4))
+    least = components * pairs_of_warps_and_splats(blended(splats, slack=-1e-4))
+    assert least <= atomics <= most
+    assert most < 1.01 * least

@@ -9,7 +9,7 @@ form a last, incomplete one, which is not sorted.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -17,10 +17,10 @@ from torch.nn import functional
 
 from gsplat_core.compress import symmetry
 from gsplat_core.compress.container import Container
-from gsplat_core.compress.fields import FIELDS, scene_of, to_fields
+from gsplat_core.compress.fields import scene_of, to_fields
 from gsplat_core.compress.plas import grid_shape, sorted_grid
 from gsplat_core.compress.positions import Lattice
-from gsplat_core.compress.scalar import LARGEST_STEP, SMALLEST_STEP, Steps, columns_of, rounded_like
+from gsplat_core.compress.rounded import Steps, decoded_fields, encoded, rounded_like
 from gsplat_core.ops.context_coder import decode_table, encode_table
 from gsplat_core.scene.gaussians import Gaussians
 
@@ -92,24 +92,13 @@ class GridCodec:
     def encode(self, gaussians: Gaussians) -> Container:
         """The coded scene; its Gaussians are in the order of the grid there."""
         params = {name: value.detach().float().cpu() for name, value in gaussians.params.items()}
-        steps = self.config.steps
-        lattice = Lattice.around(params["means"], steps.position)
+        lattice = Lattice.around(params["means"], self.config.steps.position)
         order = self._order if len(self._order) == gaussians.num else self._sorted(params, lattice)
         params = {name: value[order] for name, value in params.items()}
         fields = to_fields(params, symmetry.renaming(params["quats"]))
         neighbors = picture_neighbors(gaussians.num)
-        streams = {"positions": encode_table(lattice.cells(params["means"]).int(), neighbors)}
-        for name, values in fields.items():
-            if values.shape[1]:
-                streams[name] = encode_table((values / getattr(steps, name)).round().int(), neighbors)
-        header = {
-            "codec": self.name,
-            "count": gaussians.num,
-            "sh_degree": gaussians.sh_degree,
-            "lattice": lattice.to_json(),
-            "steps": asdict(steps),
-        }
-        return Container(header, streams)
+        positions = encode_table(lattice.cells(params["means"]).int(), neighbors)
+        return encoded(self.name, positions, lattice, fields, self.config.steps, neighbors)
 
     def _sorted(self, params: Mapping[str, Tensor], lattice: Lattice) -> Tensor:
         """The order of the grid, by position (as it is coded), colour and size, each scaled to variance 1."""
@@ -127,14 +116,7 @@ def decode(container: Container) -> Gaussians:
     lattice = Lattice.from_header(container.inner("lattice"))
     neighbors = picture_neighbors(container.count)
     cells = decode_table(container.stream("positions"), neighbors, 3)
-    fields: dict[str, Tensor] = {}
-    for name in FIELDS:
-        columns = columns_of(name, container.sh_degree)
-        table = torch.zeros(container.count, 0, dtype=torch.int32)
-        if columns:
-            table = decode_table(container.stream(name), neighbors, columns)
-        fields[name] = table * container.inner("steps").number(name, SMALLEST_STEP, LARGEST_STEP)
-    return scene_of(lattice.positions(cells), fields)
+    return scene_of(lattice.positions(cells), decoded_fields(container, neighbors))
 
 
 def picture_neighbors(count: int) -> Tensor:

@@ -11,53 +11,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from gsplat_core.compress import symmetry
 from gsplat_core.compress.container import Container
-from gsplat_core.compress.fields import FIELDS, from_fields, scene_of, to_fields
+from gsplat_core.compress.fields import FIELDS, scene_of, to_fields
 from gsplat_core.compress.morton import morton_cells, morton_codes
 from gsplat_core.compress.positions import Lattice
-from gsplat_core.ops.context_coder import (
-    decode_ascending,
-    decode_table,
-    earlier_neighbors,
-    encode_ascending,
-    encode_table,
-)
+from gsplat_core.compress.rounded import Steps, decoded_fields, encoded, rounded_like
+from gsplat_core.ops.context_coder import decode_ascending, earlier_neighbors, encode_ascending
 from gsplat_core.scene.gaussians import Gaussians
-from gsplat_core.scene.sh_rotation import num_coefficients
-
-LARGEST_STEP = 64.0
-SMALLEST_STEP = 1e-7
-
-
-@dataclass(frozen=True)
-class Steps:
-    """Distances between neighbouring values of each field (`fields`) and of positions (`positions`).
-
-    Raises:
-        ValueError: a step that is not between `SMALLEST_STEP` and `LARGEST_STEP`.
-    """
-
-    position: float = 2.0**-10
-    dc: float = 0.08
-    sh: float = 0.08
-    scales: float = 0.2
-    rotation: float = 0.04
-    opacity: float = 0.4
-
-    def __post_init__(self) -> None:
-        for name, step in asdict(self).items():
-            if not SMALLEST_STEP <= step <= LARGEST_STEP:
-                raise ValueError(f"{name} = {step}: expected a step from {SMALLEST_STEP} to {LARGEST_STEP}")
-
-    def times(self, factor: float) -> Steps:
-        """All steps coarser by a factor, positions too."""
-        return Steps(**{name: step * factor for name, step in asdict(self).items()})
 
 
 @dataclass(frozen=True)
@@ -67,7 +33,7 @@ class ScalarConfig:
     rate: how much a million bits add to the loss in training.
     """
 
-    steps: Steps = Steps()
+    steps: Steps = field(default_factory=Steps)
     rate: float = 5e-4
 
     def coarser(self, factor: float) -> ScalarConfig:
@@ -100,8 +66,8 @@ class ScalarCodec:
         self._which = symmetry.renaming(params["quats"])
         self._near: dict[str, Tensor] = {}
         self._spread: dict[str, Tensor] = {}
-        for field, values in to_fields(params, self._which).items():
-            values = values / getattr(self.config.steps, field)
+        for name, values in to_fields(params, self._which).items():
+            values = values / getattr(self.config.steps, name)
             rounded = values.round()
             # As the coder does, column by column: from the neighbours, or from the middle of all.
             near = (2 * rounded[first[:, 0]] + rounded[first[:, 1:]].sum(dim=1)) / 4
@@ -109,8 +75,8 @@ class ScalarCodec:
             ordered = rounded[order]
             choose = (ordered - near).abs().mean(dim=0) < (ordered - middle).abs().mean(dim=0)
             near = torch.where(choose, near, middle)
-            self._near[field] = torch.empty_like(near).index_copy_(0, order, near)
-            self._spread[field] = (ordered - near).abs().mean(dim=0).clamp(min=_SMALLEST_SPREAD)
+            self._near[name] = torch.empty_like(near).index_copy_(0, order, near)
+            self._spread[name] = (ordered - near).abs().mean(dim=0).clamp(min=_SMALLEST_SPREAD)
 
     def quantized(self, params: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The parameters rounded; gradients pass straight through to `params`."""
@@ -119,9 +85,9 @@ class ScalarCodec:
     def penalty(self, params: Mapping[str, Tensor]) -> Tensor:
         """What the scene's bits add to the loss."""
         bits = params["means"].new_zeros(())
-        for field, values in to_fields(params, self._which).items():
-            errors = (values / getattr(self.config.steps, field) - self._near[field]).abs()
-            bits = bits + (errors / self._spread[field]).sum()
+        for name, values in to_fields(params, self._which).items():
+            errors = (values / getattr(self.config.steps, name) - self._near[name]).abs()
+            bits = bits + (errors / self._spread[name]).sum()
         return bits * (self.config.rate * 1e-6 / math.log(2))
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -130,8 +96,8 @@ class ScalarCodec:
         return {
             "which": self._which,
             "lattice": self._lattice.to_tensor(),
-            **{f"near.{field}": value for field, value in self._near.items()},
-            **{f"spread.{field}": value for field, value in self._spread.items()},
+            **{f"near.{name}": value for name, value in self._near.items()},
+            **{f"spread.{name}": value for name, value in self._spread.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -139,32 +105,20 @@ class ScalarCodec:
             return
         self._lattice = Lattice.from_tensor(state["lattice"])
         self._which = state["which"].long()
-        self._near = {field: state[f"near.{field}"] for field in FIELDS}
-        self._spread = {field: state[f"spread.{field}"] for field in FIELDS}
+        self._near = {name: state[f"near.{name}"] for name in FIELDS}
+        self._spread = {name: state[f"spread.{name}"] for name in FIELDS}
 
     @torch.no_grad()
     def encode(self, gaussians: Gaussians) -> Container:
         """The coded scene; its Gaussians are in Morton order there."""
         params = {name: value.detach().float().cpu() for name, value in gaussians.params.items()}
-        steps = self.config.steps
-        lattice = Lattice.around(params["means"], steps.position)
+        lattice = Lattice.around(params["means"], self.config.steps.position)
         codes = morton_codes(lattice.cells(params["means"]))
         codes, order = codes.sort(stable=True)
         params = {name: value[order] for name, value in params.items()}
         fields = to_fields(params, symmetry.renaming(params["quats"]))
         neighbors = earlier_neighbors(morton_cells(codes).int())
-        streams = {"positions": encode_ascending(codes)}
-        for field, values in fields.items():
-            if values.shape[1]:
-                streams[field] = encode_table((values / getattr(steps, field)).round().int(), neighbors)
-        header = {
-            "codec": self.name,
-            "count": gaussians.num,
-            "sh_degree": gaussians.sh_degree,
-            "lattice": lattice.to_json(),
-            "steps": asdict(steps),
-        }
-        return Container(header, streams)
+        return encoded(self.name, encode_ascending(codes), lattice, fields, self.config.steps, neighbors)
 
 
 def decode(container: Container) -> Gaussians:
@@ -175,35 +129,4 @@ def decode(container: Container) -> Gaussians:
     """
     lattice = Lattice.from_header(container.inner("lattice"))
     cells = morton_cells(decode_ascending(container.stream("positions"), container.count))
-    neighbors = earlier_neighbors(cells.int())
-    fields = {}
-    for field in FIELDS:
-        columns = columns_of(field, container.sh_degree)
-        table = torch.zeros(container.count, 0, dtype=torch.int32)
-        if columns:
-            table = decode_table(container.stream(field), neighbors, columns)
-        fields[field] = table * container.inner("steps").number(field, SMALLEST_STEP, LARGEST_STEP)
-    return scene_of(lattice.positions(cells), fields)
-
-
-def rounded_like(
-    params: Mapping[str, Tensor], steps: Steps, lattice: Lattice, which: Tensor
-) -> dict[str, Tensor]:
-    """Raw parameters rounded to the steps after the renamings `which`; gradients pass straight through."""
-    with torch.no_grad():
-        fields = to_fields(params, which)
-        rounded = from_fields(
-            {
-                field: (values / getattr(steps, field)).round() * getattr(steps, field)
-                for field, values in fields.items()
-            }
-        )
-        rounded["quats"], rounded["scales"] = symmetry.undo(rounded["quats"], rounded["scales"], which)
-        rounded["quats"] = symmetry.like(rounded["quats"], params["quats"])
-        rounded["means"] = lattice.positions(lattice.cells(params["means"]))
-    return {name: value + (rounded[name] - value).detach() for name, value in params.items()}
-
-
-def columns_of(field: str, sh_degree: int) -> int:
-    """How many columns a field has."""
-    return {"sh": 3 * (num_coefficients(sh_degree) - 1), "opacity": 1}.get(field, 3)
+    return scene_of(lattice.positions(cells), decoded_fields(container, earlier_neighbors(cells.int())))

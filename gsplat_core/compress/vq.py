@@ -26,7 +26,7 @@ from gsplat_core.compress.container import Container
 from gsplat_core.compress.fields import from_fields, scene_of, to_fields
 from gsplat_core.compress.morton import morton_cells, morton_codes
 from gsplat_core.compress.positions import Lattice
-from gsplat_core.compress.scalar import LARGEST_STEP, SMALLEST_STEP, columns_of
+from gsplat_core.compress.rounded import LARGEST_STEP, SMALLEST_STEP, columns_of
 from gsplat_core.ops.context_coder import (
     decode_ascending,
     decode_labels,

@@ -5,11 +5,17 @@ precision.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
+import pytest
 import torch
+from paths import real_scene
 from splats import covariances
 from torch import Tensor
 
+from gsplat_core.io import load
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.sh_rotation import num_coefficients
 
@@ -27,6 +33,39 @@ def typical_scene(num: int = 300, degree: int = 3, seed: int = 0) -> Gaussians:
         opacities=2 * torch.randn(num, generator=g),
         sh0=torch.randn(num, 1, 3, generator=g).clamp(-3, 3),
         shN=(0.2 * torch.randn(num, rest, 3, generator=g)).clamp(-0.9, 0.9),
+    )
+
+
+def trained_scene(num: int, degree: int) -> Gaussians:
+    """Part of a scene that others trained, so that values are as training leaves them; a made-up one where it
+    is absent.
+    """
+    try:
+        trained = load(real_scene("trained_ply") / "trained_9080.ply").subset(slice(0, num))
+    except pytest.skip.Exception:
+        trained = typical_scene(num, 3)
+    return trained.with_sh_degree(degree)
+
+
+def scene_of(columns: Mapping[str, Any], order: str) -> Gaussians:
+    """A scene from what another program decoded.
+
+    Args:
+        columns: positions, scales (logarithms), rotations, alphas (logits), colors, sh (coefficients).
+        order: of the rotations' numbers, such as "xyzw".
+    """
+    num = len(columns["alphas"])
+
+    def column(name: str, *shape: int) -> Tensor:
+        return torch.from_numpy(np.array(columns[name], np.float32).reshape(num, *shape))
+
+    return Gaussians(
+        means=column("positions", 3),
+        quats=column("rotations", 4)[:, [order.index(axis) for axis in "wxyz"]],
+        scales=column("scales", 3),
+        opacities=column("alphas").clamp(-13.8155, 13.8155),
+        sh0=column("colors", 1, 3),
+        shN=column("sh", -1, 3) if len(columns["sh"]) else torch.zeros(num, 0, 3),
     )
 
 

@@ -57,21 +57,20 @@ def load(path: Path, *, strict: bool) -> Gaussians:
             rendered.
     """
     source = Source(read_whole(path), path)
-    major, minor, capacity, sections, _, _, level = source.unpack("BB2xIIIIH2x", "the header")
+    # How many sections have arrived, behind their number, is for downloads; some writers leave it at 0.
+    major, minor, sections, _, _, _, level = source.unpack("BB2xIIIIH2x", "the header")
     low, high = Source(source.data[36:44], path, "the header").unpack("ff", "the range of SH coefficients")
     if (major, level > 2) != (0, False) or minor < 1:
         raise DataError(
             path, f"version {major}.{minor}, level {level}: expected 0.1 and level 0 to 2", "header"
         )
-    if sections > capacity or capacity > MAX_SECTIONS:
-        raise DataError(path, f"{sections:,} sections of at most {capacity:,}", "byte 4")
+    if not 0 < sections <= MAX_SECTIONS:
+        raise DataError(path, f"{sections:,} sections, expected 1 to {MAX_SECTIONS:,}", "byte 4")
     source.position = 0
     source.take(_HEADER, "the header")
-    headers = [_section(source, number) for number in range(capacity)][:sections]
+    headers = [_section(source, number) for number in range(sections)]
     limits = (low or -1.5, high or 1.5)
     found = [gaussians_of(_arrays(source, header, level, limits)) for header in headers]
-    if not found:
-        raise DataError(path, "no sections, so no splats", "byte 8")
     return keep_usable(Gaussians.merge(found), path, strict)
 
 

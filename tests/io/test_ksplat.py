@@ -85,7 +85,7 @@ def test_every_level(tmp_path: Path, level: int, degree: int) -> None:
         (0, "<B", 1, "version 1.1"),
         (20, "<H", 3, "level 3"),
         (4, "<I", 2**31, "sections"),
-        (8, "<I", 2, "2 sections of at most 1"),
+        (4, "<I", 0, "0 sections"),
         (4096, "<I", 8, "8 splats of at most 7"),
         (4096 + 4, "<I", 2**31, "2,147,483,648 splats: "),
         (4096 + 12, "<I", 2**31, "centres of the buckets"),
@@ -103,6 +103,14 @@ def test_headers_that_contradict_the_file_are_refused(
     (tmp_path / "a.ksplat").write_bytes(content)
     with pytest.raises(DataError, match=problem):
         load(tmp_path / "a.ksplat")
+
+
+def test_how_many_sections_have_arrived_is_no_property_of_a_complete_file(tmp_path: Path) -> None:
+    scene = typical_scene(7, 1)
+    content = bytearray(written(scene, level=0))
+    struct.pack_into("<I", content, 8, 0)
+    (tmp_path / "a.ksplat").write_bytes(content)
+    assert torch.equal(load(tmp_path / "a.ksplat").means, scene.means)
 
 
 def test_every_truncation_is_refused(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ console.log(JSON.stringify(out));
 """
 
 
-# A build for browsers, which Node.js must pass for; it makes standard deviations, alpha and RGB of the numbers.
+# For browsers, which Node.js must pass for; it makes standard deviations, alpha and RGB of the numbers.
 SPZ_LOADER_READ = """
 import fs from 'node:fs';
 globalThis.window = globalThis;

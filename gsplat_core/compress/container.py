@@ -8,8 +8,9 @@
     end - 4 4      CRC-32 of everything before
 
 The header has `codec` (which of `gsplat_core.compress.registry`), `count` (of Gaussians), `sh_degree`,
-`streams` (list of [name, bytes]) and whatever else the codec needs to decode. A file holds at most
-`MOST_PER_BYTE` Gaussians for each of its bytes; writers append zeros where coding was better than that.
+`streams` (list of [name, bytes]) and whatever else the codec needs to decode. A file holds at most one
+Gaussian for each byte of its streams, so that its size bounds what it decodes to and how long that takes;
+writers append zeros where coding was better than that.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ from gsplat_core.scene.sh_rotation import MAX_DEGREE
 
 MAGIC = b"GSZ"
 VERSION = 1
-MOST_PER_BYTE = 16
 _LONGEST_HEADER = 1 << 20
 _DAMAGED = "The file is damaged or incomplete; get it again."
 
@@ -61,7 +61,7 @@ class Container:
     def to_bytes(self) -> bytes:
         """The whole file."""
         streams = {name: bytes(stream.numpy()) for name, stream in self.streams.items()}
-        missing = -(-self.count // MOST_PER_BYTE) - sum(map(len, streams.values()))
+        missing = self.count - sum(map(len, streams.values()))
         if missing > 0:
             streams["padding"] = bytes(missing)
         entries = {**self.header, "streams": [[name, len(data)] for name, data in streams.items()]}
@@ -99,12 +99,10 @@ class Container:
                 path, f"the header is not JSON: {error}", place="offset 8", remedy=_DAMAGED
             ) from None
         container = cls(header, {}, path)
-        count = container.integer("count", 0, MOST_PER_BYTE * len(data))
+        container.integer("count", 0, len(data) - 12 - length)
         container.integer("sh_degree", 0, MAX_DEGREE)
         container.text("codec")
         container._cut(data, 8 + length)
-        if count > MOST_PER_BYTE * len(data):
-            raise container.error(f"{count} Gaussians in {len(data)} bytes")
         return container
 
     def _cut(self, data: bytes, offset: int) -> None:

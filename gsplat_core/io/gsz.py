@@ -7,9 +7,9 @@ from pathlib import Path
 from gsplat_core.compress.codec import Codec
 from gsplat_core.compress.container import Container
 from gsplat_core.compress.registry import CODECS, decode
-from gsplat_core.errors import DataError
 from gsplat_core.io.atomic import write_bytes
 from gsplat_core.io.format import Format
+from gsplat_core.io.source import read_whole
 from gsplat_core.io.usable import keep_usable
 from gsplat_core.scene.gaussians import Gaussians
 
@@ -20,11 +20,7 @@ def load(path: Path, *, strict: bool = False) -> Gaussians:
     Raises:
         DataError: missing, damaged, of a newer version, or coded by something unknown.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(path, f"cannot be read: {error.strerror}", remedy="Check the path.") from error
-    return keep_usable(decode(Container.from_bytes(data, path)), path, strict)
+    return keep_usable(decode(Container.from_bytes(read_whole(path), path)), path, strict)
 
 
 def save(path: Path, gaussians: Gaussians, codec: Codec | None = None) -> None:

@@ -174,7 +174,7 @@ def test_scenes_that_cost_next_to_nothing_stay_within_the_bound() -> None:
     one = scene(1)
     many = one.subset(torch.zeros(5000, dtype=torch.long))
     data = CODECS["scalar"].create(1.0).encode(many).to_bytes()
-    assert len(data) >= 5000 // 16
+    assert len(data) >= 5000
     assert decode(Container.from_bytes(data, Path("test.gsz"))).num == 5000
 
 

@@ -1,65 +1,15 @@
-"""mkkellogg's .ksplat: files of every level, written here from the description of the format."""
+"""mkkellogg's .ksplat: files of every level."""
 
 import struct
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from ksplat_files import BLOCK, C0, RANGE, written_ksplat
 from splat_files import assert_within, typical_scene
 
 from gsplat_core.errors import DataError
 from gsplat_core.io import load
-from gsplat_core.scene.gaussians import Gaussians
-
-C0 = 0.28209479177387814
-BLOCK, RANGE, BUCKET = 5.0, 32767, 4
-
-
-def written(scene: Gaussians, level: int) -> bytes:
-    """Two buckets: a full one of four splats and a partly filled one of the rest."""
-    n, degree = scene.num, scene.sh_degree
-    centers = np.stack([scene.means[:BUCKET].mean(0), scene.means[BUCKET:].mean(0)]).astype("<f4")
-    own = centers[(np.arange(n) >= BUCKET).astype(int)]
-    kind = "<f2" if level else "<f4"
-    records = b""
-    rgba = (
-        np.rint(255 * np.c_[0.5 + C0 * scene.sh0[:, 0], scene.opacities.sigmoid()]).clip(0, 255).astype("u1")
-    )
-    bands = [
-        scene.shN[:, d * d - 1 : d * d + 2 * d].transpose(1, 2).reshape(n, -1) for d in range(1, degree + 1)
-    ]
-    sh = torch.cat(bands, dim=1).numpy() if bands else np.zeros((n, 0))
-    for i in range(n):
-        center = scene.means[i].numpy()
-        if level:
-            steps = np.rint((center - own[i]) * RANGE / (BLOCK / 2)) + RANGE
-            records += steps.clip(0, 2 * RANGE + 1).astype("<u2").tobytes()
-        else:
-            records += center.astype("<f4").tobytes()
-        records += scene.scales[i].exp().numpy().astype(kind).tobytes()
-        records += torch.nn.functional.normalize(scene.quats[i], dim=0).numpy().astype(kind).tobytes()
-        records += rgba[i].tobytes()
-        coded = np.rint((sh[i] + 1.5) / 3 * 255).astype("u1") if level == 2 else sh[i].astype(kind)
-        records += coded.tobytes()
-    header = struct.pack("<BBHIIIIH2x3fff", 0, 1, 0, 1, 1, n, n, level, 0, 0, 0, 0, 0).ljust(4096, b"\0")
-    buckets = (2, 12, 1, 1) if level else (0, 0, 0, 0)
-    section = struct.pack(
-        "<IIIIfH2xIIIIH",
-        n,
-        n,
-        BUCKET,
-        buckets[0],
-        BLOCK,
-        buckets[1],
-        RANGE,
-        0,
-        buckets[2],
-        buckets[3],
-        degree,
-    )
-    data = (struct.pack("<I", n - BUCKET) + centers.tobytes() if level else b"") + records
-    return header + section.ljust(1024, b"\0") + data
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])
@@ -68,7 +18,7 @@ def test_every_level(tmp_path: Path, level: int, degree: int) -> None:
     scene = typical_scene(7, degree)
     scene.means.mul_(0.1)
     scene.sh0.clamp_(-1.7, 1.7)
-    (tmp_path / "a.ksplat").write_bytes(written(scene, level))
+    (tmp_path / "a.ksplat").write_bytes(written_ksplat(scene, level))
     read = load(tmp_path / "a.ksplat", strict=True)
     bounds = {"sh0": 1 / (510 * C0), "alpha": 1 / 510}
     if level:
@@ -98,7 +48,7 @@ def test_every_level(tmp_path: Path, level: int, degree: int) -> None:
 def test_headers_that_contradict_the_file_are_refused(
     tmp_path: Path, at: int, layout: str, value: int, problem: str
 ) -> None:
-    content = bytearray(written(typical_scene(7, 1), level=1))
+    content = bytearray(written_ksplat(typical_scene(7, 1), level=1))
     struct.pack_into(layout, content, at, value)
     (tmp_path / "a.ksplat").write_bytes(content)
     with pytest.raises(DataError, match=problem):
@@ -107,14 +57,14 @@ def test_headers_that_contradict_the_file_are_refused(
 
 def test_how_many_sections_have_arrived_is_no_property_of_a_complete_file(tmp_path: Path) -> None:
     scene = typical_scene(7, 1)
-    content = bytearray(written(scene, level=0))
+    content = bytearray(written_ksplat(scene, level=0))
     struct.pack_into("<I", content, 8, 0)
     (tmp_path / "a.ksplat").write_bytes(content)
     assert torch.equal(load(tmp_path / "a.ksplat").means, scene.means)
 
 
 def test_every_truncation_is_refused(tmp_path: Path) -> None:
-    content = written(typical_scene(7, 1), level=2)
+    content = written_ksplat(typical_scene(7, 1), level=2)
     for length in [*range(0, 5120, 61), *range(5120, len(content))]:
         (tmp_path / "a.ksplat").write_bytes(content[:length])
         with pytest.raises(DataError):

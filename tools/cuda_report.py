@@ -4,8 +4,8 @@
     python tools/cuda_report.py --check     and an error if a figure exceeds its ceiling
     python tools/cuda_report.py --update    write the present figures as ceilings
 
-The ceilings are in ``tools/static_report/ceilings.json``. ``make cuda-report`` is ``--check`` of this report and
-of ``kernel_report.py``; where the toolkit cannot be installed it says so and leaves it at that.
+The ceilings are in ``tools/static_report/ceilings.json``. ``make cuda-report`` is ``--check`` of this report
+and of ``kernel_report.py``; where the toolkit cannot be installed it says so and leaves it at that.
 """
 
 from __future__ import annotations

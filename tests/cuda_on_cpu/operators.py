@@ -49,12 +49,15 @@ def build_library(flavour: str) -> Path:
         f"-isystem {torch_folder / 'include'} -DTORCH_TARGET_VERSION={build_ops.TORCH_TARGET} -DUSE_CUDA=0"
         f" -Dgsplat_core={NAMESPACE}"
     )
-    operators = [path for path in sorted(CSRC.glob("ops/cuda/*.cpp")) if path.name != "device.cpp"]
+    operators = sorted(CSRC.glob("ops/cuda/*.cpp"))
+    # The part of PyTorch that knows about streams is not there: torch_cuda.cpp stands in for it.
+    emulated_torch = " -Ddlopen=emulated_dlopen -Ddlsym=emulated_dlsym"
     return build(
         "operators",
         [
             *(Source(path) for path in kernel_sources()),
-            *(Source(path, operator_flags) for path in [*operators, HERE / "device.cpp"]),
+            *(Source(path, operator_flags + emulated_torch) for path in operators),
+            Source(HERE / "torch_cuda.cpp"),
         ],
         flavour,
         [CSRC],

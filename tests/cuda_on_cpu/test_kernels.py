@@ -50,6 +50,10 @@ BY_THE_SCHEDULER = {
         r"illegal launch: too_many_threads_kernel at too_many_threads.cu:6 with grid \(1, 1, 1\), "
         r"block \(2048, 1, 1\)"
     ),
+    "waits_in_capture": "illegal during capture: cudaMalloc while stream ",
+    "launch_beside_capture": (
+        r"illegal during capture: launch_beside_capture_kernel on stream 0 while stream \d+ is captured"
+    ),
     "trap": (
         r"trap: __trap\(\) \[kernel trap_kernel, block \(0, 0, 0\), thread \(3, 0, 0\), warp 0, lane "
         r"3\]"
@@ -126,6 +130,15 @@ def test_faults_that_the_scheduler_notices(name: str) -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_faults_that_the_checker_notices(name: str, seed: int) -> None:
     assert_caught(name, [seed], BY_THE_CHECKER[name])
+
+
+def test_every_call_that_cannot_be_captured_is_named() -> None:
+    library = sample_kernels.library()
+    library.call("waits_in_capture")
+    named = [report.split(" while ")[0] for report in library.take_reports()]
+    calls = ["Malloc", "Free", "Memset", "Memcpy", "MemcpyAsync with memory of the host", "EventQuery"]
+    calls += ["EventSynchronize", "StreamQuery", "StreamSynchronize", "DeviceSynchronize"]
+    assert named == [f"illegal during capture: cuda{call}" for call in calls]
 
 
 def test_every_faulty_kernel_is_tested() -> None:

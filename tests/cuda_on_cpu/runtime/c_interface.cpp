@@ -3,6 +3,7 @@
 
 #include "counters.h"
 #include "device_memory.h"
+#include "host_calls.h"
 #include "poison.h"
 #include "reports.h"
 #include "settings.h"
@@ -29,6 +30,27 @@ EXPORT const char* cuda_on_cpu_take_counters() {
   json = cuda_on_cpu::counters_as_json();
   cuda_on_cpu::counters.clear();
   return json.c_str();
+}
+
+EXPORT const char* cuda_on_cpu_take_calls() {
+  static std::string json;
+  json = cuda_on_cpu::take_calls_as_json();
+  return json.c_str();
+}
+
+EXPORT int cuda_on_cpu_current_device() {
+  int device = 0;
+  cudaGetDevice(&device);
+  return device;
+}
+
+// False: the stream cannot be captured, or something in the capture was illegal.
+EXPORT bool cuda_on_cpu_begin_capture(cudaStream_t stream) {
+  return cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal) == cudaSuccess;
+}
+EXPORT bool cuda_on_cpu_end_capture(cudaStream_t stream) {
+  cudaGraph_t graph;
+  return cudaStreamEndCapture(stream, &graph) == cudaSuccess;
 }
 
 // Memory of others that kernels may use.

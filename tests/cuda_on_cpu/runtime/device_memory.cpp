@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "checker/checker.h"
+#include "host_calls.h"
 #include "poison.h"
 #include "reports.h"
 #include "shared_memory.h"
@@ -72,6 +73,8 @@ cudaError_t set_dynamic_shared_limit(int bytes) {
 
 using cuda_on_cpu::checker;
 using cuda_on_cpu::device_memory;
+using cuda_on_cpu::note_call;
+using cuda_on_cpu::note_work;
 
 const char* cudaGetErrorName(cudaError_t error) {
   switch (error) {
@@ -87,20 +90,17 @@ const char* cudaGetErrorName(cudaError_t error) {
       return "cudaErrorIllegalAddress";
     case cudaErrorLaunchFailure:
       return "cudaErrorLaunchFailure";
+    case cudaErrorStreamCaptureUnsupported:
+      return "cudaErrorStreamCaptureUnsupported";
+    case cudaErrorStreamCaptureInvalidated:
+      return "cudaErrorStreamCaptureInvalidated";
   }
   return "cudaErrorUnknown";
 }
 const char* cudaGetErrorString(cudaError_t error) { return cudaGetErrorName(error); }
 cudaError_t cudaGetLastError() { return std::exchange(cuda_on_cpu::last_error, cudaSuccess); }
 cudaError_t cudaPeekAtLastError() { return cuda_on_cpu::last_error; }
-cudaError_t cudaDeviceSynchronize() { return cuda_on_cpu::last_error; }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return cuda_on_cpu::last_error; }
 
-cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
-  return cudaSuccess;
-}
-cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidValue; }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   *value = attribute == cudaDevAttrMultiProcessorCount      ? 4
            : attribute == cudaDevAttrComputeCapabilityMajor ? 9
@@ -110,6 +110,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
 
 cudaError_t cudaMalloc(void** address, size_t size) {
   *address = nullptr;
+  if (const cudaError_t error = note_call("cudaMalloc", true)) return error;
   if (size == 0) return cudaSuccess;
   if (posix_memalign(address, 256, size) != 0) return cudaErrorMemoryAllocation;
   cuda_on_cpu::fill_with_poison(*address, size);
@@ -117,11 +118,15 @@ cudaError_t cudaMalloc(void** address, size_t size) {
   return cudaSuccess;
 }
 cudaError_t cudaFree(void* address) {
+  if (const cudaError_t error = note_call("cudaFree", true)) return error;
   device_memory.remove(address);
   free(address);
   return cudaSuccess;
 }
-cudaError_t cudaMemcpy(void* to, const void* from, size_t size, cudaMemcpyKind kind) {
+
+namespace {
+
+cudaError_t copy(void* to, const void* from, size_t size, cudaMemcpyKind kind) {
   const bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
   const bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
   if (from_device) checker.range(from, size, false);
@@ -129,14 +134,32 @@ cudaError_t cudaMemcpy(void* to, const void* from, size_t size, cudaMemcpyKind k
   memmove(to, from, size);
   return cudaSuccess;
 }
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, cudaMemcpyKind kind, cudaStream_t) {
-  return cudaMemcpy(to, from, size, kind);
-}
-cudaError_t cudaMemset(void* address, int value, size_t size) {
+
+cudaError_t fill(void* address, int value, size_t size) {
   checker.range(address, size, true);
   memset(address, value, size);
   return cudaSuccess;
 }
-cudaError_t cudaMemsetAsync(void* address, int value, size_t size, cudaStream_t) {
-  return cudaMemset(address, value, size);
+
+}  // namespace
+
+cudaError_t cudaMemcpy(void* to, const void* from, size_t size, cudaMemcpyKind kind) {
+  const cudaError_t error = note_call("cudaMemcpy", true);
+  return error != cudaSuccess ? error : copy(to, from, size, kind);
+}
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, cudaMemcpyKind kind,
+                            cudaStream_t stream) {
+  // Memory of the host may be gone when a graph is replayed.
+  const cudaError_t error = kind == cudaMemcpyDeviceToDevice
+                                ? note_work("cudaMemcpyAsync", stream)
+                                : note_call("cudaMemcpyAsync with memory of the host", false, stream);
+  return error != cudaSuccess ? error : copy(to, from, size, kind);
+}
+cudaError_t cudaMemset(void* address, int value, size_t size) {
+  const cudaError_t error = note_call("cudaMemset", false);
+  return error != cudaSuccess ? error : fill(address, value, size);
+}
+cudaError_t cudaMemsetAsync(void* address, int value, size_t size, cudaStream_t stream) {
+  const cudaError_t error = note_work("cudaMemsetAsync", stream);
+  return error != cudaSuccess ? error : fill(address, value, size);
 }

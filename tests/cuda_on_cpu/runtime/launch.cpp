@@ -9,6 +9,7 @@
 #include "block.h"
 #include "counters.h"
 #include "device_memory.h"
+#include "host_calls.h"
 #include "reports.h"
 #include "settings.h"
 
@@ -66,6 +67,8 @@ void run_grid(const char* signature, Site site, const LaunchConfig& config, void
   std::vector<uint64_t> order(count);
   std::iota(order.begin(), order.end(), uint64_t(0));
   if (settings.seed != 0) std::shuffle(order.begin(), order.end(), random);
+
+  if (note_work(grid.kernel, config.stream) != cudaSuccess) return;
 
   ++counters[grid.kernel].launches;
   running = &block;

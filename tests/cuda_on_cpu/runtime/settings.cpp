@@ -19,6 +19,7 @@ bool change_flag(bool& flag, const std::string& value) {
 bool change_setting(const std::string& name, const std::string& value) {
   if (name == "check") return change_flag(settings.check, value);
   if (name == "profile") return change_flag(settings.profile, value);
+  if (name == "calls") return change_flag(settings.calls, value);
   if (name == "seed") {
     settings.seed = std::stoull(value);
     return true;

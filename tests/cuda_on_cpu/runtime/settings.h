@@ -13,6 +13,8 @@ struct Settings {
   // The checker's work, in libraries whose kernels are instrumented: detecting, and counting per instruction.
   bool check = true;
   bool profile = false;
+  // Whether to keep a list of what the host asks of the device.
+  bool calls = false;
   // A barrier that is not there: FILE:LINE of the call. For tests that prove that tests would notice.
   std::string without;
 };

@@ -3,11 +3,15 @@
 
 #include <cstddef>
 #include <iterator>
+#include <string>
 #include <type_traits>
 
 #include "cuda_runtime.h"
 
 namespace cuda_on_cpu {
+
+// Work that is given to a stream; see runtime/host_calls.h.
+cudaError_t note_work(const std::string& name, cudaStream_t stream);
 
 // Tells the checker about memory that a library call reads or writes, as if a kernel did.
 void note_range(const void* address, size_t size, bool write);
@@ -40,13 +44,13 @@ void note_write(Iterator values, size_t count) {
 // with arguments.
 class Call {
 public:
-  Call(void* workspace, size_t& size, size_t count) {
+  Call(const char* name, void* workspace, size_t& size, size_t count, cudaStream_t stream) {
     const size_t needed = 256 + count / 8;
     if (workspace == nullptr) {
       size = needed;
     } else if (size < needed) {
       error = cudaErrorInvalidValue;
-    } else {
+    } else if ((error = cuda_on_cpu::note_work(name, stream)) == cudaSuccess) {
       cuda_on_cpu::note_range(workspace, size, true);
       cuda_on_cpu::fill_with_poison(workspace, size);
       works = true;

@@ -61,8 +61,8 @@ struct DeviceRadixSort {
   template <class Key, class Payload>
   static cudaError_t SortPairs(void* workspace, size_t& size, const Key* keys_in, Key* keys_out,
                                const Payload* values_in, Payload* values_out, size_t count, int begin_bit = 0,
-                               int end_bit = 8 * sizeof(Key), cudaStream_t = nullptr) {
-    const emulated::Call call(workspace, size, count);
+                               int end_bit = 8 * sizeof(Key), cudaStream_t stream = nullptr) {
+    const emulated::Call call("DeviceRadixSort", workspace, size, count, stream);
     if (call.works) emulated::sort_pairs(keys_in, keys_out, values_in, values_out, count, begin_bit, end_bit);
     return call.error;
   }

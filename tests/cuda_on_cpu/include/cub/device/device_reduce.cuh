@@ -10,8 +10,8 @@ namespace cub {
 struct DeviceReduce {
   template <class In, class Out, class Operator, class Initial>
   static cudaError_t Reduce(void* workspace, size_t& size, In in, Out out, size_t count, Operator combine,
-                            Initial initial, cudaStream_t = nullptr) {
-    const emulated::Call call(workspace, size, count);
+                            Initial initial, cudaStream_t stream = nullptr) {
+    const emulated::Call call("DeviceReduce", workspace, size, count, stream);
     if (!call.works) return call.error;
     emulated::note_read(in, count);
     emulated::note_write(out, 1);

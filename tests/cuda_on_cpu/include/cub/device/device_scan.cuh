@@ -8,8 +8,8 @@ namespace cub {
 struct DeviceScan {
   template <class In, class Out, class Operator>
   static cudaError_t InclusiveScan(void* workspace, size_t& size, In in, Out out, Operator combine,
-                                   size_t count, cudaStream_t = nullptr) {
-    const emulated::Call call(workspace, size, count);
+                                   size_t count, cudaStream_t stream = nullptr) {
+    const emulated::Call call("DeviceScan", workspace, size, count, stream);
     if (!call.works || count == 0) return call.error;
     emulated::note_read(in, count);
     emulated::note_write(out, count);
@@ -21,8 +21,8 @@ struct DeviceScan {
 
   template <class In, class Out, class Operator, class Initial>
   static cudaError_t ExclusiveScan(void* workspace, size_t& size, In in, Out out, Operator combine,
-                                   Initial initial, size_t count, cudaStream_t = nullptr) {
-    const emulated::Call call(workspace, size, count);
+                                   Initial initial, size_t count, cudaStream_t stream = nullptr) {
+    const emulated::Call call("DeviceScan", workspace, size, count, stream);
     if (!call.works) return call.error;
     emulated::note_read(in, count);
     emulated::note_write(out, count);

@@ -8,8 +8,8 @@ namespace cub {
 struct DeviceSelect {
   template <class In, class Flags, class Out, class Count>
   static cudaError_t Flagged(void* workspace, size_t& size, In in, Flags flags, Out out, Count* selected,
-                             size_t count, cudaStream_t = nullptr) {
-    const emulated::Call call(workspace, size, count);
+                             size_t count, cudaStream_t stream = nullptr) {
+    const emulated::Call call("DeviceSelect", workspace, size, count, stream);
     if (!call.works) return call.error;
     emulated::note_read(flags, count);
     size_t found = 0;

@@ -19,19 +19,19 @@ import torch
 from torch import Tensor
 
 from gsplat_core.activations import sigmoid
+from gsplat_core.densify.budget import Budget
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plugin import Plugin
 from gsplat_core.densify.strategy import SceneView, Strategy
-from gsplat_core.densify.stretching import point_in_time
 from gsplat_core.densify.views import Views
 
 
 @dataclass(frozen=True)
-class TamingConfig:
-    """Args:
-        budget: the number of Gaussians at `stop`; None: `multiplier` times the initial number.
-        multiplier: the paper has 2 for indoor scenes, 15 for outdoor ones.
-        start, stop: iterations between which the number follows the parabola; those of the strategy behind.
+class TamingConfig(Budget):
+    """The budget and the score. The paper's budget is 2 times the initial number for indoor scenes, 15 times
+    for outdoor ones.
+
+    Args:
         views: how many training views the score looks at.
         gradient, opacity, depth, radius, size: weights of a Gaussian's own terms.
         distance, error, pixels, blending: weights of the terms summed over its pixels.
@@ -41,10 +41,6 @@ class TamingConfig:
         ValueError: a value outside its range.
     """
 
-    budget: int | None = None
-    multiplier: float = 2.0
-    start: int = 500
-    stop: int = 15_000
     views: int = 10
     gradient: float = 25.0
     opacity: float = 100.0
@@ -58,16 +54,9 @@ class TamingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.budget is not None and self.budget < 1:
-            raise ValueError(f"budget = {self.budget}: expected at least 1 or None")
-        if not self.multiplier >= 1:
-            raise ValueError(f"multiplier = {self.multiplier}: expected at least 1")
+        super().__post_init__()
         if self.views < 1:
             raise ValueError(f"views = {self.views}: expected at least 1")
-
-    def stretched(self, factor: float) -> TamingConfig:
-        """The same schedule for a run `factor` times as long."""
-        return replace(self, start=point_in_time(self.start, factor), stop=point_in_time(self.stop, factor))
 
 
 class Taming(Plugin):
@@ -92,10 +81,8 @@ class Taming(Plugin):
         return super().on_step(step, view)
 
     def _limit(self, step: int) -> int:
-        c, initial = self.config, self.numbers["initial"]
-        budget = c.multiplier * initial if c.budget is None else c.budget
-        t = min(max((step - c.start) / max(c.stop - c.start, 1), 0.0), 1.0)
-        return math.floor(initial + (budget - initial) * t * (2 - t))
+        initial, t = self.numbers["initial"], self.config.elapsed(step)
+        return math.floor(initial + (self.config.final(initial) - initial) * t * (2 - t))
 
     def _order(self, view: SceneView, views: Views) -> Tensor:
         """[N] keys, larger first, that draw without replacement in proportion to the score."""

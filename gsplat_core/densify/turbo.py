@@ -20,20 +20,19 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from gsplat_core.densify.budget import Budget
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plugin import Plugin
 from gsplat_core.densify.strategy import RenderStats, SceneView, Strategy, Wants
-from gsplat_core.densify.stretching import point_in_time
 
 _EVER_SEEN = 1e-3  # blending weight, summed over a view's pixels, from which a Gaussian shows in it
 
 
 @dataclass(frozen=True)
-class TurboConfig:
-    """Args:
-        budget: the number of Gaussians at `stop`; None: `multiplier` times the initial number.
-        multiplier: see there.
-        start, stop: iterations between which the number grows; those of the strategy behind.
+class TurboConfig(Budget):
+    """The budget, and how its filling follows the loss.
+
+    Args:
         base: the exponent when the loss falls as it used to; below 1 growth is steep at first.
         decay: of the running means of loss and exponent, per refinement.
         visits: a Gaussian multiplies if it shows in at least this share of the views of a typical (median)
@@ -43,29 +42,18 @@ class TurboConfig:
         ValueError: a value outside its range.
     """
 
-    budget: int | None = None
-    multiplier: float = 2.0
-    start: int = 500
-    stop: int = 15_000
     base: float = 0.6
     decay: float = 0.8
     visits: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.budget is not None and self.budget < 1:
-            raise ValueError(f"budget = {self.budget}: expected at least 1 or None")
-        if not self.multiplier >= 1:
-            raise ValueError(f"multiplier = {self.multiplier}: expected at least 1")
+        super().__post_init__()
         if not self.base > 0.5:
             raise ValueError(f"base = {self.base}: expected more than 0.5, so that exponents stay positive")
         if not 0 <= self.decay < 1:
             raise ValueError(f"decay = {self.decay}: expected at least 0 and less than 1")
         if not self.visits >= 0:
             raise ValueError(f"visits = {self.visits}: expected at least 0")
-
-    def stretched(self, factor: float) -> TurboConfig:
-        """The same schedule for a run `factor` times as long."""
-        return replace(self, start=point_in_time(self.start, factor), stop=point_in_time(self.stop, factor))
 
 
 class Turbo(Plugin):
@@ -139,10 +127,9 @@ class Turbo(Plugin):
 
     def _limit(self, step: int) -> int:
         c, initial = self.config, self.numbers["initial"]
-        budget = c.multiplier * initial if c.budget is None else c.budget
-        t = 1 + 99 * min(max((step - c.start) / max(c.stop - c.start, 1), 0.0), 1.0)
+        t = 1 + 99 * c.elapsed(step)
         a = c.base + 0.5 * math.tanh(self.numbers["deviation"])
-        return math.floor(initial + (budget - initial) * (t**a - 1) / (100**a - 1))
+        return math.floor(initial + (c.final(initial) - initial) * (t**a - 1) / (100**a - 1))
 
     def _visited(self) -> torch.Tensor:
         """[N] whether a Gaussian shows in enough views."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from densify.tracked_scene import Params, TrackedScene, copy, repeated, rotation_matrix
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -17,7 +18,6 @@ from gsplat_core.densify import (
     STRATEGIES,
     ADCConfig,
     Guidance,
-    ParameterStore,
     RenderStats,
     SceneView,
     create,
@@ -33,7 +33,7 @@ def logit(opacity: float) -> float:
     return math.log(opacity / (1 - opacity))
 
 
-def scene(*rows: tuple[float, float]) -> dict[str, torch.nn.Parameter]:
+def scene(*rows: tuple[float, float]) -> Params:
     """Gaussians with these (standard deviation, opacity), at x = 0, 1, 2, ..."""
     n = len(rows)
     sizes, opacities = zip(*rows, strict=True)
@@ -61,39 +61,17 @@ def stats(gradients: list[float], cameras: int = 1, visible: bool = True) -> Ren
     )
 
 
-class Run:
-    """A scene with its optimizer and strategy; Adam's moments start at 1 so that zeroing shows."""
-
-    def __init__(self, params: dict[str, torch.nn.Parameter], config: ADCConfig | None = None) -> None:
-        self.params = params
-        self.extras = {"row": torch.arange(len(params["means"]))}
-        self.optimizer = torch.optim.Adam(list(params.values()), lr=0.0, eps=1e-15)
-        sum(p.sum() for p in params.values()).backward()
-        self.optimizer.step()
-        for state in self.optimizer.state.values():
-            state["exp_avg"].fill_(1)
-            state["exp_avg_sq"].fill_(1)
-        self.store = ParameterStore(params, self.optimizer, self.extras)
-        self.adc = ADC(config)
-        self.adc.initialize(self.store.num, "cpu")
+class Run(TrackedScene):
+    def __init__(self, params: Params, config: ADCConfig | None = None) -> None:
+        super().__init__(params, ADC(config))
 
     def refine(self, gradients: list[float], step: int = 600) -> list[int]:
         """The original row of every Gaussian after one refinement."""
-        self.adc.on_backward(step, stats(gradients))
-        self.step(step)
-        return self.extras["row"].tolist()
+        self.strategy.on_backward(step, stats(gradients))
+        return self.step(step)
 
-    def step(self, step: int) -> None:
-        edits = self.adc.on_step(step, SceneView(self.params, EXTENT))
-        self.adc.follow(self.store.apply(edits))
-
-    def refine_now(self, guidance: Guidance | None = None) -> list[int]:
-        view = SceneView(self.params, EXTENT, guidance=guidance or Guidance())
-        self.adc.follow(self.store.apply(self.adc.on_step(600, view)))
-        return self.extras["row"].tolist()
-
-    def opacities(self) -> list[float]:
-        return self.params["opacities"].sigmoid().tolist()
+    def step(self, step: int, guidance: Guidance | None = None) -> list[int]:
+        return self.on_step(step, SceneView(self.params, EXTENT, guidance=guidance or Guidance()))
 
 
 def test_small_hot_ones_are_cloned_large_hot_ones_split_cold_ones_left_alone() -> None:
@@ -115,21 +93,14 @@ def test_a_clone_is_an_exact_copy_with_fresh_moments() -> None:
 def test_children_are_distributed_like_their_parent_and_smaller() -> None:
     n = 4000
     params = scene((0.5, 0.3))
-    params = {k: torch.nn.Parameter(v.detach().repeat(n, *[1] * (v.ndim - 1))) for k, v in params.items()}
+    params = repeated(params, n)
     before = {k: v.detach()[0].clone() for k, v in params.items()}
     run = Run(params)
     assert len(run.refine([HOT] * n)) == 2 * n
     offsets = (params["means"] - before["means"]).detach().double()
-    w, x, y, z = torch.nn.functional.normalize(before["quats"].double(), dim=0)
-    rotation = torch.tensor(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ],
-        dtype=torch.float64,
-    )
-    whitened = offsets @ rotation / before["scales"].double().exp()  # N(0, 1) per axis if all is right
+    whitened = (
+        offsets @ rotation_matrix(before["quats"]) / before["scales"].double().exp()
+    )  # N(0, 1) per axis if all is right
     torch.testing.assert_close(whitened.mean(0), torch.zeros(3).double(), atol=0.06, rtol=0)
     torch.testing.assert_close(whitened.T.cov(), torch.eye(3).double(), atol=0.08, rtol=0)
     torch.testing.assert_close(params["scales"], (before["scales"] - math.log(1.6)).expand(2 * n, 3))
@@ -142,23 +113,21 @@ def test_threshold_is_in_device_units_of_the_mean_over_views_that_see_it() -> No
     edge = 2e-4 / (WIDTH / 2)
     run = Run(scene(*[(0.05, 0.5)] * 2))
     for _ in range(3):
-        run.adc.on_backward(550, stats([0.0, 0.0], visible=False))  # unseen views do not dilute the mean
-    run.adc.on_backward(590, stats([1.99 * edge, 2.01 * edge]))
+        run.strategy.on_backward(550, stats([0.0, 0.0], visible=False))  # unseen views do not dilute the mean
+    run.strategy.on_backward(590, stats([1.99 * edge, 2.01 * edge]))
     assert run.refine([0.0, 0.0]) == [0, 1, 1]
     # The loss is averaged over 4 cameras, so each camera's gradient is a quarter.
     run = Run(scene(*[(0.05, 0.5)] * 2))
-    run.adc.on_backward(590, stats([0.99 * edge / 4, 1.01 * edge / 4], cameras=4))
-    run.step(600)
-    assert run.extras["row"].tolist() == [0, 1, 1]
+    run.strategy.on_backward(590, stats([0.99 * edge / 4, 1.01 * edge / 4], cameras=4))
+    assert run.step(600) == [0, 1, 1]
 
 
 def test_gradients_along_y_count_with_the_height() -> None:
     grad = torch.zeros(1, 2, 2)
     grad[0, :, 1] = torch.tensor([0.99, 1.01]) * 2e-4 / (HEIGHT / 2)
     run = Run(scene(*[(0.05, 0.5)] * 2))
-    run.adc.on_backward(600, RenderStats(grad, torch.ones(1, 2, 2, dtype=torch.int32), WIDTH, HEIGHT, 1))
-    run.step(600)
-    assert run.extras["row"].tolist() == [0, 1, 1]
+    run.strategy.on_backward(600, RenderStats(grad, torch.ones(1, 2, 2, dtype=torch.int32), WIDTH, HEIGHT, 1))
+    assert run.step(600) == [0, 1, 1]
 
 
 def test_transparent_ones_go_and_large_ones_after_the_first_reset() -> None:
@@ -261,10 +230,10 @@ def test_pixel_weighting_counts_views_by_the_pixels_covered() -> None:
         for gradient, count in zip((1.5 * HOT, 0.0), pixels, strict=True):
             weights = torch.tensor([[[0.0, 1.0, count]]])
             depths = torch.full((1, 1), 10.0)
-            run.adc.on_backward(
+            run.strategy.on_backward(
                 550, replace(stats([gradient]), weights=weights, depths=depths, scene_extent=EXTENT)
             )
-        return len(run.refine_now())
+        return len(run.step(600))
 
     assert grown(ADCConfig(), (1, 100)) == 2
     assert grown(ADCConfig(pixel_weighted=True), (1, 100)) == 1
@@ -275,8 +244,10 @@ def test_pixel_weighting_calms_what_is_near_the_camera() -> None:
     def grown(depth: float) -> int:
         run = Run(scene((0.05, 0.5)), ADCConfig(pixel_weighted=True))
         weights, depths = torch.tensor([[[0.0, 1.0, 50.0]]]), torch.full((1, 1), depth)
-        run.adc.on_backward(550, replace(stats([HOT]), weights=weights, depths=depths, scene_extent=EXTENT))
-        return len(run.refine_now())
+        run.strategy.on_backward(
+            550, replace(stats([HOT]), weights=weights, depths=depths, scene_extent=EXTENT)
+        )
+        return len(run.step(600))
 
     edge = 0.37 * EXTENT * (2 / 3) ** 0.5  # HOT is 1.5 x the threshold
     assert grown(0.99 * edge) == 1
@@ -296,8 +267,8 @@ def test_it_heeds_guidance() -> None:
 
     def refine(guidance: Guidance) -> list[int]:
         run = Run(scene(*rows))
-        run.adc.on_backward(590, stats([HOT, 0.4 * HOT, 2 * HOT, 0.7 * HOT]))
-        return run.refine_now(guidance)[4:]
+        run.strategy.on_backward(590, stats([HOT, 0.4 * HOT, 2 * HOT, 0.7 * HOT]))
+        return run.step(600, guidance)[4:]
 
     assert refine(Guidance()) == [0, 2, 3]
     assert refine(Guidance(limit=6)) == [0, 2]
@@ -363,8 +334,10 @@ def test_state_goes_on_bit_exactly() -> None:
     whole, first_part = Run(scene(*rows)), Run(scene(*rows))
     for run in (whole, first_part):
         advance(run, 550)
-    resumed = Run({name: torch.nn.Parameter(p.detach().clone()) for name, p in first_part.params.items()})
-    resumed.adc.load_state_dict({key: value.clone() for key, value in first_part.adc.state_dict().items()})
+    resumed = Run(copy(first_part.params))
+    resumed.strategy.load_state_dict(
+        {key: value.clone() for key, value in first_part.strategy.state_dict().items()}
+    )
     for run in (whole, resumed):
         advance(run, 700)
     assert whole.store.num > 24
@@ -381,19 +354,19 @@ def test_seed_decides_and_saved_state_is_a_copy() -> None:
     assert torch.equal(children(1), children(1))
     assert not torch.equal(children(1), children(2))
     run = Run(scene((0.5, 0.5)))
-    state = run.adc.state_dict()
-    run.adc.on_backward(600, stats([HOT]))
+    state = run.strategy.state_dict()
+    run.strategy.on_backward(600, stats([HOT]))
     assert state["gradient_sum"].eq(0).all()
 
 
 def test_statistics_of_other_rows_are_refused() -> None:
     run = Run(scene((0.5, 0.5)))
     with pytest.raises(ValueError, match=r"or initialize\(\)"):
-        run.adc.on_backward(600, stats([HOT, HOT]))
+        run.strategy.on_backward(600, stats([HOT, HOT]))
     with pytest.raises(ValueError, match="1 Gaussians but there are 2"):
-        run.adc.on_step(600, SceneView(scene((1, 0.5), (1, 0.5)), EXTENT))
+        run.strategy.on_step(600, SceneView(scene((1, 0.5), (1, 0.5)), EXTENT))
     with pytest.raises(ValueError, match="gradient_sum"):
-        run.adc.load_state_dict({"seen": torch.zeros(1)})
+        run.strategy.load_state_dict({"seen": torch.zeros(1)})
 
 
 @pytest.mark.parametrize(

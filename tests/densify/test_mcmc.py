@@ -5,12 +5,13 @@ import math
 
 import pytest
 import torch
+from densify.tracked_scene import Params, TrackedScene, copy, repeated, rotation_matrix
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from gsplat_core import rasterization
-from gsplat_core.densify import ADC, MCMC, Guidance, MCMCConfig, ParameterStore, SceneView
+from gsplat_core.densify import ADC, MCMC, Guidance, MCMCConfig, SceneView
 from gsplat_core.ops.mcmc import relocate
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -22,7 +23,7 @@ def logit(opacities: Tensor | list[float]) -> Tensor:
     return torch.logit(torch.as_tensor(opacities))
 
 
-def scene(opacities: list[float], seed: int = 0) -> dict[str, torch.nn.Parameter]:
+def scene(opacities: list[float], seed: int = 0) -> Params:
     n = len(opacities)
     random = torch.Generator().manual_seed(seed)
     params = {
@@ -35,30 +36,14 @@ def scene(opacities: list[float], seed: int = 0) -> dict[str, torch.nn.Parameter
     return {name: torch.nn.Parameter(value) for name, value in params.items()}
 
 
-class Run:
-    """Adam's moments start at 1 so that zeroing shows."""
-
-    def __init__(self, params: dict[str, torch.nn.Parameter], config: MCMCConfig | None = None) -> None:
-        self.params = params
-        self.extras = {"row": torch.arange(len(params["means"]))}
-        self.optimizer = torch.optim.Adam(list(params.values()), lr=0.0, eps=1e-15)
-        sum(p.sum() for p in params.values()).backward()
-        self.optimizer.step()
-        for state in self.optimizer.state.values():
-            state["exp_avg"].fill_(1)
-            state["exp_avg_sq"].fill_(1)
-        self.store = ParameterStore(params, self.optimizer, self.extras)
-        self.mcmc = MCMC(config)
-        self.mcmc.initialize(self.store.num, "cpu")
+class Run(TrackedScene):
+    def __init__(self, params: Params, config: MCMCConfig | None = None) -> None:
+        super().__init__(params, MCMC(config))
 
     def step(self, step: int, rate: float = 0.0, guidance: Guidance | None = None) -> list[int]:
         """The original row of every Gaussian afterwards."""
-        view = SceneView(self.params, EXTENT, {"means": rate}, guidance=guidance or Guidance())
-        self.mcmc.follow(self.store.apply(self.mcmc.on_step(step, view)))
-        return self.extras["row"].tolist()
-
-    def opacities(self) -> Tensor:
-        return self.params["opacities"].detach().double().sigmoid()
+        guidance = guidance or Guidance()
+        return self.on_step(step, SceneView(self.params, EXTENT, {"means": rate}, guidance=guidance))
 
 
 def test_the_dead_become_copies_of_the_live_and_nothing_else_moves() -> None:
@@ -125,18 +110,10 @@ def test_refinement_happens_on_schedule_and_noise_otherwise() -> None:
 def test_noise_moves_the_transparent_by_their_own_covariance() -> None:
     n = 20_000
     one = scene([0.001])
-    params = {name: torch.nn.Parameter(p.detach().repeat(n, *[1] * (p.ndim - 1))) for name, p in one.items()}
+    params = repeated(one, n)
     run = Run(params)
     run.step(7, rate=1e-4)
-    w, x, y, z = torch.nn.functional.normalize(one["quats"][0].detach().double(), dim=0)
-    rotation = torch.tensor(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ],
-        dtype=torch.float64,
-    )
+    rotation = rotation_matrix(one["quats"][0])
     sigma = rotation @ torch.diag(one["scales"][0].detach().double().exp() ** 2) @ rotation.T
     gate = 1 / (1 + math.exp(100 * (0.001 - 0.005)))
     offsets = (params["means"] - one["means"]).detach().double() / (5e5 * 1e-4 * gate)
@@ -180,7 +157,7 @@ def test_a_scene_in_which_all_are_dead_is_left_alone() -> None:
     assert Run(scene([0.001] * 4)).step(600) == [0, 1, 2, 3]
 
 
-def render(params: dict[str, torch.nn.Parameter], size: int = 64) -> Tensor:
+def render(params: Params, size: int = 64) -> Tensor:
     image, _, _ = rasterization(
         means=params["means"],
         quats=params["quats"],
@@ -246,8 +223,8 @@ def test_state_goes_on_bit_exactly() -> None:
     whole, part = Run(scene([0.5] * 20 + [0.001] * 5)), Run(scene([0.5] * 20 + [0.001] * 5))
     for run in (whole, part):
         run.step(600, 1e-4)
-    resumed = Run({name: torch.nn.Parameter(p.detach().clone()) for name, p in part.params.items()})
-    resumed.mcmc.load_state_dict(part.mcmc.state_dict())
+    resumed = Run(copy(part.params))
+    resumed.strategy.load_state_dict(part.strategy.state_dict())
     for run in (whole, resumed):
         for step in (601, 700, 800):
             run.step(step, 1e-4)

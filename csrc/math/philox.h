@@ -27,13 +27,12 @@ GSPLAT_HD Random4 philox(Random4 counter, uint64_t key) {
 }
 
 // Two independent standard normal numbers from two uniform ones (Box and Muller 1958).
-template <class T>
-GSPLAT_HD void normals(uint32_t a, uint32_t b, T& first, T& second) {
-  const T to_unit = T(1.0 / 4294967296.0), half = T(0.5);
-  const T radius = ::sqrt(T(-2.0) * ::log((T(a) + half) * to_unit));
-  const T angle = T(6.283185307179586) * ((T(b) + half) * to_unit);
-  first = radius * ::cos(angle);
-  second = radius * ::sin(angle);
+GSPLAT_HD void normals(uint32_t a, uint32_t b, float& first, float& second) {
+  constexpr float kToUnit = 1.0f / 4294967296.0f;
+  const float radius = ::sqrtf(-2.0f * ::logf((static_cast<float>(a) + 0.5f) * kToUnit));
+  const float angle = 6.28318531f * ((static_cast<float>(b) + 0.5f) * kToUnit);
+  first = radius * ::cosf(angle);
+  second = radius * ::sinf(angle);
 }
 
 GSPLAT_MATH_END

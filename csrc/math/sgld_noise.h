@@ -8,9 +8,8 @@
 GSPLAT_MATH_BEGIN
 
 // How freely a Gaussian moves: about 1 where it is transparent, 1/2 at `threshold`, 0 where it is opaque.
-template <class T>
-GSPLAT_HD T noise_gate(T opacity, T steepness, T threshold) {
-  return T(1.0) / (T(1.0) + ::exp(steepness * (opacity - threshold)));
+GSPLAT_HD float noise_gate(float opacity, float steepness, float threshold) {
+  return 1.0f / (1.0f + ::expf(steepness * (opacity - threshold)));
 }
 
 // Sigma n, with the covariance Sigma = R S S R^T (and not its root) and a standard normal vector n.

@@ -53,20 +53,29 @@ GSPLAT_HD Vec3<float> normal_vector(uint64_t row, const NoiseOptions& options) {
   return normal;
 }
 
+// Whether steps of at most `reach` in any direction leave a centre as it is, to the bit.
+GSPLAT_HD bool stays_in_place(const float* mean, float reach) {
+  bool stays = true;
+  for (int k = 0; k < 3; ++k) stays &= mean[k] + reach == mean[k] && mean[k] - reach == mean[k];
+  return stays;
+}
+
 // new_mean = mean + strength * gate * Sigma n
 GSPLAT_HD void perturb_row(const NoiseArrays& arrays, const NoiseOptions& options, int64_t i) {
-  // Most Gaussians are far from transparent. Below this the gate moves them by less than float32 can tell:
-  // strength x Sigma is at most of the order of the scene.
-  constexpr float kClosed = 1e-12f;
+  // No normal vector is longer: its coordinates are at most sqrt(66 ln 2) = 6.8, two of them together too.
+  constexpr float kLongest = 10.0f;
   const float* mean = arrays.means + 3 * i;
+  const float* s = arrays.scales + 3 * i;
   float* moved = arrays.new_means + 3 * i;
-  const float gate = noise_gate(arrays.opacities[i], options.steepness, options.threshold);
+  const float strength =
+      options.strength * noise_gate(arrays.opacities[i], options.steepness, options.threshold);
+  const float largest = max(max(s[0], s[1]), s[2]);
   Vec3<float> noise = {0.0f, 0.0f, 0.0f};
-  if (gate > kClosed) {
+  // Most Gaussians are far from transparent, and random numbers are what takes time here.
+  if (!stays_in_place(mean, strength * largest * largest * kLongest)) {
     const float* q = arrays.quats + 4 * i;
-    const float* s = arrays.scales + 3 * i;
-    noise = (options.strength * gate) *
-            sgld_noise<float>({q[0], q[1], q[2], q[3]}, {s[0], s[1], s[2]}, normal_vector(i, options));
+    noise =
+        strength * sgld_noise<float>({q[0], q[1], q[2], q[3]}, {s[0], s[1], s[2]}, normal_vector(i, options));
   }
   moved[0] = mean[0] + noise.x;
   moved[1] = mean[1] + noise.y;

@@ -112,6 +112,18 @@ def test_noise_is_standard_normal_before_it_is_shaped() -> None:
 
 
 @pytest.mark.usefixtures("backend")
+def test_noise_too_small_for_a_centre_is_all_that_is_left_out() -> None:
+    """At the origin no noise is too small. Opacities make it from 1e-12 to 1 times a centre's coordinates."""
+    gaussians = scene(20_000)
+    gaussians["opacities"] = torch.linspace(0.0, 0.3, 20_000)
+    shape = {"strength": 1.0, "steepness": 100.0, "threshold": 0.005, "seed": 3, "step": 9}
+    noise = perturb_means(**{**gaussians, "means": torch.zeros(20_000, 3)}, **shape)
+    moved = perturb_means(**gaussians, **shape)
+    torch.testing.assert_close(moved, gaussians["means"] + noise, rtol=2.0**-23, atol=0)
+    assert 0.2 < (moved == gaussians["means"]).all(dim=1).double().mean() < 0.8
+
+
+@pytest.mark.usefixtures("backend")
 def test_operators_pass_opcheck() -> None:
     gaussians = scene(7)
     torch.library.opcheck(

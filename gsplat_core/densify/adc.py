@@ -203,13 +203,14 @@ class ADC(Strategy):
         need = self.need(view)
         if guidance.eagerness is not None:
             need = need * guidance.eagerness
-        hot = (need >= 1) & finite
+        stays = finite if guidance.leaving is None else finite & ~guidance.leaving
+        hot = (need >= 1) & stays
         small = sizes <= c.grow_scale * extent
         # What would be pruned at once is not made; children of an oversized parent may be small enough to
         # stay.
         clone = hot & small & ~superfluous(shared, sizes)
         split = hot & ~small & ~superfluous(shared, sizes / c.split_shrink)
-        prune = superfluous(opacities, sizes) | ~finite
+        prune = superfluous(opacities, sizes) | ~stays
         limit = guidance.also(limit=c.max_gaussians).limit
         if limit is not None:
             order = need if guidance.order is None else guidance.order

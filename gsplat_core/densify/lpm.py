@@ -24,14 +24,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from gsplat_core.densify.edits import Clone, Edit, Prune, Reset, Split
+from gsplat_core.densify.edits import Clone, Edit, Reset
 from gsplat_core.densify.error_regions import error_map, error_regions
 from gsplat_core.densify.matchers import Matcher
 from gsplat_core.densify.matchers import create as create_matcher
 from gsplat_core.densify.plan import compile_edits
 from gsplat_core.densify.plugin import Plugin
 from gsplat_core.densify.rows import finite_rows, indices
-from gsplat_core.densify.strategy import RenderStats, SceneView, Strategy
+from gsplat_core.densify.strategy import Guidance, RenderStats, SceneView, Strategy
 from gsplat_core.densify.stretching import SHORT_RUN, point_in_time, refinement_interval
 from gsplat_core.densify.two_views import axis, center
 from gsplat_core.densify.views import Views
@@ -191,35 +191,32 @@ class LPM(Plugin):
 
     def _grow(self, step: int, view: SceneView, zones: Zones) -> list[Edit]:
         """The growth of the strategy behind, more readily in zones."""
-        means = view.params["means"]
+        means, guidance = view.params["means"], view.guidance
         inside = zones.contain(means)
-        factor = torch.where(inside, 1 / self.config.threshold_ratio, 1.0)
         need = self.base.need(view)
-        edits = self.base.on_step(step, replace(view, guidance=view.guidance.also(eagerness=factor)))
         if self.config.balance and need is not None:
-            edits += self._balance(view, edits, need, inside)
+            guidance = self._balanced(view, need, inside)
+        guidance = guidance.also(eagerness=torch.where(inside, 1 / self.config.threshold_ratio, 1.0))
+        edits = self.base.on_step(step, replace(view, guidance=guidance))
         if self.config.fill:
             edits += self._fill(view, zones, compile_edits(edits, view.num, means.device).num_after)
         return edits
 
-    def _balance(self, view: SceneView, edits: list[Edit], need: Tensor, inside: Tensor) -> list[Edit]:
-        """Removes the least opaque ones that stay otherwise: as many as there are more than without zones.
+    def _balanced(self, view: SceneView, need: Tensor, inside: Tensor) -> Guidance:
+        """The least opaque Gaussians leave, as many as multiply only because they are in zones.
 
-        Where a limit leaves no room, what grows in zones does so in place of others that need it, whose
-        number is taken off.
+        Where there is a limit, those get the room so made, and all others what room there is without zones.
         """
-        busy = torch.zeros(view.num, dtype=torch.bool, device=inside.device)
-        grown = torch.zeros_like(busy)
-        for edit in edits:
-            if isinstance(edit, Clone | Split):
-                grown[edit.rows] = True
-            elif isinstance(edit, Prune):
-                busy[edit.rows] = True
-        for_zones = int((grown & inside & (need < 1)).sum())
-        displaced = int((~grown & (need >= 1)).sum())
-        surplus = min(max(for_zones - displaced, 0), int((~(busy | grown)).sum()))
-        opacities = view.params["opacities"].masked_fill(busy | grown, torch.inf)
-        return [Prune(opacities.argsort(stable=True)[:surplus])] if surplus else []
+        guidance = view.guidance
+        if guidance.eagerness is not None:
+            need = need * guidance.eagerness
+        for_zones = inside & (need < 1) & (need >= self.config.threshold_ratio)
+        settled = indices(~for_zones & (need < 1))
+        order = view.params["opacities"][settled].argsort(stable=True)
+        leaving = torch.zeros_like(inside)
+        leaving[settled[order[: int(for_zones.sum())]]] = True
+        others = need if guidance.order is None else guidance.order
+        return guidance.also(order=others.masked_fill(for_zones, torch.inf), leaving=leaving)
 
     def _fill(self, view: SceneView, zones: Zones, num: int) -> list[Edit]:
         """A Gaussian at the centre of each zone that holds none, in the limit; there are `num` already."""

@@ -171,6 +171,8 @@ class MCMC(Strategy):
         finite = finite_rows(params)
         opacities = torch.where(finite, sigmoid(params["opacities"].detach()), 0)
         alive = opacities > self.config.min_opacity
+        if guidance.leaving is not None:
+            alive &= ~guidance.leaving
         if not bool(alive.any()):
             return []
         dead = indices(~alive)

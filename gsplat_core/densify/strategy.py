@@ -98,20 +98,29 @@ class Guidance:
             lets it at half the threshold (or with twice the probability), 0 forbids. None: all 1.
         order: [N] who goes first when the limit is not enough for all; higher first. None: the strategy's own
             measure.
+        leaving: [N] bool, who is to be removed, which makes room; over MCMC, as if dead. None: nobody.
     """
 
     limit: int | None = None
     eagerness: Tensor | None = None
     order: Tensor | None = None
+    leaving: Tensor | None = None
 
     def also(
-        self, limit: int | None = None, eagerness: Tensor | None = None, order: Tensor | None = None
+        self,
+        limit: int | None = None,
+        eagerness: Tensor | None = None,
+        order: Tensor | None = None,
+        leaving: Tensor | None = None,
     ) -> Guidance:
-        """Both this guidance and more: the smaller limit, the product of factors, the newer order."""
+        """Both this guidance and more: the smaller limit, the product of factors, the newer order, and all
+        who leave."""
         limits = [value for value in (self.limit, limit) if value is not None]
         if self.eagerness is not None:
             eagerness = self.eagerness if eagerness is None else self.eagerness * eagerness
-        return Guidance(min(limits, default=None), eagerness, self.order if order is None else order)
+        if self.leaving is not None:
+            leaving = self.leaving if leaving is None else self.leaving | leaving
+        return Guidance(min(limits, default=None), eagerness, self.order if order is None else order, leaving)
 
 
 @dataclass(frozen=True, eq=False)

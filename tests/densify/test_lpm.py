@@ -310,10 +310,13 @@ def test_in_zones_half_the_threshold_is_enough_over_adc() -> None:
     assert run.step([0.6, 0.6, 0.4, 1.2, 0.0]) == [0, 1, 2, 3, 0, 3]
 
 
-def test_at_a_cap_zones_displace_other_growth_and_nothing_more_is_removed() -> None:
-    means = [IN_ZONE, ELSEWHERE, ELSEWHERE]
-    run = Run(LPM(adc(max_gaussians=4), CONFIG, Fixed()), means, [0.5, 0.5, 0.01])
-    assert run.step([0.9, 1.2, 0.0]) == [0, 1, 2, 0]
+@pytest.mark.parametrize("cap", [5, 6, 7])
+def test_at_a_cap_zones_take_only_the_room_that_they_make(cap: int) -> None:
+    """Row 0 grows for the zone's sake and row 3, the least opaque that does not, goes; rows 1 and 2 grow as
+    far as there is room, the needier one first."""
+    means = [IN_ZONE, ELSEWHERE, IN_ZONE, ELSEWHERE, ELSEWHERE]
+    run = Run(LPM(adc(max_gaussians=cap), CONFIG, Fixed()), means, [0.3, 0.2, 0.2, 0.1, 0.5])
+    assert run.step([0.9, 1.9, 1.2, 0.0, 0.2]) == [0, 1, 2, 4, 0, 1, 2][:cap]
 
 
 def test_without_errors_it_is_plain_adc() -> None:

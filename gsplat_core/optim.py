@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import torch
 from torch import Tensor
 
 from gsplat_core.ops.adam import adam_step_
+
+
+class Update(NamedTuple):
+    """What a step of one parameter takes besides its gradient."""
+
+    exp_avg: Tensor
+    exp_avg_sq: Tensor
+    step: int
+    lr: float
+    options: tuple[float, float, float, bool]
+    """beta1, beta2, eps, bias_correction"""
 
 
 class Adam(torch.optim.Optimizer):
@@ -87,28 +98,36 @@ class Adam(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            beta1, beta2 = group["betas"]
             for param in group["params"]:
                 if param.grad is None:
                     continue
-                state = self._state_of(param)
-                state["step"] += 1
-                adam_step_(
-                    param,
-                    param.grad,
-                    state["exp_avg"],
-                    state["exp_avg_sq"],
-                    visible,
-                    int(state["step"].item()),
-                    float(group["lr"]),
-                    beta1,
-                    beta2,
-                    group["eps"],
-                    group["bias_correction"],
-                )
+                exp_avg, exp_avg_sq, step, lr, options = self._next_update(param, group)
+                adam_step_(param, param.grad, exp_avg, exp_avg_sq, visible, step, lr, *options)
                 # Autograd has to notice the change, so that a graph that still needs the old value complains.
                 torch.autograd.graph.increment_version(param)
         return loss
+
+    def next_update(self, param: Tensor) -> Update:
+        """Begins a step of this parameter alone, for an operator that carries it out.
+
+        Raises:
+            ValueError: the parameter is not one of this optimizer's.
+        """
+        for group in self.param_groups:
+            if any(param is trained for trained in group["params"]):
+                return self._next_update(param, group)
+        raise ValueError(f"a parameter of shape {list(param.shape)} is not trained by this optimizer")
+
+    def _next_update(self, param: Tensor, group: dict[str, Any]) -> Update:
+        state = self._state_of(param)
+        state["step"] += 1
+        return Update(
+            state["exp_avg"],
+            state["exp_avg_sq"],
+            int(state["step"].item()),
+            float(group["lr"]),
+            (*group["betas"], group["eps"], group["bias_correction"]),
+        )
 
     def _state_of(self, param: Tensor) -> dict[str, Tensor]:
         state = self.state[param]

@@ -11,6 +11,8 @@ from gsplat_core.arguments import check_choice, check_unsupported
 from gsplat_core.checks import checks_enabled, require_finite
 from gsplat_core.inputs import prepare
 from gsplat_core.meta import Meta, render_meta
+from gsplat_core.ops.harmonics_adam import trained_spherical_harmonics
+from gsplat_core.optim import Adam
 from gsplat_core.pipeline import Splats, bin_splats, colour, composite, project
 
 RENDER_MODES = ("RGB", "D", "ED", "RGB+D", "RGB+ED")
@@ -55,6 +57,7 @@ def rasterization(
     *,
     max_alpha: float = 0.99,
     statistics: bool = False,
+    sh_optimizer: Adam | None = None,
 ) -> tuple[Tensor, Tensor, Meta]:
     """Renders 3D Gaussians into images (Kerbl et al. 2023), differentiably.
 
@@ -98,6 +101,10 @@ def rasterization(
             blending weights w_p at the pixels p. The weights e_p are the gradient of ``meta["probe"]``
             [..., C, H, W], which is zero: add `(probe * e).sum()` to the loss, for example with an error map
             e, and the loss stays what it is. See also :func:`gsplat_core.contributions.contributions`.
+        sh_optimizer: makes its step of the SH coefficients, which must be a pair of leaf tensors without
+            batch dimensions, during backward. No gradient of theirs is stored then, which saves 192 bytes per
+            Gaussian at degree 3 and a pass over memory; their ``.grad`` stays None, so that the optimizer's
+            ``step()`` leaves them alone. Without effect on CUDA, where that ``step()`` does it.
         sparse_grad, distributed, camera_model, segmented, with_ut, with_eval3d, radial_coeffs,
             tangential_coeffs, thin_prism_coeffs, ftheta_coeffs, rolling_shutter, viewmats_rs: only the
             defaults are supported.
@@ -161,7 +168,14 @@ def rasterization(
     splats, means2d, rows = (_packed if packed else _dense)(splats, inputs.batch)
     channels = []
     if inputs.colors is not None:
-        channels.append(colour(inputs.colors, sh_degree, inputs.means, inputs.viewmats, splats.radii))
+        if sh_optimizer is None or means.is_cuda:
+            evaluated = colour(inputs.colors, sh_degree, inputs.means, inputs.viewmats, splats.radii)
+        else:
+            degree, sh0, shN = _trainable(sh_degree, colors)
+            evaluated = trained_spherical_harmonics(
+                degree, inputs.means, inputs.viewmats, sh0, shN, splats.radii, sh_optimizer
+            )
+        channels.append(evaluated)
     if with_depth:
         channels.append(splats.depths[..., None])
     backgrounds = inputs.backgrounds
@@ -194,6 +208,17 @@ def rasterization(
         alphas.reshape(*inputs.batch, *alphas.shape[1:]),
         meta,
     )
+
+
+def _trainable(sh_degree: int | None, colors: Any) -> tuple[int, Tensor, Tensor]:
+    """Degree and coefficients of spherical harmonics, if an optimizer can train them during backward."""
+    pair = isinstance(colors, tuple) and all(part.dim() == 3 and part.is_leaf for part in colors)
+    if sh_degree is None or not pair:
+        raise ValueError(
+            "argument 'sh_optimizer' needs 'sh_degree', and 'colors' as a pair (sh0 [N, 1, 3], "
+            "shN [N, K - 1, 3]) of leaf tensors"
+        )
+    return sh_degree, *colors
 
 
 def _dense(splats: Splats, batch: tuple[int, ...]) -> tuple[Splats, Tensor, None]:

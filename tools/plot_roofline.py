@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from trainers.charts import COLOURS, INK, chart, to_svg
 
 FORWARD, BACKWARD, BOTH = COLOURS[:3]
-BOTH_PASSES = ("loss and its gradient", "Adam", "activations")
+BOTH_PASSES = ("loss and its gradient", "Adam of the other parameters", "activations")
 
 
 def draw(facts: dict[str, Any]) -> str:
@@ -62,7 +62,7 @@ def _roof(axes: Axes, ceiling: dict[str, Any], left: float, right: float, line: 
 def _stage(
     axes: Axes, name: str, x: float, y: float, share: float, labels: list[tuple[float, float]]
 ) -> None:
-    color = BOTH if name in BOTH_PASSES else BACKWARD if name.endswith("backward") else FORWARD
+    color = BOTH if name in BOTH_PASSES else BACKWARD if "backward" in name else FORWARD
     radius = 2 + 16 * math.sqrt(share)
     axes.plot(x, y, "o", color=color, markersize=2 * radius, markeredgewidth=0, alpha=0.75)
     # A label is moved down until it is clear of those above it; places in decades.

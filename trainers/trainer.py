@@ -88,8 +88,11 @@ class Trainer:
         self._set_learning_rates(step)
 
         wants = self.strategy.wants(step)
-        splats = gaussian(self._shown(step), {}).arguments()
-        colors, _, meta = self._render(splats, target, step, wants)
+        shown = self._shown(step)
+        splats = gaussian(shown, {}).arguments()
+        # What is drawn as it is gets its gradients from the photograph alone.
+        sh_optimizer = self.adam if shown is self.store.params else None
+        colors, _, meta = self._render(splats, target, step, wants, sh_optimizer)
         loss = l1_dssim(colors, target.image[None], self.config.lambda_dssim)
         total = loss + self._side_terms(step, splats, colors.detach()[0], target, meta)
         # Memory peaks during backward: shapes and tile lists go as soon as they have served, and the gradient
@@ -168,7 +171,7 @@ class Trainer:
         return sh_degree_at(step, self.config.sh_degree_every, self.config.sh_degree)
 
     def _render(
-        self, splats: dict[str, Any], target: Target, step: int, wants: Wants
+        self, splats: dict[str, Any], target: Target, step: int, wants: Wants, sh_optimizer: Adam | None
     ) -> tuple[Tensor, Tensor, dict[str, Any]]:
         return rasterization(
             **splats,
@@ -181,6 +184,7 @@ class Trainer:
             rasterize_mode="antialiased" if self.config.antialiased else "classic",
             absgrad=wants.absgrad,
             statistics=wants.weights,
+            sh_optimizer=sh_optimizer,
         )
 
     def _background(self, step: int) -> Tensor | None:

@@ -25,18 +25,39 @@ inline void check_written(const Tensor& tensor, const char* name) {
                   "' is updated in place and must be contiguous");
 }
 
-template <class Kernels>
-void adam_step(Tensor param, Tensor grad_arg, Tensor exp_avg, Tensor exp_avg_sq,
-               std::optional<Tensor> visible_arg, int64_t step, double lr, double beta1, double beta2,
-               double eps, bool bias_correction) {
+// Checks a parameter and its moments, all of which are written.
+inline void check_adam(const Tensor& param, const Tensor& exp_avg, const Tensor& exp_avg_sq) {
   check_like_param(param, "param", param);
-  check_like_param(grad_arg, "grad", param);
   check_like_param(exp_avg, "exp_avg", param);
   check_like_param(exp_avg_sq, "exp_avg_sq", param);
   check_written(param, "param");
   check_written(exp_avg, "exp_avg");
   check_written(exp_avg_sq, "exp_avg_sq");
+}
+
+inline AdamStep adam_constants(int64_t step, double lr, double beta1, double beta2, double eps,
+                               bool bias_correction) {
   STD_TORCH_CHECK(step >= 1, "gsplat_core: argument 'step' counts from 1, got ", step);
+  const double correction1 = bias_correction ? 1.0 - std::pow(beta1, static_cast<double>(step)) : 1.0;
+  const double correction2 = bias_correction ? 1.0 - std::pow(beta2, static_cast<double>(step)) : 1.0;
+  return {
+      .beta1 = static_cast<float>(beta1),
+      .one_minus_beta1 = static_cast<float>(1.0 - beta1),
+      .beta2 = static_cast<float>(beta2),
+      .one_minus_beta2 = static_cast<float>(1.0 - beta2),
+      .step_size = static_cast<float>(lr / correction1),
+      .root_scale = static_cast<float>(1.0 / std::sqrt(correction2)),
+      .eps = static_cast<float>(eps),
+  };
+}
+
+template <class Kernels>
+void adam_step(Tensor param, Tensor grad_arg, Tensor exp_avg, Tensor exp_avg_sq,
+               std::optional<Tensor> visible_arg, int64_t step, double lr, double beta1, double beta2,
+               double eps, bool bias_correction) {
+  check_adam(param, exp_avg, exp_avg_sq);
+  check_like_param(grad_arg, "grad", param);
+  const AdamStep constants = adam_constants(step, lr, beta1, beta2, eps, bias_correction);
   const int64_t rows = param.dim() == 0 ? 1 : param.size(0);
   if (visible_arg.has_value()) {
     STD_TORCH_CHECK(param.dim() >= 1, "gsplat_core: argument 'visible' needs a 'param' with rows");
@@ -60,18 +81,7 @@ void adam_step(Tensor param, Tensor grad_arg, Tensor exp_avg, Tensor exp_avg_sq,
       .row_size = param.numel() / rows,
       .visible = visible.has_value() ? static_cast<const uint8_t*>(visible->const_data_ptr()) : nullptr,
   };
-  const double correction1 = bias_correction ? 1.0 - std::pow(beta1, static_cast<double>(step)) : 1.0;
-  const double correction2 = bias_correction ? 1.0 - std::pow(beta2, static_cast<double>(step)) : 1.0;
-  Kernels::adam(param, arrays,
-                {
-                    .beta1 = static_cast<float>(beta1),
-                    .one_minus_beta1 = static_cast<float>(1.0 - beta1),
-                    .beta2 = static_cast<float>(beta2),
-                    .one_minus_beta2 = static_cast<float>(1.0 - beta2),
-                    .step_size = static_cast<float>(lr / correction1),
-                    .root_scale = static_cast<float>(1.0 / std::sqrt(correction2)),
-                    .eps = static_cast<float>(eps),
-                });
+  Kernels::adam(param, arrays, constants);
 }
 
 }  // namespace gsplat::ops

@@ -18,6 +18,16 @@ Tensor spherical_harmonics(int64_t degree, Tensor means, Tensor viewmats, Tensor
   return colors;
 }
 
+// Packs and checks the colours of the forward pass and their gradients.
+inline void check_colors(const HarmonicsArguments& a, Tensor& colors, Tensor& v_colors) {
+  const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
+  colors = packed(colors);
+  v_colors = packed(v_colors);
+  check_tensor(colors, "colors", {b, c, n, 3});
+  check_tensor(v_colors, "v_colors", {b, c, n, 3});
+  check_same_device({{"means", a.means}, {"colors", colors}, {"v_colors", v_colors}});
+}
+
 template <class Kernels>
 std::tuple<Tensor, Tensor, Tensor, Tensor> spherical_harmonics_backward(int64_t degree, Tensor means,
                                                                         Tensor viewmats, Tensor sh0,
@@ -26,11 +36,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> spherical_harmonics_backward(int64_t 
                                                                         Tensor v_colors, bool needs_camera) {
   const HarmonicsArguments a(degree, means, viewmats, sh0, shN, radii);
   const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
-  colors = packed(colors);
-  v_colors = packed(v_colors);
-  check_tensor(colors, "colors", {b, c, n, 3});
-  check_tensor(v_colors, "v_colors", {b, c, n, 3});
-  check_same_device({{"means", a.means}, {"colors", colors}, {"v_colors", v_colors}});
+  check_colors(a, colors, v_colors);
   Tensor v_means = empty_like_device(a.means, {b, n, 3});
   Tensor v_viewmats = needs_camera ? empty_like_device(a.means, {b, c, 4, 4}) : absent(a.means);
   Tensor v_sh0 = empty_like_device(a.means, {b, n, a.sh0.size(2), 3});

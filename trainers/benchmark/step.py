@@ -19,12 +19,12 @@ STAGES = {
     "project": "project",
     "project_backward": "project, backward",
     "spherical_harmonics": "spherical harmonics",
-    "spherical_harmonics_backward": "spherical harmonics, backward",
+    "spherical_harmonics_backward_adam_": "spherical harmonics, backward and Adam",
     "bin_splats": "bin",
     "composite": "composite",
     "composite_backward": "composite, backward",
     "l1_ssim": "loss and its gradient",
-    "adam_step_": "Adam",
+    "adam_step_": "Adam of the other parameters",
 }
 
 

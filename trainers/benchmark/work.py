@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 from trainers.benchmark.step import StepTimes
 
-PARAMETERS = 59  # numbers per Gaussian of SH degree 3
+# Numbers per Gaussian of SH degree 3.
+COEFFICIENTS = 48
+OTHER_PARAMETERS = 11
 
 
 class Work(NamedTuple):
@@ -35,9 +37,11 @@ PROJECT, PROJECT_BYTES = 150, 80
 PROJECT_BACKWARD, PROJECT_BACKWARD_BYTES = 400, 160
 # Per Gaussian at degree 3: direction 10, 16 basis functions 45, colours 96; 192 bytes of coefficients.
 HARMONICS, HARMONICS_BYTES = 150, 224
-HARMONICS_BACKWARD, HARMONICS_BACKWARD_BYTES = 280, 440
-# Per trained number: moments 7, root, division, update 5; four arrays are read and three written.
-ADAM, ADAM_BYTES = 12, 28
+# Its backward pass without the coefficients, which are counted with Adam.
+HARMONICS_BACKWARD, HARMONICS_BACKWARD_BYTES = 280, 56
+# Per trained number: moments 7, root, division, update 5; value and moments are read and written, and so is
+# the gradient unless it stays in a cache.
+ADAM, ADAM_BYTES, GRADIENT_BYTES = 12, 24, 4
 # Per colour of a pixel: four maps filtered by 11 taps in each direction 156, SSIM and its derivatives 37,
 # three maps filtered back 117; image, photograph (one byte) and gradient.
 LOSS, LOSS_BYTES = 310, 9
@@ -59,7 +63,12 @@ def work_of_step(times: StepTimes, pairs: int) -> dict[str, Work]:
             COMPOSITE_BACKWARD_PAIR * pairs,
             (ENTRY_BYTES + ENTRY_GRADIENT_BYTES) * entries + 2 * PIXEL_BYTES * pixels,
         ),
-        "spherical harmonics, backward": Work(HARMONICS_BACKWARD * n, HARMONICS_BACKWARD_BYTES * n),
+        "spherical harmonics, backward and Adam": Work(
+            (HARMONICS_BACKWARD + COEFFICIENTS * ADAM) * n,
+            (HARMONICS_BACKWARD_BYTES + COEFFICIENTS * ADAM_BYTES) * n,
+        ),
         "project, backward": Work(PROJECT_BACKWARD * n, PROJECT_BACKWARD_BYTES * n),
-        "Adam": Work(ADAM * PARAMETERS * n, ADAM_BYTES * PARAMETERS * n),
+        "Adam of the other parameters": Work(
+            OTHER_PARAMETERS * ADAM * n, OTHER_PARAMETERS * (ADAM_BYTES + GRADIENT_BYTES) * n
+        ),
     }

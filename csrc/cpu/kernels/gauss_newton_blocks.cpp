@@ -135,7 +135,7 @@ void blocks_of(const GaussianInputs& in, const std::vector<Camera<Float>>& camer
     if (!any(m)) continue;
     if (!loaded) {
       gaussians = load_gaussians<ScaledRotation>(in, row, count);
-      coefficients = load_coefficients(sh, row, count);
+      load_coefficients(sh, row, count, coefficients);
       loaded = true;
     }
     const Vec3<Float> color = load_vec3(colors + 3 * splat, 3, count);

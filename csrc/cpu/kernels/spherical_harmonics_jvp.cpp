@@ -38,8 +38,9 @@ void tangents_of_block(const ShInputs& in, const ShInputs& tangents, const Vec3<
   sh_basis(in.degree, unit_direction(means - centre), basis);
   const Float zero(0.0f);
   Vec3<Float> tangent = {zero, zero, zero};
-  const Coefficients value = load_coefficients(in, row, count),
-                     change = load_coefficients(tangents, row, count);
+  Coefficients value, change;
+  load_coefficients(in, row, count, value);
+  load_coefficients(tangents, row, count, change);
   for (int k = 0; k < sh_bases(in.degree); ++k) {
     tangent = tangent + basis[k].value * change.of[k] + basis[k].tangent * value.of[k];
   }

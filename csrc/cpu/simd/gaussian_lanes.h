@@ -66,11 +66,19 @@ inline LaneMask nonzero(const Vec3<Float>& v) { return nonzero(v.x) | nonzero(v.
 
 // The splats with a radius, of `count` that lie one after the other.
 inline LaneMask visible_lanes(const int32_t* radii, int count) {
-  alignas(64) float flags[kLanes];
-  for (int i = 0; i < kLanes; ++i) {
-    flags[i] = i < count && (radii[2 * i] > 0 || radii[2 * i + 1] > 0) ? 1.0f : 0.0f;
+  alignas(64) float largest[kLanes] = {};
+  const auto find = [&](int lanes) {
+    for (int i = 0; i < lanes; ++i) {
+      const int32_t x = radii[2 * i], y = radii[2 * i + 1];
+      largest[i] = static_cast<float>(x > y ? x : y);
+    }
+  };
+  if (count == kLanes) {
+    find(kLanes);  // in vectors
+  } else {
+    find(count);
   }
-  return Float::load(flags) > Float(0.0f);
+  return Float::load(largest) > Float(0.0f);
 }
 
 }  // namespace gsplat::GSPLAT_ISA

@@ -14,6 +14,12 @@ struct LaneBlock {
   // Reads `count` <= kLanes rows that lie `stride` floats apart; the lanes beyond become zero.
   static LaneBlock load(const float* rows, int64_t stride, int count) {
     LaneBlock block;
+    if (is_whole(stride, count)) {
+      for (int lane = 0; lane < kLanes; ++lane) {
+        for (int c = 0; c < kColumns; ++c) block.columns[c][lane] = rows[lane * kColumns + c];
+      }
+      return block;
+    }
     for (int lane = 0; lane < kLanes; ++lane) {
       const float* row = rows + lane * stride;
       for (int c = 0; c < kColumns; ++c) block.columns[c][lane] = lane < count ? row[c] : 0.0f;
@@ -25,11 +31,21 @@ struct LaneBlock {
   void set(int column, Float value) { value.store(columns[column]); }
 
   void store(float* rows, int64_t stride, int count) const {
+    if (is_whole(stride, count)) {
+      for (int lane = 0; lane < kLanes; ++lane) {
+        for (int c = 0; c < kColumns; ++c) rows[lane * kColumns + c] = columns[c][lane];
+      }
+      return;
+    }
     for (int lane = 0; lane < count; ++lane) {
       float* row = rows + lane * stride;
       for (int c = 0; c < kColumns; ++c) row[c] = columns[c][lane];
     }
   }
+
+private:
+  // Of rows without gaps the compiler makes vectors and shuffles.
+  static bool is_whole(int64_t stride, int count) { return stride == kColumns && count == kLanes; }
 };
 
 // Reads kLanes whole rows of `columns` >= kLanes floats, `stride` apart, and writes one vector per column.

@@ -19,26 +19,22 @@ def written_ksplat(scene: Gaussians, level: int) -> bytes:
     centers = np.stack([scene.means[:BUCKET].mean(0), scene.means[BUCKET:].mean(0)]).astype("<f4")
     own = centers[(np.arange(n) >= BUCKET).astype(int)]
     kind = "<f2" if level else "<f4"
-    records = b""
-    rgba = (
-        np.rint(255 * np.c_[0.5 + C0 * scene.sh0[:, 0], scene.opacities.sigmoid()]).clip(0, 255).astype("u1")
-    )
+    means = scene.means.numpy()
+    if level:
+        means = (np.rint((means - own) * RANGE / (BLOCK / 2)) + RANGE).clip(0, 2 * RANGE + 1)
     bands = [
         scene.shN[:, d * d - 1 : d * d + 2 * d].transpose(1, 2).reshape(n, -1) for d in range(1, degree + 1)
     ]
     sh = torch.cat(bands, dim=1).numpy() if bands else np.zeros((n, 0))
-    for i in range(n):
-        center = scene.means[i].numpy()
-        if level:
-            steps = np.rint((center - own[i]) * RANGE / (BLOCK / 2)) + RANGE
-            records += steps.clip(0, 2 * RANGE + 1).astype("<u2").tobytes()
-        else:
-            records += center.astype("<f4").tobytes()
-        records += scene.scales[i].exp().numpy().astype(kind).tobytes()
-        records += torch.nn.functional.normalize(scene.quats[i], dim=0).numpy().astype(kind).tobytes()
-        records += rgba[i].tobytes()
-        coded = np.rint((sh[i] + 1.5) / 3 * 255).astype("u1") if level == 2 else sh[i].astype(kind)
-        records += coded.tobytes()
+    rgba = np.rint(255 * np.c_[0.5 + C0 * scene.sh0[:, 0], scene.opacities.sigmoid()]).clip(0, 255)
+    columns = [
+        means.astype("<u2" if level else "<f4"),
+        scene.scales.exp().numpy().astype(kind),
+        torch.nn.functional.normalize(scene.quats, dim=1).numpy().astype(kind),
+        rgba.astype("u1"),
+        np.rint((sh + 1.5) / 3 * 255).astype("u1") if level == 2 else sh.astype(kind),
+    ]
+    records = np.concatenate([np.ascontiguousarray(c).view("u1").reshape(n, -1) for c in columns], axis=1)
     header = struct.pack("<BBHIIIIH2x3fff", 0, 1, 0, 1, 1, n, n, level, 0, 0, 0, 0, 0).ljust(4096, b"\0")
     buckets = (2, 12, 1, 1) if level else (0, 0, 0, 0)
     section = struct.pack(
@@ -55,5 +51,5 @@ def written_ksplat(scene: Gaussians, level: int) -> bytes:
         buckets[3],
         degree,
     )
-    data = (struct.pack("<I", n - BUCKET) + centers.tobytes() if level else b"") + records
+    data = (struct.pack("<I", n - BUCKET) + centers.tobytes() if level else b"") + records.tobytes()
     return header + section.ljust(1024, b"\0") + data

@@ -9,7 +9,7 @@ system has a place for that. Needs npm for the other program; without it only ou
 
 A scene is made up where none is given. splat-transform makes the palette of .sog without a GPU here, which
 takes it minutes for more than a few thousand Gaussians with view-dependent colour, so that format is timed on
-SH degree 0.
+SH degree 0. It reads .splat and .ksplat but does not write them, and writes .glb but does not read it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +35,43 @@ from gsplat_core.scene.gaussians import Gaussians
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+from ksplat_files import written_ksplat  # noqa: E402 - which this program does not write
 from npm_packages import Npm, installed  # noqa: E402 - the tests know how to install it
 from splat_files import typical_scene  # noqa: E402
 
-# Ending, SH degree of the scene, options of ours.
-WRITTEN: dict[str, tuple[str, int, dict[str, Any]]] = {
-    "ply": ("ply", 3, {}),
-    "compressed.ply": ("compressed.ply", 3, {}),
-    "spz 4": ("spz", 3, {"version": 4}),
+
+@dataclass(frozen=True)
+class Shared:
+    """A format that both programs know.
+
+    Args:
+        ending: of its files.
+        degree: of the scene's spherical harmonics.
+        options: of our writer.
+        written, read: whether splat-transform does.
+        write: what makes the file to be read, where it is not our writer.
+    """
+
+    ending: str
+    degree: int = 3
+    options: dict[str, Any] = field(default_factory=dict)
+    written: bool = True
+    read: bool = True
+    write: Callable[[Path, Gaussians], object] = gsplat_core.io.save
+
+
+SHARED = {
+    "ply": Shared("ply"),
+    "compressed.ply": Shared("compressed.ply"),
+    "spz 4": Shared("spz", options={"version": 4}),
+    "spz 3": Shared("spz", options={"version": 3}),
+    "sog": Shared("sog", degree=0),
+    "glb": Shared("glb", read=False),
+    "splat": Shared("splat", degree=0, written=False),
+    "ksplat": Shared(
+        "ksplat", written=False, write=lambda path, scene: path.write_bytes(written_ksplat(scene, 0))
+    ),
 }
-WRITTEN |= {"spz 3": ("spz", 3, {"version": 3}), "sog": ("sog", 0, {}), "glb": ("glb", 3, {})}
 # Arguments: source, target, SPZ version. Prints the seconds of two conversions.
 THEIRS = """
 import fs from 'node:fs';
@@ -93,28 +122,34 @@ def other_program() -> Npm | None:
 
 def convert(npm: Npm | None, name: str, scene: Gaussians, folder: Path, rounds: int) -> None:
     """Prints the times of both directions and their ratio."""
-    ending, degree, options = WRITTEN[name]
-    source, target = folder / "source.ply", folder / f"ours.{ending}"
-    gsplat_core.io.save(source, scene.with_sh_degree(degree))
-    directions = {
-        f"ply -> {name}": (source, target, folder / f"theirs.{ending}", options),
-        f"{name} -> ply": (target, folder / "ours.out.ply", folder / "theirs.out.ply", {}),
-    }
-    if name in ("ply", "glb"):  # the same either way; what they cannot read
-        directions.popitem()
-    for label, (start, own, other, opts) in directions.items():
-        times: dict[str, list[float]] = {"ours": [], "theirs": []}
-        for _ in range(rounds):
-            times["ours"].append(ours(start, own, opts))
-            if npm is not None:
-                times["theirs"].append(theirs(npm, options.get("version", 4), start, other))
-        mine = statistics.median(times["ours"])
-        line = f"  {label:22s} ours {mine:6.3f} s  {own.stat().st_size / scene.num:6.2f} B"
+    form = SHARED[name]
+    scene = scene.with_sh_degree(form.degree)
+    source, file = folder / "source.ply", folder / f"ours.{form.ending}"
+    gsplat_core.io.save(source, scene)
+    form.write(file, scene, **form.options)
+    if form.written:
+        compare(npm, f"ply -> {name}", source, form.ending, form.options, rounds)
+    if form.read and name != "ply":
+        compare(npm, f"{name} -> ply", file, "ply", {}, rounds)
+
+
+def compare(
+    npm: Npm | None, label: str, source: Path, ending: str, options: dict[str, Any], rounds: int
+) -> None:
+    """Prints the times of one conversion and their ratio."""
+    own, other = source.with_name(f"ours.out.{ending}"), source.with_name(f"theirs.out.{ending}")
+    times: dict[str, list[float]] = {"ours": [], "theirs": []}
+    for _ in range(rounds):
+        times["ours"].append(ours(source, own, options))
         if npm is not None:
-            other_time = statistics.median(times["theirs"])
-            line += f"   theirs {other_time:6.3f} s  {other.stat().st_size / scene.num:6.2f} B"
-            line += f"   {other_time / mine:5.2f}x"
-        print(line, flush=True)
+            times["theirs"].append(theirs(npm, options.get("version", 4), source, other))
+    mine = statistics.median(times["ours"])
+    line = f"  {label:22s} ours {mine:6.3f} s  {own.stat().st_size / 1e6:6.2f} MB"
+    if npm is not None:
+        other_time = statistics.median(times["theirs"])
+        line += f"   theirs {other_time:6.3f} s  {other.stat().st_size / 1e6:6.2f} MB"
+        line += f"   {other_time / mine:5.2f}x"
+    print(line, flush=True)
 
 
 def main() -> None:
@@ -124,7 +159,7 @@ def main() -> None:
     parser.add_argument("scene", type=Path, nargs="?")
     parser.add_argument("--num", type=int, default=200_000, help="Gaussians of the made-up scene")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--formats", nargs="*", default=list(WRITTEN), choices=list(WRITTEN))
+    parser.add_argument("--formats", nargs="*", default=list(SHARED), choices=list(SHARED))
     args = parser.parse_args()
     scene = gsplat_core.io.load(args.scene) if args.scene else typical_scene(args.num, 3)
     npm = other_program()

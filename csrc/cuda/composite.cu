@@ -57,39 +57,17 @@ constexpr int kMostBlocks = 3;
 template <int kColors>
 __global__ void __launch_bounds__(kMostTileThreads, kColors <= 3 ? kMostBlocks : 2)
     composite_tiles(CompositeInputs in, CompositeOutputs out, int first_channel, int channels) {
-  __shared__ StagedSplat<kColors> splats[kBatch];
-  __shared__ uint32_t halves[kBatch];
+  __shared__ StagedBatch<kColors> batch;
   const Tile tile(in);
   BlendedPixel upper(pixel_y(), PixelPlace(in, tile, pixel_x(), pixel_y()));
   BlendedPixel lower(pixel_y() + kHalf, PixelPlace(in, tile, pixel_x(), pixel_y() + kHalf));
   Colors<kColors> upper_colors, lower_colors;
-  const float x = static_cast<float>(pixel_x()) + 0.5f;
-
-  for (int first = tile.begin; first < tile.end; first += kBatch) {
-    // Also keeps the batch before in place until everyone is done with it.
-    const bool done = upper.finished() && lower.finished();
-    const int all_done = __syncthreads_and(done);
-    if (all_done) break;
-    const int count = tile.end - first < kBatch ? tile.end - first : kBatch;
-    stage_splats<kColors>(in, tile, first, count, first_channel, channels, splats, halves);
-    __syncthreads();
-    for (int group = 0; group < count; group += kWarp) {
-      const Visits visits(halves, group, count, !upper.finished(), !lower.finished());
-      for (uint32_t rest = visits.upper | visits.lower; rest != 0; rest &= rest - 1) {
-        GSPLAT_COUNT(visits);
-        const uint32_t bit = rest & (0u - rest);
-        const StagedSplat<kColors>& splat = splats[group + __ffs(rest) - 1];
-        const SplatShape<float> shape = {splat.l11, splat.l21, splat.l22, splat.log2_opacity};
-        const float dx = x - splat.mean_x;
-        if ((visits.upper & bit) != 0) {
-          blend_splat(shape, dx, splat.mean_y, in.max_alpha, splat.colors, upper, upper_colors);
-        }
-        if ((visits.lower & bit) != 0) {
-          blend_splat(shape, dx, splat.mean_y, in.max_alpha, splat.colors, lower, lower_colors);
-        }
-      }
-    }
-  }
+  const auto visit = [&](int, const StagedSplat<kColors>& splat, float dx, bool in_upper, bool in_lower) {
+    const SplatShape<float> shape = splat.shape();
+    if (in_upper) blend_splat(shape, dx, splat.mean_y, in.max_alpha, splat.colors, upper, upper_colors);
+    if (in_lower) blend_splat(shape, dx, splat.mean_y, in.max_alpha, splat.colors, lower, lower_colors);
+  };
+  visit_splats<kColors>(in, tile, first_channel, channels, batch, upper, lower, visit);
   upper_colors.store(in, tile, pixel_y(), upper.transmittance, first_channel, channels, out);
   lower_colors.store(in, tile, pixel_y() + kHalf, lower.transmittance, first_channel, channels, out);
 }

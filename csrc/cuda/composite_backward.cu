@@ -191,51 +191,28 @@ template <int kColors, Extras kExtras>
 __global__ void __launch_bounds__(kMostTileThreads, kBlocks<kColors, kExtras>)
     composite_tiles_backward(CompositeInputs in, CompositeGradInputs v, CompositeGrads out) {
   using Sums = SplatSums<kColors, kExtras>;
-  __shared__ StagedSplat<kColors> splats[kBatch];
-  __shared__ uint32_t halves[kBatch];
+  __shared__ StagedBatch<kColors> batch;
   const Tile tile(in);
   const PixelPlace upper_place(in, tile, pixel_x(), pixel_y());
   const PixelPlace lower_place(in, tile, pixel_x(), pixel_y() + kHalf);
   BlendedPixel upper(pixel_y(), upper_place), lower(pixel_y() + kHalf, lower_place);
   PixelGrads<kColors> upper_grads(in, v, tile, upper_place), lower_grads(in, v, tile, lower_place);
   const SumTarget target(out, in.channels, kColors, Sums::kAbs, sum_owner<Sums::kCount>());
-  const float x = static_cast<float>(pixel_x()) + 0.5f;
-
-  for (int first = tile.begin; first < tile.end; first += kBatch) {
-    // Also keeps the batch before in place until everyone is done with it.
-    const bool done = upper.finished() && lower.finished();
-    const int all_done = __syncthreads_and(done);
-    if (all_done) break;
-    const int count = tile.end - first < kBatch ? tile.end - first : kBatch;
-    stage_splats<kColors>(in, tile, first, count, 0, kColors, splats, halves);
-    __syncthreads();
-    for (int group = 0; group < count; group += kWarp) {
-      const Visits visits(halves, group, count, !upper.finished(), !lower.finished());
-      for (uint32_t rest = visits.upper | visits.lower; rest != 0; rest &= rest - 1) {
-        GSPLAT_COUNT(visits);
-        const uint32_t bit = rest & (0u - rest);
-        const StagedSplat<kColors>& splat = splats[group + __ffs(rest) - 1];
-        const SplatShape<float> shape = {splat.l11, splat.l21, splat.l22, splat.log2_opacity};
-        const float dx = x - splat.mean_x;
-        Sums sums;
-        float upper_weight = 0.0f, lower_weight = 0.0f;
-        if ((visits.upper & bit) != 0) {
-          upper_weight = replay_splat(in, v, shape, splat, dx, upper, upper_grads, sums);
-        }
-        if ((visits.lower & bit) != 0) {
-          lower_weight = replay_splat(in, v, shape, splat, dx, lower, lower_grads, sums);
-        }
-        if (!__any_sync(kAllLanes, upper_weight + lower_weight > 0.0f)) continue;
-        float listed[Sums::kCount];
-        sums.list(dx, listed);
-        target.add(splat.id, warp_sums(listed));
-        if constexpr (kColors == kAnyChannels) {
-          add_color_gradients(in, v, splat.id, upper_grads, lower_grads, upper_weight, lower_weight,
-                              out.colors);
-        }
-      }
+  const auto visit = [&](int, const StagedSplat<kColors>& splat, float dx, bool in_upper, bool in_lower) {
+    const SplatShape<float> shape = splat.shape();
+    Sums sums;
+    float upper_weight = 0.0f, lower_weight = 0.0f;
+    if (in_upper) upper_weight = replay_splat(in, v, shape, splat, dx, upper, upper_grads, sums);
+    if (in_lower) lower_weight = replay_splat(in, v, shape, splat, dx, lower, lower_grads, sums);
+    if (!__any_sync(kAllLanes, upper_weight + lower_weight > 0.0f)) return;
+    float listed[Sums::kCount];
+    sums.list(dx, listed);
+    target.add(splat.id, warp_sums(listed));
+    if constexpr (kColors == kAnyChannels) {
+      add_color_gradients(in, v, splat.id, upper_grads, lower_grads, upper_weight, lower_weight, out.colors);
     }
-  }
+  };
+  visit_splats<kColors>(in, tile, 0, kColors, batch, upper, lower, visit);
 }
 
 // Turns the moments of the visible splats into their gradients, in the same places.

@@ -39,6 +39,14 @@ struct alignas(16) StagedSplat {
   float log2_opacity;
   float colors[kColors > 0 ? kColors : 1];
   int32_t id;
+
+  __device__ SplatShape<float> shape() const { return {l11, l21, l22, log2_opacity}; }
+};
+
+template <int kColors>
+struct StagedBatch {
+  StagedSplat<kColors> splats[kBatch];
+  uint32_t halves[kBatch];  // see touched_halves()
 };
 
 // The tile of a block: the grid has an image per layer and its rows and columns of tiles.
@@ -97,18 +105,19 @@ __device__ inline uint32_t touched_halves(const Ellipse<float>& ellipse, float m
   return bits;
 }
 
-// Puts up to kBatch splats of the tile's list, from `first` on, into shared memory.
-template <int kColors>
+// Puts up to kBatch splats of the tile's list, from `first` on, into shared memory. stage(i, id) puts more
+// there of splat `id`, the i-th of the batch.
+template <int kColors, class Stage>
 __device__ void stage_splats(const CompositeInputs& in, const Tile& tile, int first, int count,
-                             int first_channel, int channels, StagedSplat<kColors>* splats,
-                             uint32_t* halves) {
+                             int first_channel, int channels, StagedBatch<kColors>& batch,
+                             const Stage& stage) {
 #pragma unroll 1
   for (int i = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x); i < count;
        i += static_cast<int>(blockDim.x * blockDim.y)) {
     const int64_t id = in.lists.flatten_ids[first + i];
     const float root[3] = {in.conic_roots[3 * id], in.conic_roots[3 * id + 1], in.conic_roots[3 * id + 2]};
     const float opacity = in.opacities[id], scale = static_cast<float>(kRootScale);
-    StagedSplat<kColors>& splat = splats[i];
+    StagedSplat<kColors>& splat = batch.splats[i];
     const float mean_x = in.means2d[2 * id] - static_cast<float>(tile.x);
     const float mean_y = in.means2d[2 * id + 1] - static_cast<float>(tile.y);
     splat.mean_x = mean_x;
@@ -123,7 +132,8 @@ __device__ void stage_splats(const CompositeInputs& in, const Tile& tile, int fi
       splat.colors[c] = c < channels ? in.colors[id * in.channels + first_channel + c] : 0.0f;
     }
     const Ellipse<float> ellipse(root[0], root[1], root[2], opacity);
-    halves[i] = touched_halves(ellipse, mean_x, mean_y);
+    batch.halves[i] = touched_halves(ellipse, mean_x, mean_y);
+    stage(i, id);
   }
 }
 
@@ -179,5 +189,43 @@ struct Blend {
     if (hit && finishes) pixel.finish();
   }
 };
+
+// Leads the block through the splats of its tile, front to back, until all pixels are finished. For each
+// splat that a warp's patch meets, all its lanes call visit(i, splat, dx, in_upper, in_lower): the splat is
+// the i-th of the batch and may reach the lane's upper pixel, the lower one or both; dx is the offset of
+// their column from the splat's mean. For stage() see stage_splats().
+template <int kColors, class Stage, class Visit>
+__device__ __forceinline__ void visit_splats(const CompositeInputs& in, const Tile& tile, int first_channel,
+                                             int channels, StagedBatch<kColors>& batch, BlendedPixel& upper,
+                                             BlendedPixel& lower, const Stage& stage, const Visit& visit) {
+  const float x = static_cast<float>(pixel_x()) + 0.5f;
+  for (int first = tile.begin; first < tile.end; first += kBatch) {
+    // Also keeps the batch before in place until everyone is done with it.
+    const bool done = upper.finished() && lower.finished();
+    const int all_done = __syncthreads_and(done);
+    if (all_done) break;
+    const int count = tile.end - first < kBatch ? tile.end - first : kBatch;
+    stage_splats<kColors>(in, tile, first, count, first_channel, channels, batch, stage);
+    __syncthreads();
+    for (int group = 0; group < count; group += kWarp) {
+      const Visits visits(batch.halves, group, count, !upper.finished(), !lower.finished());
+      for (uint32_t rest = visits.upper | visits.lower; rest != 0; rest &= rest - 1) {
+        GSPLAT_COUNT(visits);
+        const uint32_t bit = rest & (0u - rest);
+        const int i = group + __ffs(rest) - 1;
+        const StagedSplat<kColors>& splat = batch.splats[i];
+        visit(i, splat, x - splat.mean_x, (visits.upper & bit) != 0, (visits.lower & bit) != 0);
+      }
+    }
+  }
+}
+
+// The same for kernels that stage nothing more.
+template <int kColors, class Visit>
+__device__ __forceinline__ void visit_splats(const CompositeInputs& in, const Tile& tile, int first_channel,
+                                             int channels, StagedBatch<kColors>& batch, BlendedPixel& upper,
+                                             BlendedPixel& lower, const Visit& visit) {
+  visit_splats<kColors>(in, tile, first_channel, channels, batch, upper, lower, [](int, int64_t) {}, visit);
+}
 
 }  // namespace gsplat::cuda

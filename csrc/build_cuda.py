@@ -31,6 +31,8 @@ _FLAGS_OF = {
     "bin": ["-fmad=false"],
     "composite": _FAST_MATH,
     "composite_backward": _FAST_MATH,
+    "composite_jvp": _FAST_MATH,
+    "composite_moments": _FAST_MATH,
     "contributions": _FAST_MATH,
 }
 

@@ -18,6 +18,8 @@ from gsplat_core import rasterization
 OPS = torch.ops.gsplat_core
 Tensors = tuple[Tensor, ...]
 
+on_every_backend = pytest.mark.usefixtures("backend")
+
 
 class Render:
     """The images of a scene as a function of its tensors, in their order."""
@@ -54,11 +56,13 @@ def assert_adjoint(render: Render) -> None:
     assert inner(changes, u) == pytest.approx(inner(p, gradients), rel=1e-5)
 
 
+@on_every_backend
 @pytest.mark.parametrize("name", sorted(SCENES))
 def test_adjoint_of_the_reverse_mode(name: str) -> None:
     assert_adjoint(Render(SCENES[name](), render_mode="RGB+D"))
 
 
+@on_every_backend
 @pytest.mark.parametrize(
     "options", [{"rasterize_mode": "antialiased"}, {"render_mode": "ED"}, {"packed": True}], ids=str
 )
@@ -66,6 +70,7 @@ def test_adjoint_with_options(options: dict[str, Any]) -> None:
     assert_adjoint(Render(random_scene(cameras=2), **options))
 
 
+@on_every_backend
 @pytest.mark.parametrize("channels", [1, 2, 4, 5, 19])
 def test_adjoint_for_any_number_of_channels(channels: int) -> None:
     scene = random_scene(sh_degree=None)
@@ -73,6 +78,7 @@ def test_adjoint_for_any_number_of_channels(channels: int) -> None:
     assert_adjoint(Render(scene.with_(colors=colors, backgrounds=torch.rand(1, channels))))
 
 
+@on_every_backend
 def test_adjoint_with_covariances_and_split_colours() -> None:
     scene = random_scene(cameras=2)
     t = scene.tensors
@@ -89,6 +95,7 @@ def test_adjoint_with_covariances_and_split_colours() -> None:
     assert_adjoint(Split(scene))
 
 
+@on_every_backend
 def test_dual_numbers_give_the_same() -> None:
     render = Render(random_scene())
     _, expected = torch.func.jvp(render, render.values, render.directions())
@@ -99,6 +106,7 @@ def test_dual_numbers_give_the_same() -> None:
         assert torch.equal(a, b)
 
 
+@on_every_backend
 def test_only_some_inputs_have_tangents() -> None:
     render = Render(random_scene())
     names = list(render.scene.tensors)
@@ -153,6 +161,7 @@ def test_adjoint_with_every_instruction_set(isa: str) -> None:
         OPS.set_isa(best)
 
 
+@on_every_backend
 def test_nothing_in_view_changes_nothing() -> None:
     scene = random_scene(30)
     behind = scene.with_(means=scene.tensors["means"] + torch.tensor([0.0, 0.0, -50.0]))

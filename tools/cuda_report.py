@@ -25,7 +25,16 @@ from static_report.occupancy import MULTIPROCESSORS, occupancy
 from static_report.toolkit import CSRC, Kernel, ToolkitMissingError, compile_kernels, install
 
 # Blocks smaller than the kernel's bound, at the default tile size.
-LAUNCHED_WITH = {"composite_tiles": 128, "composite_tiles_backward": 128, "composite_contributions": 128}
+LAUNCHED_WITH = dict.fromkeys(
+    (
+        "composite_tiles",
+        "composite_tiles_backward",
+        "composite_contributions",
+        "composite_tile_tangents",
+        "composite_tile_moments",
+    ),
+    128,
+)
 
 
 def main(check: bool = False, update: bool = False) -> None:

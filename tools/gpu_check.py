@@ -7,7 +7,7 @@
 - kernels: milliseconds of every stage on the reference scene of `gsplat-core bench`, by the GPU's own clock,
   and the same stage on the CPU for comparison;
 - graph: the sequence without synchronisation, captured in a CUDA graph and replayed;
-- training: the sample scene of data/, trained on the GPU with the preset `tiny`.
+- training: the sample scene of data/, trained on the GPU with the preset `tiny`, by each optimizer.
 
 The exit code tells whether all checks passed.
 """
@@ -30,10 +30,14 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from gsplat_core import losses, optim, pipeline
+from gsplat_core.ops.gauss_newton import GEOMETRY, MOMENTS, PAIRS
 from trainers.benchmark.splats import random_splats
 
 ROOT = Path(__file__).resolve().parent.parent
-PARITY_TESTS = ["tests/test_rasterizer.py", "tests/test_contributions.py", "tests/ops"]
+PARITY_TESTS = [
+    "tests/test_rasterizer.py", "tests/test_contributions.py", "tests/test_forward_mode.py", "tests/ops",
+    "tests/second_order",
+]  # fmt: skip
 TILE_SIZE = 16
 
 
@@ -91,6 +95,8 @@ def kernels(gaussians: int, width: int, height: int, repeats: int) -> Iterator[R
 STAGES = (
     "project, 3D Gaussians", "project backward", "spherical harmonics", "spherical harmonics backward",
     "bin", "composite", "composite backward", "L1 + SSIM with gradient", "Adam, 59 numbers per Gaussian",
+    "project, forward mode", "spherical harmonics, forward mode", "composite, forward mode",
+    "moments of all splats", "blocks of all Gaussians", "factors of the blocks", "solution with the factors",
 )  # fmt: skip
 
 
@@ -131,6 +137,14 @@ def stage_times(device: str, gaussians: int, width: int, height: int, repeats: i
     parameter = torch.nn.Parameter(normal(gaussians, 59))
     parameter.grad = normal(gaussians, 59)
     adam = optim.Adam([parameter])
+    # The tangents are the values themselves: their size does not matter to the kernels.
+    moving = (*scene, viewmats, Ks)
+    t_splats = (shapes[0], shapes[1], shapes[3], s.colors.to(device))
+    moments = uniform(1, 1, gaussians, MOMENTS)
+    seen = (3, *sh, splats[4], colors, moments)
+    blocks = uniform(gaussians, PAIRS)
+    numbers = 100 * torch.ones(gaussians, GEOMETRY, device=device)
+    factors = ops.factor_blocks(blocks, numbers)
     return [
         timed(lambda: ops.project(*scene, *settings)),
         timed(lambda: ops.project_backward(*scene, *settings, splats[4], *v_splats, False)),
@@ -145,6 +159,17 @@ def stage_times(device: str, gaussians: int, width: int, height: int, repeats: i
         timed(lambda: ops.composite_backward(*blended, *upstream)),
         timed(lambda: ops.l1_ssim(image, target, 0.2, False, True)),
         timed(adam.step),
+        timed(lambda: ops.project_jvp(*scene, *settings, splats[4], *moving)),
+        timed(
+            lambda: ops.spherical_harmonics_jvp(
+                3, means, viewmats, *sh, splats[4], colors, means, viewmats, *sh
+            )
+        ),
+        timed(lambda: ops.composite_jvp(*blended, *t_splats)),
+        timed(lambda: ops.composite_moments(*blended, image, target)),
+        timed(lambda: ops.gauss_newton_blocks(*scene[:3], *scene[4:], *settings, *seen)),
+        timed(lambda: ops.factor_blocks(blocks, numbers)),
+        timed(lambda: ops.solve_blocks(factors, numbers)),
     ]
 
 
@@ -200,20 +225,21 @@ def graph() -> Iterator[Row]:
 
 
 def training() -> Iterator[Row]:
-    """The sample scene."""
-    with tempfile.TemporaryDirectory() as folder:
-        run = Path(folder) / "run"
-        command = [
-            sys.executable, "-m", "trainers.cli", "train", str(ROOT / "data"), "-o", str(run),
-            "--preset", "tiny", "--device", "cuda",
-        ]  # fmt: skip
-        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        if result.returncode != 0:
-            yield Row("training of data/", result.stderr.strip()[-200:], False)
-            return
-        metrics = json.loads((run / "metrics.json").read_text())
-    took = f"{metrics['psnr']:.2f} dB in {metrics['train_seconds']:.1f} s"
-    yield Row(f"training of data/, {metrics['steps']} steps", took, metrics["psnr"] > 20)
+    """The sample scene, finished by Adam or by Levenberg-Marquardt."""
+    for optimizer in ("adam", "lm"):
+        with tempfile.TemporaryDirectory() as folder:
+            run = Path(folder) / "run"
+            command = [
+                sys.executable, "-m", "trainers.cli", "train", str(ROOT / "data"), "-o", str(run),
+                "--preset", "tiny", "--device", "cuda", "--optimizer", optimizer,
+            ]  # fmt: skip
+            result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+            if result.returncode != 0:
+                yield Row(f"training of data/ with {optimizer}", result.stderr.strip()[-200:], False)
+                continue
+            metrics = json.loads((run / "metrics.json").read_text())
+        took = f"{metrics['psnr']:.2f} dB in {metrics['train_seconds']:.1f} s"
+        yield Row(f"training of data/ with {optimizer}, {metrics['steps']} steps", took, metrics["psnr"] > 20)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,6 @@ def train(
     """
     with run.owned(), run.crash_reports():
         device = choose_device(config.device)
-        check_optimizer(config, device)
         dataset = load_photographs(config)
         for warning in dataset.warnings:
             console.print(f"warning: {warning}", highlight=False, soft_wrap=True)
@@ -159,20 +158,6 @@ def choose_device(name: str) -> torch.device:
             f"--device cuda: {reason}. Use --device cpu; `gsplat-core doctor` shows what is installed."
         )
     return torch.device("cuda" if usable and name != "cpu" else "cpu")
-
-
-def check_optimizer(config: TrainConfig, device: torch.device) -> None:
-    """Says before the run, and not at the end of Adam's part, that its last part cannot be computed there.
-
-    Raises:
-        UsageError: Levenberg-Marquardt on a device without the operators of forward mode.
-    """
-    key = "CUDA" if device.type == "cuda" else "CPU"
-    has_forward_mode = torch._C._dispatch_has_kernel_for_dispatch_key("gsplat_core::composite_jvp", key)
-    if config.optimizer == "lm" and not has_forward_mode:
-        raise UsageError(
-            f"--optimizer lm: this build has no forward mode on {key}. Use --device cpu, or --optimizer adam."
-        )
 
 
 def _built_with_cuda() -> bool:

@@ -6,15 +6,6 @@
 #include "raster/gauss_newton.h"
 #include "raster/types.h"
 
-namespace gsplat {
-
-struct MomentInputs {
-  const float* colors;   // the image that compositing made, [images, height, width, 3]
-  const float* weights;  // of its numbers, the same shape, not negative
-};
-
-}  // namespace gsplat
-
 // `moments` [images, gaussians, kSplatMoments], not written for culled splats; `colors` [images, gaussians,
 // 3] as evaluated from the SH coefficients.
 #define GSPLAT_GAUSS_NEWTON_KERNELS                                                                          \

@@ -1,7 +1,6 @@
 // Projection of Gaussians to splats, one thread per Gaussian.
-#include "cuda/camera.cuh"
+#include "cuda/gaussians.cuh"
 #include "cuda/project.h"
-#include "cuda/warp.cuh"
 #include "math/project.h"
 
 namespace gsplat::cuda {
@@ -12,96 +11,11 @@ constexpr int kThreads = 128;
 // Rotation, translation, fx, fy, cx, cy.
 constexpr int kCameraSums = 16;
 
-// A grid covers the Gaussians of one scene after the other, so that a block has a single camera.
-struct GaussianPlace {
-  int64_t scene;     // of the blocks' rounds over the Gaussians: an image or a batch
-  int64_t gaussian;  // in its scene; may be beyond the last
-
-  __device__ explicit GaussianPlace(int64_t gaussians) {
-    const int64_t blocks = (gaussians + kThreads - 1) / kThreads;
-    scene = blockIdx.x / blocks;
-    gaussian = blockIdx.x % blocks * kThreads + threadIdx.x;
-  }
-};
-
-__device__ ProjectOptions<float> options_of(const ProjectionSettings& s) {
-  return {s.eps2d, s.near_plane, s.far_plane, s.radius_clip, s.antialiased};
-}
-
-__device__ Vec3<float> load_vec3(const float* rows, int64_t row) {
-  return {rows[3 * row], rows[3 * row + 1], rows[3 * row + 2]};
-}
-
-__device__ void store_vec3(float* rows, int64_t row, const Vec3<float>& v) {
-  rows[3 * row] = v.x;
-  rows[3 * row + 1] = v.y;
-  rows[3 * row + 2] = v.z;
-}
-
-// How each shape is read from, and its gradient written to, the arrays of the scene.
-template <template <class> class Shape>
-struct ShapeArrays;
-
-template <>
-struct ShapeArrays<ScaledRotation> {
-  __device__ static ScaledRotation<float> load(const GaussianInputs& in, int64_t row) {
-    const float* q = in.quats + 4 * row;
-    return {{q[0], q[1], q[2], q[3]}, load_vec3(in.scales, row)};
-  }
-  __device__ static ScaledRotation<float> zero() { return {{0.0f, 0.0f, 0.0f, 0.0f}, {0.0f, 0.0f, 0.0f}}; }
-  __device__ static void add(ScaledRotation<float>& sum, const ScaledRotation<float>& v) {
-    sum.quaternion.w += v.quaternion.w;
-    sum.quaternion.x += v.quaternion.x;
-    sum.quaternion.y += v.quaternion.y;
-    sum.quaternion.z += v.quaternion.z;
-    sum.scales = sum.scales + v.scales;
-  }
-  __device__ static void store(const GaussianGrads& out, int64_t row, const ScaledRotation<float>& v) {
-    float* q = out.quats + 4 * row;
-    q[0] = v.quaternion.w;
-    q[1] = v.quaternion.x;
-    q[2] = v.quaternion.y;
-    q[3] = v.quaternion.z;
-    store_vec3(out.scales, row, v.scales);
-  }
-};
-
-template <>
-struct ShapeArrays<GivenCovariance> {
-  __device__ static GivenCovariance<float> load(const GaussianInputs& in, int64_t row) {
-    const float* c = in.covars + 6 * row;
-    return {{c[0], c[1], c[2], c[3], c[4], c[5]}};
-  }
-  __device__ static GivenCovariance<float> zero() { return {{0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f}}; }
-  __device__ static void add(GivenCovariance<float>& sum, const GivenCovariance<float>& v) {
-    sum.sigma.xx += v.sigma.xx;
-    sum.sigma.xy += v.sigma.xy;
-    sum.sigma.xz += v.sigma.xz;
-    sum.sigma.yy += v.sigma.yy;
-    sum.sigma.yz += v.sigma.yz;
-    sum.sigma.zz += v.sigma.zz;
-  }
-  __device__ static void store(const GaussianGrads& out, int64_t row, const GivenCovariance<float>& v) {
-    float* c = out.covars + 6 * row;
-    c[0] = v.sigma.xx;
-    c[1] = v.sigma.xy;
-    c[2] = v.sigma.xz;
-    c[3] = v.sigma.yy;
-    c[4] = v.sigma.yz;
-    c[5] = v.sigma.zz;
-  }
-};
-
-template <template <class> class Shape>
-__device__ Gaussian<float, Shape> load_gaussian(const GaussianInputs& in, int64_t row) {
-  return {load_vec3(in.means, row), ShapeArrays<Shape>::load(in, row), in.opacities[row]};
-}
-
 template <template <class> class Shape>
 __global__ void __launch_bounds__(kThreads)
     project_splats(GaussianInputs in, ProjectionSettings settings, SplatOutputs out) {
-  const GaussianPlace place(in.gaussians);
-  if (place.gaussian >= in.gaussians) return;
+  const GaussianPlace<kThreads> place(in.gaussians);
+  if (!place.exists) return;
   const int64_t image = place.scene, splat = image * in.gaussians + place.gaussian;
   const int64_t row = image / in.cameras * in.gaussians + place.gaussian;
   const Camera<float> camera = load_camera(in.viewmats + 16 * image, in.Ks + 9 * image, settings.image);
@@ -136,8 +50,7 @@ template <template <class> class Shape, bool kCamera>
 __global__ void __launch_bounds__(kThreads)
     project_gradients(GaussianInputs in, ProjectionSettings settings, const int32_t* radii, SplatGrads v,
                       GaussianGrads out, float* camera_sums) {
-  const GaussianPlace place(in.gaussians);
-  const bool exists = place.gaussian < in.gaussians;
+  const GaussianPlace<kThreads> place(in.gaussians);
   const int64_t batch = place.scene, row = batch * in.gaussians + place.gaussian;
   Vec3<float> v_mean = {0.0f, 0.0f, 0.0f};
   auto v_shape = ShapeArrays<Shape>::zero();
@@ -145,7 +58,7 @@ __global__ void __launch_bounds__(kThreads)
   for (int64_t c = 0; c < in.cameras; ++c) {
     const int64_t image = batch * in.cameras + c, splat = image * in.gaussians + place.gaussian;
     CameraGrad<float> v_camera = zero_camera_grad();
-    if (exists && is_visible(radii, splat)) {
+    if (place.exists && is_visible(radii, splat)) {
       const Camera<float> camera = load_camera(in.viewmats + 16 * image, in.Ks + 9 * image, settings.image);
       const auto g =
           project_vjp(camera, load_gaussian<Shape>(in, row), options_of(settings),
@@ -172,7 +85,7 @@ __global__ void __launch_bounds__(kThreads)
       }
     }
   }
-  if (!exists) return;
+  if (!place.exists) return;
   store_vec3(out.means, row, v_mean);
   ShapeArrays<Shape>::store(out, row, v_shape);
   out.opacities[row] = v_opacity;

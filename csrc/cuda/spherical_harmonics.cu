@@ -1,102 +1,22 @@
 // View-dependent colours from spherical harmonics, one thread per Gaussian.
-//
-// The coefficients of a Gaussian are a row of up to 72 floats. A warp reads its 32 rows together, as one run
-// of memory, into shared memory, from where each lane takes its own; gradients go the opposite way.
-#include "cuda/camera.cuh"
+#include "cuda/harmonics.cuh"
 #include "cuda/spherical_harmonics.h"
-#include "cuda/warp.cuh"
-#include "math/spherical_harmonics.h"
 
 namespace gsplat::cuda {
 namespace {
 
-constexpr int kThreads = 64;
-
-__device__ Vec3<float> load_centre(const float* viewmat) {
-  Mat3<float> rotation;
-  Vec3<float> translation;
-  load_pose(viewmat, rotation, translation);
-  return camera_centre(rotation, translation);
-}
-
-__device__ Vec3<float> load_vec3(const float* rows, int64_t row) {
-  return {rows[3 * row], rows[3 * row + 1], rows[3 * row + 2]};
-}
-
-// The 32 rows of a warp in shared memory. An odd stride keeps lanes that read one column each from its own
-// row out of each other's banks.
-template <int kDegree>
-struct CoefficientRows {
-  static constexpr int kBases = (kDegree + 1) * (kDegree + 1);
-  static constexpr int kColumns = 3 * (kBases - 1);  // coefficient 0 is read directly
-  static constexpr int kStride = kColumns | 1;
-  static constexpr int kFloats = kWarp * kStride;
-
-  float* rows;
-
-  // Reads the rows first + i whose bit i is set.
-  __device__ void load(const float* rest, int64_t stride, int64_t first, uint32_t wanted) const {
-    if constexpr (kColumns > 0) {
-#pragma unroll 4
-      for (int i = lane_index(); i < kWarp * kColumns; i += kWarp) {
-        const int row = i / kColumns, column = i % kColumns;
-        if (wanted >> row & 1) rows[row * kStride + column] = rest[(first + row) * stride + column];
-      }
-      __syncwarp();
-    }
-  }
-
-  // Writes `count` rows, and zeros to the columns that are stored but not evaluated.
-  __device__ void store(float* rest, int64_t stride, int64_t first, int count, int stored) const {
-    if constexpr (kColumns > 0) {
-      __syncwarp();
-      if (stored == kColumns) {
-#pragma unroll 4
-        for (int i = lane_index(); i < count * kColumns; i += kWarp) {
-          const int row = i / kColumns, column = i % kColumns;
-          rest[(first + row) * stride + column] = rows[row * kStride + column];
-        }
-        return;
-      }
-    }
-    for (int row = 0; row < count; ++row) {
-      for (int column = lane_index(); column < stored; column += kWarp) {
-        rest[(first + row) * stride + column] = column < kColumns ? rows[row * kStride + column] : 0.0f;
-      }
-    }
-  }
-
-  // Of this lane: coefficient k > 0.
-  __device__ float* of(int k) const { return rows + lane_index() * kStride + 3 * (k - 1); }
-  __device__ Vec3<float> operator[](int k) const { return {of(k)[0], of(k)[1], of(k)[2]}; }
-};
-
-// Where a thread works; lanes beyond the last Gaussian stay, because the warp works together.
-struct GaussianPlace {
-  int64_t scene, gaussian, first;  // `first` is the warp's first Gaussian
-  int count;                       // of Gaussians in the warp
-  bool exists;
-
-  __device__ explicit GaussianPlace(int64_t gaussians) {
-    const int64_t blocks = (gaussians + kThreads - 1) / kThreads;
-    scene = blockIdx.x / blocks;
-    gaussian = blockIdx.x % blocks * kThreads + threadIdx.x;
-    first = gaussian - lane_index();
-    exists = gaussian < gaussians;
-    count = static_cast<int>(gaussians - first < kWarp ? (gaussians > first ? gaussians - first : 0) : kWarp);
-  }
-};
+constexpr int kThreads = kHarmonicsThreads;
 
 template <int kDegree>
 __global__ void __launch_bounds__(kThreads) sh_colors(ShInputs in, float* colors) {
   using Rows = CoefficientRows<kDegree>;
   __shared__ float shared[kThreads / kWarp * Rows::kFloats];
-  const Rows rows = {shared + warp_index() * Rows::kFloats};
-  const GaussianPlace place(in.gaussians);
+  const Rows rows = {{shared + warp_index() * Rows::kFloats}};
+  const GaussianPlace<kThreads> place(in.gaussians);
   const int64_t image = place.scene, scene_row = image / in.cameras * in.gaussians;
   const int64_t splat = image * in.gaussians + place.gaussian, row = scene_row + place.gaussian;
   const bool visible = place.exists && is_visible(in.radii, splat);
-  rows.load(in.rest, in.rest_stride, scene_row + place.first, __ballot_sync(kAllLanes, visible));
+  rows.load(in.rest, in.rest_stride, scene_row + place.first(), __ballot_sync(kAllLanes, visible));
   if (!place.exists) return;
   Vec3<float> color = {0.0f, 0.0f, 0.0f};
   if (visible) {
@@ -112,9 +32,7 @@ __global__ void __launch_bounds__(kThreads) sh_colors(ShInputs in, float* colors
     }
     color = {max(color.x, 0.0f), max(color.y, 0.0f), max(color.z, 0.0f)};
   }
-  colors[3 * splat] = color.x;
-  colors[3 * splat + 1] = color.y;
-  colors[3 * splat + 2] = color.z;
+  store_vec3(colors, splat, color);
 }
 
 // Adds up the gradients of one Gaussian over the cameras. Those of the cameras' centres are summed over the
@@ -124,14 +42,14 @@ __global__ void __launch_bounds__(kThreads)
     sh_gradients(ShInputs in, const float* colors, const float* v_colors, ShGrads out, float* centre_sums) {
   using Rows = CoefficientRows<kDegree>;
   __shared__ float shared[kThreads / kWarp * Rows::kFloats];
-  const Rows rows = {shared + warp_index() * Rows::kFloats};
-  const GaussianPlace place(in.gaussians);
+  const Rows rows = {{shared + warp_index() * Rows::kFloats}};
+  const GaussianPlace<kThreads> place(in.gaussians);
   const int64_t batch = place.scene, scene_row = batch * in.gaussians, row = scene_row + place.gaussian;
   bool seen = false;
   for (int64_t c = 0; c < in.cameras && place.exists && !seen; ++c) {
     seen = is_visible(in.radii, (batch * in.cameras + c) * in.gaussians + place.gaussian);
   }
-  rows.load(in.rest, in.rest_stride, scene_row + place.first, __ballot_sync(kAllLanes, seen));
+  rows.load(in.rest, in.rest_stride, scene_row + place.first(), __ballot_sync(kAllLanes, seen));
 
   float v_coefficients[3 * Rows::kBases];
 #pragma unroll
@@ -171,18 +89,15 @@ __global__ void __launch_bounds__(kThreads)
   }
   if (place.exists) {
     for (int i = 0; i < 3; ++i) out.first[row * in.first_stride + i] = v_coefficients[i];
-    if (out.means != nullptr) {
-      out.means[3 * row] = v_mean.x;
-      out.means[3 * row + 1] = v_mean.y;
-      out.means[3 * row + 2] = v_mean.z;
-    }
+    if (out.means != nullptr) store_vec3(out.means, row, v_mean);
   }
   // Each lane has read its own row for the last time.
 #pragma unroll
   for (int k = 1; k < Rows::kBases; ++k) {
     for (int i = 0; i < 3; ++i) rows.of(k)[i] = v_coefficients[3 * k + i];
   }
-  rows.store(out.rest, in.rest_stride, scene_row + place.first, place.count, 3 * (in.bases - 1));
+  rows.store(out.rest, in.rest_stride, scene_row + place.first(), place.count(in.gaussians),
+             3 * (in.bases - 1));
 }
 
 // One block per image adds up the blocks' sums, always in the same order.
@@ -237,18 +152,7 @@ void launch_gradients(const ShInputs& in, const float* colors, const float* v_co
 }  // namespace
 
 void spherical_harmonics(const ShInputs& in, float* colors, Stream stream) {
-  switch (in.degree) {
-    case 0:
-      return launch_colors<0>(in, colors, stream);
-    case 1:
-      return launch_colors<1>(in, colors, stream);
-    case 2:
-      return launch_colors<2>(in, colors, stream);
-    case 3:
-      return launch_colors<3>(in, colors, stream);
-    default:
-      return launch_colors<4>(in, colors, stream);
-  }
+  with_degree(in.degree, [&](auto degree) { launch_colors<degree()>(in, colors, stream); });
 }
 
 size_t spherical_harmonics_backward_workspace(const ShInputs& in, bool wants_camera) {
@@ -259,22 +163,9 @@ size_t spherical_harmonics_backward_workspace(const ShInputs& in, bool wants_cam
 void spherical_harmonics_backward(const ShInputs& in, const float* colors, const float* v_colors,
                                   const ShGrads& out, void* workspace, Stream stream) {
   float* centre_sums = static_cast<float*>(workspace);
-  switch (in.degree) {
-    case 0:
-      launch_gradients<0>(in, colors, v_colors, out, centre_sums, stream);
-      break;
-    case 1:
-      launch_gradients<1>(in, colors, v_colors, out, centre_sums, stream);
-      break;
-    case 2:
-      launch_gradients<2>(in, colors, v_colors, out, centre_sums, stream);
-      break;
-    case 3:
-      launch_gradients<3>(in, colors, v_colors, out, centre_sums, stream);
-      break;
-    default:
-      launch_gradients<4>(in, colors, v_colors, out, centre_sums, stream);
-  }
+  with_degree(in.degree, [&](auto degree) {
+    launch_gradients<degree()>(in, colors, v_colors, out, centre_sums, stream);
+  });
   const unsigned images = static_cast<unsigned>(in.batches * in.cameras);
   if (out.viewmats == nullptr || images == 0) return;
   sum_centre_gradients<<<images, kThreads, 0, stream>>>(centre_sums, blocks_of(kThreads, in.gaussians),

@@ -1,79 +1,34 @@
-// Operators that make exact blocks of J^T W J and solve with them: `composite_moments`,
-// `gauss_newton_blocks`, `factor_blocks`, `solve_blocks`.
-#include "cpu/gauss_newton.h"
+// Operators `composite_moments`, `gauss_newton_blocks`, `factor_blocks` and `solve_blocks` on the CPU, and
+// their schemas.
+#include "ops/gauss_newton.h"
 
 #include <torch/csrc/stable/library.h>
 
-#include <tuple>
-
-#include "ops/composite_arguments.h"
-#include "ops/harmonics_arguments.h"
-#include "ops/project_arguments.h"
+#include "cpu/gauss_newton.h"
 
 namespace gsplat::ops {
 namespace {
 
-Tensor composite_moments(Tensor means2d, Tensor conic_roots, Tensor opacities2d, Tensor colors,
-                         std::optional<Tensor> backgrounds, Tensor tile_offsets, Tensor flatten_ids,
-                         Tensor order, Tensor slot_offsets, Tensor slots, int64_t width, int64_t height,
-                         int64_t tile_size, double max_alpha, Tensor out_colors, Tensor weights) {
-  const CompositeArguments a(colors, backgrounds, means2d, conic_roots, opacities2d, tile_offsets,
-                             flatten_ids, order, slot_offsets, slots, width, height, tile_size, max_alpha);
-  const int64_t images = a.inputs.images, n = a.inputs.gaussians;
-  check_tensor(a.colors, "colors", {images, n, 3});
-  out_colors = packed(out_colors);
-  weights = packed(weights);
-  check_tensor(out_colors, "out_colors", {images, height, width, 3});
-  check_tensor(weights, "weights", {images, height, width, 3});
-  Tensor moments = zeros_like_device(a.means2d, {images, n, kSplatMoments});
-  check_slots(a.inputs.lists);
-  const MomentInputs image = {floats(out_colors), floats(weights)};
-  GSPLAT_CALL(composite_moments, a.inputs, image, mutable_floats(moments));
-  return moments;
-}
-
-std::tuple<Tensor, Tensor, Tensor> gauss_newton_blocks(
-    Tensor means, Tensor quats, Tensor scales, Tensor opacities, Tensor viewmats, Tensor Ks, int64_t width,
-    int64_t height, double eps2d, double near_plane, double far_plane, double radius_clip, bool antialiased,
-    int64_t degree, Tensor sh0, std::optional<Tensor> shN, Tensor radii, Tensor colors, Tensor moments) {
-  const ProjectArguments a(means, quats, scales, std::nullopt, opacities, viewmats, Ks, width, height, eps2d,
-                           near_plane, far_plane, radius_clip, antialiased);
-  const HarmonicsArguments h(degree, means, viewmats, sh0, shN, radii);
-  const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
-  colors = packed(colors);
-  moments = packed(moments);
-  check_tensor(colors, "colors", {b, c, n, 3});
-  check_tensor(moments, "moments", {b, c, n, kSplatMoments});
-  Tensor geometry = empty_like_device(a.means, {b, n, kGeometryPairs});
-  Tensor d_sh0 = empty_like_device(a.means, {b, n, h.sh0.size(2), 3});
-  Tensor d_shN = h.shN.has_value() ? empty_like_device(a.means, {b, n, h.shN->size(2), 3}) : absent(a.means);
-  const GaussNewtonBlocks out = {mutable_floats(geometry), mutable_floats(d_sh0),
-                                 h.shN.has_value() ? mutable_floats(d_shN) : mutable_floats(d_sh0) + 3};
-  GSPLAT_CALL(gauss_newton_blocks, a.inputs, a.settings, h.inputs, floats(colors), floats(moments), out);
-  return {geometry, d_sh0, d_shN};
-}
-
-Tensor factor_blocks(Tensor blocks, Tensor added) {
-  blocks = packed(blocks);
-  added = packed(added);
-  check_tensor(blocks, "blocks", {kAny, kGeometryPairs});
-  const int64_t count = blocks.size(0);
-  check_tensor(added, "added", {count, kGeometry});
-  Tensor factors = empty_like_device(blocks, {count, kGeometryPairs});
-  GSPLAT_CALL(factor_blocks, floats(blocks), floats(added), count, mutable_floats(factors));
-  return factors;
-}
-
-Tensor solve_blocks(Tensor factors, Tensor right) {
-  factors = packed(factors);
-  right = packed(right);
-  check_tensor(factors, "factors", {kAny, kGeometryPairs});
-  const int64_t count = factors.size(0);
-  check_tensor(right, "right", {count, kGeometry});
-  Tensor out = empty_like_device(right, {count, kGeometry});
-  GSPLAT_CALL(solve_blocks, floats(factors), floats(right), count, mutable_floats(out));
-  return out;
-}
+struct CpuKernels {
+  static void composite_moments(const Tensor&, const CompositeInputs& in, const MomentInputs& image,
+                                float* moments) {
+    check_slots(in.lists);
+    GSPLAT_CALL(composite_moments, in, image, moments);
+  }
+  static void gauss_newton_blocks(const Tensor&, const GaussianInputs& in, const ProjectionSettings& settings,
+                                  const ShInputs& sh, const float* colors, const float* moments,
+                                  const GaussNewtonBlocks& out) {
+    GSPLAT_CALL(gauss_newton_blocks, in, settings, sh, colors, moments, out);
+  }
+  static void factor_blocks(const Tensor&, const float* blocks, const float* added, int64_t count,
+                            float* factors) {
+    GSPLAT_CALL(factor_blocks, blocks, added, count, factors);
+  }
+  static void solve_blocks(const Tensor&, const float* factors, const float* right, int64_t count,
+                           float* out) {
+    GSPLAT_CALL(solve_blocks, factors, right, count, out);
+  }
+};
 
 }  // namespace
 
@@ -94,10 +49,10 @@ STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) {
-  m.impl("composite_moments", TORCH_BOX(&composite_moments));
-  m.impl("gauss_newton_blocks", TORCH_BOX(&gauss_newton_blocks));
-  m.impl("factor_blocks", TORCH_BOX(&factor_blocks));
-  m.impl("solve_blocks", TORCH_BOX(&solve_blocks));
+  m.impl("composite_moments", TORCH_BOX(&composite_moments<CpuKernels>));
+  m.impl("gauss_newton_blocks", TORCH_BOX(&gauss_newton_blocks<CpuKernels>));
+  m.impl("factor_blocks", TORCH_BOX(&factor_blocks<CpuKernels>));
+  m.impl("solve_blocks", TORCH_BOX(&solve_blocks<CpuKernels>));
 }
 
 }  // namespace gsplat::ops

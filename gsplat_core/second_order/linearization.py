@@ -239,7 +239,8 @@ class _Group:
         count = self.tiles.offsets.numel() - 1
         keep = torch.zeros(count, dtype=torch.bool)
         keep[torch.randperm(count, generator=generator)[: max(round(fraction * count), 1)]] = True
-        return replace(self, tiles=keep_tiles(self.tiles, keep.to(self.tiles.offsets.device)))
+        splats = self.splats.depths.numel()
+        return replace(self, tiles=keep_tiles(self.tiles, keep.to(self.tiles.offsets.device), splats))
 
     def jvp(self, activated: dict[str, Any], tangents: Vector) -> Tensor:
         t = {name: value[None] for name, value in tangents.items()}
@@ -322,25 +323,31 @@ class _Group:
         )
 
 
-def keep_tiles(tiles: TileLists, keep: Tensor) -> TileLists:
+def keep_tiles(tiles: TileLists, keep: Tensor, splats: int) -> TileLists:
     """The lists with the other tiles emptied.
 
     Args:
         keep: bool [images * tiles].
+        splats: how many there are, culled ones included.
     """
     counts = tiles.offsets.diff()
     kept = keep.repeat_interleave(counts.long())
+    flatten_ids = tiles.flatten_ids[kept]
+    of_splats = torch.bincount(flatten_ids, minlength=splats)[tiles.order.long()]
+    # On CUDA there are no slots.
     place = kept.cumsum(0, dtype=torch.int32) - 1
     slots = tiles.slots.long()
-    of_slots = kept[slots]
-    before = torch.nn.functional.pad(of_slots.cumsum(0, dtype=torch.int32), (1, 0))
     return TileLists(
-        offsets=torch.nn.functional.pad((counts * keep).cumsum(0, dtype=torch.int32), (1, 0)),
-        flatten_ids=tiles.flatten_ids[kept],
+        offsets=_running_sums(counts * keep),
+        flatten_ids=flatten_ids,
         order=tiles.order,
-        slot_offsets=before[tiles.slot_offsets.long()],
-        slots=place[slots[of_slots]],
+        slot_offsets=_running_sums(of_splats),
+        slots=place[slots[kept[slots]]],
     )
+
+
+def _running_sums(counts: Tensor) -> Tensor:
+    return torch.nn.functional.pad(counts.cumsum(0, dtype=torch.int32), (1, 0))
 
 
 def _same_size(views: Sequence[View], at_once: int) -> list[list[int]]:

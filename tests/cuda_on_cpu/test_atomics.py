@@ -1,14 +1,21 @@
-"""How often the backward pass adds to memory, counted and worked out from the scene."""
+"""How often gradients and moments are added to memory, counted and worked out from the scene."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
 from splats import random_scene
 from torch import Tensor
 
+from cuda_on_cpu.library import Library
 from cuda_on_cpu.operators import emulated
 from gsplat_core import pipeline
+from gsplat_core.ops.gauss_newton import MOMENTS
+
+ops = torch.ops.gsplat_core
 
 WIDTH, HEIGHT, PATCH = 50, 40, 8  # a warp has a patch of PATCH x PATCH pixels
 
@@ -38,33 +45,68 @@ def pairs_of_warps_and_splats(pixels: Tensor) -> int:
     return int(padded.unflatten(2, (-1, PATCH)).unflatten(1, (-1, PATCH)).any(dim=4).any(dim=2).sum())
 
 
+@dataclass(frozen=True)
+class Case:
+    """Splats, their compositing's arguments but for the means, and the pairs of warps and splats."""
+
+    splats: pipeline.Splats
+    compositing: tuple[Any, ...]
+    least: int
+    most: int
+
+    @staticmethod
+    def of(channels: int, opaque: bool) -> Case:
+        scene = random_scene(150, width=WIDTH, height=HEIGHT).tensors
+        t = {name: value[None] for name, value in scene.items()}
+        opacities = torch.full((1, 150), 0.95) if opaque else t["opacities"]
+        shapes = (t["means"], t["quats"], t["scales"] + 0.1 * opaque, None, opacities)
+        splats = pipeline.project(*shapes, t["viewmats"], t["Ks"], WIDTH, HEIGHT)
+        tiles = pipeline.bin_splats(splats, WIDTH, HEIGHT)
+        colors = torch.rand(1, 150, channels)
+        compositing = (
+            splats.conic_roots[0],
+            splats.opacities[0],
+            colors,
+            None,
+            *tiles,
+            WIDTH,
+            HEIGHT,
+            16,
+            0.99,
+        )
+        least, most = (pairs_of_warps_and_splats(blended(splats, slack)) for slack in (-1e-4, 1e-4))
+        assert most < 1.01 * least
+        return Case(splats, compositing, least, most)
+
+    def assert_adds_once(self, library: Library, components: int) -> None:
+        """One atomic operation per warp, splat and component, since the counters were taken last."""
+        atomics = sum(counted["global_atomics"] for counted in library.take_counters().values())
+        assert components * self.least <= atomics <= components * self.most
+
+
 @pytest.mark.parametrize(
     ("channels", "absgrad", "statistics"),
     [(3, False, False), (3, True, False), (3, True, True), (7, False, False)],
 )
 @pytest.mark.parametrize("opaque", [False, True])
-def test_at_most_one_atomic_operation_per_warp_splat_and_component(
-    channels: int, absgrad: bool, statistics: bool, opaque: bool
-) -> None:
-    t = {name: value[None] for name, value in random_scene(150, width=WIDTH, height=HEIGHT).tensors.items()}
-    opacities = torch.full((1, 150), 0.95) if opaque else t["opacities"]
-    shapes = (t["means"], t["quats"], t["scales"] + 0.1 * opaque, None, opacities, t["viewmats"], t["Ks"])
-    splats = pipeline.project(*shapes, WIDTH, HEIGHT)
-    colors = torch.rand(1, 1, 150, channels).requires_grad_()
-    tiles = pipeline.bin_splats(splats, WIDTH, HEIGHT)
-    flat = [s[0] for s in splats]
-    ops = torch.ops.gsplat_core
-    shared = (flat[1], flat[3], colors[0].detach(), None, *tiles, WIDTH, HEIGHT, 16, 0.99)
+def test_gradients(channels: int, absgrad: bool, statistics: bool, opaque: bool) -> None:
+    case = Case.of(channels, opaque)
+    means2d = case.splats.means2d[0]
     with emulated(check=False) as library:
-        image, alphas, _ = ops.composite(flat[0], None, None, *shared)
+        image, alphas, _ = ops.composite(means2d, None, None, *case.compositing)
         upstream = (torch.ones_like(image), torch.ones_like(alphas))
         probe = torch.ones(1, HEIGHT, WIDTH) if statistics else None
         library.take_counters()
-        ops.composite_backward(flat[0], *shared, image, alphas, *upstream, probe, absgrad)
-        counters = library.take_counters()
-    atomics = sum(counted["global_atomics"] for counted in counters.values())
-    components = 6 + channels + 2 * absgrad + 3 * statistics
-    most = components * pairs_of_warps_and_splats(blended(splats, slack=1e-4))
-    least = components * pairs_of_warps_and_splats(blended(splats, slack=-1e-4))
-    assert least <= atomics <= most
-    assert most < 1.01 * least
+        ops.composite_backward(means2d, *case.compositing, image, alphas, *upstream, probe, absgrad)
+        case.assert_adds_once(library, 6 + channels + 2 * absgrad + 3 * statistics)
+
+
+@pytest.mark.parametrize("opaque", [False, True])
+def test_moments(opaque: bool) -> None:
+    case = Case.of(3, opaque)
+    means2d = case.splats.means2d[0]
+    with emulated(check=False) as library:
+        image, _, _ = ops.composite(means2d, None, None, *case.compositing)
+        library.take_counters()
+        ops.composite_moments(means2d, *case.compositing, image, torch.ones_like(image))
+        case.assert_adds_once(library, MOMENTS)

@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from second_order.scenes import Camera
 from splats import Scene, covariances, random_scene, render_with_gradients
 from torch import Tensor
 
 import gsplat_core
+from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.second_order.linearization import Linearization, Settings
+from gsplat_core.second_order.preconditioner import BlockPreconditioner
 
 ops = torch.ops.gsplat_core
 
@@ -125,6 +129,53 @@ def mcmc() -> dict[str, Tensor]:
     return {"opacities": opacities, "scales": scales, "means": perturbed}
 
 
+def forward_mode() -> dict[str, Tensor]:
+    """Tangents of images: of hundreds of splats over two tiles, and of many channels and covariances."""
+    crowd = random_scene(290, width=22, height=18, sh_degree=2)
+    scene = random_scene(40, cameras=2, width=19, height=17, sh_degree=None)
+    covars = covariances(scene.tensors.pop("quats"), scene.tensors.pop("scales"))
+    colors = torch.rand(40, 11, generator=torch.Generator().manual_seed(6))
+    features = scene.with_(covars=covars, colors=colors, backgrounds=torch.ones(2, 11))
+    results = {}
+    for name, case in {"crowd": crowd, "features": features}.items():
+
+        def render(*tensors: Tensor, case: Scene = case) -> tuple[Tensor, Tensor]:
+            given = dict(zip(case.tensors, tensors, strict=True))
+            colors, alphas, _ = gsplat_core.rasterization(**case.arguments(given))
+            return colors, alphas
+
+        values = tuple(case.tensors.values())
+        g = torch.Generator().manual_seed(7)
+        directions = tuple(0.1 * torch.randn(value.shape, generator=g) for value in values)
+        colors, alphas = torch.func.jvp(render, values, directions)[1]
+        results |= {f"{name}, colors": colors, f"{name}, alphas": alphas}
+    return results
+
+
+def gauss_newton() -> dict[str, Tensor]:
+    """Blocks of 70 Gaussians in two images, not all of them seen, and steps of their systems."""
+    scene = random_scene(70, cameras=2, width=25, height=21, sh_degree=3).tensors
+    gaussians = Gaussians(
+        scene["means"],
+        scene["quats"],
+        scene["scales"].log(),
+        torch.logit(scene["opacities"]),
+        scene["colors"][:, :1].contiguous(),
+        scene["colors"][:, 1:].contiguous(),
+    )
+    views = [Camera(v[None], k[None], 25, 21) for v, k in zip(scene["viewmats"], scene["Ks"], strict=True)]
+    linearization = Linearization(gaussians, views, Settings(3, scene["backgrounds"][0]))
+    blocks = linearization.blocks([image + 0.1 for image in linearization.images])
+    damping = {name: 0.1 * d + 1.0 for name, d in blocks.diagonal().items()}
+    step = BlockPreconditioner(blocks, damping)({name: torch.ones_like(d) for name, d in damping.items()})
+    return {
+        "blocks": blocks.geometry,
+        "diagonal of sh0": blocks.sh0,
+        "diagonal of shN": blocks.shN,
+        **step,
+    }
+
+
 CASES: list[Callable[[], dict[str, Tensor]]] = [
     crowded,
     opaque,
@@ -135,4 +186,6 @@ CASES: list[Callable[[], dict[str, Tensor]]] = [
     adam,
     activations,
     mcmc,
+    forward_mode,
+    gauss_newton,
 ]

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from gsplat_core import pipeline
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 ops = torch.ops.gsplat_core
 SIZE = (40, 30)
 SETTINGS = (*SIZE, 0.3, 0.01, 1e10, 0.0, False)

@@ -50,6 +50,7 @@ def render(gaussians: Gaussians, camera: Camera, settings: Settings) -> Tensor:
         sh_degree=settings.sh_degree,
         backgrounds=None if background is None else background[None],
         rasterize_mode="antialiased" if settings.antialiased else "classic",
+        tile_size=settings.tile_size,
     )
     return colors[0]
 

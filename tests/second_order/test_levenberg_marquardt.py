@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from backends import BACKENDS, parameters
 from second_order.scenes import Camera, dense_jacobian, flat, random_vector, render, scene
 from torch import Tensor
 
@@ -96,6 +97,24 @@ def test_the_step_is_that_of_the_dense_system() -> None:
         bottom += value.numel()
     expected = torch.linalg.solve(dense + torch.diag(torch.cat(damping)), -gradient)
     assert (flat(step) - expected).norm() < 1e-4 * expected.norm()
+
+
+@pytest.mark.parametrize("backend", parameters(sorted(BACKENDS.keys() - {"cpu"})))
+@pytest.mark.parametrize(
+    "options",
+    [Options(), Options(preconditioner="probed", batches=2), Options(residuals=0.6)],
+    ids=["blocks", "two batches, probed", "sampled residuals"],
+)
+def test_an_iteration_is_that_of_the_cpu(problem, backend: str, options: Options) -> None:
+    start, _ = problem
+    expected, (step,) = run(problem, 1, options)
+    with BACKENDS[backend]():
+        gaussians, (other,) = run(problem, 1, options)
+    assert step.accepted
+    assert other.loss == pytest.approx(step.loss, rel=1e-4)
+    for name, value in expected.params.items():
+        change = value - start.params[name]
+        assert (gaussians.params[name] - value).norm() < 1e-3 * change.norm()
 
 
 def test_ten_iterations_reach_what_takes_adam_more_than_two_hundred_steps(problem) -> None:

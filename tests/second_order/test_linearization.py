@@ -25,12 +25,20 @@ SETTINGS = {
 }
 
 
+on_every_backend = pytest.mark.usefixtures("backend")
+
+
 @pytest.fixture(params=SETTINGS, scope="module")
-def case(request: pytest.FixtureRequest):
+def problem(request: pytest.FixtureRequest):
+    """A scene, its views and their Jacobian; by reverse mode on the CPU."""
     settings = SETTINGS[request.param]
     gaussians, cameras = scene()
-    linearization = Linearization(gaussians, cameras, settings, at_once=1 if settings.antialiased else 4)
-    return gaussians, cameras, settings, linearization, dense_jacobian(gaussians, cameras, settings)
+    return gaussians, cameras, settings, dense_jacobian(gaussians, cameras, settings)
+
+
+def linearized(problem) -> Linearization:
+    gaussians, cameras, settings, _ = problem
+    return Linearization(gaussians, cameras, settings, at_once=1 if settings.antialiased else 4)
 
 
 def numbers(linearization: Linearization, seed: int = 0) -> list[Tensor]:
@@ -42,22 +50,27 @@ def close(a: Tensor, b: Tensor, tolerance: float = 1e-5) -> bool:
     return bool((a - b).norm() <= tolerance * b.norm())
 
 
-def test_images_are_those_of_rasterization(case) -> None:
-    gaussians, cameras, settings, linearization, _ = case
-    for image, camera in zip(linearization.images, cameras, strict=True):
+@on_every_backend
+def test_images_are_those_of_rasterization(problem) -> None:
+    gaussians, cameras, settings, _ = problem
+    for image, camera in zip(linearized(problem).images, cameras, strict=True):
         assert torch.equal(image, render(gaussians, camera, settings))
 
 
-def test_products(case) -> None:
-    gaussians, _, _, linearization, dense = case
+@on_every_backend
+def test_products(problem) -> None:
+    gaussians, _, _, dense = problem
+    linearization = linearized(problem)
     p = random_vector(gaussians)
     assert close(flat(dict(enumerate(linearization.jvp(p)))), dense @ flat(p))
     u = numbers(linearization)
     assert close(flat(linearization.vjp(u)), flat(dict(enumerate(u))) @ dense)
 
 
-def test_blocks_and_diagonal_are_exact(case) -> None:
-    gaussians, _, _, linearization, dense = case
+@on_every_backend
+def test_blocks_and_diagonal_are_exact(problem) -> None:
+    gaussians, _, _, dense = problem
+    linearization = linearized(problem)
     w = numbers(linearization)
     matrix = dense.T @ (flat(dict(enumerate(w)))[:, None] * dense)
     blocks = linearization.blocks(w)
@@ -74,8 +87,8 @@ def test_blocks_and_diagonal_are_exact(case) -> None:
         assert close(block.double(), matrix[row[i], row[j]], 1e-4)
 
 
-def test_probed_diagonal_converges_to_the_exact_one(case) -> None:
-    *_, linearization, _ = case
+def test_probed_diagonal_converges_to_the_exact_one(problem) -> None:
+    linearization = linearized(problem)
     w = numbers(linearization)
     exact = flat(linearization.blocks(w).diagonal())
     generator = torch.Generator().manual_seed(0)
@@ -87,8 +100,9 @@ def test_probed_diagonal_converges_to_the_exact_one(case) -> None:
     assert errors[1] < 0.25 * errors[0]
 
 
-def test_adjoint_and_symmetric_on_a_larger_scene() -> None:
-    gaussians, cameras = scene(num=2000, width=120, height=90, sh_degree=3)
+def test_adjoint_and_symmetric_on_a_larger_scene(backend) -> None:
+    num, width, height = (300, 64, 48) if backend == "cuda-on-cpu" else (2000, 120, 90)
+    gaussians, cameras = scene(num=num, width=width, height=height, sh_degree=3)
     linearization = Linearization(gaussians, cameras, Settings(3))
     p, q = random_vector(gaussians, 0), random_vector(gaussians, 1)
     jp, jq = linearization.jvp(p), linearization.jvp(q)
@@ -105,6 +119,7 @@ def test_adjoint_and_symmetric_on_a_larger_scene() -> None:
     assert dot(p, aq) == pytest.approx(dot(q, ap), abs=1e-6 * scale)
 
 
+@on_every_backend
 def test_a_sample_of_the_tiles_has_the_rows_of_its_pixels() -> None:
     gaussians, cameras = scene(num=100, width=40, height=30)
     linearization = Linearization(gaussians, cameras, Settings(1, tile_size=8))
@@ -123,11 +138,13 @@ def test_a_sample_of_the_tiles_has_the_rows_of_its_pixels() -> None:
     assert close(flat(part.diagonal()), flat(whole.diagonal()))
 
 
+@on_every_backend
 def test_all_tiles_kept_are_the_same_lists() -> None:
     gaussians, cameras = scene(num=100, width=40, height=30)
     (group, *_) = Linearization(gaussians, cameras, Settings(1))._groups
     tiles = bin_splats(group.splats, group.width, group.height)
-    kept = keep_tiles(tiles, torch.ones(tiles.offsets.numel() - 1, dtype=torch.bool))
+    everything = torch.ones(tiles.offsets.numel() - 1, dtype=torch.bool)
+    kept = keep_tiles(tiles, everything, group.splats.depths.numel())
     for a, b in zip(kept, tiles, strict=True):
         assert torch.equal(a, b)
         assert a.dtype == b.dtype

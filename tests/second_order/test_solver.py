@@ -15,6 +15,7 @@ from gsplat_core.second_order.trust_region import TrustRegion
 from gsplat_core.second_order.vectors import dot, norm
 
 ops = torch.ops.gsplat_core
+on_every_backend = pytest.mark.usefixtures("backend")
 
 
 def positive_definite(n: int, count: int = 1, seed: int = 0) -> Tensor:
@@ -55,6 +56,7 @@ def test_nothing_to_do_without_a_gradient() -> None:
     assert not solution.x["b"].any()
 
 
+@on_every_backend
 def test_blocks_are_factored_and_solved() -> None:
     matrices = positive_definite(GEOMETRY, 37)
     rows, columns = torch.triu_indices(GEOMETRY, GEOMETRY)
@@ -64,11 +66,13 @@ def test_blocks_are_factored_and_solved() -> None:
     assert torch.allclose(ops.solve_blocks(factors, right).double(), expected, rtol=1e-3, atol=1e-4)
 
 
+@on_every_backend
 def test_a_singular_block_gives_finite_steps() -> None:
     factors = ops.factor_blocks(torch.zeros(3, PAIRS), torch.zeros(3, GEOMETRY))
     assert not ops.solve_blocks(factors, torch.ones(3, GEOMETRY)).any()
 
 
+@on_every_backend
 def test_block_preconditioner_inverts_the_blocks() -> None:
     gaussians, cameras = scene(num=50)
     linearization = Linearization(gaussians, cameras, Settings(1))
@@ -113,6 +117,7 @@ def test_the_better_preconditioner_needs_fewer_iterations() -> None:
     assert left["blocks"] < left["diagonal"] < left["none"]
 
 
+@on_every_backend
 def test_fake_kernels_fit() -> None:
     gaussians, cameras = scene(num=20)
     (group, *_) = Linearization(gaussians, cameras, Settings(1))._groups

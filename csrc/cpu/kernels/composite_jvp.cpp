@@ -5,7 +5,7 @@
 #include "cpu/parallel.h"
 #include "cpu/rasterizer_jvp.h"
 #include "cpu/simd/pixel_block.h"
-#include "math/dual.h"
+#include "math/forward_mode.h"
 
 namespace gsplat::GSPLAT_ISA {
 namespace {
@@ -139,11 +139,9 @@ void jvp_block(const CompositeInputs& in, const CompositeTangents& tangents, con
     const Float t_dy = -Float(tangent.mean_y);
     BlendTangents blend;
     repeat<kVectors>([&](auto v) __attribute__((always_inline)) {
-      const Dual<Float> power = response(shape, dx, Dual<Float>(centres.dy(v, splat.mean_y), t_dy)).power;
-      // No change through the cap.
-      const Float t_alpha =
-          zero_unless(at.uncapped[v] <= max_alpha, exp2_tangent(values.alpha[v], power.tangent));
-      const Dual<Float> alpha(values.alpha[v], t_alpha), transmittance(state.transmittance[v], t_state[v]);
+      const Dual<Float> alpha = moving_alpha(values.alpha[v], at.uncapped[v] <= max_alpha, shape, dx,
+                                             Dual<Float>(centres.dy(v, splat.mean_y), t_dy));
+      const Dual<Float> transmittance(state.transmittance[v], t_state[v]);
       const Dual<Float> weight = alpha * transmittance;
       blend.weight[v] = weight.value;
       blend.t_weight[v] = weight.tangent;

@@ -48,7 +48,7 @@ inline void add_sums(const Float* values, float* row) {
 void moments_of_block(const CompositeInputs& in, const TileSplats& splats, int block, const BlockPlace& place,
                       const float* background, PixelSums& pixels, float* rows) {
   const PixelCentres centres(place);
-  const Float max_alpha(in.max_alpha), zero(0.0f), one(1.0f);
+  const Float max_alpha(in.max_alpha), zero(0.0f);
   const int32_t* list = splats.list(block);
   const int size = splats.list_size(block);
   PixelState state(place);
@@ -67,35 +67,32 @@ void moments_of_block(const CompositeInputs& in, const TileSplats& splats, int b
     repeat<kVectors>([&](auto v) __attribute__((always_inline)) {
       const Float dy = centres.dy(v, splat.mean_y);
       const Float u = fma(Float(splat.l21), dy, at.column_u), w = Float(splat.l22) * dy;
-      const Float monomials[kQuadratic] = {one, u, w, u * u, u * w, w * w};
       const Float& transmittance = state.transmittance[v];
       const Float weight = blend.alpha[v] * transmittance;
       const LaneMask uncapped = at.uncapped[v] <= max_alpha;
-      const Float opaque = reciprocal(one - blend.alpha[v]);
-      Float total = zero;
+      Float pixel_weights[kRgb], e[kRgb];
       repeat<kRgb>([&](auto c) __attribute__((always_inline)) {
-        const Float pixel_weight = Float::load(pixels.weight[c] + v * kLanes);
+        pixel_weights[c] = Float::load(pixels.weight[c] + v * kLanes);
         float* behind_of = pixels.behind[c] + v * kLanes;
         const Float g(splat.color[c] - background[c]);
         const Float behind = fma(-weight, g, Float::load(behind_of));
         behind.store(behind_of);
-        // As alpha_vjp() with the pixel's channel in place of the loss.
-        const Float e = zero_unless(uncapped, blend.alpha[v] * fma(-behind, opaque, transmittance * g));
-        total = fma(pixel_weight * e, e, total);
-        const Float weighted = pixel_weight * weight;
-        sums[kChannelMoments + c] = fma(weighted, weight, sums[kChannelMoments + c]);
-        const Float mixed = weighted * e;
-        repeat<kQuadratic>([&](auto i) {
-          Float& s = sums[kMixedMoments + c * kQuadratic + i];
-          s = fma(mixed, monomials[i], s);
-        });
+        // With the pixel's channel in place of the loss.
+        const Float by_alpha = alpha_vjp(transmittance, blend.alpha[v], g, behind);
+        e[c] = zero_unless(uncapped, blend.alpha[v] * by_alpha);
       });
       state.transmittance[v] = blend.behind[v];
-      // Moments of degree 3 and 4 are products of those of degree 2 with (u, w) and with each other.
-      const Float &uu = monomials[3], &uw = monomials[4], &ww = monomials[5];
-      const Float all[kQuartic] = {one,    u,      w,       uu,      uw,      ww,      uu * u, uu * w,
-                                   u * ww, ww * w, uu * uu, uu * uw, uu * ww, uw * ww, ww * ww};
-      repeat<kQuartic>([&](auto i) { sums[i] = fma(total, all[i], sums[i]); });
+      const PixelMoments<Float> pixel = pixel_moments(pixel_weights, e, weight);
+      Float all[kQuartic];
+      monomials(u, w, all);
+      repeat<kQuartic>([&](auto i) { sums[i] = fma(pixel.alpha, all[i], sums[i]); });
+      repeat<kRgb>([&](auto c) __attribute__((always_inline)) {
+        sums[kChannelMoments + c] = sums[kChannelMoments + c] + pixel.color[c];
+        repeat<kQuadratic>([&](auto i) {
+          Float& s = sums[kMixedMoments + c * kQuadratic + i];
+          s = fma(pixel.mixed[c], all[i], s);
+        });
+      });
     });
     add_sums(sums, rows + list[k] * kSplatMoments);
   }

@@ -1,8 +1,7 @@
 // From the moments of splats to the blocks of J^T W J of their Gaussians, one SIMD lane per Gaussian.
 //
-// A Gaussian's block is the sum over images of D^T Q D, where D are the changes of ln alpha (coefficients of
-// monomials) by each parameter and Q the moments, and of what the colour contributes: the mean moves it
-// through the direction of view, each SH coefficient moves it alone.
+// A Gaussian's block is the sum over images of X^T M X, where X are the influences of its parameters on the
+// splat and M its moments. Each SH coefficient moves the colour alone.
 #include <cstring>
 #include <vector>
 
@@ -17,13 +16,9 @@ namespace {
 constexpr int kRgb = 3;
 constexpr int kMean = 3;  // the first parameters of the geometry
 
-// D: for each monomial of the change of ln alpha, its coefficient by each parameter.
-struct AlphaJacobian {
-  Float by[kQuadratic][kGeometry];
-};
-
-AlphaJacobian alpha_jacobian(const Camera<Float>& camera, const Gaussian<Float, ScaledRotation>& g,
-                             const ProjectOptions<Float>& options) {
+// X, but for the colours.
+void log_alpha_influences(const Camera<Float>& camera, const Gaussian<Float, ScaledRotation>& g,
+                          const ProjectOptions<Float>& options, Influence<Float>* x) {
   const ProjectedSplat<Float> splat = project(camera, g, options);
   // The gradients of the splat's six numbers: mean 2, root 3, opacity.
   Float rows[6][kGeometry];
@@ -36,28 +31,28 @@ AlphaJacobian alpha_jacobian(const Camera<Float>& camera, const Gaussian<Float, 
     static_assert(sizeof(v) == sizeof(rows[r]));
     std::memcpy(static_cast<void*>(rows[r]), &v, sizeof(v));
   }
-  AlphaJacobian d;
   for (int a = 0; a < kGeometry; ++a) {
     const SplatChange<Float> change = {
         {rows[0][a], rows[1][a]}, {rows[2][a], rows[3][a], rows[4][a]}, rows[5][a]};
-    Float coefficients[kQuadratic];
-    log_alpha_change({splat.l11, splat.l21, splat.l22}, splat.opacity, change, coefficients);
-    for (int i = 0; i < kQuadratic; ++i) d.by[i][a] = coefficients[i];
+    log_alpha_change({splat.l11, splat.l21, splat.l22}, splat.opacity, change, x[a].log_alpha);
   }
-  return d;
 }
 
-// Gradients of the three channels by the mean, zero where clamped.
-void color_gradients(const ShInputs& sh, const Vec3<Float>& offset, const Coefficients& coefficients,
-                     const LaneMask* unclamped, Vec3<Float>* gradients) {
+// The mean moves the three channels through the direction of view, where they are not clamped.
+void color_influences(const ShInputs& sh, const Vec3<Float>& offset, const Coefficients& coefficients,
+                      const LaneMask* unclamped, Influence<Float>* x) {
   const Vec3<Float> direction = unit_direction(offset);
   for (int c = 0; c < kRgb; ++c) {
     Float v_basis[kMaxShBases];
     for (int k = 0; k < sh_bases(sh.degree); ++k) {
       v_basis[k] = c == 0 ? coefficients.of[k].x : c == 1 ? coefficients.of[k].y : coefficients.of[k].z;
     }
-    gradients[c] =
+    const Vec3<Float> gradient =
         zero_unless(unclamped[c], unit_direction_vjp(offset, sh_basis_vjp(sh.degree, direction, v_basis)));
+    x[0].color[c] = gradient.x;
+    x[1].color[c] = gradient.y;
+    x[2].color[c] = gradient.z;
+    for (int a = kMean; a < kGeometry; ++a) x[a].color[c] = Float(0.0f);
   }
 }
 
@@ -75,42 +70,13 @@ struct BlockSums {
 };
 
 // Adds one image's part; lanes outside the mask add nothing.
-void add_image(const AlphaJacobian& d, const Vec3<Float>* colors_by_mean, const Float* basis, int bases,
-               const LaneMask* unclamped, LaneMask m, const Float* moments, BlockSums& sums) {
-  // Q D, and for each channel the mixed moments with D.
-  Float qd[kQuadratic][kGeometry], mixed[kRgb][kGeometry];
-  for (int a = 0; a < kGeometry; ++a) {
-    for (int i = 0; i < kQuadratic; ++i) {
-      Float s(0.0f);
-      for (int j = 0; j < kQuadratic; ++j) s = fma(moments[monomial_product(i, j)], d.by[j][a], s);
-      qd[i][a] = s;
-    }
-    for (int c = 0; c < kRgb; ++c) {
-      Float s(0.0f);
-      for (int i = 0; i < kQuadratic; ++i) {
-        s = fma(moments[kMixedMoments + c * kQuadratic + i], d.by[i][a], s);
-      }
-      mixed[c][a] = s;
-    }
-  }
-  const auto by_mean = [&](int c, int a) {
-    const Vec3<Float>& g = colors_by_mean[c];
-    return a == 0 ? g.x : a == 1 ? g.y : g.z;
-  };
+void add_image(const Influence<Float>* x, const Float* basis, int bases, const LaneMask* unclamped,
+               LaneMask m, const Float* moments, BlockSums& sums) {
+  Influence<Float> y[kGeometry];
+  for (int a = 0; a < kGeometry; ++a) y[a] = multiply_moments(moments, x[a]);
   int pair = 0;
   for (int a = 0; a < kGeometry; ++a) {
-    for (int b = a; b < kGeometry; ++b, ++pair) {
-      Float s(0.0f);
-      for (int i = 0; i < kQuadratic; ++i) s = fma(d.by[i][a], qd[i][b], s);
-      for (int c = 0; c < kRgb; ++c) {
-        if (a < kMean) s = fma(by_mean(c, a), mixed[c][b], s);
-        if (b < kMean) {
-          s = fma(by_mean(c, b), mixed[c][a], s);
-          s = fma(by_mean(c, a) * by_mean(c, b), moments[kChannelMoments + c], s);
-        }
-      }
-      sums.geometry[pair] += zero_unless(m, s);
-    }
+    for (int b = a; b < kGeometry; ++b, ++pair) sums.geometry[pair] += zero_unless(m, dot(x[a], y[b]));
   }
   Vec3<Float> channels = {zero_unless(m & unclamped[0], moments[kChannelMoments]),
                           zero_unless(m & unclamped[1], moments[kChannelMoments + 1]),
@@ -142,16 +108,16 @@ void blocks_of(const GaussianInputs& in, const std::vector<Camera<Float>>& camer
     const Float zero(0.0f);
     const LaneMask unclamped[kRgb] = {color.x > zero, color.y > zero, color.z > zero};
     const Vec3<Float> offset = gaussians.mean - camera_position(in.viewmats + 16 * image);
-    Vec3<Float> by_mean[kRgb];
-    color_gradients(sh, offset, coefficients, unclamped, by_mean);
+    Influence<Float> x[kGeometry];
+    log_alpha_influences(cameras[c], gaussians, options, x);
+    color_influences(sh, offset, coefficients, unclamped, x);
     Float basis[kMaxShBases];
     sh_basis(sh.degree, unit_direction(offset), basis);
     const auto sums_of =
         LaneBlock<kSplatMoments>::load(moments + kSplatMoments * splat, kSplatMoments, count);
     Float image_moments[kSplatMoments];
     for (int i = 0; i < kSplatMoments; ++i) image_moments[i] = sums_of[i];
-    add_image(alpha_jacobian(cameras[c], gaussians, options), by_mean, basis, bases, unclamped, m,
-              image_moments, sums);
+    add_image(x, basis, bases, unclamped, m, image_moments, sums);
   }
   LaneBlock<kGeometryPairs> geometry;
   for (int i = 0; i < kGeometryPairs; ++i) geometry.set(i, sums.geometry[i]);

@@ -1,22 +1,10 @@
 // Forward mode of projection: the formulas of math/project.h with dual numbers, one SIMD lane per Gaussian.
 #include "cpu/rasterizer_jvp.h"
-#include "cpu/simd/dual_lanes.h"
 #include "cpu/simd/projection_lanes.h"
+#include "math/forward_mode.h"
 
 namespace gsplat::GSPLAT_ISA {
 namespace {
-
-Camera<Dual<Float>> load_dual_camera(const GaussianInputs& in, const GaussianInputs& tangents,
-                                     const ProjectionSettings& settings, int64_t image) {
-  auto tangent = load_camera(tangents, settings, image);
-  tangent.width = tangent.height = Float(0.0f);
-  return join<Camera<Dual<Float>>>(load_camera(in, settings, image), tangent);
-}
-
-ProjectOptions<Dual<Float>> constants(const ProjectOptions<Float>& o) {
-  const Float zero(0.0f);
-  return {{o.eps2d, zero}, {o.near_plane, zero}, {o.far_plane, zero}, {o.radius_clip, zero}, o.antialiased};
-}
 
 template <template <class> class Shape>
 void project_all(const GaussianInputs& in, const GaussianInputs& tangents, const ProjectionSettings& settings,
@@ -26,7 +14,8 @@ void project_all(const GaussianInputs& in, const GaussianInputs& tangents, const
   each_gaussian_chunk(in.batches, n, [&](const GaussianChunk& chunk) {
     for (int64_t c = 0; c < in.cameras; ++c) {
       const int64_t image = chunk.batch * in.cameras + c;
-      const Camera<Dual<Float>> camera = load_dual_camera(in, tangents, settings, image);
+      const Camera<Dual<Float>> camera =
+          moving_camera(load_camera(in, settings, image), load_camera(tangents, settings, image));
       chunk.each_block([&](int64_t i, int count) {
         const int64_t row = chunk.batch * n + i, splat = image * n + i;
         const LaneMask m = visible_lanes(radii + 2 * splat, count);
@@ -34,8 +23,8 @@ void project_all(const GaussianInputs& in, const GaussianInputs& tangents, const
         LaneBlock<3> root;
         LaneBlock<1> depth, opacity;
         if (any(m)) {
-          const auto gaussians = join<Gaussian<Dual<Float>, Shape>>(
-              load_gaussians<Shape>(in, row, count), load_gaussians<Shape>(tangents, row, count));
+          const auto gaussians = moving_gaussian(load_gaussians<Shape>(in, row, count),
+                                                 load_gaussians<Shape>(tangents, row, count));
           const ProjectedSplat<Dual<Float>> s = project(camera, gaussians, options);
           mean.set(0, zero_unless(m, s.mean.x.tangent));
           mean.set(1, zero_unless(m, s.mean.y.tangent));

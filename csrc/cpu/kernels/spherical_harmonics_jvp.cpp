@@ -2,8 +2,8 @@
 #include <cstring>
 
 #include "cpu/rasterizer_jvp.h"
-#include "cpu/simd/dual_lanes.h"
 #include "cpu/simd/harmonics_lanes.h"
+#include "math/forward_mode.h"
 
 namespace gsplat::GSPLAT_ISA {
 namespace {
@@ -13,13 +13,8 @@ Vec3<Dual<Float>> load_dual_centre(const float* viewmat, const float* t_viewmat)
   Vec3<float> translation, t_translation;
   load_pose(viewmat, rotation, translation);
   load_pose(t_viewmat, t_rotation, t_translation);
-  Mat3<Dual<float>> r;
-  for (int i = 0; i < 3; ++i) {
-    for (int j = 0; j < 3; ++j) r.m[i][j] = {rotation.m[i][j], t_rotation.m[i][j]};
-  }
-  const auto c = camera_centre<Dual<float>>(
-      r,
-      {{translation.x, t_translation.x}, {translation.y, t_translation.y}, {translation.z, t_translation.z}});
+  const auto c = camera_centre(join<float, Mat3<Dual<float>>>(rotation, t_rotation),
+                               join<float, Vec3<Dual<float>>>(translation, t_translation));
   return {{Float(c.x.value), Float(c.x.tangent)},
           {Float(c.y.value), Float(c.y.tangent)},
           {Float(c.z.value), Float(c.z.tangent)}};
@@ -32,8 +27,8 @@ void tangents_of_block(const ShInputs& in, const ShInputs& tangents, const Vec3<
     std::memset(out + 3 * splat, 0, sizeof(float) * 3 * count);
     return;
   }
-  const auto means = join<Vec3<Dual<Float>>>(load_vec3(in.means + 3 * row, 3, count),
-                                             load_vec3(tangents.means + 3 * row, 3, count));
+  const auto means = join<Float, Vec3<Dual<Float>>>(load_vec3(in.means + 3 * row, 3, count),
+                                                    load_vec3(tangents.means + 3 * row, 3, count));
   Dual<Float> basis[kMaxShBases];
   sh_basis(in.degree, unit_direction(means - centre), basis);
   const Float zero(0.0f);

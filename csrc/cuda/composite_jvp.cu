@@ -1,0 +1,136 @@
+// Forward mode of compositing: the tangents of the pixels from the tangents of the splats.
+//
+// The walk of the forward pass, which carries the tangent of the transmittance next to the transmittance
+// itself. Which splat is skipped, capped or the last one was decided by the values.
+#include "cuda/composite_tile.cuh"
+#include "cuda/rasterizer_jvp.h"
+#include "math/forward_mode.h"
+
+namespace gsplat::cuda {
+namespace {
+
+// The tangents of a StagedSplat.
+template <int kColors>
+struct StagedTangent {
+  float mean_x, mean_y;
+  float l11, l21, l22;  // scaled by kRootScale
+  float log2_opacity;
+  float colors[kColors];
+};
+
+template <int kColors>
+__device__ void stage_tangent(const CompositeInputs& in, const CompositeTangents& t, int64_t id,
+                              int first_channel, int channels, StagedTangent<kColors>& staged) {
+  const float scale = static_cast<float>(kRootScale);
+  staged.mean_x = t.means2d[2 * id];
+  staged.mean_y = t.means2d[2 * id + 1];
+  staged.l11 = scale * t.conic_roots[3 * id];
+  staged.l21 = scale * t.conic_roots[3 * id + 1];
+  staged.l22 = scale * t.conic_roots[3 * id + 2];
+  staged.log2_opacity = log2(Dual<float>(in.opacities[id], t.opacities[id])).tangent;
+#pragma unroll
+  for (int c = 0; c < kColors; ++c) {
+    staged.colors[c] = c < channels ? t.colors[id * in.channels + first_channel + c] : 0.0f;
+  }
+}
+
+// How a pixel changes.
+template <int kColors>
+struct PixelTangents {
+  float colors[kColors];
+  float transmittance;
+
+  __device__ PixelTangents() : transmittance(0.0f) {
+#pragma unroll
+    for (int c = 0; c < kColors; ++c) colors[c] = 0.0f;
+  }
+  // Adds the background's part and writes the pixel, if it is inside the image.
+  __device__ void store(const CompositeInputs& in, const Tile& tile, int y, int first_channel, int channels,
+                        const CompositeOutputs& out) const {
+    const PixelPlace place(in, tile, pixel_x(), y);
+    if (!place.exists) return;
+    const float* background =
+        in.backgrounds == nullptr ? nullptr : in.backgrounds + tile.image * in.channels + first_channel;
+    float* pixel = out.colors + place.index * in.channels + first_channel;
+#pragma unroll
+    for (int c = 0; c < kColors; ++c) {
+      if (c >= channels) break;
+      pixel[c] = background == nullptr ? colors[c] : fma(transmittance, background[c], colors[c]);
+    }
+    out.alphas[place.index] = -transmittance;
+  }
+};
+
+template <int kColors>
+__device__ void blend_tangents(const StagedSplat<kColors>& splat, const StagedTangent<kColors>& t, float dx,
+                               float max_alpha, BlendedPixel& pixel, PixelTangents<kColors>& tangents) {
+  GSPLAT_COUNT(pairs);
+  const Blend blend(splat.shape(), dx, splat.mean_y, max_alpha, pixel);
+  if (!blend.blends) return;
+  const SplatShape<Dual<float>> shape = {
+      {splat.l11, t.l11}, {splat.l21, t.l21}, {splat.l22, t.l22}, {splat.log2_opacity, t.log2_opacity}};
+  const Dual<float> alpha =
+      moving_alpha(blend.alpha, blend.uncapped <= max_alpha, shape, {dx, -t.mean_x}, {blend.dy, -t.mean_y});
+  const Dual<float> transmittance(pixel.transmittance, tangents.transmittance);
+  const Dual<float> weight = alpha * transmittance;
+#pragma unroll
+  for (int c = 0; c < kColors; ++c) {
+    tangents.colors[c] =
+        fma(weight.tangent, splat.colors[c], fma(weight.value, t.colors[c], tangents.colors[c]));
+  }
+  tangents.transmittance = transmittance_behind(transmittance, alpha).tangent;
+  pixel.transmittance = blend.behind;
+}
+
+// Blends `channels` <= kColors channels from `first_channel` on.
+template <int kColors>
+__global__ void __launch_bounds__(kMostTileThreads, 2)
+    composite_tile_tangents(CompositeInputs in, CompositeTangents t, CompositeOutputs out, int first_channel,
+                            int channels) {
+  __shared__ StagedBatch<kColors> batch;
+  __shared__ StagedTangent<kColors> staged[kBatch];
+  const Tile tile(in);
+  BlendedPixel upper(pixel_y(), PixelPlace(in, tile, pixel_x(), pixel_y()));
+  BlendedPixel lower(pixel_y() + kHalf, PixelPlace(in, tile, pixel_x(), pixel_y() + kHalf));
+  PixelTangents<kColors> upper_tangents, lower_tangents;
+  const auto stage = [&](int i, int64_t id) {
+    stage_tangent<kColors>(in, t, id, first_channel, channels, staged[i]);
+  };
+  const auto visit = [&](int i, const StagedSplat<kColors>& splat, float dx, bool in_upper, bool in_lower) {
+    if (in_upper) blend_tangents<kColors>(splat, staged[i], dx, in.max_alpha, upper, upper_tangents);
+    if (in_lower) blend_tangents<kColors>(splat, staged[i], dx, in.max_alpha, lower, lower_tangents);
+  };
+  visit_splats<kColors>(in, tile, first_channel, channels, batch, upper, lower, stage, visit);
+  upper_tangents.store(in, tile, pixel_y(), first_channel, channels, out);
+  lower_tangents.store(in, tile, pixel_y() + kHalf, first_channel, channels, out);
+}
+
+template <int kColors>
+void launch(const CompositeInputs& in, const CompositeTangents& tangents, const CompositeOutputs& out,
+            Stream stream) {
+  for (int first = 0; first < in.channels; first += kColors) {
+    const int channels = in.channels - first < kColors ? in.channels - first : kColors;
+    composite_tile_tangents<kColors>
+        <<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, tangents, out, first, channels);
+    check_launch("composite_tile_tangents");
+  }
+}
+
+}  // namespace
+
+void composite_jvp(const CompositeInputs& in, const CompositeTangents& tangents, const CompositeOutputs& out,
+                   Stream stream) {
+  if (in.images == 0) return;
+  switch (in.channels) {
+    case 1:
+      return launch<1>(in, tangents, out, stream);
+    case 3:
+      return launch<3>(in, tangents, out, stream);
+    case 4:
+      return launch<4>(in, tangents, out, stream);
+    default:
+      return launch<8>(in, tangents, out, stream);  // in several passes if need be
+  }
+}
+
+}  // namespace gsplat::cuda

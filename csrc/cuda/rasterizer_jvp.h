@@ -1,0 +1,21 @@
+// Forward mode of the rasterizer's stages: tangents of the outputs from tangents of the inputs.
+#pragma once
+
+#include "cuda/launch.h"
+#include "raster/tangents.h"
+#include "raster/types.h"
+
+namespace gsplat::cuda {
+
+// `tangents` has the sizes of `in` and holds tangents in place of values; `radii` [images, gaussians, 2] and
+// `colors` [images, gaussians, 3] are outputs of the forward pass, which tell what was culled and clamped.
+void project_jvp(const GaussianInputs& in, const GaussianInputs& tangents, const ProjectionSettings& settings,
+                 const int32_t* radii, const SplatTangents& out, Stream stream);
+
+void spherical_harmonics_jvp(const ShInputs& in, const ShInputs& tangents, const float* colors, float* out,
+                             Stream stream);
+
+void composite_jvp(const CompositeInputs& in, const CompositeTangents& tangents, const CompositeOutputs& out,
+                   Stream stream);
+
+}  // namespace gsplat::cuda

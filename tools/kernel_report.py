@@ -7,9 +7,10 @@
                                                        if a figure exceeds one
     python tools/kernel_report.py --update             write the present figures as ceilings
 
-Bytes are those of plain accesses; atomic operations are counted apart, each of one lane. A "slot" is a lane
-of a warp that evaluates pairs of a pixel and a splat, whether its own is used or not. The model multiplies
-what was counted with the instructions that nvcc makes of the compositing loops (ceilings.json, sm_90).
+Bytes are those of plain accesses, without those of CUB; atomic operations are counted apart, each of one
+lane. A "slot" is a lane of a warp that evaluates pairs of a pixel and a splat, whether its own is used or not.
+The model multiplies what was counted with the instructions that nvcc makes of the compositing loops
+(ceilings.json, sm_90).
 """
 
 from __future__ import annotations

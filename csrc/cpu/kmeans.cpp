@@ -10,12 +10,7 @@ namespace gsplat {
 void nearest_centroids(const float* points, int64_t rows, int64_t dim, const float* centroids, int64_t count,
                        int32_t* labels, float* squared_distances) {
   std::vector<float> half_squares(count);
-  for (int64_t j = 0; j < count; ++j) {
-    double sum = 0;
-    for (int64_t d = 0; d < dim; ++d)
-      sum += static_cast<double>(centroids[j * dim + d]) * centroids[j * dim + d];
-    half_squares[j] = static_cast<float>(sum / 2);
-  }
+  for (int64_t j = 0; j < count; ++j) half_squares[j] = half_square(centroids + j * dim, dim);
   const NearestCentroids args{
       .points = points,
       .centroids = centroids,

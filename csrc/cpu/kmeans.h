@@ -4,11 +4,9 @@
 #include <cstdint>
 
 #include "cpu/isa.h"
+#include "raster/kmeans.h"
 
 namespace gsplat {
-
-// Indices of centroids pass through float lanes, which hold integers exactly up to here.
-inline constexpr int64_t kMostCentroids = int64_t{1} << 24;
 
 struct NearestCentroids {
   const float* points = nullptr;        // [rows, dim]

@@ -1,8 +1,8 @@
 """k-means (Lloyd 1982): the codebook of k vectors with the least squared distance to many.
 
-Assignments are exact and done by brute force in blocked SIMD loops, which on a CPU beats the tree and bound
-methods in the tens of dimensions of spherical harmonics. With `batch`, each iteration looks at a random part
-of the points only (Sculley 2010, "Web-scale k-means clustering").
+Assignments are exact and done by brute force in blocked loops, which in the tens of dimensions of spherical
+harmonics beats methods with trees and bounds. With `batch`, each iteration looks at a random part of the points
+only (Sculley 2010, "Web-scale k-means clustering").
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ def kmeans(
     batch: int | None = None,
     initial: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Centroids of `points`, and the nearest one of each. The same for any number of threads.
+    """Centroids of `points`, and the nearest one of each. The same whenever it runs on the same device.
 
     Args:
-        points: [N, D] float32 on the CPU, finite.
+        points: [N, D] float32, finite.
         k: number of centroids, at most N.
         iterations: of Lloyd's algorithm; it ends sooner when nothing changes.
         seed: of the random rows that are the first centroids, and of the batches.
@@ -57,7 +57,7 @@ def kmeans(
     origin = points.mean(dim=0, dtype=torch.float64).to(points.dtype)
     centred = points - origin
     if initial is None:
-        centroids = centred[torch.randperm(n, generator=generator)[:k]]
+        centroids = centred[torch.randperm(n, generator=generator)[:k].to(points.device)]
     else:
         centroids = initial.detach() - origin
     if batch is None or batch >= n:
@@ -93,7 +93,7 @@ def _lloyd(
 def _drawn(cost: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """Rows that are badly represented: each drawn with a probability proportional to its cost."""
     total = cost.double().cumsum(0)
-    uniform = torch.rand(count, generator=generator, dtype=torch.float64)
+    uniform = torch.rand(count, generator=generator, dtype=torch.float64).to(cost.device)
     return torch.searchsorted(total, uniform * total[-1], right=True).clamp(max=len(cost) - 1)
 
 
@@ -106,9 +106,9 @@ def _minibatch(
     generator: torch.Generator,
 ) -> Tensor:
     """Every centroid is the mean of all the points that ever fell to it."""
-    masses = torch.zeros(len(centroids))
+    masses = torch.zeros(len(centroids), device=points.device)
     for _ in range(iterations):
-        rows = torch.randint(len(points), (batch,), generator=generator)
+        rows = torch.randint(len(points), (batch,), generator=generator).to(points.device)
         part = points[rows]
         labels, _ = nearest_centroids(part, centroids)
         means, mass = cluster_means(part, labels, len(centroids), None if weights is None else weights[rows])

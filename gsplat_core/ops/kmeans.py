@@ -12,7 +12,7 @@ def nearest_centroids(points: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor
     """The nearest centroid of every point (Euclidean distance, exact search).
 
     Args:
-        points: [N, D] float32 on the CPU, finite. Distances are compared in float32 as |c|²/2 - x·c: centre
+        points: [N, D] float32, finite. Distances are compared in float32 as |c|²/2 - x·c: centre
             points first that are far from the origin compared with their spread.
         centroids: [K, D] float32, finite, 1 <= K <= 2^24.
 
@@ -32,7 +32,7 @@ def cluster_means(
     """The weighted means of clusters of points.
 
     Args:
-        points: [N, D] float32 on the CPU.
+        points: [N, D] float32.
         labels: [N] int32, from 0 to count - 1.
         count: number of clusters.
         weights: [N] float32, not negative; ones by default.

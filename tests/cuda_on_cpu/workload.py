@@ -176,6 +176,16 @@ def gauss_newton() -> dict[str, Tensor]:
     }
 
 
+def clusters() -> dict[str, Tensor]:
+    """More points and centroids than a block compares at a time, more dimensions than a warp has lanes."""
+    g = torch.Generator().manual_seed(6)
+    points, centroids = torch.randn(150, 40, generator=g), torch.randn(70, 40, generator=g)
+    labels, squared_distances = ops.nearest_centroids(points, centroids)
+    weights = torch.rand(150, generator=g)
+    means, masses = ops.cluster_means(points, labels, 70, weights)
+    return {"labels": labels, "squared": squared_distances, "means": means, "masses": masses}
+
+
 CASES: list[Callable[[], dict[str, Tensor]]] = [
     crowded,
     opaque,
@@ -188,4 +198,5 @@ CASES: list[Callable[[], dict[str, Tensor]]] = [
     mcmc,
     forward_mode,
     gauss_newton,
+    clusters,
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
@@ -14,16 +12,9 @@ def cloud(rows: int, dim: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(rows, dim, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.fixture(params=torch.ops.gsplat_core.available_isas().split())
-def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    before = torch.ops.gsplat_core.isa()
-    torch.ops.gsplat_core.set_isa(request.param)
-    yield request.param
-    torch.ops.gsplat_core.set_isa(before)
-
-
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize(("rows", "dim", "count"), [(1, 1, 1), (100, 3, 7), (997, 45, 67), (500, 4, 256)])
-def test_every_point_gets_its_nearest_centroid(isa: str, rows: int, dim: int, count: int) -> None:
+def test_every_point_gets_its_nearest_centroid(rows: int, dim: int, count: int) -> None:
     points, centroids = cloud(rows, dim), cloud(count, dim, 1)
     labels, squared = nearest_centroids(points, centroids)
     distances = torch.cdist(points.double(), centroids.double(), compute_mode="donot_use_mm_for_euclid_dist")
@@ -32,15 +23,18 @@ def test_every_point_gets_its_nearest_centroid(isa: str, rows: int, dim: int, co
     torch.testing.assert_close(squared.double(), chosen, rtol=1e-5, atol=1e-6)
 
 
-def test_the_first_of_equal_centroids_wins(isa: str) -> None:
+@pytest.mark.usefixtures("kernels")
+def test_the_first_of_equal_centroids_wins() -> None:
     centroids = cloud(5, 3)[[0, 1, 2, 1, 4, 2, 1, 3, 4]]
     labels, squared = nearest_centroids(centroids, centroids)
     assert labels.tolist() == [0, 1, 2, 1, 4, 2, 1, 7, 4]
     assert (squared == 0).all()
 
 
-def test_means_are_weighted_and_zero_without_members() -> None:
-    points, weights = cloud(200, 5), torch.rand(200, generator=torch.Generator().manual_seed(3))
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("dim", [1, 5, 32, 45])
+def test_means_are_weighted_and_zero_without_members(dim: int) -> None:
+    points, weights = cloud(200, dim), torch.rand(200, generator=torch.Generator().manual_seed(3))
     labels = (torch.arange(200, dtype=torch.int32) * 7) % 11
     means, masses = cluster_means(points, labels, 12, weights)
     for cluster in range(11):
@@ -70,6 +64,16 @@ def test_same_bytes_for_any_thread_count() -> None:
         assert all(map(torch.equal, results[0], other))
 
 
+@pytest.mark.usefixtures("backend")
+def test_no_points_have_no_means() -> None:
+    labels, squared = nearest_centroids(cloud(0, 3), cloud(4, 3))
+    assert labels.shape == squared.shape == (0,)
+    means, masses = cluster_means(cloud(0, 3), labels, 4)
+    assert not means.any()
+    assert not masses.any()
+
+
+@pytest.mark.usefixtures("backend")
 def test_operator_checks() -> None:
     points, centroids = cloud(50, 3), cloud(4, 3)
     torch.library.opcheck(torch.ops.gsplat_core.nearest_centroids.default, (points, centroids))
@@ -77,6 +81,7 @@ def test_operator_checks() -> None:
     torch.library.opcheck(torch.ops.gsplat_core.cluster_means.default, (points, labels, 4, torch.ones(50)))
 
 
+@pytest.mark.usefixtures("backend")
 def test_bad_arguments_are_named() -> None:
     points = cloud(5, 3)
     broken = points.clone()

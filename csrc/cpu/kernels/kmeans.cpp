@@ -49,12 +49,6 @@ template <int tile>
   });
 }
 
-float squared_distance(const float* a, const float* b, int64_t dim) {
-  float sum = 0;
-  for (int64_t d = 0; d < dim; ++d) sum += (a[d] - b[d]) * (a[d] - b[d]);
-  return sum;
-}
-
 // Up to kBlock points from row `begin` on.
 void visit_block(const NearestCentroids& args, int64_t begin, int64_t rows, float* block) {
   for (int64_t d = 0; d < args.dim; ++d) {

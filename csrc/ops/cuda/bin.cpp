@@ -21,16 +21,6 @@ struct TileCounts {
     cuda::count_tiles(a.inputs, a.image, a.grid.tile_size, mutable_ints(per_splat),
                       static_cast<cuda::BinSizes*>(totals.mutable_data_ptr()), stream);
   }
-
-  // Waits for the device.
-  cuda::BinSizes read_totals(cudaStream_t stream) const {
-    cuda::BinSizes sizes;
-    cuda::check(
-        cudaMemcpyAsync(&sizes, totals.const_data_ptr(), sizeof(sizes), cudaMemcpyDeviceToHost, stream),
-        "reading the number of intersections");
-    cuda::check(cudaStreamSynchronize(stream), "reading the number of intersections");
-    return sizes;
-  }
 };
 
 // The second half: the lists, with room for as many splats and intersections.
@@ -60,7 +50,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> bin_splats(Tensor means2d, Te
   const BinArguments a(means2d, conic_roots, depths, opacities2d, radii, width, height, tile_size);
   const OnDevice device(a.means2d);
   const TileCounts counts(a, device.stream());
-  const cuda::BinSizes sizes = counts.read_totals(device.stream());
+  const cuda::BinSizes sizes =
+      device.read<cuda::BinSizes>(counts.totals.const_data_ptr(), "reading the number of intersections");
   check_intersections(sizes.intersections);
   const Lists lists(a, counts, sizes, device.stream());
   return {lists.tile_offsets, lists.flatten_ids, lists.order, lists.slot_offsets, lists.no_slots};

@@ -3,6 +3,7 @@
 
 #include <cuda_runtime.h>
 
+#include "cuda/launch.h"
 #include "ops/checks.h"
 
 namespace gsplat::ops {
@@ -16,6 +17,15 @@ public:
   OnDevice& operator=(const OnDevice&) = delete;
 
   cudaStream_t stream() const { return stream_; }
+
+  // Copies a value from the device's memory and waits for it. `what` is for the error.
+  template <class T>
+  T read(const void* value, const char* what) const {
+    T copy;
+    cuda::check(cudaMemcpyAsync(&copy, value, sizeof(copy), cudaMemcpyDeviceToHost, stream_), what);
+    cuda::check(cudaStreamSynchronize(stream_), what);
+    return copy;
+  }
 
 private:
   int previous_;

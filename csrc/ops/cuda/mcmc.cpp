@@ -15,11 +15,7 @@ struct CudaKernels {
     const OnDevice device(like);
     Tensor flag = empty_like_device(like, {1}, ScalarType::Int);
     cuda::relocate(arrays, count, kMostCopies, mutable_ints(flag), device.stream());
-    int32_t refused = 0;
-    cuda::check(cudaMemcpyAsync(&refused, flag.const_data_ptr(), sizeof(refused), cudaMemcpyDeviceToHost,
-                                device.stream()),
-                "reading whether copies are in range");
-    cuda::check(cudaStreamSynchronize(device.stream()), "reading whether copies are in range");
+    const auto refused = device.read<int32_t>(flag.const_data_ptr(), "reading whether copies are in range");
     check_copies(refused == 0);
   }
   static void perturb_means(const Tensor& like, const NoiseArrays& arrays, const NoiseOptions& options,

@@ -1,8 +1,8 @@
 """k-means (Lloyd 1982): the codebook of k vectors with the least squared distance to many.
 
 Assignments are exact and done by brute force in blocked loops, which in the tens of dimensions of spherical
-harmonics beats methods with trees and bounds. With `batch`, each iteration looks at a random part of the points
-only (Sculley 2010, "Web-scale k-means clustering").
+harmonics beats methods with trees and bounds. With `batch`, each iteration looks at a random part of the
+points only (Sculley 2010, "Web-scale k-means clustering").
 """
 
 from __future__ import annotations

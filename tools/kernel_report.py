@@ -8,8 +8,9 @@
     python tools/kernel_report.py --update             write the present figures as ceilings
 
 Bytes are those of plain accesses, without those of CUB; atomic operations are counted apart, each of one
-lane. A "slot" is a lane of a warp that evaluates pairs of a pixel and a splat, used or not. The model multiplies what was counted with the instructions that nvcc makes of the compositing loops
-(ceilings.json, sm_90).
+lane. A "slot" is a lane of a warp that evaluates pairs of a pixel and a splat, used or not. The model
+multiplies what was counted with the instructions that nvcc makes of the compositing loops (ceilings.json,
+sm_90).
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from gsplat_core.activations import sigmoid
 from gsplat_core.densify.edits import Clone, Edit, Prune, Reset, Split
-from gsplat_core.densify.rows import finite_rows, indices
+from gsplat_core.densify.rows import finite_rows, indices, offsets_within
 from gsplat_core.densify.strategy import RenderStats, SceneView, Strategy, Wants
 from gsplat_core.densify.stretching import point_in_time, refinement_interval, reset_interval
 
@@ -230,13 +230,11 @@ class ADC(Strategy):
     def _children(self, params: Mapping[str, Tensor], rows: Tensor, ceiling: Tensor | None) -> list[Edit]:
         """Two children each, at random places drawn from the parent as a normal distribution."""
         means, scales = params["means"][rows], params["scales"][rows]
-        normal = torch.randn(len(rows), 2, 3, generator=self.random).to(means)
-        offsets = normal * scales.exp()[:, None, :]
-        turned = torch.einsum("nij,ncj->nci", _rotation_matrices(params["quats"][rows]), offsets)
+        offsets = offsets_within(params["quats"][rows], scales.exp(), 2, self.random)
         opacity = self._inherited_opacity(params["opacities"][rows], ceiling)
         shrink = scales.new_tensor(self.config.split_shrink).log()
         values = {
-            "means": means[:, None, :] + turned,
+            "means": means[:, None, :] + offsets,
             "scales": (scales - shrink)[:, None, :].expand(-1, 2, -1),
             "opacities": opacity[:, None].expand(-1, 2),
         }
@@ -261,14 +259,3 @@ def _within_budget(
     affordable = torch.zeros_like(clone)
     affordable[queue] = cost[queue].cumsum(0) <= room
     return clone & affordable, split & affordable
-
-
-def _rotation_matrices(quats: Tensor) -> Tensor:
-    """Rotation matrices [M, 3, 3] of quaternions [M, 4], (w, x, y, z), of any length but zero."""
-    w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)

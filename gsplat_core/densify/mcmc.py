@@ -12,6 +12,9 @@ Choices where the published codes differ, or the specification leaves one:
 - sizes follow the paper's equation: opacities are clamped after it, not before;
 - the regulariser of sizes is in units of the scene extent, so that a scene in millimetres trains like one in
   metres.
+
+Short runs have no time for what noise does in long ones, which is to part copies that start in one place; see
+`MCMCConfig.stretched`.
 """
 
 from __future__ import annotations
@@ -25,13 +28,16 @@ from torch import Tensor
 
 from gsplat_core.activations import sigmoid
 from gsplat_core.densify.edits import Clone, Edit, Move, Reset
-from gsplat_core.densify.rows import draw, finite_rows, indices
+from gsplat_core.densify.rows import draw, finite_rows, indices, offsets_within
 from gsplat_core.densify.strategy import Initialization, SceneView, Strategy
 from gsplat_core.densify.stretching import SHORT_RUN, point_in_time, refinement_interval
 from gsplat_core.ops.mcmc import perturb_means, relocate
 
 _MOST_COPIES = 51  # of one Gaussian in one step, as in the paper's code
 _LARGEST_OPACITY = 1 - 2.0**-23
+# Of short runs, measured on real scenes (docs/strategies.md): `scatter`, and `grow_until` of 30 000.
+_SHORT_SCATTER = 1.0
+_SHORT_GROWTH = 12_000
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,9 @@ class MCMCConfig:
     Args:
         max_gaussians: the cap.
         growth: the number grows by this factor at each refinement until the cap.
+        grow_until: and by less if that is enough to reach the cap by this iteration. None: no such pace.
+        scatter: copies stand apart from their source, at random places drawn from it with its standard
+            deviations times this. 0: where it is, as published.
         refine_start, refine_stop, refine_every: relocate and grow at the multiples of `refine_every` strictly
             between.
         min_opacity: Gaussians up to this opacity are dead.
@@ -60,6 +69,8 @@ class MCMCConfig:
 
     max_gaussians: int = 1_000_000
     growth: float = 1.05
+    grow_until: int | None = None
+    scatter: float = 0.0
     refine_start: int = 500
     refine_stop: int = 25_000
     refine_every: int = 100
@@ -79,7 +90,7 @@ class MCMCConfig:
         for name in ("min_opacity", "initial_opacity"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected an opacity between 0 and 1")
-        for name in ("noise", "noise_steepness", "opacity_regularization", "scale_regularization"):
+        for name in ("scatter", "noise", "noise_steepness", "opacity_regularization", "scale_regularization"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected a number of at least 0")
         if not self.growth >= 1:
@@ -95,14 +106,19 @@ class MCMCConfig:
 
         Short runs start with the opacity and size of 3DGS: small and opaque Gaussians, as published, need
         several hundred steps to reach their neighbours, since Adam changes the logarithm of a size by about
-        its learning rate of 0.005 per step.
+        its learning rate of 0.005 per step. They scatter their copies, since those that coincide have all but
+        the same gradients and would stay together; and they take time to reach the cap, since at first
+        opacities say little about where more are needed.
         """
         usual = Initialization()
         short = factor < SHORT_RUN
+        grow_until = _SHORT_GROWTH if short and self.grow_until is None else self.grow_until
         stretched = replace(
             self,
             initial_opacity=usual.opacity if short else self.initial_opacity,
             initial_scale=usual.scale_factor if short else self.initial_scale,
+            scatter=self.scatter or (_SHORT_SCATTER if short else 0.0),
+            grow_until=None if grow_until is None else point_in_time(grow_until, factor),
             refine_start=point_in_time(self.refine_start, factor),
             refine_stop=point_in_time(self.refine_stop, factor),
             refine_every=refinement_interval(self.refine_every, factor),
@@ -139,7 +155,7 @@ class MCMC(Strategy):
             ValueError: `view.learning_rates` lacks that of the means.
         """
         if self.grows_at(step):
-            edits = self._refine(view)
+            edits = self._refine(step, view)
             if edits:
                 return edits
         return self._noise(step, view)
@@ -165,7 +181,7 @@ class MCMC(Strategy):
         )  # fmt: skip
         return [Reset(None, {"means": moved}, forget="none")]
 
-    def _refine(self, view: SceneView) -> list[Edit]:
+    def _refine(self, step: int, view: SceneView) -> list[Edit]:
         """Dead Gaussians become copies of live ones, then new copies are added."""
         params, guidance = view.params, view.guidance
         finite = finite_rows(params)
@@ -176,7 +192,7 @@ class MCMC(Strategy):
         if not bool(alive.any()):
             return []
         dead = indices(~alive)
-        wanted = min(math.floor(self.config.growth * view.num), self.config.max_gaussians)
+        wanted = self._number_after(step, view.num)
         if guidance.limit is not None:
             wanted = min(wanted, guidance.limit)
         added = max(wanted - view.num, 0)
@@ -194,12 +210,29 @@ class MCMC(Strategy):
         row_of = torch.zeros(view.num, dtype=torch.int64, device=sources.device)
         row_of[parents] = torch.arange(len(parents), device=sources.device)
         copies = {name: value[row_of[sources]] for name, value in values.items()}
+        if self.config.scatter > 0:
+            copies["means"] = self._scattered(params, sources, copies["scales"].exp())
         moved = len(dead)
         return [
             Reset(parents, values, forget="all"),
             Move(dead, sources[:moved], {name: value[:moved] for name, value in copies.items()}),
             Clone(sources[moved:], {name: value[moved:] for name, value in copies.items()}),
         ]
+
+    def _number_after(self, step: int, num: int) -> int:
+        """How many there may be after this refinement, of `num` before."""
+        c = self.config
+        most = min(math.floor(c.growth * num), c.max_gaussians)
+        if c.grow_until is None or step >= c.grow_until or num >= c.max_gaussians:
+            return most
+        refinements = (c.grow_until - step) // c.refine_every + 1
+        return min(most, math.ceil(num * (c.max_gaussians / num) ** (1 / refinements)))
+
+    def _scattered(self, params: Mapping[str, Tensor], sources: Tensor, sizes: Tensor) -> Tensor:
+        """Centres [M, 3] of copies of the sources [M] with these standard deviations [M, 3]."""
+        quats = params["quats"].detach()[sources]
+        offsets = offsets_within(quats, self.config.scatter * sizes, 1, self.random)
+        return params["means"].detach()[sources] + offsets[:, 0]
 
     def _shared(
         self, params: Mapping[str, Tensor], opacities: Tensor, rows: Tensor, copies: Tensor

@@ -47,3 +47,27 @@ def draw_distinct(weights: Tensor, count: int, random: torch.Generator) -> Tenso
     keys = torch.where(weights > 0, keys, -torch.inf)
     chosen = keys.argsort(descending=True, stable=True)[: min(count, int((weights > 0).sum()))]
     return chosen.sort().values
+
+
+def offsets_within(quats: Tensor, sizes: Tensor, count: int, random: torch.Generator) -> Tensor:
+    """[M, count, 3] offsets from the centres of Gaussians, drawn from each as a normal distribution.
+
+    Args:
+        quats: [M, 4] rotations (w, x, y, z) of any length but zero.
+        sizes: [M, 3] standard deviations.
+        count: of draws from each.
+        random: on the CPU.
+    """
+    normal = torch.randn(len(quats), count, 3, generator=random).to(sizes)
+    return torch.einsum("nij,ncj->nci", _rotation_matrices(quats), normal * sizes[:, None, :])
+
+
+def _rotation_matrices(quats: Tensor) -> Tensor:
+    """Rotation matrices [M, 3, 3] of quaternions [M, 4], (w, x, y, z), of any length but zero."""
+    w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)

@@ -93,6 +93,29 @@ def test_it_heeds_guidance() -> None:
     assert set(rows[100:]) == {7}
 
 
+def test_it_grows_no_faster_than_needed_to_reach_the_cap_in_time() -> None:
+    def counts(until: int, growth: float) -> list[int]:
+        run = Run(scene([0.5] * 100), MCMCConfig(max_gaussians=200, growth=growth, grow_until=until))
+        return [len(run.step(step)) for step in range(600, 1200, 100)]
+
+    assert counts(1000, growth=1.2) == [115, 133, 153, 175, 200, 200]
+    assert counts(1000, growth=1.1) == [110, 121, 133, 146, 160, 176]  # not in time
+    assert counts(600, growth=1.1) == counts(1000, growth=1.1)  # nor in time here
+
+
+def test_scattered_copies_are_distributed_like_their_source() -> None:
+    n = 8000
+    run = Run(repeated(scene([0.9]), n), MCMCConfig(growth=2.0, scatter=0.5))
+    before = {name: p.detach()[0].double() for name, p in run.params.items()}
+    run.step(600)
+    assert (run.params["means"][:n] == before["means"].float()).all()
+    offsets = run.params["means"].detach()[n:].double() - before["means"]
+    sizes = run.params["scales"].detach()[n:].double().exp()
+    whitened = offsets @ rotation_matrix(before["quats"]) / (0.5 * sizes)
+    torch.testing.assert_close(whitened.mean(0), torch.zeros(3).double(), atol=0.06, rtol=0)
+    torch.testing.assert_close(whitened.T.cov(), torch.eye(3).double(), atol=0.08, rtol=0)
+
+
 def test_sources_are_drawn_in_proportion_to_opacity() -> None:
     run = Run(scene([0.9] * 50 + [0.1] * 50), MCMCConfig(growth=100.0))
     added = torch.tensor(run.step(600)[100:])
@@ -242,9 +265,18 @@ def test_a_shorter_run_reaches_the_same_number() -> None:
         assert end(config.stretched(factor)) == pytest.approx(end(config), rel=0.2)
 
 
-def test_a_short_run_starts_with_the_size_of_3dgs() -> None:
-    assert MCMC(MCMCConfig().stretched(0.5)).initialization == MCMC().initialization
-    assert MCMC(MCMCConfig().stretched(0.1)).initialization == ADC().initialization
+def test_only_a_short_run_departs_from_what_is_published() -> None:
+    short, long = MCMCConfig().stretched(0.1), MCMCConfig().stretched(0.5)
+    assert MCMC(short).initialization == ADC().initialization
+    assert MCMC(long).initialization == MCMC().initialization
+    assert (long.scatter, long.grow_until) == (0, None)
+    assert short.scatter > 0
+    assert short.refine_start < short.grow_until < short.refine_stop
+
+
+def test_settings_of_ones_own_hold_in_a_short_run_too() -> None:
+    short = MCMCConfig(scatter=0.3, grow_until=5000).stretched(0.1)
+    assert (short.scatter, short.grow_until) == (0.3, 500)
 
 
 @pytest.mark.parametrize(

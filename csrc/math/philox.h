@@ -3,7 +3,7 @@
 // 1, 2, 3" (2011).
 #pragma once
 
-#include "math/scalar.h"
+#include "math/elementary.h"
 
 GSPLAT_MATH_BEGIN
 
@@ -26,13 +26,20 @@ GSPLAT_HD Random4 philox(Random4 counter, uint64_t key) {
   return counter;
 }
 
+// In (0, 1]: the middle of the number's share of that range.
+GSPLAT_HD float uniform(uint32_t x) {
+  constexpr float kShare = 1.0f / 4294967296.0f;
+  return (static_cast<float>(x) + 0.5f) * kShare;
+}
+
 // Two independent standard normal numbers from two uniform ones (Box and Muller 1958).
-GSPLAT_HD void normals(uint32_t a, uint32_t b, float& first, float& second) {
-  constexpr float kToUnit = 1.0f / 4294967296.0f;
-  const float radius = ::sqrtf(-2.0f * ::logf((static_cast<float>(a) + 0.5f) * kToUnit));
-  const float angle = 6.28318531f * ((static_cast<float>(b) + 0.5f) * kToUnit);
-  first = radius * ::cosf(angle);
-  second = radius * ::sinf(angle);
+template <class T>
+GSPLAT_HD void normals(T a, T b, T& first, T& second) {
+  const T radius = sqrt(T(-1.3862943611198906) * log2(a));  // -2 ln a
+  T cosine, sine;
+  cos_sin_of_turns(b, cosine, sine);
+  first = radius * cosine;
+  second = radius * sine;
 }
 
 GSPLAT_MATH_END

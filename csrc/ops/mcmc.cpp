@@ -18,7 +18,7 @@ struct CpuKernels {
   }
   static void perturb_means(const Tensor&, const NoiseArrays& arrays, const NoiseOptions& options,
                             int64_t count) {
-    gsplat::perturb_means(arrays, options, count);
+    GSPLAT_CALL(perturb_means, arrays, options, count);
   }
 };
 

@@ -355,4 +355,9 @@ PYBIND11_MODULE(formulas, m) {
   m.def("exp2", [](float x) { return gsplat::exp2(x); });
   m.def("exp2_where", [](bool mask, float x) { return gsplat::exp2_where<float>(mask, x); });
   m.def("log2", [](float x) { return gsplat::log2(x); });
+  m.def("cos_sin_of_turns", [](float x) {
+    float cosine, sine;
+    gsplat::cos_sin_of_turns(x, cosine, sine);
+    return std::pair(cosine, sine);
+  });
 }

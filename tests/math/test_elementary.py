@@ -45,3 +45,11 @@ def test_log2_is_accurate_to_two_ulp(formulas: ModuleType) -> None:
     x = np.concatenate([np.geomspace(1e-30, 1e30, 5003), np.linspace(0.001, 4, 5003)]).astype(np.float32)
     got = np.array([formulas.log2(float(v)) for v in x])
     np.testing.assert_allclose(got, np.log2(x.astype(np.float64)), rtol=2 * EPS, atol=2 * EPS)
+
+
+def test_cosine_and_sine_of_turns_are_accurate_to_two_ulp_of_one(formulas: ModuleType) -> None:
+    eighths = np.arange(9) / 8
+    x = np.concatenate([np.linspace(0, 1, 5003), eighths, eighths[1:] - 1e-7]).astype(np.float32)
+    got = np.array([formulas.cos_sin_of_turns(float(v)) for v in x])
+    angle = 2 * np.pi * x.astype(np.float64)
+    np.testing.assert_allclose(got, np.stack([np.cos(angle), np.sin(angle)], axis=1), rtol=0, atol=2 * EPS)

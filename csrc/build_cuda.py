@@ -34,6 +34,7 @@ _FLAGS_OF = {
     "composite_jvp": _FAST_MATH,
     "composite_moments": _FAST_MATH,
     "contributions": _FAST_MATH,
+    "knn": ["-fmad=false"],
 }
 
 

@@ -12,6 +12,7 @@
 
 #include "cuda/bin.h"
 #include "cuda/camera.cuh"
+#include "cuda/ordered_bits.cuh"
 #include "cuda/warp.cuh"
 #include "math/ellipse.h"
 
@@ -21,12 +22,6 @@ namespace {
 constexpr int kThreads = 256;
 // Splats of more tiles are written by a whole warp.
 constexpr int kManyTiles = 16;
-
-// Bits of a float so that unsigned order is numeric order.
-__device__ uint32_t ordered_bits(float value) {
-  const uint32_t bits = __float_as_uint(value);
-  return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
-}
 
 // The tiles that a splat touches: a range of columns in each of some rows.
 struct TouchedTiles {

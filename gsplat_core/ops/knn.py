@@ -12,7 +12,7 @@ def knn(points: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k nearest other points of every point, by a k-d tree.
 
     Args:
-        points: [N, 3] float32 on the CPU, all finite, N > k.
+        points: [N, 3] float32, all finite, N > k.
         k: how many neighbours.
 
     Returns:

@@ -186,6 +186,13 @@ def clusters() -> dict[str, Tensor]:
     return {"labels": labels, "squared": squared_distances, "means": means, "masses": masses}
 
 
+def neighbours() -> dict[str, Tensor]:
+    """Warps with points of one node of the tree, and of several; a last warp that is not full."""
+    points = torch.randn(300, 3, generator=torch.Generator().manual_seed(8))
+    _, squared_distances = ops.knn(points, 4)
+    return {"squared": squared_distances}
+
+
 CASES: list[Callable[[], dict[str, Tensor]]] = [
     crowded,
     opaque,
@@ -199,4 +206,5 @@ CASES: list[Callable[[], dict[str, Tensor]]] = [
     forward_mode,
     gauss_newton,
     clusters,
+    neighbours,
 ]

@@ -17,7 +17,7 @@ from typing import Any
 import gsplat_core
 from gsplat_core.errors import GsplatError
 from trainers.commands import COMMANDS, Command
-from trainers.large_pages import use_large_pages
+from trainers.memory import keep_freed_memory, use_large_pages
 
 PROGRAM = "gsplat-core"
 _usual_format = warnings.formatwarning
@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         hint = f"Did you mean `{near[0]}`?" if near else f"Commands: {', '.join(COMMANDS)}."
         return _fail(f"there is no command `{name}`. {hint}", 2)
     use_large_pages()
+    keep_freed_memory()
     try:
         return _run(name, COMMANDS[name], rest)
     except GsplatError as error:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from trainers.benchmark.measure import PeakMemory, resident_bytes
 from trainers.benchmark.processes import in_fresh_process
 from trainers.benchmark.step import resting_config
+from trainers.memory import keep_freed_memory
 
 # A small image, so that little but the Gaussians counts.
 WIDTH, HEIGHT = 480, 270
@@ -44,6 +45,7 @@ def train_and_look(gaussians: int, width: int, height: int) -> TrainingMemory:
     from trainers.benchmark.scene import training_scene
     from trainers.trainer import Trainer
 
+    keep_freed_memory()
     torch.set_num_threads(1)
     # The first use of everything, so that what it allocates once and for all is part of the base.
     trainer = Trainer(resting_config(), training_scene(100, 64, 64)[0], scene_extent=1.0)

@@ -11,6 +11,7 @@ from typing import Any
 
 from trainers.benchmark.measure import Case, Seconds
 from trainers.benchmark.processes import in_fresh_process
+from trainers.memory import keep_freed_memory
 
 # What each operator does in a step. Both passes of an operator belong to the same stage.
 STAGES = {
@@ -71,6 +72,7 @@ def time_steps(case: Case) -> StepTimes:
     from trainers.benchmark.scene import training_scene
     from trainers.trainer import Trainer
 
+    keep_freed_memory()
     torch.set_num_threads(case.threads)
     if case.isa:
         torch.ops.gsplat_core.set_isa(case.isa)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.ops import library as library
+from gsplat_core.ops.reverse_mode import below_autograd
 from gsplat_core.optim import Adam
 
 
@@ -37,13 +38,14 @@ def trained_spherical_harmonics(
     return colors
 
 
+_forward = torch.ops.gsplat_core.spherical_harmonics.default
+
+
 class _Function(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Any:
         ctx.degree, means, viewmats, sh0, shN, radii, ctx.optimizer = inputs
-        colors = torch.ops.gsplat_core.spherical_harmonics(
-            ctx.degree, means, viewmats, sh0[None], shN[None], radii
-        )
+        colors = below_autograd(_forward, ctx.degree, means, viewmats, sh0[None], shN[None], radii)
         ctx.save_for_backward(means, viewmats, sh0, shN, radii, colors)
         return colors
 

@@ -10,6 +10,12 @@ import torch
 from gsplat_core.ops import library as library
 
 
+def below_autograd(operator: Callable[..., Any], *inputs: Any) -> Any:
+    """The operator's result without autograd, whose detour is taken even where no gradient is wanted."""
+    with torch._C._AutoDispatchBelowAutograd():
+        return operator(*inputs)
+
+
 def differentiable(
     name: str,
     setup_context: Callable[[Any, tuple[Any, ...], Any], None],
@@ -34,8 +40,7 @@ def differentiable(
     torch.library.register_autograd(f"gsplat_core::{name}", backward, setup_context=setup_context)
 
     def forward(context: Any, *inputs: Any) -> Any:
-        with torch._C._AutoDispatchBelowAutograd():
-            output = operator(*inputs)
+        output = below_autograd(operator, *inputs)
         setup_context(context, inputs, output)
         return output
 

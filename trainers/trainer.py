@@ -16,6 +16,7 @@ from gsplat_core.compress.training import CompressedTraining
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.registry import create
 from gsplat_core.densify.rendered_views import RenderedViews
+from gsplat_core.densify.spatial_order import spatial_order
 from gsplat_core.densify.store import ParameterStore
 from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
 from gsplat_core.losses import l1_dssim
@@ -111,6 +112,8 @@ class Trainer:
             edits = self._edits(step, target)
             if edits:
                 self.strategy.follow(self.store.apply(edits))
+            if self._reorders_at(step):
+                self.strategy.follow(self.store.reorder(spatial_order(self.store.params["means"])))
         self.step = step
         return loss.detach(), colors[0].detach()
 
@@ -140,6 +143,12 @@ class Trainer:
         if self.compression is not None and step >= self.compression.schedule.start:
             return self.compression.on_step(step, self.store.params)
         return self.strategy.on_step(step, self._scene_view(step, target))
+
+    def _reorders_at(self, step: int) -> bool:
+        """A codec knows the rows of the scene that it was fitted to, so their order stays from then on."""
+        fitted = self.compression is not None and step >= self.compression.schedule.start
+        every = self.config.reorder_every
+        return every > 0 and (step - 1) % every == 0 and not fitted
 
     def _side_terms(
         self, step: int, splats: Mapping[str, Tensor], image: Tensor, target: Target, meta: dict[str, Any]

@@ -57,7 +57,7 @@ class RowBuffer:
         storage = self._storage
         inside = storage is not None and tensor.data_ptr() == storage.data_ptr()
         if storage is not None and inside and len(storage) // 4 <= plan.num_after <= len(storage):
-            _close_up(storage, plan.kept)
+            _close_up(storage, plan)
             return storage
         capacity = max(plan.num_after, min(2 * plan.num_after, most or 2 * plan.num_after))
         storage = tensor.new_empty((capacity, *tensor.shape[1:]))
@@ -70,12 +70,16 @@ class RowBuffer:
         return storage
 
 
-def _close_up(storage: Tensor, kept: Tensor | None) -> None:
+def _close_up(storage: Tensor, plan: RowPlan) -> None:
     """Moves the kept rows to the front, in place.
 
-    `kept` is ascending, so a row never moves backwards, and a piece only overwrites what was read already.
+    Where they ascend, no row moves backwards, and a piece only overwrites what was read already.
     """
+    kept = plan.kept
     if kept is None:
+        return
+    if not plan.ascending:
+        storage[: len(kept)] = storage.index_select(0, kept)
         return
     moves = kept != torch.arange(len(kept), device=kept.device)
     first = int((~moves).sum())  # rows before the first gap stay

@@ -31,16 +31,17 @@ class Overwrite:
 class RowPlan:
     """What a list of edits means for anything that has one row per Gaussian.
 
-    First the kept rows close up, in order; then some of them become copies of other rows; then copies are
+    First the kept rows close up; then some of them become copies of other rows; then copies are
     added at the end; at last values are overwritten.
 
     Args:
         num_before, num_after: rows before and after.
-        kept: [K] ascending, the rows (numbered as before) that stay; None: all.
+        kept: [K] the rows (numbered as before) that stay, in their new order; None: all, where they are.
         copied_rows, copied_from: [M] rows, numbered as afterwards, that become copies of other rows, numbered
             as before.
         added_from: [A] the rows (numbered as before) that the rows added at the end copy.
         overwrites: changes to apply afterwards, in order.
+        ascending: whether the kept rows keep their order.
     """
 
     num_before: int
@@ -50,6 +51,7 @@ class RowPlan:
     copied_from: Tensor
     added_from: Tensor
     overwrites: Sequence[Overwrite]
+    ascending: bool = True
 
     @property
     def stays(self) -> bool:
@@ -103,6 +105,19 @@ class RowPlan:
                     moments[overwrite.rows] = 0
                 else:
                     moments.index_fill_(0, overwrite.rows, 0)
+
+
+def reordering(order: Tensor) -> RowPlan:
+    """The plan that puts row `order[i]` at place i, for a permutation [N] int64.
+
+    Raises:
+        ValueError: it is none.
+    """
+    num = len(order)
+    if order.ndim != 1 or not torch.equal(order.sort().values, torch.arange(num, device=order.device)):
+        raise ValueError(f"expected a permutation of {num} rows")
+    none = order[:0]
+    return RowPlan(num, num, order, none, none, none, (), ascending=False)
 
 
 def compile_edits(edits: Iterable[Edit], num: int, device: torch.device | str = "cpu") -> RowPlan:

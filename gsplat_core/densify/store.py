@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gsplat_core.densify.buffer import RowBuffer
 from gsplat_core.densify.edits import Edit
-from gsplat_core.densify.plan import RowPlan, compile_edits
+from gsplat_core.densify.plan import RowPlan, compile_edits, reordering
 
 
 class ParameterStore:
@@ -96,6 +96,30 @@ class ParameterStore:
         self._check()
         plan = compile_edits(edits, self.num, next(iter(self.params.values())).device)
         self._check_values(plan)
+        self._carry_out(plan)
+        return plan
+
+    @torch.no_grad()
+    def reorder(self, order: Tensor) -> RowPlan:
+        """Puts row `order[i]` at place i, with its moments and extra fields.
+
+        Args:
+            order: a permutation [N] int64.
+
+        Returns:
+            The plan that was followed, as `apply` does.
+
+        Raises:
+            ValueError: it is no permutation of the rows.
+        """
+        self._check()
+        if len(order) != self.num:
+            raise ValueError(f"an order of {len(order)} rows, but the scene has {self.num}")
+        plan = reordering(order)
+        self._carry_out(plan)
+        return plan
+
+    def _carry_out(self, plan: RowPlan) -> None:
         for name, param in self.params.items():
             shape = param.shape
             if not plan.stays:
@@ -114,7 +138,6 @@ class ParameterStore:
             if not plan.stays:
                 self.extras[name] = self._buffers[name].follow(extra, plan, most=self.most)
             plan.write_(self.extras[name], name)
-        return plan
 
     def _check(self) -> None:
         if not self.params:

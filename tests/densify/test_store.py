@@ -341,6 +341,30 @@ def test_tensors_that_do_not_belong_together_are_refused() -> None:
         ParameterStore({})
 
 
+@given(st.permutations(range(NUM)), st.booleans())
+@settings(deadline=None, max_examples=30)
+def test_reordering_takes_every_field_and_moment_along(order: list[int], after_an_edit: bool) -> None:
+    scene = Scene()
+    if after_an_edit:  # so that the store keeps the rows in memory of its own
+        scene.apply(Prune(rows(0)), Clone(rows(3)))
+        scene.apply(Prune(rows(NUM - 1)), Clone(rows(4)))
+    before, moments = scene.labels(), scene.moments("means")
+    statistics = torch.arange(NUM)
+    plan = scene.store.reorder(torch.tensor(order))
+    assert scene.labels() == [before[i] for i in order]
+    assert scene.moments("means") == [moments[i] for i in order]
+    assert plan.follow(statistics).tolist() == order
+    assert scene.params["means"].grad is None
+
+
+@pytest.mark.parametrize("order", [[0] * NUM, list(range(NUM - 1)), list(range(1, NUM + 1))])
+def test_an_order_that_loses_a_row_is_refused(order: list[int]) -> None:
+    scene = Scene()
+    with pytest.raises(ValueError, match=r"permutation|an order of 9 rows"):
+        scene.store.reorder(torch.tensor(order))
+    assert scene.labels() == list(range(NUM))
+
+
 def test_plan_of_nothing_moves_nothing() -> None:
     assert compile_edits([], 5).source is None
     assert (

@@ -86,7 +86,7 @@ def _quaternion(rotation):
 
 @pytest.fixture
 def config(tiny_scene: Path) -> TrainConfig:
-    """40 steps with refinement at 15, 20, 25 and 30."""
+    """40 steps with refinement at 15, 20, 25 and 30, and rows put in order at 1, 8, 15, 22, 29 and 36."""
     return TrainConfig(
         data=str(tiny_scene),
         steps=40,
@@ -94,6 +94,7 @@ def config(tiny_scene: Path) -> TrainConfig:
         test_every=4,
         sh_degree=2,
         sh_degree_every=10,
+        reorder_every=7,
         log_every=5,
         evaluations=2,
         checkpoint_seconds=1e9,

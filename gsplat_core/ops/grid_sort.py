@@ -18,7 +18,7 @@ def grid_sort(
     circular along x.
 
     Args:
-        picture: [H, W, C] float32 on the CPU, finite; all channels count alike.
+        picture: [H, W, C] float32, finite; all channels count alike.
         seed: of the random groups and blocks.
         first_radius: of the blur at the beginning, in cells: half the height for a picture in random order,
             a few cells for one that is nearly sorted; below 1 nothing happens.
@@ -27,7 +27,7 @@ def grid_sort(
 
     Returns:
         the sorted picture [H, W, C], and where each of its cells came from [H, W] int32 (row-major numbers).
-        The same for any number of threads.
+        The same whenever it runs on the same device, for any number of threads.
 
     Raises:
         RuntimeError: an argument does not fit; the message names it.

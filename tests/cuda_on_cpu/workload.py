@@ -193,6 +193,13 @@ def neighbours() -> dict[str, Tensor]:
     return {"squared": squared_distances}
 
 
+def sorted_grid() -> dict[str, Tensor]:
+    """Both blurs, groups of four and of less, more channels than a warp has lanes."""
+    picture = torch.rand(23, 25, 35, generator=torch.Generator().manual_seed(9))
+    order = ops.grid_sort(picture, 1, 10.0, 0.15, 0.2)[1]
+    return {"order": order}
+
+
 CASES: list[Callable[[], dict[str, Tensor]]] = [
     crowded,
     opaque,
@@ -207,4 +214,5 @@ CASES: list[Callable[[], dict[str, Tensor]]] = [
     gauss_newton,
     clusters,
     neighbours,
+    sorted_grid,
 ]

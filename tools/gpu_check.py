@@ -36,7 +36,8 @@ from trainers.benchmark.splats import random_splats
 ROOT = Path(__file__).resolve().parent.parent
 PARITY_TESTS = [
     "tests/test_rasterizer.py", "tests/test_contributions.py", "tests/test_forward_mode.py", "tests/ops",
-    "tests/second_order",
+    "tests/second_order", "tests/test_losses.py", "tests/test_optim.py", "tests/densify/test_mcmc.py",
+    "tests/compress/test_plas.py",
 ]  # fmt: skip
 TILE_SIZE = 16
 
@@ -97,6 +98,8 @@ STAGES = (
     "bin", "composite", "composite backward", "L1 + SSIM with gradient", "Adam, 59 numbers per Gaussian",
     "project, forward mode", "spherical harmonics, forward mode", "composite, forward mode",
     "moments of all splats", "blocks of all Gaussians", "factors of the blocks", "solution with the factors",
+    "3 nearest neighbours", "nearest of 256 centroids, 45 numbers", "means of 256 clusters, 45 numbers",
+    "sorted grid of 128 x 128, 14 numbers",
 )  # fmt: skip
 
 
@@ -145,6 +148,8 @@ def stage_times(device: str, gaussians: int, width: int, height: int, repeats: i
     blocks = uniform(gaussians, PAIRS)
     numbers = 100 * torch.ones(gaussians, GEOMETRY, device=device)
     factors = ops.factor_blocks(blocks, numbers)
+    vectors, picture = normal(gaussians, 45), uniform(128, 128, 14)
+    labels, _ = ops.nearest_centroids(vectors, vectors[:256])
     return [
         timed(lambda: ops.project(*scene, *settings)),
         timed(lambda: ops.project_backward(*scene, *settings, splats[4], *v_splats, False)),
@@ -170,6 +175,10 @@ def stage_times(device: str, gaussians: int, width: int, height: int, repeats: i
         timed(lambda: ops.gauss_newton_blocks(*scene[:3], *scene[4:], *settings, *seen)),
         timed(lambda: ops.factor_blocks(blocks, numbers)),
         timed(lambda: ops.solve_blocks(factors, numbers)),
+        timed(lambda: ops.knn(means[0], 3)),
+        timed(lambda: ops.nearest_centroids(vectors, vectors[:256])),
+        timed(lambda: ops.cluster_means(vectors, labels, 256)),
+        timed(lambda: ops.grid_sort(picture, 0, 4.0)),
     ]
 
 

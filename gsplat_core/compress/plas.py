@@ -37,12 +37,12 @@ def sorted_grid(features: Tensor, seed: int = 0, radius: float = 31.0, improveme
     """
     count = len(features)
     if count < 4:
-        return torch.arange(count)
+        return torch.arange(count, device=features.device)
     height, width = grid_shape(count)
     along = _along_curve(features)
     fitting = along[: height * width]
     start = torch.empty_like(fitting)
-    start[hilbert_cells(height, width)] = fitting
+    start[hilbert_cells(height, width).to(start.device)] = fitting
     picture = features[start].reshape(height, width, -1)
     _, order = grid_sort(picture, seed, min(radius, max(height, width) / 2), improvement=improvement)
     return torch.cat([start[order.reshape(-1).long()], along[height * width :]])
@@ -50,7 +50,7 @@ def sorted_grid(features: Tensor, seed: int = 0, radius: float = 31.0, improveme
 
 def _along_curve(features: Tensor) -> Tensor:
     """The vectors in the order of a Hilbert curve through their first three channels, by rank."""
-    cells = torch.zeros(len(features), 3, dtype=torch.long)
+    cells = torch.zeros(len(features), 3, dtype=torch.long, device=features.device)
     for axis in range(min(3, features.shape[1])):
         ranks = features[:, axis].sort(stable=True).indices.sort().indices
         cells[:, axis] = ranks * (2**_CURVE_BITS) // len(features)

@@ -132,25 +132,24 @@ class ADC(Strategy):
         if step >= self.config.refine_stop:
             return
         self.check_rows(stats.radii.shape[1])
-        # In every step, over every Gaussian: norms of pairs and other sums of two would take far longer.
-        x = stats.means2d_grad[..., 0] * (stats.width / 2 * stats.num_cameras)
-        y = stats.means2d_grad[..., 1] * (stats.height / 2 * stats.num_cameras)
-        lengths = x.square_().add_(y.square_()).sqrt_()
-        visible = stats.radii[..., 0] > 0
-        if self.config.pixel_weighted:
-            self._add_pixel_weighted(lengths, visible, stats)
-        else:
-            self.rows["gradient_sum"] += torch.where(visible, lengths, 0).sum(dim=0)
-            self.rows["seen"] += visible.sum(dim=0)
+        # In every step, over every Gaussian: norms of pairs and sums over single views would take far longer.
+        for camera, gradient in enumerate(stats.means2d_grad):
+            x = gradient[:, 0] * (stats.width / 2 * stats.num_cameras)
+            y = gradient[:, 1] * (stats.height / 2 * stats.num_cameras)
+            lengths = x.square_().add_(y.square_()).sqrt_()
+            visible = stats.radii[camera, :, 0] > 0
+            if self.config.pixel_weighted:
+                pixels, depths = self._pixels_and_depths(camera, stats)
+                lengths *= pixels * self._nearness(depths, stats.scene_extent)
+                self.rows["seen"] += torch.where(visible, pixels, 0)
+            else:
+                self.rows["seen"] += visible
+            self.rows["gradient_sum"] += torch.where(visible, lengths, 0)
 
-    def _add_pixel_weighted(self, lengths: Tensor, visible: Tensor, stats: RenderStats) -> None:
+    def _pixels_and_depths(self, camera: int, stats: RenderStats) -> tuple[Tensor, Tensor]:
         if stats.weights is None or stats.depths is None:
             raise ValueError("ADC with pixel_weighted needs RenderStats.weights and .depths")
-        pixels = torch.where(visible, stats.weights[..., 2], 0)
-        self.rows["gradient_sum"] += (
-            pixels * lengths * self._nearness(stats.depths, stats.scene_extent)
-        ).sum(dim=0)
-        self.rows["seen"] += pixels.sum(dim=0)
+        return stats.weights[camera, :, 2], stats.depths[camera]
 
     def _nearness(self, depths: Tensor, scene_extent: float) -> Tensor:
         """Pixel-GS, equation 9: (depth / near)^2, at most 1."""

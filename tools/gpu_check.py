@@ -178,7 +178,7 @@ def stage_times(device: str, gaussians: int, width: int, height: int, repeats: i
         timed(lambda: ops.knn(means[0], 3)),
         timed(lambda: ops.nearest_centroids(vectors, vectors[:256])),
         timed(lambda: ops.cluster_means(vectors, labels, 256)),
-        timed(lambda: ops.grid_sort(picture, 0, 4.0)),
+        timed(lambda: ops.grid_sort(picture, 0, 4.0, 0.5, 0.01)),
     ]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cuda_on_cpu.operators import kernel_sources
+from cuda_on_cpu.translate import kernels
 
 from tools.static_report import ceilings
 
@@ -41,6 +43,13 @@ def test_kernels_that_come_or_go_are_named() -> None:
         "sm_90 blend<3> has a ceiling but is not there (--update writes them)",
         "sm_90 blend<4> has no ceiling (--update writes them)",
     ]
+
+
+def test_every_kernel_of_the_sources_has_ceilings() -> None:
+    defined = {name for source in kernel_sources() for name in kernels(source.read_text())}
+    for architecture, figures in ceilings.read().items():
+        if architecture.isdigit():
+            assert {name.split("<")[0] for name in figures} == defined
 
 
 def test_writing_one_group_keeps_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,7 +144,7 @@ __device__ float replay_splat(const CompositeInputs& in, const CompositeGradInpu
   const float e = zero_unless(blend.uncapped <= in.max_alpha, blend.alpha * v_alpha);
   sums.moments.add(e, blend.u, blend.dy);
   if constexpr (kExtras != Extras::none) {
-    const Vec2<float> v_mean = scaled_mean_vjp(shape, e, blend.u, blend.dy);
+    const Vec2<float> v_mean = scaled_mean_vjp(shape, e, blend.u, shape.l22 * blend.dy);
     sums.absolute[0] += abs(v_mean.x);
     sums.absolute[1] += abs(v_mean.y);
   }

@@ -30,4 +30,10 @@ GSPLAT_HD T alpha_vjp(const T& transmittance, const T& alpha, const T& g, const 
   return fma(-behind, reciprocal(T(1.0) - alpha), transmittance * g);
 }
 
+// dL/d ln alpha of the same, from w g: alpha alpha_vjp().
+template <class T>
+GSPLAT_HD T log_alpha_vjp(const T& weighted_g, const T& alpha, const T& behind) {
+  return fma(-(alpha * behind), reciprocal(T(1.0) - alpha), weighted_g);
+}
+
 GSPLAT_MATH_END

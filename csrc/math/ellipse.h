@@ -10,36 +10,28 @@ GSPLAT_MATH_BEGIN
 // is made with it, so that no test leaves out a pixel that compositing would have blended.
 template <class T>
 struct Ellipse {
-  T level;           // sigma <= level / 2 inside
-  T l11, l21, l22;   // root of the conic
+  T level;           // (l11 dx + l21 dy)^2 + (l22 dy)^2 <= level inside
+  T l11, l21, l22;   // root of the conic, scaled or not
   T half_x, half_y;  // half sizes of the bounding box
   T rightmost_dy;    // dy of the rightmost point; the leftmost one is opposite
 
   GSPLAT_HD Ellipse(const T& root11, const T& root21, const T& root22, const T& opacity)
-      : l11(root11), l21(root21), l22(root22) {
-    level = T(2.0 * 0.69314718055994531) * (log2(max(opacity, T(1.0 / 255.0))) - T(kMinPower));
-    level = fma(level, T(1e-5), level) + T(1e-4);
-    const T reach = sqrt(level), norm = sqrt(fma(l21, l21, l22 * l22));
-    const T padding = T(2e-3);
-    half_y = reach / l22 + padding;
-    half_x = reach * norm / (l11 * l22) + padding;
-    rightmost_dy = -reach * l21 / (l22 * norm);
-  }
+      : Ellipse(root11, root21, root22,
+                Level{T(2.0 * 0.69314718055994531) * (log2(max(opacity, T(1.0 / 255.0))) - T(kMinPower))}) {}
+
+  // In units in which the root is scaled: level = log2(255 opacity).
+  GSPLAT_HD explicit Ellipse(const SplatShape<T>& s)
+      : Ellipse(s.l11, s.l21, s.l22, Level{max(s.log2_opacity - T(kMinPower), T(0.0))}) {}
 
   // The range of dx inside the ellipse for dy between `low` and `high`.
   GSPLAT_HD void span(T low, T high, T& left, T& right) const {
     low = min(max(low, -half_y), half_y);
     high = min(max(high, -half_y), half_y);
-    const T zero = T(0.0), inv = T(1.0) / l11, slope = -l21 * inv;
-    const T v_low = l22 * low, v_high = l22 * high;
-    const T half_low = sqrt(max(fma(-v_low, v_low, level), zero)) * inv;
-    const T half_high = sqrt(max(fma(-v_high, v_high, level), zero)) * inv;
-    const T mid_low = slope * low, mid_high = slope * high;
-    const T padding = T(2e-3);
-    const Mask<T> has_rightmost = (rightmost_dy >= low) & (rightmost_dy <= high);
-    const Mask<T> has_leftmost = (-rightmost_dy >= low) & (-rightmost_dy <= high);
-    right = select(has_rightmost, half_x, max(mid_low + half_low, mid_high + half_high) + padding);
-    left = select(has_leftmost, -half_x, min(mid_low - half_low, mid_high - half_high) - padding);
+    const T inv = T(1.0) / l11, padding = T(2e-3);
+    // The right edge is nowhere further out than at the rightmost point, and falls off from there both ways.
+    const T right_dy = min(max(rightmost_dy, low), high), left_dy = min(max(-rightmost_dy, low), high);
+    right = fma(-l21, right_dy, reach_at(right_dy)) * inv + padding;
+    left = -fma(l21, left_dy, reach_at(left_dy)) * inv - padding;
   }
 
   // Whether the ellipse has a point with dx between `left` and `right` and dy between `top` and `bottom`:
@@ -58,6 +50,25 @@ struct Ellipse {
   }
 
 private:
+  struct Level {
+    T value;
+  };
+
+  GSPLAT_HD Ellipse(const T& root11, const T& root21, const T& root22, const Level& exact)
+      : level(fma(exact.value, T(1e-5), exact.value) + T(1e-4)), l11(root11), l21(root21), l22(root22) {
+    const T reach = sqrt(level), norm = sqrt(fma(l21, l21, l22 * l22));
+    const T padding = T(2e-3);
+    half_y = reach / l22 + padding;
+    half_x = reach * norm / (l11 * l22) + padding;
+    rightmost_dy = -reach * l21 / (l22 * norm);
+  }
+
+  // l11 times half the width of the ellipse at a height.
+  GSPLAT_HD T reach_at(const T& dy) const {
+    const T v = l22 * dy;
+    return sqrt(max(fma(-v, v, level), T(0.0)));
+  }
+
   GSPLAT_HD T twice_sigma(const T& dx, const T& dy) const {
     const T u = fma(l21, dy, l11 * dx), v = l22 * dy;
     return fma(u, u, v * v);

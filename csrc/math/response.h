@@ -28,28 +28,16 @@ struct Response {
   T power;  // log2 of the opacity at the pixel
 };
 
-// What all pixels of a row share: u = l11 dx + row.u, power = row.power - u^2.
+// Where the offset (u, v) is known already.
 template <class T>
-struct RowResponse {
-  T u, power;
-};
-
-template <class T>
-GSPLAT_HD RowResponse<T> row_response(const SplatShape<T>& s, const T& dy) {
-  const T v = s.l22 * dy;
-  return {s.l21 * dy, fma(-v, v, s.log2_opacity)};
-}
-
-// In a column with `column_u` = l11 dx.
-template <class T>
-GSPLAT_HD Response<T> response(const T& column_u, const RowResponse<T>& row) {
-  const T u = column_u + row.u;
-  return {u, fma(-u, u, row.power)};
+GSPLAT_HD T response_power(const T& u, const T& v, const T& log2_opacity) {
+  return fma(-u, u, fma(-v, v, log2_opacity));
 }
 
 template <class T>
 GSPLAT_HD Response<T> response(const SplatShape<T>& s, const T& dx, const T& dy) {
-  return response(s.l11 * dx, row_response(s, dy));
+  const T u = fma(s.l11, dx, s.l21 * dy);
+  return {u, response_power(u, s.l22 * dy, s.log2_opacity)};
 }
 
 // Sums over pixels from which the gradients of one splat follow. With e = dL/dalpha * alpha at a pixel (the
@@ -86,8 +74,8 @@ struct SplatGrad {
 // Gradient of the splat's mean from one pixel, for sums of absolute values, which moments cannot give. In
 // scaled units: two scaled roots stand in each product, so it is kRootScale^2 times the gradient.
 template <class T>
-GSPLAT_HD Vec2<T> scaled_mean_vjp(const SplatShape<T>& s, const T& e, const T& u, const T& dy) {
-  return {e * u * s.l11, e * fma(u, s.l21, dy * (s.l22 * s.l22))};
+GSPLAT_HD Vec2<T> scaled_mean_vjp(const SplatShape<T>& s, const T& e, const T& u, const T& v) {
+  return {e * u * s.l11, e * fma(u, s.l21, v * s.l22)};
 }
 
 // Gradients of one splat from its moments and its unscaled root and opacity.
@@ -109,44 +97,40 @@ GSPLAT_HD SplatGrad<T> splat_vjp(const Moments<T>& m, const T& l11, const T& l21
   return g;
 }
 
-// The same sums in plain offsets, e, e dx, e dy, e dx^2, e dx dy, e dy^2: fewer operations per pixel, but
-// digits cancel where u is small in spite of large offsets, in splats much longer than wide.
+// The same sums in the units of the splat alone, with the scaled v in place of dx and dy: nothing but u and v
+// is needed at a pixel.
 template <class T>
-struct OffsetMoments {
-  T e, ex, ey, exx, exy, eyy;
-};
+struct QuadraticMoments {
+  T e, eu, ev, euu, euv, evv;
 
-// Those of a column: sums of e, e y, e y^2 with y counted from a row of reference. If the reference is near,
-// all y are small numbers that are known before the loop over the splats.
-template <class T>
-struct ColumnSums {
-  T e, ey, eyy;
+  GSPLAT_HD static QuadraticMoments zero() {
+    const T none = T(0.0);
+    return {none, none, none, none, none, none};
+  }
 
-  GSPLAT_HD static ColumnSums zero() { return {T(0.0), T(0.0), T(0.0)}; }
-
-  GSPLAT_HD void add(const T& value, const T& y, const T& yy) {
+  GSPLAT_HD void add(const T& value, const T& u, const T& v) {
+    const T value_u = value * u, value_v = value * v;
     e = e + value;
-    ey = fma(value, y, ey);
-    eyy = fma(value, yy, eyy);
-  }
-
-  // With the dx of the column and the dy of the row of reference.
-  GSPLAT_HD OffsetMoments<T> moments(const T& dx, const T& dy) const {
-    const T ex = e * dx, from_mean = fma(dy, e, ey);
-    return {e, ex, from_mean, ex * dx, from_mean * dx, fma(dy, from_mean + ey, eyy)};
+    eu = eu + value_u;
+    ev = ev + value_v;
+    euu = fma(value_u, u, euu);
+    euv = fma(value_u, v, euv);
+    evv = fma(value_v, v, evv);
   }
 };
 
+// With dy = V / l22 and dx = (U - l21 dy) / l11.
 template <class T>
-GSPLAT_HD SplatGrad<T> splat_vjp(const OffsetMoments<T>& m, const T& l11, const T& l21, const T& l22,
+GSPLAT_HD SplatGrad<T> splat_vjp(const QuadraticMoments<T>& m, const T& l11, const T& l21, const T& l22,
                                  const T& opacity) {
-  const T eu = fma(l11, m.ex, l21 * m.ey);
+  const T unscale = T(1.0 / kRootScale);
+  const T eu = m.eu * unscale, ev = m.ev * unscale, eu_dy = m.euv * (unscale * unscale) / l22;
   SplatGrad<T> g;
-  g.l11 = -fma(l11, m.exx, l21 * m.exy);
-  g.l21 = -fma(l11, m.exy, l21 * m.eyy);
-  g.l22 = -l22 * m.eyy;
+  g.l11 = -fma(-l21, eu_dy, m.euu * (unscale * unscale)) / l11;
+  g.l21 = -eu_dy;
+  g.l22 = -m.evv * (unscale * unscale) / l22;
   g.mean_x = l11 * eu;
-  g.mean_y = fma(l21, eu, l22 * l22 * m.ey);
+  g.mean_y = fma(l21, eu, l22 * ev);
   g.opacity = m.e / opacity;
   return g;
 }

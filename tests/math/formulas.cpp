@@ -153,8 +153,8 @@ gsplat::SplatShape<T> shape_of(const ListOf<T>& x) {
 }
 
 // One splat over a column of pixels with the same dx: sum_j c_j alpha_j as a function of mean, root, opacity.
-// The derivative sums over the column in units of the splat or in plain offsets.
-Formula response_formula(bool in_offsets) {
+// The derivative sums over the column with dx as a factor, or in units of the splat alone.
+Formula response_formula(bool quadratic) {
   static const double dx = 0.8, dys[3] = {-1.3, 0.4, 2.1}, weights[3] = {0.7, -0.4, 1.1};
   return formula(
       []<class T>(const ListOf<T>& x) {
@@ -166,18 +166,16 @@ Formula response_formula(bool in_offsets) {
         return ListOf<T>{sum};
       },
       [=](const List& x, const List& v) {
-        const double reference = 0.5;
         auto column = gsplat::ColumnMoments<double>::zero();
-        auto sums = gsplat::ColumnSums<double>::zero();
+        auto sums = gsplat::QuadraticMoments<double>::zero();
         for (int j = 0; j < 3; ++j) {
-          const auto at = gsplat::response(shape_of(x), dx - x[0], dys[j] - x[1]);
-          const double e = v[0] * weights[j] * gsplat::exp2(at.power), y = dys[j] - reference;
-          column.add(e, at.u, dys[j] - x[1]);
-          sums.add(e, y, y * y);
+          const double dy = dys[j] - x[1];
+          const auto at = gsplat::response(shape_of(x), dx - x[0], dy);
+          const double e = v[0] * weights[j] * gsplat::exp2(at.power);
+          column.add(e, at.u, dy);
+          sums.add(e, at.u, gsplat::kRootScale * x[4] * dy);
         }
-        if (in_offsets) {
-          return flat(gsplat::splat_vjp(sums.moments(dx - x[0], reference - x[1]), x[2], x[3], x[4], x[5]));
-        }
+        if (quadratic) return flat(gsplat::splat_vjp(sums, x[2], x[3], x[4], x[5]));
         const gsplat::Moments<double> moments = {column.e,   column.eu, column.ey, column.eu * (dx - x[0]),
                                                  column.euy, column.eyy};
         return flat(gsplat::splat_vjp(moments, x[2], x[3], x[4], x[5]));
@@ -209,8 +207,9 @@ Formula log_alpha_formula() {
       });
 }
 
-// A pixel that blends x.size() / 2 splats: inputs alpha_i and payload c_i, output sum_i w_i c_i.
-Formula blending_formula() {
+// A pixel that blends x.size() / 2 splats: inputs alpha_i and payload c_i, output sum_i w_i c_i. The
+// derivative by alpha directly, or by its logarithm.
+Formula blending_formula(bool by_logarithm) {
   return formula(
       []<class T>(const ListOf<T>& x) {
         T t(1.0), sum(0.0);
@@ -220,7 +219,7 @@ Formula blending_formula() {
         }
         return ListOf<T>{sum};
       },
-      [](const List& x, const List& v) {
+      [=](const List& x, const List& v) {
         double t = 1, behind = 0;
         for (size_t i = 0; i < x.size(); i += 2) {
           behind += t * x[i] * x[i + 1] * v[0];
@@ -231,7 +230,8 @@ Formula blending_formula() {
         for (size_t i = 0; i < x.size(); i += 2) {
           const double g = x[i + 1] * v[0], w = t * x[i];
           behind -= w * g;
-          grad[i] = gsplat::alpha_vjp(t, x[i], g, behind);
+          grad[i] = by_logarithm ? gsplat::log_alpha_vjp(w * g, x[i], behind) / x[i]
+                                 : gsplat::alpha_vjp(t, x[i], g, behind);
           grad[i + 1] = w * v[0];
           t = gsplat::transmittance_behind(t, x[i]);
         }
@@ -332,9 +332,10 @@ std::map<std::string, Formula> formulas() {
   f["opacity_of_logit"] = {[](const List& x) { return List{gsplat::opacity_of_logit(x[0])}; }, opacity_change,
                            opacity_change};
   f["response"] = response_formula(false);
-  f["response_in_offsets"] = response_formula(true);
+  f["response_quadratic"] = response_formula(true);
   f["log_alpha_change"] = log_alpha_formula();
-  f["blending"] = blending_formula();
+  f["blending"] = blending_formula(false);
+  f["blending_by_logarithm"] = blending_formula(true);
   return f;
 }
 

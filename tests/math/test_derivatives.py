@@ -54,6 +54,10 @@ def gaussian_with_covariance(rng: Generator) -> Array:
     return np.concatenate([camera(rng, mean), mean, packed(0.02 * positive_definite(rng, 3)), [0.6]])
 
 
+def blended_splats(rng: Generator) -> Array:
+    return np.stack([rng.uniform(0.1, 0.9, 6), rng.normal(size=6)], -1).ravel()
+
+
 # Inputs at which each formula is smooth, so that finite differences mean something.
 INPUTS: dict[str, Callable[[Generator], Array]] = {
     "rotation_matrix": lambda rng: rng.normal(size=4),
@@ -73,8 +77,9 @@ INPUTS: dict[str, Callable[[Generator], Array]] = {
     "opacity_of_logit": lambda rng: rng.normal(size=1),
     "response": lambda rng: np.array([0.4, 0.3, 0.9, -0.3, 0.7, 0.8]) * rng.uniform(0.8, 1.2, 6),
     "log_alpha_change": lambda rng: np.array([0.4, 0.3, 0.9, -0.3, 0.7, 0.8]) * rng.uniform(0.8, 1.2, 6),
-    "response_in_offsets": lambda rng: np.array([0.4, 0.3, 0.9, -0.3, 0.7, 0.8]) * rng.uniform(0.8, 1.2, 6),
-    "blending": lambda rng: np.stack([rng.uniform(0.1, 0.9, 6), rng.normal(size=6)], -1).ravel(),
+    "response_quadratic": lambda rng: np.array([0.4, 0.3, 0.9, -0.3, 0.7, 0.8]) * rng.uniform(0.8, 1.2, 6),
+    "blending": blended_splats,
+    "blending_by_logarithm": blended_splats,
     **{f"sh_basis_{degree}": lambda rng: rng.normal(size=3) for degree in range(5)},
 }
 

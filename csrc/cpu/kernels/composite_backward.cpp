@@ -9,13 +9,13 @@
 
 #include "cpu/parallel.h"
 #include "cpu/rasterizer.h"
-#include "cpu/simd/pixel_block.h"
+#include "cpu/simd/block_images.h"
 
 namespace gsplat::GSPLAT_ISA {
 namespace {
 
-constexpr int kDynamic = 0;
 constexpr int kMostStaticChannels = 4;
+constexpr int kGroup = 8;  // more channels are added in groups of so many
 
 // Where the sums lie in a row: six moments, the absolute gradient of the mean and the statistics if wanted,
 // then the colours.
@@ -27,34 +27,34 @@ struct RowLayout {
 
   // Row length in floats, a multiple of 4 so that rows are aligned for 128-bit loads.
   static constexpr int stride(int channels) {
-    // More than a few channels are added in groups of 8.
-    const int colors = channels <= kMostStaticChannels ? channels : (channels + 7) / 8 * 8;
+    const int colors = channels <= kMostStaticChannels ? channels : (channels + kGroup - 1) / kGroup * kGroup;
     return (kFirstColor + colors + 3) / 4 * 4;
   }
 };
 
-struct TileScratch {
-  TileSplats splats;
-  Buffer<float> v_colors;  // [channel, pixel of a sub-block]
-  Buffer<float> rows;      // of the splats of the tile
+struct BlockScratch {
+  BlockSplats splats;
+  Buffer<float> v_colors, colors;  // [channel, pixel of a block]
 };
 
 // One row of sums. A type of its own, because a thread has one of each type.
 struct SumBuffer : Buffer<float> {};
 
-// The rows of all intersections, in the order of the splats' flat indices.
+// The rows of all intersections, in the order of the splats' flat indices; one for each block of the tile.
 struct SplatRows {
   Buffer<float> buffer;
-  Buffer<int64_t> splat_starts;  // [splats + 1]: the range of rows of each splat
-  Buffer<int32_t> places;        // [intersections]: the row of each entry of flatten_ids
+  Buffer<int64_t> splat_starts;  // [splats + 1]: the range of intersections of each splat
+  Buffer<int32_t> places;        // [intersections]: where each entry of flatten_ids lies in this order
   float* rows;
   int64_t stride;
+  int blocks;  // per tile
 
-  void arrange(const CompositeInputs& in, int64_t row_stride) {
+  void arrange(const CompositeInputs& in, int64_t row_stride, int blocks_per_tile) {
     const TileLists& lists = in.lists;
     const int64_t splats = in.images * in.gaussians;
     stride = row_stride;
-    rows = buffer.reserve(lists.intersections * stride);
+    blocks = blocks_per_tile;
+    rows = buffer.reserve(lists.intersections * blocks * stride);
     int64_t* starts = splat_starts.reserve(splats + 1);
     std::memset(starts, 0, sizeof(int64_t) * (splats + 1));
     for (int64_t p = 0; p < lists.visible; ++p) {
@@ -72,221 +72,155 @@ struct SplatRows {
     });
   }
 
-  // Fetches those rows while the tile is being computed, which takes long enough.
-  void prefetch(int64_t first, int count) const {
-    const int32_t* place = places.data() + first;
-    for (int i = 0; i < count; ++i) {
-      const float* row = rows + place[i] * stride;
-      __builtin_prefetch(row, 1, 2);
-      __builtin_prefetch(row + stride - 1, 1, 2);
-    }
+  // That of an entry of flatten_ids and a block of its tile.
+  float* row(int64_t entry, int block) const {
+    return rows + (static_cast<int64_t>(places.data()[entry]) * blocks + block) * stride;
   }
-
-  // Stores the rows of the entries of flatten_ids from `first` on.
-  template <int kStride>
-  void store(const float* tile_rows, int64_t first, int count) {
-    const int32_t* place = places.data() + first;
-    const int64_t length = kStride == kDynamic ? stride : kStride;
-    for (int i = 0; i < count; ++i) {
-      std::memcpy(rows + place[i] * length, tile_rows + i * length, sizeof(float) * length);
-    }
+  // Inlined, because GCC leaves out calls of functions that do nothing but prefetch.
+  [[gnu::always_inline]] void prefetch(int64_t entry, int block) const {
+    __builtin_prefetch(row(entry, block), 1);
+    __builtin_prefetch(row(entry, block) + stride - 1, 1);
   }
 };
 
-// What the backward pass knows about the pixels of a sub-block before it starts.
+// What the backward pass knows about the pixels of a block before it starts.
 struct PixelGrads {
   alignas(64) float v_alpha[kBlockPixels];  // gradient of alpha, the background's part included
-  alignas(64) float total[kBlockPixels];    // E = sum_i w_i g_i
+  alignas(64) float behind[kBlockPixels];   // E - R: what the splats still to come contribute; E at first
   alignas(64) float v_probe[kBlockPixels];  // weights of the pixels in the statistics, if wanted
+  const float* v_colors;                    // [channel, pixel]
 };
-
-// One channel of the pixels of a sub-block from an image [height, width, channels]; zero outside the image.
-inline void load_plane(const float* image, int64_t channels, ImageSize size, const BlockPlace& place,
-                       float* plane) {
-  const int64_t row_stride = size.width * channels;
-  const float* first = image + place.y * row_stride + place.x * channels;
-  if (place.columns == kColumns && place.rows == kBlockRows) {
-    repeat<kVectors>([&](auto v) {
-      load_pixels<kRowsPerVector>(first + v * kRowsPerVector * row_stride, static_cast<int>(channels),
-                                  static_cast<int>(row_stride))
-          .store(plane + v * kLanes);
-    });
-    return;
-  }
-  std::memset(plane, 0, sizeof(float) * kBlockPixels);
-  for (int row = 0; row < place.rows; ++row) {
-    for (int column = 0; column < place.columns; ++column) {
-      plane[pixel_index(column, row)] = first[row * row_stride + column * channels];
-    }
-  }
-}
-
-// Fetches the pixels of a tile while its splats are gathered: no processor guesses rows that lie far apart.
-void prefetch_pixels(const CompositeInputs& in, const CompositeGradInputs& v, int64_t image, int x, int y) {
-  constexpr int64_t kLine = 16;  // floats
-  const int rows = in.image.height - y < in.tile_size ? in.image.height - y : in.tile_size;
-  const int columns = in.image.width - x < in.tile_size ? in.image.width - x : in.tile_size;
-  for (int row = 0; row < rows; ++row) {
-    const int64_t pixel = (image * in.image.height + y + row) * in.image.width + x;
-    for (int64_t i = 0; i < columns * in.channels + kLine - 1; i += kLine) {
-      __builtin_prefetch(v.v_colors + pixel * in.channels + i);
-      __builtin_prefetch(v.colors + pixel * in.channels + i);
-    }
-    __builtin_prefetch(v.alphas + pixel);
-    __builtin_prefetch(v.v_alphas + pixel);
-  }
-}
 
 template <int kChannels>
 void load_pixel_grads(const CompositeInputs& in, const CompositeGradInputs& v, const BlockPlace& place,
-                      int64_t image, float* v_colors, PixelGrads& pixels) {
-  const int64_t channels = kChannels == kDynamic ? in.channels : kChannels;
-  const int64_t first = image * in.image.height * in.image.width;
-  const float* background = in.backgrounds == nullptr ? nullptr : in.backgrounds + image * channels;
-  alignas(64) float plane[kBlockPixels];
-  Float from_colors[kVectors], from_background[kVectors];
-  repeat<kVectors>([&](auto i) { from_colors[i] = from_background[i] = Float(0.0f); });
-  for (int64_t c = 0; c < channels; ++c) {
-    float* v_color = v_colors + c * kBlockPixels;
-    load_plane(v.v_colors + first * channels + c, channels, in.image, place, v_color);
-    load_plane(v.colors + first * channels + c, channels, in.image, place, plane);
-    const Float behind(background == nullptr ? 0.0f : background[c]);
-    repeat<kVectors>([&](auto i) {
-      const Float v_c = Float::load(v_color + i * kLanes);
-      from_colors[i] = fma(v_c, Float::load(plane + i * kLanes), from_colors[i]);
-      from_background[i] = fma(v_c, behind, from_background[i]);
-    });
-  }
-  if (v.v_probe != nullptr) load_plane(v.v_probe + first, 1, in.image, place, pixels.v_probe);
-  load_plane(v.v_alphas + first, 1, in.image, place, pixels.v_alpha);
-  load_plane(v.alphas + first, 1, in.image, place, plane);
-  repeat<kVectors>([&](auto i) {
-    const Float alpha = Float::load(plane + i * kLanes);
-    const Float v_alpha = Float::load(pixels.v_alpha + i * kLanes) - from_background[i];
-    v_alpha.store(pixels.v_alpha + i * kLanes);
+                      BlockScratch& scratch, PixelGrads& pixels) {
+  const int channels = kChannels == kDynamic ? in.channels : kChannels;
+  const float* background = in.backgrounds == nullptr ? nullptr : in.backgrounds + place.image * channels;
+  const int planes = kChannels == kDynamic ? (channels + kGroup - 1) / kGroup * kGroup : channels;
+  float* v_colors = scratch.v_colors.reserve(static_cast<int64_t>(planes) * kBlockPixels);
+  float* colors = scratch.colors.reserve(static_cast<int64_t>(channels) * kBlockPixels);
+  alignas(64) float alphas[kBlockPixels];
+  load_planes(v.v_colors, channels, in.image, place, v_colors);
+  load_planes(v.colors, channels, in.image, place, colors);
+  load_planes(v.v_alphas, 1, in.image, place, pixels.v_alpha);
+  load_planes(v.alphas, 1, in.image, place, alphas);
+  if (v.v_probe != nullptr) load_planes(v.v_probe, 1, in.image, place, pixels.v_probe);
+  pixels.v_colors = v_colors;
+  std::memset(v_colors + channels * kBlockPixels, 0, sizeof(float) * (planes - channels) * kBlockPixels);
+  for (int i = 0; i < kBlockPixels; i += kLanes) {
+    Float from_colors(0.0f), from_background(0.0f);
+    for (int c = 0; c < channels; ++c) {
+      const Float v_c = Float::load(v_colors + c * kBlockPixels + i);
+      from_colors = fma(v_c, Float::load(colors + c * kBlockPixels + i), from_colors);
+      if (background != nullptr) from_background = fma(v_c, Float(background[c]), from_background);
+    }
+    const Float alpha = Float::load(alphas + i);
+    const Float v_alpha = Float::load(pixels.v_alpha + i) - from_background;
+    v_alpha.store(pixels.v_alpha + i);
     // The outputs hold the background too: C = sum w c + (1 - alpha) bg.
-    const Float without_background = from_colors[i] - (Float(1.0f) - alpha) * from_background[i];
-    fma(alpha, v_alpha, without_background).store(pixels.total + i * kLanes);
-  });
+    const Float without_background = from_colors - (Float(1.0f) - alpha) * from_background;
+    fma(alpha, v_alpha, without_background).store(pixels.behind + i);
+  }
 }
 
-// Adds the lane sums of kCount vectors to a row, which has room for whole quads of sums.
+// Writes the lane sums of kCount vectors to a row, which has room for whole quads of sums.
 template <int kCount>
-inline void add_sums(const Float* values, float* row) {
+inline void write_sums(const Float* values, float* row) {
   constexpr int kRest = kCount % 8, kFirstRest = kCount - kRest;
-  for (int i = 0; i < kFirstRest; i += 8) add_sums8(values + i, row + i);
+  for (int i = 0; i < kFirstRest; i += 8) sums8(values + i, row + i);
   if constexpr (kRest > 4) {
     Float padded[8];
     for (int j = 0; j < 8; ++j) padded[j] = j < kRest ? values[kFirstRest + j] : Float(0.0f);
-    add_sums8(padded, row + kFirstRest);
+    sums8(padded, row + kFirstRest);
   } else {
-    for (int i = kFirstRest; i < kCount; ++i) row[i] += sum(values[i]);
+    for (int i = kFirstRest; i < kCount; ++i) row[i] = sum(values[i]);
   }
 }
 
+// Writes the sums of one splat over the pixels of a block.
 template <int kChannels, bool kAbs, bool kStatistics>
-void backward_block(const CompositeInputs& in, TileScratch& scratch, int block, const BlockPlace& place,
-                    const PixelGrads& pixels, float* rows, int64_t stride) {
+[[gnu::always_inline]] inline void write_row(const CompositeInputs& in, const BlockSplats& splats, int n,
+                                             const BlockPlace& place, CellSet cells, PixelState& state,
+                                             PixelGrads& pixels, float* row) {
   using Layout = RowLayout<kAbs, kStatistics>;
-  const TileSplats& splats = scratch.splats;
-  const PixelCentres centres(place);
-  const Float max_alpha(in.max_alpha);
-  const float* v_colors = scratch.v_colors.data();
-  const int channels = kChannels == kDynamic ? in.channels : kChannels;
-  const int32_t* ids = in.lists.flatten_ids + splats.begin();
-  const int32_t* list = splats.list(block);
-  const int size = splats.list_size(block);
-  PixelState state(place);
-  Float behind_sum[kVectors];  // E - R: what the splats still to come contribute
-  repeat<kVectors>([&](auto v) { behind_sum[v] = Float::load(pixels.total + v * kLanes); });
+  const Float max_alpha(in.max_alpha), one(1.0f), zero(0.0f);
+  const SplatRecord& record = splats[n];
+  const SplatShape<Float> shape = shape_of(record);
+  const float* color = splats.color<kChannels>(in, n);
+  const BlockSplat splat(record, place);
+  auto moments = QuadraticMoments<Float>::zero();
+  Float abs_x = zero, abs_y = zero;
+  Float weighted = zero, weight_sum = zero, pixel_count = zero;
+  Float v_color[kChannels == kDynamic ? 1 : kChannels];
+  for (Float& sum : v_color) sum = zero;
+  alignas(64) float weights[kChannels == kDynamic ? kBlockPixels : 1];
 
-  BlockResponse next(splats[list[0]], centres, state);
-  for (int k = 0; k < size; ++k) {
-    const SplatRecord& splat = splats[list[k]];
-    const BlockResponse at = next;
-    next = BlockResponse(splats[list[k + 1]], centres, state);
-    BlockBlend blend(at, state, max_alpha);
-    if (__builtin_expect(blend.finishes_pixels(), 0)) {
-      blend.finish_pixels(state, next);
-      if (state.unfinished == 0) break;
-    }
-    const float* color =
-        kChannels == kDynamic ? in.colors + static_cast<int64_t>(ids[list[k]]) * channels : splat.color;
-    float* row = rows + list[k] * stride;
-
-    Float g[kVectors], weights[kVectors];
-    repeat<kVectors>([&](auto v) { g[v] = Float::load(pixels.v_alpha + v * kLanes); });
-    const auto add_channel = [&](auto c) __attribute__((always_inline)) {
-      const Float value(color[c]);
-      repeat<kVectors>(
-          [&](auto v) { g[v] = fma(value, Float::load(v_colors + c * kBlockPixels + v * kLanes), g[v]); });
-    };
-    if constexpr (kChannels != kDynamic) {
-      repeat<kChannels>(add_channel);
-    } else {
-      for (int c = 0; c < channels; ++c) add_channel(c);
-    }
-
-    auto column = ColumnSums<Float>::zero();
-    Float abs_x(0.0f), abs_y(0.0f);
-    Float weighted(0.0f), weight_sum(0.0f), pixel_count(0.0f);
-    const Float middle_dy(centres.middle - splat.mean_y);
-    repeat<kVectors>([&](auto v) __attribute__((always_inline)) {
-      const Float& t = state.transmittance[v];
-      weights[v] = blend.alpha[v] * t;
-      behind_sum[v] = fma(-weights[v], g[v], behind_sum[v]);
-      const Float v_alpha = alpha_vjp(t, blend.alpha[v], g[v], behind_sum[v]);
-      state.transmittance[v] = blend.behind[v];
+  each_cell(cells, [&](int cell) __attribute__((always_inline)) {
+    const CellResponse at(splat, state, cell);
+    const CellBlend blend(at, state, cell, max_alpha);
+    repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
+      const int first = cell * kCellPixels + i * kLanes;
+      const Float &alpha = blend.alpha[i], &weight = blend.weight[i];
+      Float g = Float::load(pixels.v_alpha + first);
+      const auto add_channel = [&](int c) __attribute__((always_inline)) {
+        const Float v_c = Float::load(pixels.v_colors + c * kBlockPixels + first);
+        g = fma(Float(color[c]), v_c, g);
+        if constexpr (kChannels != kDynamic) v_color[c] = fma(weight, v_c, v_color[c]);
+      };
+      if constexpr (kChannels != kDynamic) {
+        repeat<kChannels>(add_channel);
+      } else {
+        for (int c = 0; c < in.channels; ++c) add_channel(c);
+        weight.store(weights + first);
+      }
+      const Float blended = weight * g, behind = Float::load(pixels.behind + first) - blended;
+      behind.store(pixels.behind + first);
       // No gradient through the cap.
-      const Float e = zero_unless(at.uncapped[v] <= max_alpha, blend.alpha[v] * v_alpha);
-      const Float& y = centres.y[v];
-      column.add(e, y, y * y);
+      const Float e = zero_unless(at.uncapped[i] <= max_alpha, log_alpha_vjp(blended, alpha, behind));
+      moments.add(e, at.u[i], at.v[i]);
       if constexpr (kAbs) {
-        const Float dy = centres.dy(v, splat.mean_y), u = fma(Float(splat.l21), dy, at.column_u);
-        const Vec2<Float> v_mean = scaled_mean_vjp(shape_of(splat), e, u, dy);
+        const Vec2<Float> v_mean = scaled_mean_vjp(shape, e, at.u[i], at.v[i]);
         abs_x += abs(v_mean.x);
         abs_y += abs(v_mean.y);
       }
       if constexpr (kStatistics) {
-        weighted = fma(weights[v], Float::load(pixels.v_probe + v * kLanes), weighted);
-        weight_sum += weights[v];
-        pixel_count += zero_unless(weights[v] > Float(0.0f), Float(1.0f));
+        weighted = fma(weight, Float::load(pixels.v_probe + first), weighted);
+        weight_sum += weight;
+        pixel_count += zero_unless(weight > zero, one);
       }
     });
+  });
 
-    const OffsetMoments<Float> m = column.moments(at.dx, middle_dy);
-    Float sums[Layout::kFirstColor + kChannels] = {m.e, m.ex, m.ey, m.exx, m.exy, m.eyy};
-    if constexpr (kAbs) {
-      sums[Layout::kFirstAbs] = abs_x;
-      sums[Layout::kFirstAbs + 1] = abs_y;
-    }
-    if constexpr (kStatistics) {
-      sums[Layout::kFirstStatistic] = weighted;
-      sums[Layout::kFirstStatistic + 1] = weight_sum;
-      sums[Layout::kFirstStatistic + 2] = pixel_count;
-    }
-    if constexpr (kChannels != kDynamic) {
-      repeat<kChannels>([&](auto c) {
-        Float s(0.0f);
-        repeat<kVectors>(
-            [&](auto v) { s = fma(weights[v], Float::load(v_colors + c * kBlockPixels + v * kLanes), s); });
-        sums[Layout::kFirstColor + c] = s;
+  Float sums[Layout::kFirstColor + kChannels] = {moments.e,   moments.eu,  moments.ev,
+                                                 moments.euu, moments.euv, moments.evv};
+  if constexpr (kAbs) {
+    sums[Layout::kFirstAbs] = abs_x;
+    sums[Layout::kFirstAbs + 1] = abs_y;
+  }
+  if constexpr (kStatistics) {
+    sums[Layout::kFirstStatistic] = weighted;
+    sums[Layout::kFirstStatistic + 1] = weight_sum;
+    sums[Layout::kFirstStatistic + 2] = pixel_count;
+  }
+  if constexpr (kChannels != kDynamic) {
+    repeat<kChannels>([&](auto c) { sums[Layout::kFirstColor + c] = v_color[c]; });
+    write_sums<Layout::kFirstColor + kChannels>(sums, row);
+  } else {
+    write_sums<Layout::kFirstColor>(sums, row);
+    for (int c = 0; c < in.channels; c += kGroup) {
+      Float group[kGroup];
+      for (Float& sum : group) sum = zero;
+      each_cell(cells, [&](int cell) __attribute__((always_inline)) {
+        repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
+          const int first = cell * kCellPixels + i * kLanes;
+          const Float weight = Float::load(weights + first);
+          // Beyond the last channel there are planes of zeros.
+          repeat<kGroup>([&](auto j) __attribute__((always_inline)) {
+            group[j] = fma(weight, Float::load(pixels.v_colors + (c + j) * kBlockPixels + first), group[j]);
+          });
+        });
       });
-      add_sums<Layout::kFirstColor + kChannels>(sums, row);
-    } else {
-      add_sums<Layout::kFirstColor>(sums, row);
-      for (int c = 0; c < channels; c += 8) {
-        Float colors[8];
-        for (int j = 0; j < 8; ++j) {
-          colors[j] = Float(0.0f);
-          if (c + j >= channels) continue;
-          for (int v = 0; v < kVectors; ++v) {
-            colors[j] =
-                fma(weights[v], Float::load(v_colors + (c + j) * kBlockPixels + v * kLanes), colors[j]);
-          }
-        }
-        add_sums8(colors, row + Layout::kFirstColor + c);
-      }
+      sums8(group, row + Layout::kFirstColor + c);
     }
   }
 }
@@ -304,7 +238,7 @@ void add_rows(const SplatRows& all, int64_t id, float* total) {
     std::memset(total, 0, sizeof(float) * stride);
   }
   const int64_t* starts = all.splat_starts.data();
-  for (int64_t i = starts[id]; i < starts[id + 1]; ++i) {
+  for (int64_t i = starts[id] * all.blocks; i < starts[id + 1] * all.blocks; ++i) {
     const Quad* row = reinterpret_cast<const Quad*>(all.rows + i * stride);
     for (int64_t q = 0; q < stride / 4; ++q) sums[q] += row[q];
   }
@@ -315,10 +249,12 @@ void add_rows(const SplatRows& all, int64_t id, float* total) {
 template <bool kAbs, bool kStatistics>
 void write_splat(const CompositeInputs& in, int64_t id, const float* total, const CompositeGrads& out) {
   using Layout = RowLayout<kAbs, kStatistics>;
-  const OffsetMoments<float> moments = {total[0], total[1], total[2], total[3], total[4], total[5]};
-  const float* root = in.conic_roots + 3 * id;
-  const float opacity = in.opacities[id] > 0.0f ? in.opacities[id] : 1.0f;
-  const SplatGrad<float> g = splat_vjp(moments, root[0], root[1], root[2], opacity);
+  const QuadraticMoments<float> moments = {total[0], total[1], total[2], total[3], total[4], total[5]};
+  // Culled splats have neither a shape nor moments.
+  constexpr float kAnyRoot[3] = {1.0f, 0.0f, 1.0f};
+  const bool culled = !(in.opacities[id] > 0.0f);
+  const float* root = culled ? kAnyRoot : in.conic_roots + 3 * id;
+  const SplatGrad<float> g = splat_vjp(moments, root[0], root[1], root[2], culled ? 1.0f : in.opacities[id]);
   out.means2d[2 * id] = g.mean_x;
   out.means2d[2 * id + 1] = g.mean_y;
   out.conic_roots[3 * id] = g.l11;
@@ -346,29 +282,30 @@ void backward_all(const CompositeInputs& in, const CompositeGradInputs& v, const
   const int64_t stride = Layout::stride(in.channels);
   const SplatRecord* records = make_records(in, per_thread<Buffer<SplatRecord>>());
   SplatRows& rows = per_thread<SplatRows>();  // the caller's, in all threads
-  rows.arrange(in, stride);
   const TileWalk walk(in.image, in.tile_size);
-  parallel_dynamic(in.images * walk.grid.count(), [&](int64_t tile) {
-    TileScratch& scratch = per_thread<TileScratch>();
-    float* v_colors = scratch.v_colors.reserve(static_cast<int64_t>(in.channels) * kBlockPixels);
-    const int x0 = walk.x_of(tile), y0 = walk.y_of(tile);
-    TileSplats& splats = scratch.splats;
-    prefetch_pixels(in, v, walk.image_of(tile), x0, y0);
-    splats.gather(in, records, tile, x0, y0);
-    rows.prefetch(splats.begin(), splats.count());
-    float* tile_rows = scratch.rows.reserve(splats.count() * stride);
-    std::memset(tile_rows, 0, sizeof(float) * stride * splats.count());
-    int block = 0;
-    for (int by = 0; by < splats.blocks_y(); ++by) {
-      for (int bx = 0; bx < splats.blocks_x(); ++bx, ++block) {
-        const BlockPlace place = walk.block(x0 + bx * kColumns, y0 + by * kBlockRows);
-        if (place.columns <= 0 || place.rows <= 0) continue;
-        PixelGrads pixels;
-        load_pixel_grads<kChannels>(in, v, place, walk.image_of(tile), v_colors, pixels);
-        backward_block<kChannels, kAbs, kStatistics>(in, scratch, block, place, pixels, tile_rows, stride);
+  rows.arrange(in, stride, walk.blocks_per_tile());
+  walk.each_block(in.images, [&](int64_t tile, int block, const BlockPlace& place) {
+    BlockScratch& scratch = per_thread<BlockScratch>();
+    const BlockSplats& splats = scratch.splats;
+    for (const float* image : {v.v_colors, v.colors}) prefetch_planes(image, in.channels, in.image, place);
+    for (const float* image : {v.v_alphas, v.alphas}) prefetch_planes(image, 1, in.image, place);
+    scratch.splats.gather(in, records, tile, place);
+    PixelState state(place);
+    PixelGrads pixels;
+    load_pixel_grads<kChannels>(in, v, place, scratch, pixels);
+    constexpr int kAhead = 24;
+    for (int n = 0; n < kAhead && n < splats.count(); ++n) rows.prefetch(splats.begin() + n, block);
+    for (int n = 0; n < splats.count(); ++n) {
+      if (n + kAhead < splats.count()) rows.prefetch(splats.begin() + n + kAhead, block);
+      if constexpr (kChannels == kDynamic) splats.prefetch_color(in, n);
+      const CellSet cells = splats.cells(n) & state.unfinished;
+      float* row = rows.row(splats.begin() + n, block);
+      if (cells == 0) {
+        std::memset(row, 0, sizeof(float) * stride);
+      } else {
+        write_row<kChannels, kAbs, kStatistics>(in, splats, n, place, cells, state, pixels, row);
       }
     }
-    rows.store<kStride>(tile_rows, splats.begin(), splats.count());
   });
   parallel_for(in.images * in.gaussians, 1024, [&](int64_t begin, int64_t end) {
     float* total = per_thread<SumBuffer>().reserve(stride);
@@ -391,18 +328,8 @@ void backward_channels(const CompositeInputs& in, const CompositeGradInputs& v, 
 }  // namespace
 
 void composite_backward(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out) {
-  switch (in.channels) {
-    case 1:
-      return backward_channels<1>(in, v, out);
-    case 2:
-      return backward_channels<2>(in, v, out);
-    case 3:
-      return backward_channels<3>(in, v, out);
-    case kMostStaticChannels:
-      return backward_channels<kMostStaticChannels>(in, v, out);
-    default:
-      return backward_channels<kDynamic>(in, v, out);
-  }
+  for_channels<kMostStaticChannels>(in.channels,
+                                    [&](auto channels) { backward_channels<channels>(in, v, out); });
 }
 
 }  // namespace gsplat::GSPLAT_ISA

@@ -4,14 +4,13 @@
 // transmittance itself. Which splat is skipped, capped or the last one was decided by the values.
 #include "cpu/parallel.h"
 #include "cpu/rasterizer_jvp.h"
-#include "cpu/simd/pixel_block.h"
+#include "cpu/simd/block_images.h"
 #include "math/forward_mode.h"
 
 namespace gsplat::GSPLAT_ISA {
 namespace {
 
-constexpr int kMostRegisterChannels = 4;
-constexpr int kDynamic = 0;  // a number of channels that is known at run time only
+constexpr int kMostStaticChannels = 4;
 
 // The tangents of a SplatRecord.
 struct alignas(64) SplatTangent {
@@ -21,9 +20,9 @@ struct alignas(64) SplatTangent {
   float color[8];
 };
 
-struct TileScratch {
-  TileSplats splats;
-  Buffer<float> colors;  // [channel, pixel of a sub-block]
+struct BlockScratch {
+  BlockSplats splats;
+  Buffer<float> t_colors;  // [channel, pixel of a block]
 };
 
 // At the splats' flat indices; those of culled splats are undefined.
@@ -48,152 +47,75 @@ SplatTangent* make_tangents(const CompositeInputs& in, const CompositeTangents& 
   return tangents;
 }
 
-// One splat over the pixels of a sub-block: weights and their tangents.
-struct BlendTangents {
-  Float weight[kVectors], t_weight[kVectors];
+// Tangents of a block's pixels: of the transmittance, and planes of the colours; zero at first.
+struct PixelTangents {
+  alignas(64) float transmittance[kBlockPixels] = {};
+  float* colors;
 };
 
-// Tangents of the blended colours of a sub-block, in registers.
-template <int kCount>
-struct RegisterColors {
-  static constexpr int kChannels = kCount;
-  Float sum[kChannels][kVectors];
-
-  RegisterColors(const CompositeInputs&, TileScratch&) {
-    repeat<kChannels>([&](auto c) { repeat<kVectors>([&](auto v) { sum[c][v] = Float(0.0f); }); });
-  }
-  [[gnu::always_inline]] void blend(const CompositeInputs&, const CompositeTangents&,
-                                    const SplatRecord& splat, const SplatTangent& tangent, int32_t,
-                                    const BlendTangents& at) {
-    repeat<kChannels>([&](auto c) {
-      const Float color(splat.color[c]), t_color(tangent.color[c]);
-      repeat<kVectors>(
-          [&](auto v) { sum[c][v] = fma(at.t_weight[v], color, fma(at.weight[v], t_color, sum[c][v])); });
-    });
-  }
-  void store(float* planar) const {
-    repeat<kChannels>([&](auto c) {
-      repeat<kVectors>([&](auto v) { sum[c][v].store(planar + c * kBlockPixels + v * kLanes); });
-    });
-  }
-};
-
-// Any number of channels, in the cache.
-struct CachedColors {
-  static constexpr int kChannels = kDynamic;
-  float* planar;
-
-  CachedColors(const CompositeInputs& in, TileScratch& scratch) : planar(scratch.colors.data()) {
-    const Float zero(0.0f);
-    for (int64_t i = 0; i < static_cast<int64_t>(in.channels) * kBlockPixels; i += kLanes)
-      zero.store(planar + i);
-  }
-  void blend(const CompositeInputs& in, const CompositeTangents& tangents, const SplatRecord&,
-             const SplatTangent&, int32_t id, const BlendTangents& at) {
-    const int64_t first = static_cast<int64_t>(id) * in.channels;
-    float* p = planar;
-    for (int c = 0; c < in.channels; ++c, p += kBlockPixels) {
-      const Float color(in.colors[first + c]), t_color(tangents.colors[first + c]);
-      repeat<kVectors>([&](auto v) {
-        float* sum = p + v * kLanes;
-        fma(at.t_weight[v], color, fma(at.weight[v], t_color, Float::load(sum))).store(sum);
-      });
-    }
-  }
-  void store(float*) const {}
-};
-
-// Leaves the tangents of the colours in the scratch and writes those of the transmittance [kBlockPixels].
-template <class Colors>
-void jvp_block(const CompositeInputs& in, const CompositeTangents& tangents, const SplatTangent* records,
-               TileScratch& scratch, int block, const BlockPlace& place, float* t_transmittance) {
-  const TileSplats& splats = scratch.splats;
-  const PixelCentres centres(place);
-  const Float max_alpha(in.max_alpha), zero(0.0f);
-  const int32_t* ids = in.lists.flatten_ids + splats.begin();
-  const int32_t* list = splats.list(block);
-  const int size = splats.list_size(block);
-  PixelState state(place);
-  Float t_state[kVectors];  // tangent of the transmittance
-  repeat<kVectors>([&](auto v) { t_state[v] = zero; });
-  Colors colors(in, scratch);
-  BlockResponse next(splats[list[0]], centres, state);
+template <int kChannels>
+void jvp_block(const CompositeInputs& in, const CompositeTangents& t, const SplatTangent* tangents,
+               const BlockSplats& splats, const BlockPlace& place, PixelState& state, PixelTangents& pixels) {
+  const Float max_alpha(in.max_alpha);
   constexpr int kAhead = 6;
-  for (int k = 0; k < size; ++k) {
-    if (k + kAhead < size) __builtin_prefetch(records + ids[list[k + kAhead]]);
-    const SplatRecord& splat = splats[list[k]];
-    const int32_t id = ids[list[k]];
-    const SplatTangent& tangent = records[id];
-    const BlockResponse at = next;
-    next = BlockResponse(splats[list[k + 1]], centres, state);
-    BlockBlend values(at, state, max_alpha);
-    if (__builtin_expect(values.finishes_pixels(), 0)) {
-      values.finish_pixels(state, next);
-      if (state.unfinished == 0) break;
-    }
-    const SplatShape<Dual<Float>> shape = {{Float(splat.l11), Float(tangent.l11)},
-                                           {Float(splat.l21), Float(tangent.l21)},
-                                           {Float(splat.l22), Float(tangent.l22)},
-                                           {Float(splat.log2_opacity), Float(tangent.log2_opacity)}};
-    const Dual<Float> dx(at.dx, -Float(tangent.mean_x));
-    const Float t_dy = -Float(tangent.mean_y);
-    BlendTangents blend;
-    repeat<kVectors>([&](auto v) __attribute__((always_inline)) {
-      const Dual<Float> alpha = moving_alpha(values.alpha[v], at.uncapped[v] <= max_alpha, shape, dx,
-                                             Dual<Float>(centres.dy(v, splat.mean_y), t_dy));
-      const Dual<Float> transmittance(state.transmittance[v], t_state[v]);
-      const Dual<Float> weight = alpha * transmittance;
-      blend.weight[v] = weight.value;
-      blend.t_weight[v] = weight.tangent;
-      t_state[v] = transmittance_behind(transmittance, alpha).tangent;
-      state.transmittance[v] = values.behind[v];
+  for (int n = 0; n < splats.count() && state.unfinished != 0; ++n) {
+    if (n + kAhead < splats.count()) __builtin_prefetch(tangents + splats.id(n + kAhead));
+    const CellSet cells = splats.cells(n) & state.unfinished;
+    if (cells == 0) continue;
+    const int64_t id = splats.id(n);
+    const SplatRecord& record = splats[n];
+    const SplatTangent& tangent = tangents[id];
+    const float* color = splats.color<kChannels>(in, n);
+    const float* t_color = kChannels == kDynamic ? t.colors + id * in.channels : tangent.color;
+    const SplatShape<Dual<Float>> shape = {{Float(record.l11), Float(tangent.l11)},
+                                           {Float(record.l21), Float(tangent.l21)},
+                                           {Float(record.l22), Float(tangent.l22)},
+                                           {Float(record.log2_opacity), Float(tangent.log2_opacity)}};
+    const BlockSplat splat(record, place);
+    each_cell(cells, [&](int cell) __attribute__((always_inline)) {
+      const PixelOffsets offsets(record, place, cell);
+      const CellResponse at(splat, state, cell);
+      Float front[kVectors];
+      repeat<kVectors>(
+          [&](auto i) { front[i] = Float::load(state.transmittance + cell * kCellPixels + i * kLanes); });
+      const CellBlend blend(at, state, cell, max_alpha);
+      repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
+        const int first = cell * kCellPixels + i * kLanes;
+        const Dual<Float> dx(offsets.dx[i], -Float(tangent.mean_x)),
+            dy(offsets.dy[i], -Float(tangent.mean_y));
+        const Dual<Float> alpha = moving_alpha(blend.alpha[i], at.uncapped[i] <= max_alpha, shape, dx, dy);
+        const Dual<Float> transmittance(front[i], Float::load(pixels.transmittance + first));
+        const Dual<Float> weight = alpha * transmittance;
+        transmittance_behind(transmittance, alpha).tangent.store(pixels.transmittance + first);
+        const auto add_channel = [&](int c) __attribute__((always_inline)) {
+          float* sum = pixels.colors + c * kBlockPixels + first;
+          const Float from_color = fma(weight.value, Float(t_color[c]), Float::load(sum));
+          fma(weight.tangent, Float(color[c]), from_color).store(sum);
+        };
+        if constexpr (kChannels != kDynamic) {
+          repeat<kChannels>(add_channel);
+        } else {
+          for (int c = 0; c < in.channels; ++c) add_channel(c);
+        }
+      });
     });
-    colors.blend(in, tangents, splat, tangent, id, blend);
-  }
-  repeat<kVectors>([&](auto v) { t_state[v].store(t_transmittance + v * kLanes); });
-  colors.store(scratch.colors.data());
-}
-
-// Adds the background's part and writes what is inside the image.
-template <class Colors>
-void write_block(const CompositeInputs& in, const BlockPlace& place, int64_t image, const float* planar,
-                 const float* t_transmittance, const CompositeOutputs& out) {
-  const int channels = Colors::kChannels == kDynamic ? in.channels : Colors::kChannels;
-  const float* background = in.backgrounds == nullptr ? nullptr : in.backgrounds + image * channels;
-  for (int row = 0; row < place.rows; ++row) {
-    const int64_t first = (image * in.image.height + place.y + row) * in.image.width + place.x;
-    float* colors = out.colors + first * channels;
-    for (int column = 0; column < place.columns; ++column, colors += channels) {
-      const int i = pixel_index(column, row);
-      for (int c = 0; c < channels; ++c) {
-        const float sum = planar[c * kBlockPixels + i];
-        colors[c] = background == nullptr ? sum : sum + t_transmittance[i] * background[c];
-      }
-      out.alphas[first + column] = -t_transmittance[i];
-    }
   }
 }
 
-template <class Colors>
-void jvp_all(const CompositeInputs& in, const CompositeTangents& tangents, const CompositeOutputs& out) {
-  const SplatRecord* values = make_records(in, per_thread<Buffer<SplatRecord>>());
-  const SplatTangent* records = make_tangents(in, tangents, per_thread<Buffer<SplatTangent>>());
-  const TileWalk walk(in.image, in.tile_size);
-  parallel_dynamic(in.images * walk.grid.count(), [&](int64_t tile) {
-    TileScratch& scratch = per_thread<TileScratch>();
-    scratch.colors.reserve(static_cast<int64_t>(in.channels) * kBlockPixels);
-    const int x0 = walk.x_of(tile), y0 = walk.y_of(tile);
-    scratch.splats.gather(in, values, tile, x0, y0);
-    int block = 0;
-    for (int by = 0; by < scratch.splats.blocks_y(); ++by) {
-      for (int bx = 0; bx < scratch.splats.blocks_x(); ++bx, ++block) {
-        const BlockPlace place = walk.block(x0 + bx * kColumns, y0 + by * kBlockRows);
-        if (place.columns <= 0 || place.rows <= 0) continue;
-        alignas(64) float t_transmittance[kBlockPixels];
-        jvp_block<Colors>(in, tangents, records, scratch, block, place, t_transmittance);
-        write_block<Colors>(in, place, walk.image_of(tile), scratch.colors.data(), t_transmittance, out);
-      }
-    }
+template <int kChannels>
+void jvp_all(const CompositeInputs& in, const CompositeTangents& t, const CompositeOutputs& out) {
+  const SplatRecord* records = make_records(in, per_thread<Buffer<SplatRecord>>());
+  const SplatTangent* tangents = make_tangents(in, t, per_thread<Buffer<SplatTangent>>());
+  TileWalk(in.image, in.tile_size).each_block(in.images, [&](int64_t tile, int, const BlockPlace& place) {
+    BlockScratch& scratch = per_thread<BlockScratch>();
+    scratch.splats.gather(in, records, tile, place);
+    PixelState state(place);
+    PixelTangents pixels;
+    pixels.colors = zero_planes(scratch.t_colors, in.channels);
+    jvp_block<kChannels>(in, t, tangents, scratch.splats, place, state, pixels);
+    write_colors(in, place, pixels.colors, pixels.transmittance, out.colors);
+    for (float& t_transmittance : pixels.transmittance) t_transmittance = -t_transmittance;
+    write_plane(pixels.transmittance, in.image, place, out.alphas);
   });
 }
 
@@ -201,18 +123,8 @@ void jvp_all(const CompositeInputs& in, const CompositeTangents& tangents, const
 
 void composite_jvp(const CompositeInputs& in, const CompositeTangents& tangents,
                    const CompositeOutputs& out) {
-  switch (in.channels) {
-    case 1:
-      return jvp_all<RegisterColors<1>>(in, tangents, out);
-    case 2:
-      return jvp_all<RegisterColors<2>>(in, tangents, out);
-    case 3:
-      return jvp_all<RegisterColors<3>>(in, tangents, out);
-    case kMostRegisterChannels:
-      return jvp_all<RegisterColors<kMostRegisterChannels>>(in, tangents, out);
-    default:
-      return jvp_all<CachedColors>(in, tangents, out);
-  }
+  for_channels<kMostStaticChannels>(in.channels,
+                                    [&](auto channels) { jvp_all<channels>(in, tangents, out); });
 }
 
 }  // namespace gsplat::GSPLAT_ISA

@@ -128,13 +128,14 @@ inline float largest(Float a) {
   return _mm_cvtss_f32(x);
 }
 
-// Adds to out[i] the sum over the lanes of a[i], for eight vectors at once by a tree of horizontal additions.
-inline void add_sums8(const Float* a, float* out) {
+// Writes to out[i] the sum over the lanes of a[i], for eight vectors at once by a tree of horizontal
+// additions.
+inline void sums8(const Float* a, float* out) {
   const __m256 low = _mm256_hadd_ps(_mm256_hadd_ps(a[0].v, a[1].v), _mm256_hadd_ps(a[2].v, a[3].v));
   const __m256 high = _mm256_hadd_ps(_mm256_hadd_ps(a[4].v, a[5].v), _mm256_hadd_ps(a[6].v, a[7].v));
   const __m256 sums =
       _mm256_add_ps(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31));
-  _mm256_storeu_ps(out, _mm256_add_ps(_mm256_loadu_ps(out), sums));
+  _mm256_storeu_ps(out, sums);
 }
 
 // Transposes kLanes vectors as the rows of a square.

@@ -103,8 +103,8 @@ inline float sum(Float a) { return _mm512_reduce_add_ps(a.v); }
 
 inline float largest(Float a) { return _mm512_reduce_max_ps(a.v); }
 
-// Adds to out[i] the sum over the lanes of a[i], for eight vectors at once by a tree of shuffles.
-inline void add_sums8(const Float* a, float* out) {
+// Writes to out[i] the sum over the lanes of a[i], for eight vectors at once by a tree of shuffles.
+inline void sums8(const Float* a, float* out) {
   const auto pair = [](__m512 x, __m512 y) {
     return _mm512_add_ps(_mm512_unpacklo_ps(x, y), _mm512_unpackhi_ps(x, y));
   };
@@ -120,7 +120,7 @@ inline void add_sums8(const Float* a, float* out) {
       _mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x44), _mm512_shuffle_f32x4(low, high, 0xEE));
   const __m512 even = _mm512_shuffle_f32x4(both, both, 0x08), odd = _mm512_shuffle_f32x4(both, both, 0x0D);
   const __m256 sums = _mm256_add_ps(_mm512_castps512_ps256(even), _mm512_castps512_ps256(odd));
-  _mm256_storeu_ps(out, _mm256_add_ps(_mm256_loadu_ps(out), sums));
+  _mm256_storeu_ps(out, sums);
 }
 
 // Transposes kLanes vectors as the rows of a square.

@@ -129,9 +129,9 @@ inline float largest(Float a) {
   return x > y ? x : y;
 }
 
-// Adds to out[i] the sum over the lanes of a[i], for eight vectors.
-inline void add_sums8(const Float* a, float* out) {
-  for (int i = 0; i < 8; ++i) out[i] += sum(a[i]);
+// Writes to out[i] the sum over the lanes of a[i], for eight vectors.
+inline void sums8(const Float* a, float* out) {
+  for (int i = 0; i < 8; ++i) out[i] = sum(a[i]);
 }
 
 // Transposes kLanes vectors as the rows of a square.

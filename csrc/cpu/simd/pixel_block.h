@@ -1,10 +1,9 @@
 // What the forward and the backward compositing loop must do alike, to the last bit: where the pixels of a
-// sub-block lie, how opaque a splat is there, and when a pixel is finished.
+// block lie, how opaque a splat is there, and when a pixel is finished.
 //
-// A loop meets one splat after the other in two stages. BlockResponse, the exponentials of a splat, does not
-// depend on the splats before it; BlockBlend does. Loops start the response of the next splat before they
-// blend the present one: two chains of dependent instructions side by side keep a processor busy that one
-// chain leaves idle half of the time.
+// Numbers of the pixels of a block lie cell by cell, so that those of a cell are one or a few vectors. They
+// stay in the first-level cache: a splat touches few cells, and which ones is not known when this is
+// compiled.
 #pragma once
 
 #include "cpu/simd/tile_splats.h"
@@ -12,73 +11,36 @@
 
 namespace gsplat::GSPLAT_ISA {
 
-// A sub-block's place in the image.
-struct BlockPlace {
-  int x, y;           // its first pixel
-  int columns, rows;  // how much of it lies inside the image; not positive if nothing does
-};
+// The column and the row of every pixel of a cell, and also of every cell of a block.
+alignas(64) inline constexpr float kColumnOf[kCellPixels] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3};
+alignas(64) inline constexpr float kRowOf[kCellPixels] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3};
+static_assert(kCellSide == 4 && kCellsPerRow == 4);
 
-// Pixel centres of a sub-block.
-struct PixelCentres {
-  Float x;            // of the columns of a vector
-  Float rows;         // of the rows of the sub-block, in the first lanes
-  Float y[kVectors];  // relative to `middle`
-  float middle;       // half way between the first and the last row
+// Where a block keeps a number of the pixel at a column and row of it.
+constexpr int pixel_index(int column, int row) {
+  const int cell = row / kCellSide * kCellsPerRow + column / kCellSide;
+  return cell * kCellPixels + row % kCellSide * kCellSide + column % kCellSide;
+}
 
-  explicit PixelCentres(const BlockPlace& place)
-      : middle(static_cast<float>(place.y) + 0.5f * static_cast<float>(kBlockRows)) {
-    alignas(64) float xs[kLanes] = {}, row_ys[kLanes] = {}, ys[kBlockPixels];
-    for (int row = 0; row < kBlockRows; ++row) {
-      row_ys[row] = static_cast<float>(place.y + row) + 0.5f;
-      for (int column = 0; column < kColumns; ++column) {
-        xs[pixel_index(column, row) % kLanes] = static_cast<float>(place.x + column) + 0.5f;
-        ys[pixel_index(column, row)] = row_ys[row] - middle;
-      }
-    }
-    x = Float::load(xs);
-    rows = Float::load(row_ys);
-    repeat<kVectors>([&](auto v) { y[v] = Float::load(ys + v * kLanes); });
-  }
-
-  // Vertical distances of the pixels of a vector from a mean.
-  Float dy(int vector, float mean_y) const { return Float(middle - mean_y) + y[vector]; }
-};
-
-// What the pixels of each row of a sub-block share of a splat's response.
-struct BlockRows {
-  alignas(64) float u[kLanes], power[kLanes];
-
-  [[gnu::always_inline]] BlockRows(const SplatShape<Float>& shape, Float dy) {
-    row_response(shape, dy).u.store(u);
-    row_response(shape, dy).power.store(power);
-    // Repeating a number is free for a load. Compilers that see what was stored repeat it by shuffling.
-    asm volatile("" : : "r"(this) : "memory");
-  }
-  // For the pixels of a vector.
-  RowResponse<Float> operator[](int vector) const {
-    const int row = vector * kRowsPerVector;
-    return {load_rows<kRowsPerVector>(u + row), load_rows<kRowsPerVector>(power + row)};
-  }
-};
-
-// The pixels of a sub-block on their way from the front to the back.
+// The pixels of a block on their way from the front to the back.
 struct PixelState {
-  Float transmittance[kVectors];  // in front of the next splat
-  Float threshold[kVectors];      // of the power; infinite for pixels that are finished or outside the image
-  int unfinished;
+  alignas(64) float transmittance[kBlockPixels];  // in front of the next splat
+  alignas(
+      64) float threshold[kBlockPixels];  // of the power; infinite for pixels finished or outside the image
+  CellSet unfinished;                     // cells with pixels that are not
 
-  explicit PixelState(const BlockPlace& place) : unfinished(place.columns * place.rows) {
-    alignas(64) float start[kBlockPixels];
-    for (int row = 0; row < kBlockRows; ++row) {
-      for (int column = 0; column < kColumns; ++column) {
-        const bool inside = column < place.columns && row < place.rows;
-        start[pixel_index(column, row)] = inside ? static_cast<float>(kMinPower) : kInfinity;
+  explicit PixelState(const BlockPlace& place) : unfinished(0) {
+    for (int i = 0; i < kBlockPixels; ++i) {
+      transmittance[i] = 1.0f;
+      threshold[i] = kInfinity;
+    }
+    for (int row = 0; row < place.rows; ++row) {
+      for (int column = 0; column < place.columns; ++column) {
+        const int i = pixel_index(column, row);
+        threshold[i] = static_cast<float>(kMinPower);
+        unfinished |= CellSet{1} << (i / kCellPixels);
       }
     }
-    repeat<kVectors>([&](auto v) {
-      transmittance[v] = Float(1.0f);
-      threshold[v] = Float::load(start + v * kLanes);
-    });
   }
 
   static constexpr float kInfinity = __builtin_inff();
@@ -88,76 +50,105 @@ inline SplatShape<Float> shape_of(const SplatRecord& r) {
   return {Float(r.l11), Float(r.l21), Float(r.l22), Float(r.log2_opacity)};
 }
 
-// How opaque a splat is at the pixels of a sub-block.
-struct BlockResponse {
-  Float dx, column_u;
+// A splat seen from a block: its offset (u, v), see math/response.h, at a pixel is the sum of what belongs to
+// the cell and what belongs to the pixel's place in the cell.
+struct BlockSplat {
+  alignas(64) float cell_u[kCells], cell_v[kCells];
+  Float pixel_u[kVectors], pixel_v[kVectors];
+  Float log2_opacity;
+
+  [[gnu::always_inline]] BlockSplat(const SplatRecord& r, const BlockPlace& place) {
+    const SplatShape<Float> shape = shape_of(r);
+    log2_opacity = shape.log2_opacity;
+    const Float first_x(static_cast<float>(place.x) + 0.5f - r.mean_x);
+    const Float first_y(static_cast<float>(place.y) + 0.5f - r.mean_y);
+    const Float side(static_cast<float>(kCellSide));
+    repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
+      const Float column = Float::load(kColumnOf + i * kLanes), row = Float::load(kRowOf + i * kLanes);
+      pixel_u[i] = fma(shape.l11, column, shape.l21 * row);
+      pixel_v[i] = shape.l22 * row;
+      const Float dx = fma(side, column, first_x), dy = fma(side, row, first_y);
+      fma(shape.l11, dx, shape.l21 * dy).store(cell_u + i * kLanes);
+      (shape.l22 * dy).store(cell_v + i * kLanes);
+    });
+    // Repeating a number is free for a load. Compilers that see what was stored repeat it by shuffling.
+    asm("" : "+m"(cell_u), "+m"(cell_v));
+  }
+};
+
+// Offsets of the pixels of a cell from the mean of a splat, where (u, v) does not do.
+struct PixelOffsets {
+  Float dx[kVectors], dy[kVectors];
+
+  PixelOffsets(const SplatRecord& r, const BlockPlace& place, int cell) {
+    const int x = place.x + cell % kCellsPerRow * kCellSide, y = place.y + cell / kCellsPerRow * kCellSide;
+    const Float first_x(static_cast<float>(x) + 0.5f - r.mean_x),
+        first_y(static_cast<float>(y) + 0.5f - r.mean_y);
+    repeat<kVectors>([&](auto i) {
+      dx[i] = first_x + Float::load(kColumnOf + i * kLanes);
+      dy[i] = first_y + Float::load(kRowOf + i * kLanes);
+    });
+  }
+};
+
+// How opaque a splat is at the pixels of a cell.
+struct CellResponse {
+  Float u[kVectors], v[kVectors];
   Float uncapped[kVectors];  // zero where the splat is skipped
 
-  [[gnu::always_inline]] BlockResponse(const SplatRecord& r, const PixelCentres& centres,
-                                       const PixelState& state) {
-    const SplatShape<Float> shape = shape_of(r);
-    dx = centres.x - Float(r.mean_x);
-    column_u = shape.l11 * dx;
-    const BlockRows rows(shape, centres.rows - Float(r.mean_y));
-    repeat<kVectors>([&](auto v) __attribute__((always_inline)) {
-      const Float power = response(column_u, rows[v]).power;
-      uncapped[v] = exp2_where(power >= state.threshold[v], power);
+  [[gnu::always_inline]] CellResponse(const BlockSplat& splat, const PixelState& state, int cell) {
+    const Float cell_u(splat.cell_u[cell]), cell_v(splat.cell_v[cell]);
+    const float* threshold = state.threshold + cell * kCellPixels;
+    repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
+      u[i] = cell_u + splat.pixel_u[i];
+      v[i] = cell_v + splat.pixel_v[i];
+      const Float power = response_power(u[i], v[i], splat.log2_opacity);
+      uncapped[i] = exp2_where(power >= Float::load(threshold + i * kLanes), power);
     });
   }
 };
 
-// A splat blended into the pixels of a sub-block.
-struct BlockBlend {
+// A splat blended into the pixels of a cell.
+struct CellBlend {
   Float alpha[kVectors];   // zero where the splat is skipped
-  Float behind[kVectors];  // transmittance behind it
+  Float weight[kVectors];  // alpha times the transmittance in front
 
-  [[gnu::always_inline]] BlockBlend(const BlockResponse& at, const PixelState& state, Float max_alpha) {
-    repeat<kVectors>([&](auto v) __attribute__((always_inline)) {
-      alpha[v] = min(max_alpha, at.uncapped[v]);
-      behind[v] = transmittance_behind(state.transmittance[v], alpha[v]);
+  // Moves the transmittance of the cell behind the splat.
+  [[gnu::always_inline]] CellBlend(const CellResponse& at, PixelState& state, int cell, Float max_alpha) {
+    float* transmittance = state.transmittance + cell * kCellPixels;
+    Float front[kVectors], behind[kVectors];
+    Float least;
+    repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
+      alpha[i] = min(max_alpha, at.uncapped[i]);
+      front[i] = Float::load(transmittance + i * kLanes);
+      behind[i] = transmittance_behind(front[i], alpha[i]);
+      least = i == 0 ? behind[0] : min(least, behind[i]);
+    });
+    if (__builtin_expect(any(least <= Float(kMinTransmittance)), 0)) {
+      finish_pixels(state, cell, front, behind);
+    }
+    repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
+      weight[i] = alpha[i] * front[i];
+      behind[i].store(transmittance + i * kLanes);
     });
   }
 
-  // Whether pixels are finished before this splat. Those that were before never see a splat again.
-  bool finishes_pixels() const {
-    Float least = behind[0];
-    repeat<kVectors - 1>([&](auto v) __attribute__((always_inline)) { least = min(least, behind[v + 1]); });
-    return any(least <= Float(kMinTransmittance));
-  }
-
-  // Takes them out of the game, also for the next splat. Rarely needed, so kept out of the loop's straight
-  // path.
-  [[gnu::always_inline]] void finish_pixels(PixelState& state, BlockResponse& next) {
-    const Float zero(0.0f);
-    repeat<kVectors>([&](auto v) __attribute__((always_inline)) {
-      const LaneMask finished = behind[v] <= Float(kMinTransmittance);
-      state.unfinished -= __builtin_popcount(lane_bits(finished));
-      state.threshold[v] = select(finished, Float(PixelState::kInfinity), state.threshold[v]);
-      alpha[v] = select(finished, zero, alpha[v]);
-      behind[v] = select(finished, state.transmittance[v], behind[v]);
-      next.uncapped[v] = select(finished, zero, next.uncapped[v]);
+private:
+  // Takes pixels out of the game that are finished in front of this splat. Those that were before never see a
+  // splat again.
+  [[gnu::always_inline]] void finish_pixels(PixelState& state, int cell, const Float* front, Float* behind) {
+    const Float infinity(PixelState::kInfinity);
+    float* threshold = state.threshold + cell * kCellPixels;
+    bool some_left = false;
+    repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
+      const LaneMask finished = behind[i] <= Float(kMinTransmittance);
+      const Float left = select(finished, infinity, Float::load(threshold + i * kLanes));
+      left.store(threshold + i * kLanes);
+      some_left = some_left || any(left < infinity);
+      alpha[i] = select(finished, Float(0.0f), alpha[i]);
+      behind[i] = select(finished, front[i], behind[i]);
     });
-  }
-};
-
-// The tiles of all images, one after the other.
-struct TileWalk {
-  TileGrid grid;
-  ImageSize image;
-
-  TileWalk(ImageSize size, int tile_size) : grid(size, tile_size), image(size) {}
-
-  int64_t image_of(int64_t tile) const { return tile / grid.count(); }
-  int x_of(int64_t tile) const {
-    return static_cast<int>(tile % grid.count() % grid.columns) * grid.tile_size;
-  }
-  int y_of(int64_t tile) const {
-    return static_cast<int>(tile % grid.count() / grid.columns) * grid.tile_size;
-  }
-
-  BlockPlace block(int x, int y) const {
-    const int columns = image.width - x, rows = image.height - y;
-    return {x, y, columns < kColumns ? columns : kColumns, rows < kBlockRows ? rows : kBlockRows};
+    if (!some_left) state.unfinished &= ~(CellSet{1} << cell);
   }
 };
 

@@ -1,7 +1,8 @@
-// The splats of one tile, gathered for compositing.
+// The splats of one tile, and which of its pixels each of them may touch.
 //
-// A tile is cut into sub-blocks of four vectors of pixels, whose state a compositing loop keeps in registers.
-// Each sub-block has a list of the splats that may touch it, so that the loop meets few splats in vain.
+// A tile is walked block by block, 16x16 pixels or the tile if that is smaller. A block is made of cells of
+// 4x4 pixels, small enough that most pixels of the cells that a splat touches are inside its ellipse. One bit
+// per cell says whether it does, so a compositing loop goes from cell to cell without a test.
 #pragma once
 
 #include "cpu/parallel.h"
@@ -12,82 +13,79 @@
 
 namespace gsplat::GSPLAT_ISA {
 
+inline constexpr int kRecordChannels = 8;
+
 // One cache line per splat.
 struct alignas(64) SplatRecord {
   float mean_x, mean_y;
   float l11, l21, l22;  // scaled by kRootScale
   float log2_opacity;
-  float half_x, half_y;  // of the box outside which alpha < 1/255
-  float color[8];        // the first channels
+  float color[kRecordChannels];  // the first channels
 };
 
-inline constexpr int kRecordChannels = 8;
+// A number of channels that is known at run time only.
+inline constexpr int kDynamic = 0;
 
-// Vectors of kColumns x kRowsPerVector pixels; four of them, one below the other, are a sub-block.
-inline constexpr int kVectors = 4;
-inline constexpr int kColumns = kLanes >= 8 ? 8 : 4;
-inline constexpr int kRowsPerVector = kLanes / kColumns;
-inline constexpr int kBlockRows = kVectors * kRowsPerVector;
-inline constexpr int kBlockPixels = kVectors * kLanes;
-
-// Where the pixel of a sub-block lies in its vectors. The rows of a vector alternate, so that one value per
-// row is loaded into the lanes of all its pixels by repeating it.
-constexpr int pixel_index(int column, int row) {
-  return row / kRowsPerVector * kLanes + column * kRowsPerVector + row % kRowsPerVector;
-}
-
-// Lane i reads rows[i % kRows].
-template <int kRows>
-Float load_rows(const float* rows) {
-  if constexpr (kRows == 1) {
-    return Float(*rows);
+// Calls body(std::integral_constant) with the number of channels if that is at most kMost, else with
+// kDynamic.
+template <int kMost, class Body>
+void for_channels(int channels, Body&& body) {
+  if constexpr (kMost == 0) {
+    body(std::integral_constant<int, kDynamic>{});
+  } else if (channels == kMost) {
+    body(std::integral_constant<int, kMost>{});
   } else {
-    static_assert(kRows == 2);
-    return Float::load_pairs(rows);
+    for_channels<kMost - 1>(channels, body);
   }
 }
 
-// One vector of pixels, of an image whose columns and rows lie so many floats apart.
-template <int kRows>
-Float load_pixels(const float* first, int column_stride, int row_stride) {
-  if constexpr (kRows == 1) {
-    return Float::load_strided(first, column_stride);
-  } else {
-    static_assert(kRows == 2);
-    return Float::load_strided_pairs(first, column_stride, row_stride);
-  }
+inline constexpr int kCellSide = 4;                        // pixels
+inline constexpr int kCellPixels = kCellSide * kCellSide;  // row by row
+inline constexpr int kVectors = kCellPixels / kLanes;      // of a cell
+inline constexpr int kBlockSide = 16;                      // pixels
+inline constexpr int kBlockPixels = kBlockSide * kBlockSide;
+inline constexpr int kCellsPerRow = kBlockSide / kCellSide;
+inline constexpr int kCells = kCellsPerRow * kCellsPerRow;  // of a block, row by row
+
+// Cells of a block, one bit each.
+using CellSet = uint32_t;
+
+// Calls body(cell) for every cell of a set, in order.
+template <class Body>
+[[gnu::always_inline]] inline void each_cell(CellSet cells, Body&& body) {
+  for (; cells != 0; cells &= cells - 1) body(__builtin_ctz(cells));
 }
+
+// The place of a block in its image.
+struct BlockPlace {
+  int64_t image;
+  int x, y;           // its first pixel
+  int columns, rows;  // how much of it lies inside the image and the tile
+};
 
 // Makes the records of all splats, at their flat indices; those of culled splats are undefined.
 inline SplatRecord* make_records(const CompositeInputs& in, Buffer<SplatRecord>& buffer) {
   const int64_t total = in.images * in.gaussians;
   SplatRecord* records = buffer.reserve(total);
   const int channels = in.channels < kRecordChannels ? in.channels : kRecordChannels;
+  const float scale = static_cast<float>(kRootScale);
   parallel_for((total + kLanes - 1) / kLanes, 256, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
       const int64_t first = b * kLanes;
       const int count = total - first < kLanes ? static_cast<int>(total - first) : kLanes;
       const auto opacities = LaneBlock<1>::load(in.opacities + first, 1, count);
       if (!any(opacities[0] > Float(0.0f))) continue;
-      const auto roots = LaneBlock<3>::load(in.conic_roots + 3 * first, 3, count);
-      const Ellipse<Float> ellipse(roots[0], roots[1], roots[2], opacities[0]);
-      LaneBlock<6> values;
-      const Float scale(kRootScale);
-      for (int c = 0; c < 3; ++c) values.set(c, roots[c] * scale);
-      values.set(3, log2(opacities[0]));
-      values.set(4, ellipse.half_x);
-      values.set(5, ellipse.half_y);
+      LaneBlock<1> logarithms;
+      logarithms.set(0, log2(opacities[0]));
       for (int lane = 0; lane < count; ++lane) {
         const int64_t i = first + lane;
         SplatRecord& r = records[i];
         r.mean_x = in.means2d[2 * i];
         r.mean_y = in.means2d[2 * i + 1];
-        r.l11 = values.columns[0][lane];
-        r.l21 = values.columns[1][lane];
-        r.l22 = values.columns[2][lane];
-        r.log2_opacity = values.columns[3][lane];
-        r.half_x = values.columns[4][lane];
-        r.half_y = values.columns[5][lane];
+        r.l11 = scale * in.conic_roots[3 * i];
+        r.l21 = scale * in.conic_roots[3 * i + 1];
+        r.l22 = scale * in.conic_roots[3 * i + 2];
+        r.log2_opacity = logarithms.columns[0][lane];
         for (int c = 0; c < channels; ++c) r.color[c] = in.colors[i * in.channels + c];
       }
     }
@@ -95,76 +93,126 @@ inline SplatRecord* make_records(const CompositeInputs& in, Buffer<SplatRecord>&
   return records;
 }
 
-class TileSplats {
+// The list of a tile, as one block of its pixels sees it.
+class BlockSplats {
 public:
-  // Reads the tile's list and fills the lists of its sub-blocks.
-  void gather(const CompositeInputs& in, const SplatRecord* records, int64_t tile, int x0, int y0) {
+  void gather(const CompositeInputs& in, const SplatRecord* records, int64_t tile, const BlockPlace& place) {
     begin_ = in.lists.tile_offsets[tile];
-    count_ = in.lists.tile_offsets[tile + 1] - begin_;
-    blocks_x_ = in.tile_size / kColumns;
-    blocks_y_ = in.tile_size / kBlockRows;
-    copy_records(in.lists.flatten_ids + begin_, records);
-    list_blocks(static_cast<float>(x0), static_cast<float>(y0));
+    count_ = in.lists.tile_offsets[tile + 1] - static_cast<int>(begin_);
+    ids_ = in.lists.flatten_ids + begin_;
+    records_ = records;
+    // Written in whole vectors.
+    uint16_t* cells = cells_.reserve(count_ + kLanes);
+    constexpr int kAhead = 32;
+    for (int i = 0; i < count_ && i < kAhead; ++i) __builtin_prefetch(records + ids_[i]);
+    for (int i = 0; i < count_; i += kLanes) {
+      for (int j = i + kAhead; j < i + kAhead + kLanes && j < count_; ++j)
+        __builtin_prefetch(records + ids_[j]);
+      find_cells(i, static_cast<float>(place.x), static_cast<float>(place.y), cells + i);
+    }
   }
 
   int64_t begin() const { return begin_; }  // position of the tile's list in flatten_ids
   int count() const { return count_; }
-  int blocks_x() const { return blocks_x_; }
-  int blocks_y() const { return blocks_y_; }
-  const SplatRecord& operator[](int i) const { return splats_.data()[i]; }
-  // Indices into this tile's splats, front to back, and one more that is valid.
-  const int32_t* list(int block) const { return lists_.data() + block * capacity_; }
-  int list_size(int block) const { return sizes_.data()[block]; }
+  int32_t id(int i) const { return ids_[i]; }
+  const SplatRecord& operator[](int i) const { return records_[ids_[i]]; }
+  CellSet cells(int i) const { return cells_.data()[i]; }
+
+  // The colour of a splat: from its record if that holds all channels.
+  template <int kChannels>
+  const float* color(const CompositeInputs& in, int i) const {
+    static_assert(kChannels <= kRecordChannels);
+    return kChannels == kDynamic ? all_channels(in, i) : (*this)[i].color;
+  }
+  // Fetches the colour of a later splat. Inlined, because GCC leaves out calls of functions that do nothing
+  // else.
+  [[gnu::always_inline]] void prefetch_color(const CompositeInputs& in, int i) const {
+    constexpr int kAhead = 8, kLine = 16;
+    if (i + kAhead >= count_) return;
+    const float* color = all_channels(in, i + kAhead);
+    for (int c = 0; c < in.channels; c += kLine) __builtin_prefetch(color + c);
+    __builtin_prefetch(color + in.channels - 1);
+  }
 
 private:
-  void copy_records(const int32_t* ids, const SplatRecord* records) {
-    // Whole vectors are read from the copies later.
-    SplatRecord* splats = splats_.reserve(count_ + kLanes);
-    constexpr int kAhead = 24;
-    for (int i = 0; i < count_; ++i) {
-      if (i + kAhead < count_) __builtin_prefetch(records + ids[i + kAhead]);
-      splats[i] = records[ids[i]];
-    }
+  const float* all_channels(const CompositeInputs& in, int i) const {
+    return in.colors + static_cast<int64_t>(ids_[i]) * in.channels;
   }
 
-  void list_blocks(float x0, float y0) {
-    const int blocks = blocks_x_ * blocks_y_;
-    // Lists are written in whole vectors.
-    capacity_ = count_ + kLanes;
-    int32_t* lists = lists_.reserve(static_cast<int64_t>(blocks) * capacity_);
-    int32_t* sizes = sizes_.reserve(blocks);
-    for (int b = 0; b < blocks; ++b) sizes[b] = 0;
-    constexpr int kStride = sizeof(SplatRecord) / sizeof(float);
-    const Float x(x0), y(y0);
-    for (int i = 0; i < count_; i += kLanes) {
-      const SplatRecord& first = splats_.data()[i];
-      const Float mean_x = Float::load_strided(&first.mean_x, kStride) - x;
-      const Float mean_y = Float::load_strided(&first.mean_y, kStride) - y;
-      const Float half_x = Float::load_strided(&first.half_x, kStride);
-      const Float half_y = Float::load_strided(&first.half_y, kStride);
-      const Float left = mean_x - half_x, right = mean_x + half_x, top = mean_y - half_y,
-                  bottom = mean_y + half_y;
-      const LaneMask here = LaneMask::first(count_ - i < kLanes ? count_ - i : kLanes);
-      int b = 0;
-      for (int by = 0; by < blocks_y_; ++by) {
-        // Centres of the sub-block's first and last pixels.
-        const float row = static_cast<float>(by * kBlockRows) + 0.5f;
-        const LaneMask in_rows = here & (top <= Float(row + (kBlockRows - 1))) & (bottom >= Float(row));
-        for (int bx = 0; bx < blocks_x_; ++bx, ++b) {
-          const float column = static_cast<float>(bx * kColumns) + 0.5f;
-          const LaneMask hit = in_rows & (left <= Float(column + (kColumns - 1))) & (right >= Float(column));
-          sizes[b] += write_lane_numbers(hit, i, lists + b * capacity_ + sizes[b]);
-        }
+  // The cells of kLanes splats from the i-th on; those beyond the list repeat the last one.
+  void find_cells(int i, float x0, float y0, uint16_t* cells) const {
+    constexpr int kFields = 6, kRows = kLanes < kFields ? 2 * kLanes : kLanes;
+    Float fields[kRows];
+    for (int first = 0; first < kFields; first += kLanes) {
+      for (int lane = 0; lane < kLanes; ++lane) {
+        const int index = i + lane < count_ ? i + lane : count_ - 1;
+        fields[first + lane] = Float::load(&records_[ids_[index]].mean_x + first);
       }
+      transpose(fields + first);
     }
-    // Loops look one ahead. (There is always a copy: its values are undefined in an empty tile.)
-    for (int b = 0; b < blocks; ++b) lists[b * capacity_ + sizes[b]] = 0;
+    const Float mean_x = fields[0] - Float(x0), mean_y = fields[1] - Float(y0);
+    const Ellipse<Float> ellipse(SplatShape<Float>{fields[2], fields[3], fields[4], fields[5]});
+    constexpr float kToLast = kCellSide - 1;  // from the centre of a cell's first pixel to that of its last
+    Float bits(0.0f);
+    repeat<kCellsPerRow>([&](auto row) {
+      const Float top = Float(row * kCellSide + 0.5f) - mean_y, bottom = top + Float(kToLast);
+      const LaneMask in_row = (top <= ellipse.half_y) & (bottom >= -ellipse.half_y);
+      Float left, right;
+      ellipse.span(top, bottom, left, right);
+      left = mean_x + left;
+      right = mean_x + right;
+      repeat<kCellsPerRow>([&](auto column) {
+        const float centre = column * kCellSide + 0.5f;
+        const LaneMask hit = in_row & (left <= Float(centre + kToLast)) & (right >= Float(centre));
+        bits += zero_unless(hit, Float(static_cast<float>(1 << (row * kCellsPerRow + column))));
+      });
+    });
+    alignas(64) float numbers[kLanes];
+    bits.store(numbers);
+    for (int lane = 0; lane < kLanes; ++lane)
+      cells[lane] = static_cast<uint16_t>(static_cast<int>(numbers[lane]));
   }
 
-  int64_t begin_ = 0, capacity_ = 0;
-  int count_ = 0, blocks_x_ = 0, blocks_y_ = 0;
-  Buffer<SplatRecord> splats_;
-  Buffer<int32_t> lists_, sizes_;
+  int64_t begin_ = 0;
+  int count_ = 0;
+  const int32_t* ids_ = nullptr;
+  const SplatRecord* records_ = nullptr;
+  Buffer<uint16_t> cells_;
+};
+
+// All tiles of all images, each cut into blocks.
+struct TileWalk {
+  TileGrid grid;
+  ImageSize image;
+  int blocks_per_side;  // of a tile
+
+  TileWalk(ImageSize size, int tile_size)
+      : grid(size, tile_size), image(size), blocks_per_side((tile_size + kBlockSide - 1) / kBlockSide) {}
+
+  int blocks_per_tile() const { return blocks_per_side * blocks_per_side; }
+
+  // body(tile, block, place) for every block of every tile, those outside the image included.
+  template <class Body>
+  void each_block(int64_t images, Body&& body) const {
+    parallel_dynamic(images * grid.count(), [&](int64_t tile) {
+      const int64_t in_image = tile % grid.count();
+      const int x0 = static_cast<int>(in_image % grid.columns) * grid.tile_size;
+      const int y0 = static_cast<int>(in_image / grid.columns) * grid.tile_size;
+      for (int block = 0; block < blocks_per_tile(); ++block) {
+        const int x = block % blocks_per_side * kBlockSide, y = block / blocks_per_side * kBlockSide;
+        body(tile, block,
+             BlockPlace{tile / grid.count(), x0 + x, y0 + y, inside(x, image.width - x0),
+                        inside(y, image.height - y0)});
+      }
+    });
+  }
+
+private:
+  // How many pixels of a block, from `first` on, lie inside the tile and the image.
+  int inside(int first, int end) const {
+    const int count = (end < grid.tile_size ? end : grid.tile_size) - first;
+    return count < 0 ? 0 : count < kBlockSide ? count : kBlockSide;
+  }
 };
 
 }  // namespace gsplat::GSPLAT_ISA

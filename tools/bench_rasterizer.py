@@ -3,6 +3,7 @@
     python tools/bench_rasterizer.py                                  the reference scene, one thread
     python tools/bench_rasterizer.py --isa avx512 avx2 generic        the instruction sets beside each other
     python tools/bench_rasterizer.py --gaussians 10000 500000 --threads 1 2
+    python tools/bench_rasterizer.py --channels 3 4 8 16
 
 Every combination is measured in a process of its own.
 """
@@ -28,6 +29,7 @@ def main(
     median_sigma: float = Case.median_sigma,
     threads: tuple[int, ...] = (1,),
     isa: tuple[str, ...] = ("",),
+    channels: tuple[int, ...] = (Case.channels,),
     repeats: int = Case.repeats,
     seed: int = 0,
     json: bool = False,
@@ -40,14 +42,15 @@ def main(
         median_sigma: median size of the splats in pixels.
         threads: numbers of threads.
         isa: instruction sets; without it the best one.
+        channels: numbers of channels of the colours.
         repeats: every time is the median of so many runs.
         seed: of the scene.
         json: print one JSON object per line instead.
     """
     measured = []
-    for n, size, count, name in itertools.product(gaussians, sizes, threads, isa):
+    for n, size, count, name, c in itertools.product(gaussians, sizes, threads, isa, channels):
         width, height = map(int, size.split("x"))
-        measured.append(measure(Case(n, width, height, median_sigma, count, name, repeats, seed)))
+        measured.append(measure(Case(n, width, height, median_sigma, count, name, repeats, seed, c)))
         if json:
             print(jsonlib.dumps(as_json(measured[-1])), flush=True)
     if not json:

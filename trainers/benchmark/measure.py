@@ -35,6 +35,7 @@ class Case:
     repeats: int = 5
     """Times are medians of so many runs, after one more to warm up."""
     seed: int = 0
+    channels: int = 3
 
 
 class Seconds(NamedTuple):
@@ -126,8 +127,9 @@ def time_stages(case: Case) -> Timings:
             ops.set_isa(case.isa)
         except RuntimeError as error:
             raise UsageError(str(error).splitlines()[0]) from None
-    s = random_splats(case.gaussians, case.width, case.height, case.median_sigma, case.seed)
-    v_colors = torch.rand(1, case.height, case.width, 3, generator=torch.Generator().manual_seed(case.seed))
+    s = random_splats(case.gaussians, case.width, case.height, case.median_sigma, case.seed, case.channels)
+    generator = torch.Generator().manual_seed(case.seed)
+    v_colors = torch.rand(1, case.height, case.width, case.channels, generator=generator)
     v_alphas = torch.zeros(1, case.height, case.width, 1)
     size = (case.width, case.height, TILE_SIZE)
 

@@ -28,14 +28,16 @@ class Splats:
     depths: Tensor  # [1, N]
     opacities: Tensor  # [1, N]
     radii: Tensor  # [1, N, 2] int32 pixels
-    colors: Tensor  # [1, N, 3]
+    colors: Tensor  # [1, N, channels]
 
     @property
     def num(self) -> int:
         return self.depths.shape[1]
 
 
-def random_splats(num: int, width: int, height: int, median_sigma: float = 1.5, seed: int = 0) -> Splats:
+def random_splats(
+    num: int, width: int, height: int, median_sigma: float = 1.5, seed: int = 0, channels: int = 3
+) -> Splats:
     """Splats at random; the same for the same arguments.
 
     Args:
@@ -43,6 +45,7 @@ def random_splats(num: int, width: int, height: int, median_sigma: float = 1.5, 
         width, height: of the image in pixels.
         median_sigma: median standard deviation along the longer axis, in pixels.
         seed: of the random numbers.
+        channels: of the colours; shapes and positions do not depend on how many there are.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -75,5 +78,5 @@ def random_splats(num: int, width: int, height: int, median_sigma: float = 1.5, 
         depths=uniform() * 10 + 0.2,
         opacities=opacities,
         radii=radii,
-        colors=uniform(3),
+        colors=uniform(channels),
     )

@@ -17,7 +17,7 @@ from trainers.benchmark.work import work_of_step
 def rasterizer_table(title: str, measurements: Sequence[Measurement]) -> Table:
     """Times are wall times; rates are billions of contributing pairs per second of processor time."""
     table = _table(
-        title, "Gaussians", "image", "sigma\n[px]", "threads", "isa", "pairs\n[M]", "bin\n[ms]",
+        title, "Gaussians", "image", "sigma\n[px]", "channels", "threads", "isa", "pairs\n[M]", "bin\n[ms]",
         "forward\n[ms]", "backward\n[ms]", "forward\n[G/core-s]", "backward\n[G/core-s]", "memory\n[MiB]",
     )  # fmt: skip
     for m in measurements:
@@ -26,6 +26,7 @@ def rasterizer_table(title: str, measurements: Sequence[Measurement]) -> Table:
             f"{case.gaussians:,}",
             f"{case.width}x{case.height}",
             f"{case.median_sigma:g}",
+            f"{case.channels}",
             f"{case.threads}",
             m.isa,
             f"{m.pairs / 1e6:.1f}",

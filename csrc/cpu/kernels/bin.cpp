@@ -5,6 +5,7 @@
 // The splats are cut into chunks that count and write independently; the lists do not depend on where the
 // cuts are.
 #include <cstring>
+#include <utility>
 
 #include "cpu/depth_sort.h"
 #include "cpu/parallel.h"
@@ -42,6 +43,7 @@ struct Workspace {
   Buffer<RowRange> row_ranges;
   Buffer<Span> spans;
   Buffer<Chunk> chunks;
+  Buffer<int64_t> first_chunks;  // [images + 1]
   Buffer<int32_t> tile_counts;   // [chunk, tile]
   Buffer<int32_t> splat_counts;  // intersections per visible splat
 };
@@ -222,23 +224,34 @@ void find_spans(const SplatInputs& in, const TileGrid& grid, ImageSize image, Wo
 
 // Turns counts into starting places: tiles in order, chunks in order within a tile.
 void place_tiles(const TileGrid& grid, int64_t images, int64_t chunks, Workspace& w, int32_t* tile_offsets) {
-  int32_t next = 0;
-  int64_t first_chunk = 0;
-  for (int64_t image = 0; image < images; ++image) {
-    int64_t last_chunk = first_chunk;
-    while (last_chunk < chunks && w.chunks.data()[last_chunk].image == image) ++last_chunk;
-    for (int64_t tile = 0; tile < grid.count(); ++tile) {
-      tile_offsets[image * grid.count() + tile] = next;
-      for (int64_t c = first_chunk; c < last_chunk; ++c) {
-        int32_t& count = w.tile_counts.data()[c * grid.count() + tile];
-        const int32_t n = count;
-        count = next;
-        next += n;
-      }
-    }
-    first_chunk = last_chunk;
+  // Of each image, its first chunk and the one behind its last.
+  int64_t* first_chunks = w.first_chunks.reserve(images + 1);
+  for (int64_t image = 0, c = 0; image <= images; ++image) {
+    while (c < chunks && w.chunks.data()[c].image < image) ++c;
+    first_chunks[image] = c;
   }
-  tile_offsets[images * grid.count()] = next;
+  // body(tile, count) for the counts of every tile, chunk by chunk.
+  const auto each_count = [&](auto&& body) {
+    parallel_for(images * grid.count(), 256, [&](int64_t begin, int64_t end) {
+      for (int64_t tile = begin; tile < end; ++tile) {
+        const int64_t image = tile / grid.count();
+        int32_t* counts = w.tile_counts.data() + tile % grid.count();
+        for (int64_t c = first_chunks[image]; c < first_chunks[image + 1]; ++c) {
+          body(tile, counts[c * grid.count()]);
+        }
+      }
+    });
+  };
+  // The end of each tile; while chunks are placed, where the next one begins; the end again.
+  int32_t* ends = tile_offsets + 1;
+  std::memset(tile_offsets, 0, sizeof(int32_t) * (images * grid.count() + 1));
+  each_count([&](int64_t tile, int32_t count) { ends[tile] += count; });
+  int32_t begin = 0;
+  for (int64_t tile = 0; tile < images * grid.count(); ++tile) begin += std::exchange(ends[tile], begin);
+  each_count([&](int64_t tile, int32_t& count) {
+    const int32_t place = ends[tile];
+    ends[tile] += std::exchange(count, place);
+  });
 }
 
 void write_lists(const TileGrid& grid, Workspace& w, const Chunk& chunk, int32_t* next_place,

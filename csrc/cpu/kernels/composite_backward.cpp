@@ -57,9 +57,11 @@ struct SplatRows {
     rows = buffer.reserve(lists.intersections * blocks * stride);
     int64_t* starts = splat_starts.reserve(splats + 1);
     std::memset(starts, 0, sizeof(int64_t) * (splats + 1));
-    for (int64_t p = 0; p < lists.visible; ++p) {
-      starts[lists.order[p] + 1] = lists.slot_offsets[p + 1] - lists.slot_offsets[p];
-    }
+    parallel_for(lists.visible, 4096, [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; ++p) {
+        starts[lists.order[p] + 1] = lists.slot_offsets[p + 1] - lists.slot_offsets[p];
+      }
+    });
     for (int64_t i = 0; i < splats; ++i) starts[i + 1] += starts[i];
     int32_t* place = places.reserve(lists.intersections);
     parallel_for(lists.visible, 4096, [&](int64_t begin, int64_t end) {

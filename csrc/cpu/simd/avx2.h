@@ -38,23 +38,6 @@ struct Float {
   explicit Float(double value) : v(_mm256_set1_ps(static_cast<float>(value))) {}
 
   static Float load(const float* p) { return _mm256_loadu_ps(p); }
-  // Lane i reads base[i * stride].
-  static Float load_strided(const float* base, int stride) {
-    return _mm256_setr_ps(base[0], base[stride], base[2 * stride], base[3 * stride], base[4 * stride],
-                          base[5 * stride], base[6 * stride], base[7 * stride]);
-  }
-  // Lanes 0, 2, 4, ... read base[0], base[stride], ..., the others base[second], base[second + stride], ...
-  static Float load_strided_pairs(const float* base, int stride, int second) {
-    const float* other = base + second;
-    return _mm256_setr_ps(base[0], other[0], base[stride], other[stride], base[2 * stride], other[2 * stride],
-                          base[3 * stride], other[3 * stride]);
-  }
-  // Lanes 0, 2, 4, ... read p[0], the others p[1].
-  static Float load_pairs(const float* p) {
-    double both;
-    __builtin_memcpy(&both, p, sizeof(both));
-    return _mm256_castpd_ps(_mm256_set1_pd(both));
-  }
   void store(float* p) const { _mm256_storeu_ps(p, v); }
 
   friend Float operator+(Float a, Float b) { return _mm256_add_ps(a.v, b.v); }
@@ -100,18 +83,6 @@ inline void split_exponent(Float x, Float& mantissa, Float& exponent) {
   exponent = _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(bits, 23), _mm256_set1_epi32(127)));
   mantissa = _mm256_castsi256_ps(
       _mm256_or_si256(_mm256_and_si256(bits, _mm256_set1_epi32(0x007fffff)), _mm256_set1_epi32(0x3f800000)));
-}
-
-// Writes base + i for every lane i in the mask, in order; returns how many. May write kLanes places.
-inline int write_lane_numbers(LaneMask m, int32_t base, int32_t* out) {
-  // Every lane writes at the end of the list, and only those in the mask move it: no branch to mispredict.
-  const uint32_t bits = lane_bits(m);
-  int count = 0;
-  for (int lane = 0; lane < kLanes; ++lane) {
-    out[count] = base + lane;
-    count += (bits >> lane) & 1u;
-  }
-  return count;
 }
 
 inline float sum(Float a) {

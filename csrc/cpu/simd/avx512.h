@@ -33,25 +33,6 @@ struct Float {
   explicit Float(double value) : v(_mm512_set1_ps(static_cast<float>(value))) {}
 
   static Float load(const float* p) { return _mm512_loadu_ps(p); }
-  // Lane i reads base[i * stride].
-  static Float load_strided(const float* base, int stride) {
-    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    return _mm512_i32gather_ps(_mm512_mullo_epi32(lane, _mm512_set1_epi32(stride)), base, 4);
-  }
-  // Lanes 0, 2, 4, ... read base[0], base[stride], ..., the others base[second], base[second + stride], ...
-  static Float load_strided_pairs(const float* base, int stride, int second) {
-    const __m512i column = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
-    const __m512i index = _mm512_mask_add_epi32(_mm512_mullo_epi32(column, _mm512_set1_epi32(stride)), 0xAAAA,
-                                                _mm512_mullo_epi32(column, _mm512_set1_epi32(stride)),
-                                                _mm512_set1_epi32(second));
-    return _mm512_i32gather_ps(index, base, 4);
-  }
-  // Lanes 0, 2, 4, ... read p[0], the others p[1].
-  static Float load_pairs(const float* p) {
-    double both;
-    __builtin_memcpy(&both, p, sizeof(both));
-    return _mm512_castpd_ps(_mm512_set1_pd(both));
-  }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
 
   friend Float operator+(Float a, Float b) { return _mm512_add_ps(a.v, b.v); }
@@ -89,14 +70,6 @@ inline Float scale_by_floor_exp2_where(LaneMask m, Float value, Float power) {
 inline void split_exponent(Float x, Float& mantissa, Float& exponent) {
   mantissa = _mm512_getmant_ps(x.v, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
   exponent = _mm512_getexp_ps(x.v);
-}
-
-// Writes base + i for every lane i in the mask, in order; returns how many. May write kLanes places.
-inline int write_lane_numbers(LaneMask m, int32_t base, int32_t* out) {
-  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  _mm512_storeu_si512(out,
-                      _mm512_maskz_compress_epi32(m.bits, _mm512_add_epi32(lane, _mm512_set1_epi32(base))));
-  return __builtin_popcount(m.bits);
 }
 
 inline float sum(Float a) { return _mm512_reduce_add_ps(a.v); }

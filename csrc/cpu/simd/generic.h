@@ -42,16 +42,6 @@ struct Float {
     std::memcpy(&result.v, p, sizeof(result.v));
     return result;
   }
-  // Lane i reads base[i * stride].
-  static Float load_strided(const float* base, int stride) {
-    return Vector4f{base[0], base[stride], base[2 * stride], base[3 * stride]};
-  }
-  // Lanes 0, 2, 4, ... read base[0], base[stride], ..., the others base[second], base[second + stride], ...
-  static Float load_strided_pairs(const float* base, int stride, int second) {
-    return Vector4f{base[0], base[second], base[stride], base[second + stride]};
-  }
-  // Lanes 0, 2, 4, ... read p[0], the others p[1].
-  static Float load_pairs(const float* p) { return Vector4f{p[0], p[1], p[0], p[1]}; }
   void store(float* p) const { std::memcpy(p, &v, sizeof(v)); }
 
   friend Float operator+(Float a, Float b) { return a.v + b.v; }
@@ -108,18 +98,6 @@ inline void split_exponent(Float x, Float& mantissa, Float& exponent) {
   const Vector4i bits = as_ints(x.v);
   exponent = __builtin_convertvector((bits >> 23) - 127, Vector4f);
   mantissa = as_floats((bits & 0x007fffff) | 0x3f800000);
-}
-
-// Writes base + i for every lane i in the mask, in order; returns how many. May write kLanes places.
-inline int write_lane_numbers(LaneMask m, int32_t base, int32_t* out) {
-  // Every lane writes at the end of the list, and only those in the mask move it: no branch to mispredict.
-  const uint32_t bits = lane_bits(m);
-  int count = 0;
-  for (int lane = 0; lane < kLanes; ++lane) {
-    out[count] = base + lane;
-    count += (bits >> lane) & 1u;
-  }
-  return count;
 }
 
 inline float sum(Float a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }

@@ -25,9 +25,8 @@ constexpr int pixel_index(int column, int row) {
 // The pixels of a block on their way from the front to the back.
 struct PixelState {
   alignas(64) float transmittance[kBlockPixels];  // in front of the next splat
-  alignas(
-      64) float threshold[kBlockPixels];  // of the power; infinite for pixels finished or outside the image
-  CellSet unfinished;                     // cells with pixels that are not
+  alignas(64) float threshold[kBlockPixels];      // of the power; infinite if finished or outside the image
+  CellSet unfinished;                             // cells with pixels that are not
 
   explicit PixelState(const BlockPlace& place) : unfinished(0) {
     for (int i = 0; i < kBlockPixels; ++i) {

@@ -1,7 +1,7 @@
 """The file of our codecs, `.gsz`: a small JSON header and coded streams behind it.
 
     offset  bytes
-    0       4      "GSZ" and the version, 1
+    0       4      "GSZ" and the version, 2
     4       4      length H of the header, little-endian
     8       H      header: JSON object in UTF-8
     8 + H          the streams, one after the other
@@ -31,7 +31,7 @@ from gsplat_core.errors import DataError
 from gsplat_core.scene.sh_rotation import MAX_DEGREE
 
 MAGIC = b"GSZ"
-VERSION = 1
+VERSION = 2
 _LONGEST_HEADER = 1 << 20
 _DAMAGED = "The file is damaged or incomplete; get it again."
 
@@ -83,7 +83,8 @@ class Container:
         if data[3] != VERSION:
             raise DataError(
                 path, f"written in version {data[3]} of the format, this program reads {VERSION}",
-                place="offset 3", remedy="Update gsplat-core.",
+                place="offset 3",
+                remedy="Update gsplat-core." if data[3] > VERSION else "Export the scene anew.",
             )  # fmt: skip
         if zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
             raise DataError(path, "its content does not match its checksum", remedy=_DAMAGED)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from gsplat_core.compress import symmetry
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.sh_rotation import num_coefficients
 
 FIELDS = ("dc", "sh", "scales", "rotation", "opacity")
 # Beyond these nothing changes in an image: alpha is capped at 0.99, and below 1/255 nothing is drawn.
@@ -64,3 +65,8 @@ def from_fields(fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
         "sh0": fields["dc"][:, None] @ opponent,
         "shN": fields["sh"].unflatten(1, (-1, 3)) @ opponent,
     }
+
+
+def columns_of(field: str, sh_degree: int) -> int:
+    """How many columns a field has."""
+    return {"sh": 3 * (num_coefficients(sh_degree) - 1), "opacity": 1}.get(field, 3)

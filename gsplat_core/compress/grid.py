@@ -9,18 +9,16 @@ form a last, incomplete one, which is not sorted.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gsplat_core.compress import symmetry
 from gsplat_core.compress.container import Container
-from gsplat_core.compress.fields import scene_of, to_fields
 from gsplat_core.compress.plas import grid_shape, sorted_grid
 from gsplat_core.compress.positions import Lattice
-from gsplat_core.compress.rounded import Steps, decoded_fields, encoded, rounded_like
+from gsplat_core.compress.rounded import Rounding, Steps, decoded, encoded
 from gsplat_core.ops.context_coder import decode_table, encode_table
 from gsplat_core.scene.gaussians import Gaussians
 
@@ -48,57 +46,57 @@ class GridCodec:
 
     def __init__(self, config: GridConfig | None = None) -> None:
         self.config = GridConfig() if config is None else config
-        self._which = torch.zeros(0, dtype=torch.long)
         self._order = torch.zeros(0, dtype=torch.long)
-        self._lattice: Lattice | None = None
+        self._rounding: Rounding | None = None
 
     @torch.no_grad()
     def refresh(self, params: Mapping[str, Tensor]) -> None:
-        """Fits the lattice and, when the number of Gaussians has changed, sorts the grid anew."""
-        self._lattice = Lattice.around(params["means"], self.config.steps.position)
-        self._which = symmetry.renaming(params["quats"])
-        if len(self._order) != len(self._which):
-            self._order = self._sorted(params, self._lattice)
+        """Fits the rounding and, when the number of Gaussians has changed, sorts the grid anew."""
+        self._rounding = Rounding.fit(params, self.config.steps)
+        if len(self._order) != len(self._rounding.which):
+            self._order = self._sorted(params, self._rounding.lattice)
 
     def quantized(self, params: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The parameters rounded; gradients pass straight through to `params`."""
-        assert self._lattice is not None, "refresh comes first"
-        return rounded_like(params, self.config.steps, self._lattice, self._which)
+        assert self._rounding is not None, "refresh comes first"
+        return self._rounding.shown(params)
 
     def penalty(self, params: Mapping[str, Tensor]) -> Tensor:
         """The distance, in steps, of each pixel from the blurred picture around it (Huber loss)."""
+        assert self._rounding is not None, "refresh comes first"
         height, width = grid_shape(len(self._order))
         inside = self._order[: height * width]
         total = params["means"].new_zeros(())
-        for name, values in to_fields(params, self._which).items():
+        for values in self._rounding.numbers(params).values():
             if values.shape[1]:
-                picture = (values[inside] / getattr(self.config.steps, name)).reshape(height, width, -1)
+                picture = values[inside].reshape(height, width, -1)
                 with torch.no_grad():
                     goal = _blurred(picture)
                 total = total + functional.huber_loss(picture, goal, reduction="sum")
         return total * (self.config.smoothness * 1e-6)
 
     def state_dict(self) -> dict[str, Tensor]:
-        if self._lattice is None:
+        if self._rounding is None:
             return {}
-        return {"which": self._which, "order": self._order, "lattice": self._lattice.to_tensor()}
+        return {**self._rounding.state_dict(), "order": self._order}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         if state:
-            self._which, self._order = state["which"].long(), state["order"].long()
-            self._lattice = Lattice.from_tensor(state["lattice"])
+            self._rounding = Rounding.from_state_dict(state, self.config.steps)
+            self._order = state["order"].long()
 
     @torch.no_grad()
     def encode(self, gaussians: Gaussians) -> Container:
         """The coded scene; its Gaussians are in the order of the grid there."""
         params = {name: value.detach().float().cpu() for name, value in gaussians.params.items()}
-        lattice = Lattice.around(params["means"], self.config.steps.position)
-        order = self._order if len(self._order) == gaussians.num else self._sorted(params, lattice)
+        basis = None if self._rounding is None else self._rounding.basis
+        rounding = Rounding.fit(params, self.config.steps, basis)
+        order = self._order if len(self._order) == gaussians.num else self._sorted(params, rounding.lattice)
         params = {name: value[order] for name, value in params.items()}
-        fields = to_fields(params, symmetry.renaming(params["quats"]))
+        rounding = replace(rounding, which=rounding.which[order])
         neighbors = picture_neighbors(gaussians.num)
-        positions = encode_table(lattice.cells(params["means"]).int(), neighbors)
-        return encoded(self.name, positions, lattice, fields, self.config.steps, neighbors)
+        positions = encode_table(rounding.lattice.cells(params["means"]).int(), neighbors)
+        return encoded(self.name, positions, rounding, params, neighbors)
 
     def _sorted(self, params: Mapping[str, Tensor], lattice: Lattice) -> Tensor:
         """The order of the grid, by position (as it is coded), colour and size, each scaled to variance 1."""
@@ -116,7 +114,7 @@ def decode(container: Container) -> Gaussians:
     lattice = Lattice.from_header(container.inner("lattice"))
     neighbors = picture_neighbors(container.count)
     cells = decode_table(container.stream("positions"), neighbors, 3)
-    return scene_of(lattice.positions(cells), decoded_fields(container, neighbors))
+    return decoded(container, lattice, cells, neighbors)
 
 
 def picture_neighbors(count: int) -> Tensor:

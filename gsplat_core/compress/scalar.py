@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from gsplat_core.compress import symmetry
 from gsplat_core.compress.container import Container
-from gsplat_core.compress.fields import FIELDS, scene_of, to_fields
+from gsplat_core.compress.fields import FIELDS
 from gsplat_core.compress.morton import morton_cells, morton_codes
 from gsplat_core.compress.positions import Lattice
-from gsplat_core.compress.rounded import Steps, decoded_fields, encoded, rounded_like
+from gsplat_core.compress.rounded import Rounding, Steps, decoded, encoded
 from gsplat_core.ops.context_coder import decode_ascending, earlier_neighbors, encode_ascending
 from gsplat_core.scene.gaussians import Gaussians
 
@@ -52,22 +51,21 @@ class ScalarCodec:
 
     def __init__(self, config: ScalarConfig | None = None) -> None:
         self.config = ScalarConfig() if config is None else config
+        self._rounding: Rounding | None = None
+        self._near: dict[str, Tensor] = {}
+        self._spread: dict[str, Tensor] = {}
 
     @torch.no_grad()
     def refresh(self, params: Mapping[str, Tensor]) -> None:
         """Takes the order, the neighbours and the spread of the numbers from the scene as it is now."""
-        self._lattice = Lattice.around(params["means"], self.config.steps.position)
-        cells = self._lattice.cells(params["means"])
+        self._rounding = Rounding.fit(params, self.config.steps)
+        cells = self._rounding.lattice.cells(params["means"])
         order = morton_codes(cells).sort(stable=True).indices
         neighbors = earlier_neighbors(cells[order].int())
         missing = neighbors < 0
         first = order[neighbors.clamp(min=0).long()]  # rows of the scene, in coding order
         first[missing] = order[:, None].expand_as(missing)[missing]
-        self._which = symmetry.renaming(params["quats"])
-        self._near: dict[str, Tensor] = {}
-        self._spread: dict[str, Tensor] = {}
-        for name, values in to_fields(params, self._which).items():
-            values = values / getattr(self.config.steps, name)
+        for name, values in self._rounding.numbers(params).items():
             rounded = values.round()
             # As the coder does, column by column: from the neighbours, or from the middle of all.
             near = (2 * rounded[first[:, 0]] + rounded[first[:, 1:]].sum(dim=1)) / 4
@@ -80,22 +78,22 @@ class ScalarCodec:
 
     def quantized(self, params: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The parameters rounded; gradients pass straight through to `params`."""
-        return rounded_like(params, self.config.steps, self._lattice, self._which)
+        assert self._rounding is not None, "refresh comes first"
+        return self._rounding.shown(params)
 
     def penalty(self, params: Mapping[str, Tensor]) -> Tensor:
         """What the scene's bits add to the loss."""
+        assert self._rounding is not None, "refresh comes first"
         bits = params["means"].new_zeros(())
-        for name, values in to_fields(params, self._which).items():
-            errors = (values / getattr(self.config.steps, name) - self._near[name]).abs()
-            bits = bits + (errors / self._spread[name]).sum()
+        for name, values in self._rounding.numbers(params).items():
+            bits = bits + ((values - self._near[name]).abs() / self._spread[name]).sum()
         return bits * (self.config.rate * 1e-6 / math.log(2))
 
     def state_dict(self) -> dict[str, Tensor]:
-        if not hasattr(self, "_which"):
+        if self._rounding is None:
             return {}
         return {
-            "which": self._which,
-            "lattice": self._lattice.to_tensor(),
+            **self._rounding.state_dict(),
             **{f"near.{name}": value for name, value in self._near.items()},
             **{f"spread.{name}": value for name, value in self._spread.items()},
         }
@@ -103,8 +101,7 @@ class ScalarCodec:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         if not state:
             return
-        self._lattice = Lattice.from_tensor(state["lattice"])
-        self._which = state["which"].long()
+        self._rounding = Rounding.from_state_dict(state, self.config.steps)
         self._near = {name: state[f"near.{name}"] for name in FIELDS}
         self._spread = {name: state[f"spread.{name}"] for name in FIELDS}
 
@@ -112,13 +109,13 @@ class ScalarCodec:
     def encode(self, gaussians: Gaussians) -> Container:
         """The coded scene; its Gaussians are in Morton order there."""
         params = {name: value.detach().float().cpu() for name, value in gaussians.params.items()}
-        lattice = Lattice.around(params["means"], self.config.steps.position)
-        codes = morton_codes(lattice.cells(params["means"]))
-        codes, order = codes.sort(stable=True)
+        basis = None if self._rounding is None else self._rounding.basis
+        rounding = Rounding.fit(params, self.config.steps, basis)
+        codes, order = morton_codes(rounding.lattice.cells(params["means"])).sort(stable=True)
         params = {name: value[order] for name, value in params.items()}
-        fields = to_fields(params, symmetry.renaming(params["quats"]))
+        rounding = replace(rounding, which=rounding.which[order])
         neighbors = earlier_neighbors(morton_cells(codes).int())
-        return encoded(self.name, encode_ascending(codes), lattice, fields, self.config.steps, neighbors)
+        return encoded(self.name, encode_ascending(codes), rounding, params, neighbors)
 
 
 def decode(container: Container) -> Gaussians:
@@ -129,4 +126,4 @@ def decode(container: Container) -> Gaussians:
     """
     lattice = Lattice.from_header(container.inner("lattice"))
     cells = morton_cells(decode_ascending(container.stream("positions"), container.count))
-    return scene_of(lattice.positions(cells), decoded_fields(container, earlier_neighbors(cells.int())))
+    return decoded(container, lattice, cells, earlier_neighbors(cells.int()))

@@ -23,10 +23,11 @@ from gsplat_core.activations import sigmoid
 from gsplat_core.compress import symmetry
 from gsplat_core.compress.codebook import Codebook
 from gsplat_core.compress.container import Container
-from gsplat_core.compress.fields import from_fields, scene_of, to_fields
+from gsplat_core.compress.fields import columns_of, from_fields, scene_of, to_fields
+from gsplat_core.compress.latents import rows_before
 from gsplat_core.compress.morton import morton_cells, morton_codes
 from gsplat_core.compress.positions import Lattice
-from gsplat_core.compress.rounded import LARGEST_STEP, SMALLEST_STEP, columns_of
+from gsplat_core.compress.rounded import LARGEST_STEP, SMALLEST_STEP
 from gsplat_core.ops.context_coder import (
     decode_ascending,
     decode_labels,
@@ -162,7 +163,7 @@ class VQCodec:
             bits[group] = (len(centroids) - 1).bit_length()
             streams[group] = encode_labels(labels, neighbors, bits[group])
             table = (centroids / _CODE_STEP[group]).round().int()
-            streams[f"{group} codebook"] = encode_table(table, _previous(len(table)))
+            streams[f"{group} codebook"] = encode_table(table, rows_before(len(table)))
         header = {
             "codec": self.name,
             "count": gaussians.num,
@@ -194,7 +195,7 @@ def decode(container: Container) -> Gaussians:
         if columns:
             bits = container.inner("bits").integer(group, 0, MAX_BITS)
             scale = container.inner("code_steps").number(group, SMALLEST_STEP, LARGEST_STEP)
-            codes = decode_table(container.stream(f"{group} codebook"), _previous(2**bits), columns) * scale
+            codes = decode_table(container.stream(f"{group} codebook"), rows_before(2**bits), columns) * scale
             labels = decode_labels(container.stream(group), neighbors, bits)
             fields[group] = codes[labels.long()]
     return scene_of(lattice.positions(cells), fields)
@@ -203,8 +204,3 @@ def decode(container: Container) -> Gaussians:
 def _groups(fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The fields that have a codebook; scenes of SH degree 0 have one less."""
     return {group: fields[group] for group in GROUPS if fields[group].shape[1]}
-
-
-def _previous(rows: int) -> Tensor:
-    """For a table without geometry: the three rows before each."""
-    return (torch.arange(rows)[:, None] - torch.arange(1, 4)).clamp(min=-1).int()

@@ -157,6 +157,7 @@ def with_header(data: bytes, old: str, new: str) -> bytes:
         ('"codec":"scalar"', '"codec":7', "codec is 7"),
         ('"size":', '"size":NaN,"x":', "size is nan"),
         ('"steps":', '"other":', "steps is None"),
+        ('"latents":', '"latents":9', "latents is 9"),
         ('"lattice":{', '"lattice":3,"other":{', "lattice is 3"),
         ('"streams":[["positions",', '"streams":[["elsewhere",', "stream 'positions' is missing"),
         ('"streams":[["positions",', '"streams":[["positions",-', "do not add up"),
@@ -183,7 +184,8 @@ def test_foreign_and_newer_files(tmp_path: Path) -> None:
     data = path.read_bytes()
     for content, problem in [
         (b"ply\n" + data, "not a .gsz file"),
-        (data[:3] + b"\2" + data[4:], "version 2"),
+        (data[:3] + b"\3" + data[4:], "version 3"),
+        (data[:3] + b"\1" + data[4:], "version 1"),
     ]:
         path.write_bytes(content)
         with pytest.raises(DataError, match=problem):

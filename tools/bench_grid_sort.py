@@ -50,9 +50,11 @@ def surface_like(count: int, generator: torch.Generator) -> Tensor:
 
 
 def report(name: str, sort: Callable[[], Tensor]) -> None:
-    start = time.perf_counter()
+    start, processor = time.perf_counter(), time.process_time()
     picture = sort()
-    print(f"  {name}: {time.perf_counter() - start:.1f} s, roughness {roughness(picture):.4g}", flush=True)
+    seconds, processor = time.perf_counter() - start, time.process_time() - processor
+    told = f"{seconds:.1f} s ({processor:.1f} s of processor time)"
+    print(f"  {name}: {told}, roughness {roughness(picture):.4g}", flush=True)
 
 
 if __name__ == "__main__":

@@ -35,11 +35,12 @@ def main() -> None:
             options.rows // 8,
         ),
     ):
-        start = time.perf_counter()
+        start, processor = time.perf_counter(), time.process_time()
         centroids, labels = kmeans(points, options.codes, iterations, batch=batch)
-        seconds = time.perf_counter() - start
-        work = f", {flop / seconds / 1e9:.0f} GFLOP/s" if batch is None else ""
-        print(f"{name}: {seconds:.1f} s{work}, inertia {inertia(points, centroids, labels):.4f}")
+        seconds, processor = time.perf_counter() - start, time.process_time() - processor
+        work = f", {flop / processor / 1e9:.0f} GFLOP/s of a core" if batch is None else ""
+        told = f"{seconds:.1f} s ({processor:.1f} s of processor time){work}"
+        print(f"{name}: {told}, inertia {inertia(points, centroids, labels):.4f}")
 
 
 if __name__ == "__main__":

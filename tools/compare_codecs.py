@@ -1,47 +1,124 @@
-"""Writes what `gsplat-core compress` measured into docs/compression.md, and the plot beside it.
+"""Measures formats and codecs, and writes the tables and the plot of docs/compression.md.
 
     python tools/compare_codecs.py RUN [RUN ...] [-o docs/compression.md]
 
-Every RUN is a folder that `compress` (compression.json, all its rounds) or `train --compress` wrote. The text
-between the two `measured` comments of the document is replaced.
+A RUN is a folder that `train` wrote: its scene is saved in every format, read back and rendered; or that
+`compress` wrote (compression.json has all its rounds); or `train --compress`, which is compared with the RUN
+of the same photographs without it. The text between the two `measured` comments of the document is replaced.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
+import time
+import warnings
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import gsplat_core.io
+from gsplat_core.io.source import read_whole
 from trainers.charts import COLOURS, chart, plain_log_ticks, to_svg
+from trainers.evaluation import evaluate, mean
+from trainers.results import test_background
+from trainers.run_folder import RunFolder
+from trainers.sources import load_photographs, run_config
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+# Of a scene of SH degree 3, with the options of our writers that matter.
+FORMATS: list[tuple[str, dict[str, Any]]] = [
+    ("scene.ply", {}),
+    ("scene.glb", {}),
+    ("scene.compressed.ply", {}),
+    ("scene.spz", {"version": 3}),
+    ("scene.spz", {"version": 4}),
+    ("scene.sog", {}),
+    ("scene.gsz", {}),
+    ("scene.splat", {}),
+]
+# A scene of photographs, a codec, its points (times smaller, loss in dB).
+Curve = tuple[str, str, list[tuple[float, float]]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/compression.md"))
     options = parser.parse_args()
-    searches, trained = [], []
+    plain, searches, trained = {}, [], []
     for run in options.runs:
         config = json.loads((run / "config.json").read_text())
         scene = Path(config["data"]).name
         if (run / "compression.json").exists():
             searches.append((scene, json.loads((run / "compression.json").read_text())))
+        elif config["compression"] is None:
+            plain[scene] = run
         else:
-            trained.append((scene, run, config, json.loads((run / "metrics.json").read_text())))
-    lines = [BEGIN, ""]
+            trained.append((scene, run))
+    lines, curves = [BEGIN, ""], []
+    for scene, run in plain.items():
+        rows, points = format_table(scene, run)
+        lines += [*rows, ""]
+        curves.append((scene, "formats", points))
     if searches:
-        plot = options.output.with_suffix(".svg")
-        plot.write_text(rate_distortion_plot(searches))
-        lines += [f"![Loss against size]({plot.name})", "", *search_table(searches), ""]
+        lines += [*search_table(searches), ""]
+        curves += [
+            (scene, f"compress, {outcome['codec']}", points_of(outcome)) for scene, outcome in searches
+        ]
     if trained:
-        lines += [*training_table(trained), ""]
+        rows, points_by_run = training_table(trained, plain)
+        lines += [*rows, ""]
+        curves += points_by_run
+    plot = options.output.with_suffix(".svg")
+    plot.write_text(rate_distortion_plot(curves))
+    lines[2:2] = [f"![Loss against size]({plot.name})", ""]
     text = options.output.read_text()
     before, rest = text.split(BEGIN)
     options.output.write_text(before + "\n".join(lines) + END + rest.split(END)[1])
+
+
+def format_table(scene: str, run: Path) -> tuple[list[str], list[tuple[float, float]]]:
+    """One line for each format: the scene of a run saved, loaded and rendered from the test views."""
+    config = run_config(run)
+    views = load_photographs(config).test
+    gaussians = gsplat_core.io.load(RunFolder(run).point_cloud)
+    lines = [
+        f"| {scene}, {gaussians.num:,} Gaussians | bytes | bytes per Gaussian | times smaller | PSNR | "
+        "SSIM | loss | encode, decode |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    points, ply, reference = [], 0, 0.0
+    for name, options in FORMATS:
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a format has no place for shows in the loss
+            path = Path(folder) / name
+            start = time.process_time()
+            gsplat_core.io.save(path, gaussians, **options)
+            saved = time.process_time()
+            shown = gsplat_core.io.load(path)
+            loaded = time.process_time()
+            size = len(read_whole(path))
+        scored = list(evaluate(shown, views, test_background(config), config.antialiased))
+        quality, similarity = mean(view.psnr for view in scored), mean(view.ssim for view in scored)
+        ply, reference = ply or size, reference or quality
+        known = gsplat_core.io.format_of(name).ending
+        told = "".join(f" {key} {value}" for key, value in options.items())
+        lines.append(
+            f"| `{known}`{told} | {size:,} | {size / gaussians.num:.1f} | {ply / size:.1f} | {quality:.2f} | "
+            f"{similarity:.4f} | {reference - quality:.2f} dB | {saved - start:.2f}, {loaded - saved:.2f} s |"
+        )
+        if size < ply:
+            points.append((ply / size, reference - quality))
+    return lines, sorted(points)
+
+
+def points_of(outcome: dict[str, Any]) -> list[tuple[float, float]]:
+    """Times smaller and loss of each round of a search."""
+    return sorted(
+        (outcome["source_ply_bytes"] / entry["size"], entry["loss_db"]) for entry in outcome["tried"]
+    )
 
 
 def search_table(searches: list[tuple[str, dict[str, Any]]]) -> list[str]:
@@ -73,37 +150,46 @@ def search_table(searches: list[tuple[str, dict[str, Any]]]) -> list[str]:
     return lines
 
 
-def training_table(trained: list[tuple[str, Path, dict[str, Any], dict[str, Any]]]) -> list[str]:
-    """One line for each run that was trained for a codec."""
+def training_table(trained: list[tuple[str, Path]], plain: dict[str, Path]) -> tuple[list[str], list[Curve]]:
+    """One line for each run that was trained for a codec, against the one that was not."""
     lines = [
-        "| scene | trained for | steps | Gaussians | bytes | bytes per Gaussian | PSNR | SSIM |",
-        "|---|---|---|---|---|---|---|---|",
+        "| scene | trained for | steps | Gaussians | bytes | bytes per Gaussian | times smaller | PSNR | "
+        "SSIM | loss |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for scene, run, config, metrics in trained:
-        size, count = (run / "point_cloud.gsz").stat().st_size, metrics["num_gaussians"]
+    curves: list[Curve] = []
+    for scene, run in trained:
+        codec = json.loads((run / "config.json").read_text())["compression"]["codec"]
+        metrics = json.loads((run / "metrics.json").read_text())
+        before = json.loads((plain[scene] / "metrics.json").read_text())
+        size, count = RunFolder(run).compressed.stat().st_size, metrics["num_gaussians"]
+        ratio = RunFolder(plain[scene]).point_cloud.stat().st_size / size
+        loss = before["psnr"] - metrics["psnr"]
         lines.append(
-            f"| {scene} | {config['compression']['codec']} | {metrics['steps']:,} | {count:,} | {size:,} | "
-            f"{size / count:.1f} | {metrics['psnr']:.2f} | {metrics['ssim']:.4f} |"
+            f"| {scene} | {codec} | {metrics['steps']:,} | {count:,} | {size:,} | {size / count:.1f} | "
+            f"{ratio:.1f} | {metrics['psnr']:.2f} | {metrics['ssim']:.4f} | {loss:.2f} dB |"
         )
-    return lines
+        curves.append((scene, f"trained for {codec}", [(ratio, loss)]))
+    return lines, curves
 
 
-def rate_distortion_plot(searches: list[tuple[str, dict[str, Any]]]) -> str:
-    """SVG: how many times smaller (logarithmic) against the loss in dB; one curve per scene and codec."""
-    curves = {
-        f"{scene}, {outcome['codec']}": sorted(
-            (outcome["source_ply_bytes"] / entry["size"], entry["loss_db"]) for entry in outcome["tried"]
-        )
-        for scene, outcome in searches
-    }
+def rate_distortion_plot(curves: list[Curve]) -> str:
+    """SVG: loss in dB against how many times smaller; colours tell the codecs, dashes the second scene."""
+    scenes = list(dict.fromkeys(scene for scene, _, _ in curves))
+    colours = dict(zip(dict.fromkeys(kind for _, kind, _ in curves), cycle(COLOURS), strict=False))
     with chart("Loss against size", "times smaller than the .ply", "dB", width=7.0, height=3.6) as (
         figure,
         axes,
     ):
-        for (name, points), colour in zip(curves.items(), cycle(COLOURS), strict=False):
+        for scene, kind, points in curves:
             ratios, losses = zip(*points, strict=True)
-            axes.plot(ratios, [-loss for loss in losses], "o-", color=colour, markersize=4, label=name)
+            dashes = "--" if scenes.index(scene) else "-"
+            axes.plot(
+                ratios, [-loss for loss in losses], f"o{dashes}", color=colours[kind], markersize=4,
+                label=f"{scene}, {kind}",
+            )  # fmt: skip
         axes.set_xscale("log")
+        axes.set_ylim(bottom=-0.8)  # .splat, which has no view-dependent colour, is far below
         plain_log_ticks(axes.xaxis, "{x:g}x")
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
         return to_svg(figure)

@@ -2,9 +2,9 @@
 
 While a scene is trained with it, rounding is passed straight through (Bengio et al. 2013), and the loss gets
 an estimate of the bits that the coder will need: numbers that no image depends on move to where they cost
-nothing, coefficients of spherical harmonics mostly to zero. This is what EAGLES (Girish et al. 2024) does
-with latents and a learned entropy model; here the numbers themselves are coded, and the model is a Laplace
-distribution around what the neighbours predict.
+nothing, latents of spherical harmonics mostly to zero. This is what EAGLES (Girish et al. 2024) does with
+trained linear decoders and a learned entropy model; here the decoder is a basis that is fitted to the scene
+(`latents`), and the model is a Laplace distribution around what the neighbours predict.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ _CHUNK = 1 << 16
 class RowBuffer:
     """Keeps a tensor [N, ...] at the front of an allocation with room for more rows.
 
-    When room runs out, it doubles, so that a scene that grows to N rows in however many steps is reallocated
-    O(log N) times. When less than a quarter is in use, memory is given back.
+    When room runs out for rows that are added, it doubles, so that a scene that grows to N rows in however
+    many steps is reallocated O(log N) times. When less than a quarter is in use, memory is given back.
 
     Memory that the caller brought is never written to: the first change of rows moves the tensor in here.
 
@@ -59,7 +59,9 @@ class RowBuffer:
         if storage is not None and inside and len(storage) // 4 <= plan.num_after <= len(storage):
             _close_up(storage, plan)
             return storage
-        capacity = max(plan.num_after, min(2 * plan.num_after, most or 2 * plan.num_after))
+        capacity = plan.num_after
+        if plan.num_after > plan.num_before:
+            capacity = max(capacity, min(2 * capacity, most or 2 * capacity))
         storage = tensor.new_empty((capacity, *tensor.shape[1:]))
         if plan.kept is None:
             storage[: plan.num_kept] = tensor

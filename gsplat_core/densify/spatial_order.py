@@ -11,6 +11,8 @@ from torch import Tensor
 
 from gsplat_core.compress.morton import MAX_BITS, morton_codes
 
+_CHUNK = 1 << 16  # rows whose coordinates are spread out in memory at a time
+
 
 def spatial_order(means: Tensor) -> Tensor:
     """[N] int64: which row comes at each place, along the Morton curve through centres [N, 3].
@@ -19,10 +21,12 @@ def spatial_order(means: Tensor) -> Tensor:
     """
     if not len(means):
         return torch.zeros(0, dtype=torch.int64, device=means.device)
-    finite = means.isfinite()
     # Centres may lie beyond the range of float32 from each other.
-    points = torch.where(finite, means, 0).double()
-    low = points.amin(dim=0, keepdim=True)
-    extent = (points.amax(dim=0, keepdim=True) - low).clamp(min=1e-30)
-    cells = ((points - low) / extent * (2**MAX_BITS - 1)).long()
-    return morton_codes(torch.where(finite, cells, 0)).argsort(stable=True)
+    low, high = (end.double() for end in torch.where(means.isfinite(), means, 0).aminmax(dim=0))
+    scale = (2**MAX_BITS - 1) / (high - low).clamp(min=1e-30)
+
+    def codes(part: Tensor) -> Tensor:
+        cells = (part.double() - low) * scale
+        return morton_codes(torch.where(part.isfinite(), cells, 0).long())
+
+    return torch.cat([codes(part) for part in means.split(_CHUNK)]).argsort(stable=True)

@@ -40,7 +40,7 @@ class Plan:
             by_pixels=[replace(reference, width=width, height=height) for width, height in SIZES],
             by_footprint=[replace(reference, median_sigma=sigma) for sigma in MEDIAN_SIGMAS],
             by_threads=[replace(reference, threads=n) for n in thread_counts(cores())],
-            memory_gaussians=(100_000, 300_000),
+            memory_gaussians=(300_000, 1_000_000),
         )
 
 
@@ -109,6 +109,10 @@ class Survey:
                 "visible": first.visible,
                 "intersections": first.intersections,
                 "pairs": self.pairs,
+                "pairs_per_core_second": {
+                    "forward": self.pairs / first.stages["composite"],
+                    "backward": self.pairs / first.stages["composite, backward"],
+                },
                 "seconds": first.step.wall,
                 "cpu_seconds": first.step.cpu,
                 "overhead_seconds": first.overhead,
@@ -116,7 +120,12 @@ class Survey:
                 "stages": stages,
             },
             "step_by_threads": [
-                {"threads": s.case.threads, "seconds": s.step.wall, "cpu_seconds": s.step.cpu}
+                {
+                    "threads": s.case.threads,
+                    "seconds": s.step.wall,
+                    "cpu_seconds": s.step.cpu,
+                    "speedup": first.step.wall / s.step.wall,
+                }
                 for s in self.steps
             ],
             "by_gaussians": [as_json(m) for m in self.by_gaussians],

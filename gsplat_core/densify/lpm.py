@@ -203,20 +203,20 @@ class LPM(Plugin):
         return edits
 
     def _balanced(self, view: SceneView, need: Tensor, inside: Tensor) -> Guidance:
-        """The least opaque Gaussians leave, as many as multiply only because they are in zones.
+        """The least opaque Gaussians leave, as many as need to multiply only because they are in zones.
 
-        Where there is a limit, those get the room so made, and all others what room there is without zones.
+        Where there is a limit, the room goes to those that need it most, in zones with their need counted
+        more: who is in a zone and just over its threshold has less claim than others far over theirs.
         """
         guidance = view.guidance
         if guidance.eagerness is not None:
             need = need * guidance.eagerness
         for_zones = inside & (need < 1) & (need >= self.config.threshold_ratio)
         settled = indices(~for_zones & (need < 1))
-        order = view.params["opacities"][settled].argsort(stable=True)
+        least_opaque = settled[view.params["opacities"][settled].argsort(stable=True)]
         leaving = torch.zeros_like(inside)
-        leaving[settled[order[: int(for_zones.sum())]]] = True
-        others = need if guidance.order is None else guidance.order
-        return guidance.also(order=others.masked_fill(for_zones, torch.inf), leaving=leaving)
+        leaving[least_opaque[: int(for_zones.sum())]] = True
+        return guidance.also(leaving=leaving)
 
     def _fill(self, view: SceneView, zones: Zones, num: int) -> list[Edit]:
         """A Gaussian at the centre of each zone that holds none, in the limit; there are `num` already."""

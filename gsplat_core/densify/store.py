@@ -69,13 +69,13 @@ class ParameterStore:
 
     def learning_rates(self) -> dict[str, float]:
         """The present learning rate of each parameter that an optimizer trains."""
-        rates = {}
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                for name, param in self.params.items():
-                    if any(param is trained for trained in group["params"]):
-                        rates[name] = float(group["lr"])
-        return rates
+        rates = {
+            id(param): float(group["lr"])
+            for optimizer in self.optimizers
+            for group in optimizer.param_groups
+            for param in group["params"]
+        }
+        return {name: rates[id(param)] for name, param in self.params.items() if id(param) in rates}
 
     @property
     def num(self) -> int:

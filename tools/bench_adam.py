@@ -45,7 +45,7 @@ def main() -> None:
         contiguous = torch.arange(args.num) < args.num * percent / 100
         contenders[f"ours, {percent} % visible, scattered"] = lambda mask=scattered: ours.step(visible=mask)
         contenders[f"ours, {percent} % visible, contiguous"] = lambda mask=contiguous: ours.step(visible=mask)
-    medians = median_seconds(contenders, args.rounds)
+    medians = median_seconds(contenders, args.rounds, args.threads)
     numbers = 59 * args.num
     base = medians["torch fused"]
     print(

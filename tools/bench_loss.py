@@ -57,7 +57,7 @@ def main() -> None:
         "fused, byte target": lambda: torch.autograd.grad(l1_dssim(image, as_bytes), image),
         "fused, value only": lambda: l1_dssim(image.detach(), target),
     }
-    medians = median_seconds(contenders, args.rounds)
+    medians = median_seconds(contenders, args.rounds, args.threads)
     base = medians["torch conv2d"]
     print(
         f"{args.size}, {args.threads} threads, {torch.ops.gsplat_core.isa()}, medians of {args.rounds} rounds"

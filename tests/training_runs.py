@@ -12,7 +12,7 @@ from rich.console import Console
 from trainers.loop import Loop
 from trainers.progress import TrainingProgress
 from trainers.run_folder import RunFolder
-from trainers.session import compressed_training, initial_gaussians
+from trainers.session import compressed_training, initial_gaussians, rendered_views
 from trainers.sources import load_photographs
 from trainers.trainer import Trainer
 
@@ -20,10 +20,11 @@ from trainers.trainer import Trainer
 class Run:
     """A loop on the tiny scene, with a hook after each step."""
 
-    def __init__(self, config, folder, after_step=lambda trainer: None):
+    def __init__(self, config, folder, after_step=lambda trainer: None, measure=dict):
         self.config = config
         self.folder = RunFolder(folder)
         self.after_step = after_step
+        self.measure = measure
         self.output = StringIO()
 
     def loop(self):
@@ -32,12 +33,13 @@ class Run:
             self.config,
             initial_gaussians(self.config, dataset),
             dataset.scene_extent,
-            compression=compressed_training(self.config, dataset),
+            rendered_views(self.config, dataset),
+            compressed_training(self.config, dataset),
         )
         self.trainer.advance = self._followed(self.trainer.advance)
         self.trainer.refine = self._followed(self.trainer.refine)
         progress = TrainingProgress(self.config.steps, Console(file=self.output, width=200))
-        return Loop(self.trainer, dataset.train, self.folder, progress, dict)
+        return Loop(self.trainer, dataset.train, self.folder, progress, self.measure)
 
     def _followed(self, step):
         def step_and_call(targets):

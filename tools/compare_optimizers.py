@@ -33,7 +33,8 @@ from gsplat_core.losses import l1_dssim
 from gsplat_core.optim import Adam
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import Gaussians
-from gsplat_core.second_order.levenberg_marquardt import Kinds, Options, mean_loss
+from gsplat_core.second_order.damping import Kinds
+from gsplat_core.second_order.levenberg_marquardt import Options, mean_loss
 from gsplat_core.second_order.linearization import Settings
 from gsplat_core.second_order.objective import L1DSSIM
 from gsplat_core.second_order.reach import Reach
@@ -41,7 +42,7 @@ from trainers.charts import Series, line_chart
 from trainers.checkpoint import newest_checkpoint, write_checkpoint
 from trainers.config import TrainConfig
 from trainers.evaluation import evaluate, mean
-from trainers.lm import LevenbergMarquardt, LMConfig
+from trainers.lm import FullConfig, LevenbergMarquardt, LMConfig
 from trainers.presets import preset, scaled_to
 from trainers.progress import peak_memory_bytes
 from trainers.session import initial_gaussians
@@ -52,43 +53,55 @@ from trainers.views import Target, ViewOrder
 FAR = float("inf")
 
 
-def _with(config: LMConfig, **options: Any) -> LMConfig:
-    return replace(config, options=replace(config.options, **options))
-
-
 # What 3DGS-LM (Höllein et al. 2025) does, as far as it can be said in our terms: its residuals, the diagonal
 # as preconditioner, batches of about 25 images whose steps are averaged with the diagonal as weights, 8
 # iterations of conjugate gradients, the damping of its trust region's radius 1, one for all parameters.
 AS_PUBLISHED = LMConfig(
+    method="full",
     objective="huber_ssim",
-    damping=1.0,
-    views=100,
-    options=Options(
-        batches=2,
-        preconditioner="diagonal",
-        cg_iterations=8,
-        floor=1e-4,
-        kinds=Kinds(shN=1.0),
-        reach=Reach(FAR, FAR, FAR, FAR, FAR),
+    full=FullConfig(
+        views=100,
+        options=Options(
+            batches=2,
+            preconditioner="diagonal",
+            cg_iterations=8,
+            floor=1e-4,
+            kinds=Kinds(shN=1.0),
+            reach=Reach(FAR, FAR, FAR, FAR, FAR),
+        ),
     ),
 )
-OURS = LMConfig(views=100)
+FULL = LMConfig(method="full", full=FullConfig(views=100))
+OURS = LMConfig()
+
+
+def _stochastic(**options: Any) -> LMConfig:
+    return replace(OURS, stochastic=replace(OURS.stochastic, **options))
+
+
+def _falling(step: int, first: int, last: int) -> float:
+    """A factor on rates that falls to zero in equal parts."""
+    return max(1 - (step - first) / (last - first + 1), 0.0)
+
+
 VARIANTS: dict[str, tuple[str, LMConfig | None]] = {
     "adam": ("Adam to the end", None),
+    "adam_falling": ("Adam, all rates falling to zero", None),
     "3dgs_lm": ("settings of 3DGS-LM", AS_PUBLISHED),
-    "lm": ("ours", OURS),
-    "lm_diagonal": ("ours, diagonal preconditioner", _with(OURS, preconditioner="diagonal")),
-    "lm_probed": ("ours, stochastic diagonal", _with(OURS, preconditioner="probed")),
-    "lm_residuals": ("ours, half of the residuals", _with(OURS, residuals=0.5)),
-    "lm_one_damping": ("ours, one damping for all kinds", _with(OURS, kinds=Kinds(shN=1.0))),
+    "full": ("full: conjugate gradients on all photographs", FULL),
+    "lm": ("**stochastic** (the default)", OURS),
+    "lm_short": ("stochastic, 0.6 times as long", replace(OURS, length=0.6 * OURS.length)),
+    "lm_residuals": ("stochastic, curvature of half of the residuals", _stochastic(residuals=0.5)),
+    "lm_diagonal": ("stochastic, exact diagonal", _stochastic(preconditioner="diagonal")),
+    "lm_probed": ("stochastic diagonal, as in 3DGS2-TR", _stochastic(preconditioner="probed")),
+    "lm_one_damping": ("stochastic, one damping for all kinds", _stochastic(kinds=Kinds(shN=1.0))),
 }
 
-# The curves of the plots and their colours.
-CURVES = ("adam", "3dgs_lm", "lm")
+CURVES = ("adam", "adam_falling", "3dgs_lm", "full", "lm", "lm_probed")
 """The variants that the plots show."""
 
 MEASURED = 8
-"""How often Adam is measured on its way."""
+"""How often what takes many steps is measured on its way."""
 
 
 @dataclass(frozen=True)
@@ -146,17 +159,22 @@ class Measure:
         measure = _Meter(trainer, dataset)
         points = [measure(0.0)]
         if settings is None:
-            every = max((config.steps - trainer.step) // MEASURED, 1)
-            for seconds in _adam(trainer, dataset, config.steps):
-                if trainer.step % every == 0 or trainer.step == config.steps:
-                    points.append(measure(seconds))
+            last, steps = config.steps, _adam(trainer, dataset, config.steps, variant == "adam_falling")
         else:
             trainer.config = replace(config, optimizer="lm", lm=settings)
-            trainer.lm = LevenbergMarquardt(settings, config.lambda_dssim, config.seed)
-            for seconds in _levenberg_marquardt(trainer, dataset):
+            trainer.lm = LevenbergMarquardt(
+                settings, config.lambda_dssim, config.seed, settings.iterations(config.steps)
+            )
+            last = trainer.config.last_step
+            steps = _levenberg_marquardt(trainer, dataset, last)
+        few = settings is not None and settings.method == "full"
+        every = 1 if few else max((last - checkpoint.step) // MEASURED, 1)
+        for seconds in steps:
+            over = few and seconds > budget
+            if (trainer.step - checkpoint.step) % every == 0 or trainer.step == last:
                 points.append(measure(seconds))
-                if seconds > budget:
-                    break
+            if over:
+                break
         facts = {
             "scene": checkpoint.state["scene"],
             "images": checkpoint.state["images"],
@@ -196,18 +214,25 @@ class _Meter:
         }
 
 
-def _adam(trainer: Trainer, dataset: Dataset, last: int) -> Iterator[float]:
-    """Steps up to `last`; yields the processor time that they took so far."""
+def _adam(trainer: Trainer, dataset: Dataset, last: int, falling: bool = False) -> Iterator[float]:
+    """Steps up to `last`; yields the processor time that they took so far.
+
+    Args:
+        falling: whether the learning rates fall to zero on the way, on top of their schedule.
+    """
     targets = [Target.of(view, trainer.device, i) for i, view in enumerate(dataset.train)]
     order = ViewOrder(len(targets), trainer.config.seed)
+    first = trainer.step
 
     def step() -> None:
+        if falling:
+            trainer.lr_factor = _falling(trainer.step, first, last)
         trainer.advance(targets[order(trainer.step + 1)])
 
     yield from _timed(step, lambda: trainer.step < last)
 
 
-def _levenberg_marquardt(trainer: Trainer, dataset: Dataset) -> Iterator[float]:
+def _levenberg_marquardt(trainer: Trainer, dataset: Dataset, last: int) -> Iterator[float]:
     targets = [Target.of(view, trainer.device, i) for i, view in enumerate(dataset.train)]
     first = trainer.step
 
@@ -215,7 +240,7 @@ def _levenberg_marquardt(trainer: Trainer, dataset: Dataset) -> Iterator[float]:
         numbers = trainer.lm.choose(trainer.step - first, len(targets))
         trainer.refine([targets[number] for number in numbers])
 
-    yield from _timed(step, lambda: True)
+    yield from _timed(step, lambda: trainer.step < last)
 
 
 def _timed(step: Callable[[], None], more: Callable[[], bool]) -> Iterator[float]:
@@ -237,18 +262,18 @@ class Memory:
     """COLMAP folder."""
     downscale: int = 4
     views: int = 16
-    step: Literal["adam", "lm", "both"] = "both"
+    step: Literal["adam", "full", "adam_one", "lm", "all"] = "all"
 
     def run(self) -> None:
-        if self.step == "both":
+        if self.step == "all":
             taken = {}
-            for step in ("adam", "lm"):
+            for step in ("adam", "full", "adam_one", "lm"):
                 command = [sys.executable, __file__, "memory", str(self.data), "--output", str(self.output)]
                 options = ["--downscale", str(self.downscale), "--views", str(self.views), "--step", step]
                 done = subprocess.run([*command, *options], check=True, capture_output=True)
                 taken[step] = int(done.stdout)
             write_text(self.output / "memory.json", json.dumps({"views": self.views, **taken}))
-            print(taken, taken["lm"] / taken["adam"])
+            print(taken)
             return
         config = replace(
             preset("fast"), data=str(self.data.resolve()), downscale=self.downscale, device="cpu"
@@ -260,7 +285,12 @@ class Memory:
         gaussians = Gaussians.from_state_dict(checkpoint.state["trainer"]["gaussians"])
         self._adam(gaussians.subset(slice(8)), targets[:1])  # what every process needs once
         before = _resident()
-        (self._adam if self.step == "adam" else self._lm)(gaussians, targets)
+        if self.step == "lm":
+            self._stochastic(gaussians, targets)
+        elif self.step == "full":
+            self._full(gaussians, targets)
+        else:
+            self._adam(gaussians, targets if self.step == "adam" else targets[:1])
         print(peak_memory_bytes() - before)
 
     def _adam(self, gaussians: Gaussians, targets: list[Target]) -> None:
@@ -278,8 +308,16 @@ class Memory:
         l1_dssim(images, torch.stack([target.image for target in targets])).backward()
         adam.step()
 
-    def _lm(self, gaussians: Gaussians, targets: list[Target]) -> None:
-        lm = LevenbergMarquardt(OURS, 0.2, 0)
+    def _stochastic(self, gaussians: Gaussians, targets: list[Target]) -> None:
+        """The curvature of all views and one step after it."""
+        lm = LevenbergMarquardt(OURS, 0.2, 0, 2)
+        settings = Settings(gaussians.sh_degree)
+        gaussians = gaussians.detached()
+        lm.iterate(gaussians, targets, settings, 0)
+        lm.iterate(gaussians, targets[:1], settings, 1)
+
+    def _full(self, gaussians: Gaussians, targets: list[Target]) -> None:
+        lm = LevenbergMarquardt(FULL, 0.2, 0, 1)
         lm.iterate(gaussians.detached(), targets, Settings(gaussians.sh_degree), 0)
 
 
@@ -356,11 +394,13 @@ class Page:
         return "\n".join(lines)
 
     def _memory(self, taken: dict[str, int]) -> str:
-        mib = {step: taken[step] / 2**20 for step in ("adam", "lm")}
+        mib = {step: taken[step] / 2**20 for step in ("adam", "full", "adam_one", "lm")}
         return (
-            f"Memory of one step on {taken['views']} views beyond scene and photographs: "
-            f"{mib['adam']:.0f} MiB with Adam, {mib['lm']:.0f} MiB with Levenberg-Marquardt "
-            f"({mib['lm'] / mib['adam']:.2f} times).\n"
+            "Memory of one step beyond scene and photographs. On one view: "
+            f"{mib['adam_one']:.0f} MiB with Adam, {mib['lm']:.0f} MiB with the stochastic method, its "
+            f"survey of {taken['views']} views included ({mib['lm'] / mib['adam_one']:.2f} times). "
+            f"On {taken['views']} views: {mib['adam']:.0f} MiB with Adam, {mib['full']:.0f} MiB with the "
+            f"full method ({mib['full'] / mib['adam']:.2f} times).\n"
         )
 
     def _chart(self, measured: dict[str, Any], key: str, title: str) -> str:

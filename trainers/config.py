@@ -135,7 +135,11 @@ class TrainConfig:
     @property
     def last_step(self) -> int:
         """The number of the last step, iterations of Levenberg-Marquardt included."""
-        return self.adam_steps + (self.lm.iterations if self.optimizer == "lm" else 0)
+        return self.adam_steps + (self.lm.iterations(self.steps) if self.optimizer == "lm" else 0)
+
+    def is_long(self, step: int) -> bool:
+        """Whether the step is one of few on many photographs, and deserves a line of history for itself."""
+        return step > self.adam_steps and self.lm.method == "full"
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -1,7 +1,7 @@
-"""Levenberg-Marquardt at the end of a run: after Adam and density control, a few steps on many photographs.
+"""Levenberg-Marquardt at the end of a run, after Adam and density control.
 
 Every iteration counts as one step of the run: it is logged, measured, checkpointed and resumed like one of
-Adam.
+Adam. There are two methods: "stochastic" has many iterations on one photograph each, "full" a few on many.
 """
 
 from __future__ import annotations
@@ -12,12 +12,38 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from gsplat_core.scene.gaussians import Gaussians
-from gsplat_core.second_order.levenberg_marquardt import Iteration, Options, Photograph, iterate
+from gsplat_core.second_order.levenberg_marquardt import Options, Photograph, iterate
 from gsplat_core.second_order.linearization import Settings
 from gsplat_core.second_order.objective import L1DSSIM, HuberSSIM, Objective
+from gsplat_core.second_order.stochastic import StochasticNewton, StochasticOptions
 from gsplat_core.second_order.trust_region import TrustRegion
+
+
+@dataclass(frozen=True)
+class FullConfig:
+    """Iterations on many photographs.
+
+    Args:
+        iterations: how many.
+        views: photographs per iteration; all where there are fewer. Random ones, each before any comes again.
+        damping: of the first iteration.
+        options: of each iteration.
+    """
+
+    iterations: int = 10
+    views: int = 48
+    damping: float = 1.0
+    options: Options = field(default_factory=Options)
+
+    def __post_init__(self) -> None:
+        for name in ("iterations", "views"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.damping <= 0:
+            raise ValueError(f"damping must be positive, got {self.damping}")
 
 
 @dataclass(frozen=True)
@@ -27,63 +53,112 @@ class LMConfig:
     Args:
         start: share of the run's steps after which Adam stops; later if density control goes on longer. The
             learning rates of Adam follow the schedule of the whole run.
-        iterations: how many follow.
-        views: photographs per iteration; all where there are fewer. Random ones, each before any comes again.
+        method: "stochastic" or "full".
+        length: how many iterations the stochastic method has, as a share of the run's steps.
         objective: "l1_dssim" is the loss of Adam; "huber_ssim" that of 3DGS-LM.
-        damping: of the first iteration.
-        options: of each iteration.
+        stochastic, full: the settings of each method.
     """
 
     start: float = 2 / 3
-    iterations: int = 10
-    views: int = 48
+    method: Literal["stochastic", "full"] = "stochastic"
+    length: float = 1 / 6
     objective: Literal["l1_dssim", "huber_ssim"] = "l1_dssim"
-    damping: float = 1.0
-    options: Options = field(default_factory=Options)
+    stochastic: StochasticOptions = field(default_factory=StochasticOptions)
+    full: FullConfig = field(default_factory=FullConfig)
 
     def __post_init__(self) -> None:
         if not 0 <= self.start <= 1:
-            raise ValueError(f"lm.start must lie in [0, 1], got {self.start}")
-        for name in ("iterations", "views"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"lm.{name} must be positive, got {getattr(self, name)}")
-        if self.damping <= 0:
-            raise ValueError(f"lm.damping must be positive, got {self.damping}")
+            raise ValueError(f"start must lie in [0, 1], got {self.start}")
+        if self.length <= 0:
+            raise ValueError(f"length must be positive, got {self.length}")
+
+    def iterations(self, steps: int) -> int:
+        """How many follow on Adam in a run that would have so many steps with Adam alone."""
+        if self.method == "full":
+            return self.full.iterations
+        # The first makes the curvature and moves nothing.
+        return max(round(self.length * steps), 2)
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What one iteration did."""
+
+    loss: float
+    """Mean over its photographs."""
+    image: Tensor
+    """[H, W, 3] of the first of them, before the step."""
+    details: dict[str, float]
+    """For the history."""
 
 
 class LevenbergMarquardt:
-    """The iterations of one run.
+    """The iterations of one run; what is random in them depends on seed and iteration only.
 
-    The trust region is all of their state: what is random depends on seed and iteration only.
+    Args:
+        iterations: how many there will be.
     """
 
-    def __init__(self, config: LMConfig, lambda_dssim: float, seed: int) -> None:
+    def __init__(self, config: LMConfig, lambda_dssim: float, seed: int, iterations: int) -> None:
         self.config = config
         self.seed = seed
-        self.region = TrustRegion(damping=config.damping)
+        self.iterations = iterations
+        self.region = TrustRegion(damping=config.full.damping)
+        self.stochastic = StochasticNewton(config.stochastic)
         self.objective: Objective = L1DSSIM(lambda_dssim) if config.objective == "l1_dssim" else HuberSSIM()
 
     def choose(self, iteration: int, count: int) -> list[int]:
         """Which of `count` photographs the iteration (from 0) takes, in order."""
-        turns = -(-count // self.config.views)
+        if self.config.method == "full":
+            return self._turn(iteration, count, self.config.full.views)
+        return list(range(count)) if iteration == 0 else self._turn(iteration - 1, count, 1)
+
+    def _turn(self, iteration: int, count: int, views: int) -> list[int]:
+        turns = -(-count // views)
         epoch, turn = divmod(iteration, turns)
         numbers = list(range(count))
         random.Random(self.seed * 1_000_003 + epoch).shuffle(numbers)
         return sorted(numbers[turn::turns])
 
     def iterate(
-        self, gaussians: Gaussians, photographs: Sequence[Photograph], settings: Settings, iteration: int
-    ) -> Iteration:
-        """Improves the Gaussians in place."""
+        self,
+        gaussians: Gaussians,
+        photographs: Sequence[Photograph],
+        settings: Settings,
+        iteration: int,
+        factor: float = 1.0,
+    ) -> Refinement:
+        """Improves the Gaussians in place.
+
+        Args:
+            factor: on the rate of the stochastic method.
+        """
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + iteration)
-        result = iterate(
-            gaussians, photographs, settings, self.objective, self.region, self.config.options, generator
-        )
-        self.region = result.region
-        return result
+        if self.config.method == "full":
+            result = iterate(
+                gaussians,
+                photographs,
+                settings,
+                self.objective,
+                self.region,
+                self.config.full.options,
+                generator,
+            )
+            self.region = result.region
+            details = {"damping": self.region.damping, "gain": result.gain, "step_size": result.step_size}
+            return Refinement(result.loss, result.image, details)
+        if iteration == 0:
+            survey = self.stochastic.survey(gaussians, photographs, settings, self.objective, generator)
+            return Refinement(*survey, {"step_size": 0.0})
+        (photograph,) = photographs
+        # Falls in equal parts, to one part at the last iteration.
+        size = factor * (1 - iteration / self.iterations)
+        step = self.stochastic.step(gaussians, photograph, settings, self.objective, size)
+        return Refinement(*step, {"step_size": size})
 
     def state_dict(self) -> dict[str, Any]:
-        return asdict(self.region)
+        return {"region": asdict(self.region), "stochastic": self.stochastic.state_dict()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.region = TrustRegion(**state)
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        self.region = TrustRegion(**state["region"])
+        self.stochastic.load_state_dict(state["stochastic"], device)

@@ -112,7 +112,7 @@ class Loop:
 
                 now = time.monotonic()
                 last = trainer.step == config.last_step
-                log = last or trainer.step % config.log_every == 0 or trainer.step >= config.adam_steps
+                log = last or trainer.step % config.log_every == 0 or config.is_long(trainer.step)
                 save = last or stop.requested or now - saved >= config.checkpoint_seconds
                 show = now - shown >= PROGRESS_SECONDS
                 if (log or save) and not trainer.is_finite(self.losses):
@@ -146,13 +146,9 @@ class Loop:
         trainer = self.trainer
         numbers = trainer.lm.choose(trainer.step - self.config.adam_steps, len(self.views))
         targets = [Target.of(self.views[number], trainer.device, number) for number in numbers]
-        iteration = trainer.refine(targets)
-        self.details = {
-            "damping": iteration.region.damping,
-            "gain": iteration.gain,
-            "step_size": iteration.step_size,
-        }
-        return torch.tensor(iteration.loss, device=trainer.device), iteration.image, targets[0]
+        refinement = trainer.refine(targets)
+        self.details = refinement.details
+        return torch.tensor(refinement.loss, device=trainer.device), refinement.image, targets[0]
 
     def _report(self, loss: Tensor, image: Tensor, target: Target, log: bool) -> None:
         quality = psnr(image.clamp(0, 1), target.image)
@@ -172,8 +168,10 @@ class Loop:
 
     def _measures_at(self, step: int) -> bool:
         every = max(self.config.steps // max(self.config.evaluations, 1), 1)
-        refined = self.config.optimizer == "lm" and step >= self.config.adam_steps
-        return self.config.evaluations > 0 and (step % every == 0 or refined)
+        ends = (self.config.adam_steps, self.config.last_step)
+        return self.config.evaluations > 0 and (
+            step % every == 0 or step in ends or self.config.is_long(step)
+        )
 
     def _roll_back(self) -> None:
         """Returns to the last good state with half the learning rates; gives up after `MAX_ROLLBACKS`."""

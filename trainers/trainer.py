@@ -23,10 +23,9 @@ from gsplat_core.losses import l1_dssim
 from gsplat_core.optim import Adam
 from gsplat_core.primitive import gaussian
 from gsplat_core.scene.gaussians import Gaussians
-from gsplat_core.second_order.levenberg_marquardt import Iteration
 from gsplat_core.second_order.linearization import Settings
 from trainers.config import TrainConfig
-from trainers.lm import LevenbergMarquardt
+from trainers.lm import LevenbergMarquardt, Refinement
 from trainers.schedules import exponential, sh_degree_at
 from trainers.views import Target
 
@@ -54,7 +53,9 @@ class Trainer:
         self.scene_extent = scene_extent
         self.step = 0
         self.lr_factor = 1.0
-        self.lm = LevenbergMarquardt(config.lm, config.lambda_dssim, config.seed)
+        self.lm = LevenbergMarquardt(
+            config.lm, config.lambda_dssim, config.seed, config.lm.iterations(config.steps)
+        )
         self.views = views
         self._adopt(gaussians)
         self.strategy = create(config.strategy, config.densify)
@@ -117,8 +118,8 @@ class Trainer:
         self.step = step
         return loss.detach(), colors[0].detach()
 
-    def refine(self, targets: Sequence[Target]) -> Iteration:
-        """One step of Levenberg-Marquardt on several photographs, after those of Adam."""
+    def refine(self, targets: Sequence[Target]) -> Refinement:
+        """One step of Levenberg-Marquardt, after those of Adam."""
         step = self.step + 1
         background = self._background(step)
         settings = Settings(
@@ -127,11 +128,15 @@ class Trainer:
             antialiased=self.config.antialiased,
         )
         with torch.no_grad():
-            iteration = self.lm.iterate(
-                self.gaussians.detached(), targets, settings, self.step - self.config.adam_steps
+            refinement = self.lm.iterate(
+                self.gaussians.detached(),
+                targets,
+                settings,
+                self.step - self.config.adam_steps,
+                self.lr_factor,
             )
         self.step = step
-        return iteration
+        return refinement
 
     def _shown(self, step: int) -> Mapping[str, Tensor]:
         """What this step renders: the scene's parameters, or what a codec would make of them."""
@@ -268,6 +273,6 @@ class Trainer:
         self.strategy.load_state_dict(state["strategy"])
         if self.compression is not None:
             self.compression.load_state_dict(state["compression"])
-        self.lm.load_state_dict(state["lm"])
+        self.lm.load_state_dict(state["lm"], device)
         self.step = state["step"]
         self.lr_factor = state["lr_factor"]

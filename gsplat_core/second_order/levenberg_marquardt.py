@@ -5,21 +5,24 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order import pcg
+from gsplat_core.second_order.damping import Kinds, damping
 from gsplat_core.second_order.linearization import Linearization, Settings, View
 from gsplat_core.second_order.objective import ImageModel, Objective
-from gsplat_core.second_order.preconditioner import BlockPreconditioner, DiagonalPreconditioner
+from gsplat_core.second_order.preconditioner import (
+    BlockPreconditioner,
+    DiagonalPreconditioner,
+    Preconditioner,
+)
 from gsplat_core.second_order.reach import Reach
 from gsplat_core.second_order.trust_region import TrustRegion
 from gsplat_core.second_order.vectors import Vector, dot
-
-Preconditioner = Literal["blocks", "diagonal", "probed"]
 
 
 class Photograph(View, Protocol):
@@ -28,22 +31,6 @@ class Photograph(View, Protocol):
     @property
     def image(self) -> Tensor:
         """[H, W, 3] uint8, or float32 in [0, 1]"""
-
-
-@dataclass(frozen=True)
-class Kinds:
-    """How much each kind of parameter is damped relative to the others: a trust region per attribute.
-
-    The coefficients of view-dependent colours are many and each is seen from few directions, so that they
-    would fit the training views at the expense of the others.
-    """
-
-    means: float = 1.0
-    quats: float = 1.0
-    scales: float = 1.0
-    opacities: float = 1.0
-    sh0: float = 1.0
-    shN: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -123,7 +110,8 @@ def iterate(
         for batch in batches
     )
     proposal = functools.reduce(_Proposal.combined, proposals).completed()
-    step = options.reach.limited(gaussians, proposal.step)
+    step = proposal.step
+    options.reach.limit_(gaussians, step)
     before, slope = proposal.loss, dot(proposal.downhill, step)
 
     def loss() -> float:
@@ -166,7 +154,7 @@ class _Proposal:
         photographs: Sequence[Photograph],
         settings: Settings,
         objective: Objective,
-        damping: float,
+        strength: float,
         options: Options,
         generator: torch.Generator,
     ) -> _Proposal:
@@ -178,7 +166,7 @@ class _Proposal:
         # Of each number of the images in the mean, or in the estimate of the mean from the sample.
         share = 1 / (options.residuals * count)
         downhill = linearization.vjp([-share * model.gradient for model in models])
-        matrix = _Matrix(linearization, models, share, damping, options, generator)
+        matrix = _Matrix(linearization, models, share, strength, options, generator)
         solution = pcg.solve(
             matrix, downhill, matrix.precondition, options.cg_iterations, options.cg_tolerance
         )
@@ -219,14 +207,14 @@ class _Proposal:
 
 
 class _Matrix:
-    """share * J^T H J + damping * D; D is the diagonal of the first part, weighted by kind, with a floor."""
+    """share * J^T H J + strength * D; D is the diagonal of the first part, weighted by kind, with a floor."""
 
     def __init__(
         self,
         linearization: Linearization,
         models: Sequence[ImageModel],
         share: float,
-        damping: float,
+        strength: float,
         options: Options,
         generator: torch.Generator,
     ) -> None:
@@ -240,10 +228,7 @@ class _Matrix:
             blocks = linearization.blocks(weights)
             diagonal = blocks.diagonal()
         self.diagonal = diagonal
-        self._damping = {
-            name: damping * getattr(options.kinds, name) * floored(d, options.floor)
-            for name, d in diagonal.items()
-        }
+        self._damping = damping(diagonal, strength, options.kinds, options.floor)
         self.precondition: pcg.Operator = (
             BlockPreconditioner(blocks, self._damping)
             if options.preconditioner == "blocks"
@@ -300,18 +285,6 @@ def _search(
             break
     move(best.size)
     return best
-
-
-def floored(diagonal: Tensor, floor: float) -> Tensor:
-    """At least `floor` times the mean over the rows that are not zero; never zero.
-
-    Args:
-        diagonal: [N, ...] of one kind of parameter.
-    """
-    rows = diagonal.reshape(diagonal.shape[0], -1).double()
-    seen = (rows > 0).any(dim=1, keepdim=True)
-    mean = rows.sum() / max(int(seen.sum()) * rows.shape[1], 1)
-    return diagonal.clamp(min=max(floor * float(mean), 1e-30))
 
 
 def mean_loss(

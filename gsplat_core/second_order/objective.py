@@ -52,6 +52,9 @@ class Objective(Protocol):
 
     def loss(self, image: Tensor, photograph: Tensor) -> float: ...
 
+    def gradient(self, image: Tensor, photograph: Tensor) -> tuple[float, Tensor]:
+        """The loss and its gradient [H, W, 3], those of :meth:`model` without its curvature."""
+
     def model(self, image: Tensor, photograph: Tensor) -> ImageModel: ...
 
 
@@ -72,8 +75,12 @@ class L1DSSIM:
     def loss(self, image: Tensor, photograph: Tensor) -> float:
         return float(l1_ssim(image[None], photograph[None], self.lambda_dssim, False, False)[0])
 
-    def model(self, image: Tensor, photograph: Tensor) -> ImageModel:
+    def gradient(self, image: Tensor, photograph: Tensor) -> tuple[float, Tensor]:
         loss, _, _, gradient = l1_ssim(image[None], photograph[None], self.lambda_dssim, False, True)
+        return float(loss), gradient[0]
+
+    def model(self, image: Tensor, photograph: Tensor) -> ImageModel:
+        loss, gradient = self.gradient(image, photograph)
         truth = as_float(photograph)
         error = image - truth
         per_number = 1 / image.numel()
@@ -91,7 +98,7 @@ class L1DSSIM:
         def curvature(v: Tensor) -> Tensor:
             return local * v + blurred(of_mean * blurred(v))
 
-        return ImageModel(float(loss), gradient[0], curvature, diagonal)
+        return ImageModel(loss, gradient, curvature, diagonal)
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,10 @@ class HuberSSIM:
         s = ssim_statistics(image, truth)
         structure = self.weight * (1 - s.ssim.clamp(max=1))
         return float((self._huber(image - truth) + structure).mean())
+
+    def gradient(self, image: Tensor, photograph: Tensor) -> tuple[float, Tensor]:
+        model = self.model(image, photograph)
+        return model.loss, model.gradient
 
     def model(self, image: Tensor, photograph: Tensor) -> ImageModel:
         truth = as_float(photograph)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import torch
 from torch import Tensor
 
@@ -10,6 +12,9 @@ from gsplat_core.second_order.linearization import Blocks, join_geometry, split_
 from gsplat_core.second_order.vectors import Vector
 
 ops = torch.ops.gsplat_core
+
+Preconditioner = Literal["blocks", "diagonal", "probed"]
+"""Exact 11 x 11 blocks per Gaussian; their exact diagonal; an estimate of it from random vectors."""
 
 
 class DiagonalPreconditioner:
@@ -25,6 +30,15 @@ class DiagonalPreconditioner:
 
     def __call__(self, r: Vector) -> dict[str, Tensor]:
         return {name: self._inverse[name] * tensor for name, tensor in r.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(self._inverse)
+
+    @classmethod
+    def from_state_dict(cls, state: dict[str, Any]) -> DiagonalPreconditioner:
+        result = object.__new__(cls)
+        result._inverse = dict(state)
+        return result
 
 
 class BlockPreconditioner:
@@ -44,3 +58,13 @@ class BlockPreconditioner:
         geometry = split_geometry(ops.solve_blocks(self._factors, join_geometry(r)))
         solved = dict(zip(("means", "quats", "scales", "opacities"), geometry, strict=True))
         return {**solved, **self._colours({"sh0": r["sh0"], "shN": r["shN"]})}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"factors": self._factors, "colours": self._colours.state_dict()}
+
+    @classmethod
+    def from_state_dict(cls, state: dict[str, Any]) -> BlockPreconditioner:
+        result = object.__new__(cls)
+        result._factors = state["factors"]
+        result._colours = DiagonalPreconditioner.from_state_dict(state["colours"])
+        return result

@@ -34,8 +34,8 @@ class Reach:
     opacities: float = 1.5
     colors: float = 0.5
 
-    def limited(self, gaussians: Gaussians, step: Vector) -> dict[str, Tensor]:
-        """The step with every attribute of every Gaussian shortened to what is allowed."""
+    def limit_(self, gaussians: Gaussians, step: Vector) -> None:
+        """Shortens every attribute of every Gaussian in the step to what is allowed, in place."""
         sizes = {
             "means": _in_deviations(gaussians, step["means"]) / self.means,
             "quats": step["quats"].norm(dim=1) / gaussians.quats.norm(dim=1).clamp(min=1e-12) / self.quats,
@@ -43,12 +43,10 @@ class Reach:
             "opacities": step["opacities"].abs() / self.opacities,
             "sh0": step["sh0"].flatten(1).norm(dim=1) / self.colors,
         }
-        result = dict(step)
         for name, size in sizes.items():
             factor = 1 / size.clamp(min=1)
-            result[name] = step[name] * factor.view(-1, *[1] * (step[name].ndim - 1))
-        result["shN"] = step["shN"].clamp(-self.colors, self.colors)
-        return result
+            step[name].mul_(factor.view(-1, *[1] * (step[name].ndim - 1)))
+        step["shN"].clamp_(-self.colors, self.colors)
 
 
 def _in_deviations(gaussians: Gaussians, shift: Tensor) -> Tensor:

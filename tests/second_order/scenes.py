@@ -74,3 +74,22 @@ def flat(vector: dict[str, Tensor]) -> Tensor:
 def random_vector(gaussians: Gaussians, seed: int = 0) -> dict[str, Tensor]:
     g = torch.Generator().manual_seed(seed)
     return {name: torch.randn(p.shape, generator=g) for name, p in gaussians.params.items()}
+
+
+@dataclass(frozen=True)
+class Photo(Camera):
+    image: Tensor
+
+
+def photographed(gaussians: Gaussians, cameras: list[Camera], settings: Settings) -> list[Photo]:
+    """What the cameras see."""
+    return [
+        Photo(c.viewmat, c.K, c.width, c.height, render(gaussians, c, settings).clamp(0, 1)) for c in cameras
+    ]
+
+
+def disturbed(gaussians: Gaussians, strength: float = 1.0) -> Gaussians:
+    sizes = {"means": 0.03, "quats": 0.1, "scales": 0.1, "opacities": 0.3, "sh0": 0.1, "shN": 0.05}
+    noise = random_vector(gaussians, 5)
+    params = gaussians.params.items()
+    return Gaussians(**{name: value + strength * sizes[name] * noise[name] for name, value in params})

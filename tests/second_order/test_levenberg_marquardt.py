@@ -3,59 +3,33 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 import torch
 from backends import BACKENDS, parameters
-from second_order.scenes import Camera, dense_jacobian, flat, random_vector, render, scene
+from second_order.scenes import (
+    dense_jacobian,
+    disturbed,
+    flat,
+    photographed,
+    render,
+    scene,
+)
 from torch import Tensor
 
 from gsplat_core.losses import l1_dssim
 from gsplat_core.optim import Adam
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order import pcg
-from gsplat_core.second_order.levenberg_marquardt import (
-    Iteration,
-    Kinds,
-    Options,
-    _Matrix,
-    floored,
-    iterate,
-    mean_loss,
-)
+from gsplat_core.second_order.damping import Kinds, floored
+from gsplat_core.second_order.levenberg_marquardt import Iteration, Options, _Matrix, iterate, mean_loss
 from gsplat_core.second_order.linearization import Linearization, Settings
 from gsplat_core.second_order.objective import L1DSSIM, HuberSSIM
-from gsplat_core.second_order.reach import Reach
 from gsplat_core.second_order.trust_region import TrustRegion
 from trainers.config import LearningRates
 
 SETTINGS = Settings(sh_degree=1)
-
-
-@dataclass(frozen=True)
-class Photo(Camera):
-    image: Tensor
-
-
-def photographed(gaussians: Gaussians, cameras: list[Camera]) -> list[Photo]:
-    return [
-        Photo(c.viewmat, c.K, c.width, c.height, render(gaussians, c, SETTINGS).clamp(0, 1)) for c in cameras
-    ]
-
-
-def disturbed(gaussians: Gaussians, strength: float = 1.0) -> Gaussians:
-    sizes = {"means": 0.03, "quats": 0.1, "scales": 0.1, "opacities": 0.3, "sh0": 0.1, "shN": 0.05}
-    noise = random_vector(gaussians, 5)
-    params = gaussians.params.items()
-    return Gaussians(**{name: value + strength * sizes[name] * noise[name] for name, value in params})
-
-
-@pytest.fixture(scope="module")
-def problem() -> tuple[Gaussians, list[Photo]]:
-    """A disturbed scene and photographs of the undisturbed one."""
-    gaussians, cameras = scene(num=60, views=3, width=32, height=24)
-    return disturbed(gaussians), photographed(gaussians, cameras)
 
 
 def run(problem, iterations: int, options: Options = Options(), damping: float = 0.1, objective=L1DSSIM()):  # noqa: B008
@@ -71,7 +45,7 @@ def run(problem, iterations: int, options: Options = Options(), damping: float =
 
 def test_the_step_is_that_of_the_dense_system() -> None:
     true, cameras = scene(num=30, width=9, height=8)
-    photographs, gaussians = photographed(true, cameras), disturbed(true)
+    photographs, gaussians = photographed(true, cameras, SETTINGS), disturbed(true)
     linearization = Linearization(gaussians, photographs, SETTINGS)
     objective = L1DSSIM()
     models = [objective.model(i, p.image) for i, p in zip(linearization.images, photographs, strict=True)]
@@ -187,33 +161,6 @@ def test_an_unseen_gaussian_stays(problem) -> None:
         expected = means if name == "means" else start.params[name]
         assert torch.equal(value[0], expected[0])
         assert not torch.equal(value[1:], expected[1:])
-
-
-def test_the_reach_shortens_long_steps_only() -> None:
-    gaussians, _ = scene(num=20)
-    reach, small, long = Reach(), random_vector(gaussians), random_vector(gaussians)
-    small = {name: 1e-3 * gaussians.scales.exp().min() * value for name, value in small.items()}
-    long = {name: 100 * value for name, value in long.items()}
-    for name, value in reach.limited(gaussians, small).items():
-        assert torch.equal(value, small[name])
-    limited = reach.limited(gaussians, long)
-    for name, value in limited.items():
-        assert (value.norm() < long[name].norm()).all()
-    assert torch.allclose(limited["scales"].norm(dim=1), torch.tensor(reach.scales))
-    assert torch.allclose(limited["opacities"].abs(), torch.tensor(reach.opacities))
-    # Along the shift, in the units of the Gaussian's covariance.
-    from splats import covariances
-
-    inverse = covariances(gaussians.quats, gaussians.scales.exp()).double().inverse()
-    shift = limited["means"].double()
-    length = torch.einsum("ni,nij,nj->n", shift, inverse, shift).sqrt()
-    assert torch.allclose(length, torch.full_like(length, reach.means), rtol=1e-3)
-
-
-def test_the_floor_is_a_share_of_the_mean_of_what_is_seen() -> None:
-    diagonal = torch.tensor([[1.0, 3.0], [0.0, 0.0], [2.0, 2.0]])
-    assert floored(diagonal, 0.75).tolist() == [[1.5, 3.0], [1.5, 1.5], [2.0, 2.0]]
-    assert (floored(torch.zeros(3, 2), 0.1) > 0).all()
 
 
 @pytest.mark.parametrize("wrong", [{"residuals": 0.0}, {"residuals": 1.5}, {"trials": 0}, {"batches": 0}])

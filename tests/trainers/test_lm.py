@@ -3,38 +3,49 @@
 from __future__ import annotations
 
 import json
+import statistics
 from dataclasses import replace
 
 import pytest
 from training_runs import Run, assert_same_bits, interrupt_at
 
 from gsplat_core.densify.mcmc import MCMCConfig
+from gsplat_core.densify.registry import PLUGINS, STRATEGIES, configurations
+from trainers.cli import main
 from trainers.config import TrainConfig, from_json
 from trainers.history import read_history
-from trainers.lm import LevenbergMarquardt, LMConfig
+from trainers.lm import FullConfig, LevenbergMarquardt, LMConfig
 from trainers.loop import Interrupted
+from trainers.views import Target
+
+FULL = LMConfig(method="full", full=FullConfig(iterations=4, views=5))
+STOCHASTIC = LMConfig(length=0.25)
+METHODS = pytest.mark.parametrize("lm", [FULL, STOCHASTIC], ids=["full", "stochastic"])
 
 
 @pytest.fixture
 def with_lm(config: TrainConfig) -> TrainConfig:
-    return replace(config, optimizer="lm", lm=LMConfig(iterations=4, views=5))
+    return replace(config, optimizer="lm", lm=FULL)
 
 
 def test_it_starts_when_density_control_has_ended(config: TrainConfig) -> None:
     assert config.adam_steps == config.last_step == 40
-    lm = replace(config, optimizer="lm", lm=LMConfig(start=0.5, iterations=4))
+    lm = replace(config, optimizer="lm", lm=replace(FULL, start=0.5))
     assert lm.adam_steps == 35  # refine_stop
     assert lm.last_step == 39
+    assert replace(lm, lm=replace(STOCHASTIC, start=0.5)).last_step == 45
     late = replace(lm, lm=replace(lm.lm, start=0.95))
     assert late.adam_steps == 38
     default = TrainConfig(optimizer="lm")
     assert default.adam_steps == 20_000
+    assert default.last_step == 25_000
     mcmc = TrainConfig(optimizer="lm", strategy="mcmc")
     assert mcmc.adam_steps == MCMCConfig().refine_stop
 
 
-def test_every_iteration_lowers_the_loss_and_is_logged(with_lm, tmp_path) -> None:
-    run = Run(replace(with_lm, lm=replace(with_lm.lm, views=100)), tmp_path)
+def test_every_full_iteration_lowers_the_loss_and_is_logged(with_lm, tmp_path) -> None:
+    full = replace(FULL.full, views=100)
+    run = Run(replace(with_lm, lm=replace(FULL, full=full)), tmp_path)
     run.fit()
     assert run.trainer.step == with_lm.last_step
     entries = [e for e in read_history(run.folder.history) if "damping" in e]
@@ -45,9 +56,36 @@ def test_every_iteration_lowers_the_loss_and_is_logged(with_lm, tmp_path) -> Non
     assert all(e["gain"] > 0 and e["step_size"] > 0 for e in entries)
 
 
-@pytest.mark.parametrize("stop", [34, 35, 37])
-def test_it_can_be_interrupted_anywhere_and_continues_to_the_bit(with_lm, tmp_path, stop) -> None:
-    config = replace(with_lm, background="random")
+def test_the_steps_of_the_stochastic_method_shrink_and_lower_the_loss(config, tmp_path) -> None:
+    config = replace(config, optimizer="lm", log_every=1, lm=replace(STOCHASTIC, length=1.0))
+    run = Run(config, tmp_path)
+    run.fit()
+    assert run.trainer.step == config.last_step == 75
+    entries = [e for e in read_history(run.folder.history) if "step_size" in e and "loss" in e]
+    assert [e["step"] for e in entries] == list(range(36, 76))
+    survey, *steps = entries
+    assert survey["step_size"] == 0
+    sizes = [e["step_size"] for e in steps]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] < 1
+    assert sizes[-1] == pytest.approx(1 / 40)
+    assert statistics.fmean(e["loss"] for e in steps[-10:]) < survey["loss"]
+
+
+@METHODS
+def test_test_views_are_measured_at_the_switch_and_at_the_end(config, tmp_path, lm) -> None:
+    config = replace(config, optimizer="lm", lm=lm)
+    run = Run(config, tmp_path, measure=lambda: {"measured": 1.0})
+    run.fit()
+    steps = [e["step"] for e in read_history(run.folder.history) if "measured" in e]
+    assert config.adam_steps in steps
+    assert steps[-1] == config.last_step
+
+
+@METHODS
+@pytest.mark.parametrize("stop", [34, 35, 36, 37])
+def test_it_can_be_interrupted_anywhere_and_continues_to_the_bit(config, tmp_path, lm, stop) -> None:
+    config = replace(config, optimizer="lm", lm=lm, background="random")
     straight = Run(config, tmp_path / "straight")
     straight.fit()
     with pytest.raises(Interrupted):
@@ -57,34 +95,87 @@ def test_it_can_be_interrupted_anywhere_and_continues_to_the_bit(with_lm, tmp_pa
     assert_same_bits(resumed.state(), straight.state())
 
 
-def test_it_finishes_mcmc_too(with_lm, tmp_path) -> None:
-    config = replace(
-        with_lm,
-        strategy="mcmc",
-        densify={"mcmc": MCMCConfig(refine_start=5, refine_stop=30, refine_every=5)},
-    )
+@pytest.mark.parametrize("strategy", [*STRATEGIES, *PLUGINS])
+def test_it_finishes_every_density_control(config, tmp_path, strategy) -> None:
+    densify = {part: c.stretched(1 / 1000) for part, c in configurations(strategy).items()}
+    config = replace(config, optimizer="lm", lm=STOCHASTIC, strategy=strategy, densify=densify)
     run = Run(config, tmp_path)
     run.fit()
     assert run.trainer.step == config.last_step
-    assert run.trainer.lm.region.damping != config.lm.damping
+    assert run.state()["lm"]["stochastic"]
+
+
+def test_the_full_method_finishes_mcmc_too(with_lm, tmp_path) -> None:
+    densify = {"mcmc": MCMCConfig(refine_start=5, refine_stop=30, refine_every=5)}
+    config = replace(with_lm, strategy="mcmc", densify=densify)
+    run = Run(config, tmp_path)
+    run.fit()
+    assert run.trainer.step == config.last_step
+    assert run.trainer.lm.region.damping != FULL.full.damping
+
+
+def test_half_the_learning_rates_are_half_the_rate(config, tmp_path) -> None:
+    """As after a loss that was not finite."""
+    config = replace(config, optimizer="lm", lm=STOCHASTIC)
+    sizes = []
+    for factor in (1.0, 0.5):
+        run = Run(config, tmp_path / str(factor))
+        targets = [Target.of(view, torch.device("cpu")) for view in run.loop().views]
+        trainer = run.trainer
+        trainer.step, trainer.lr_factor = config.adam_steps, factor
+        trainer.refine(targets)
+        sizes.append(trainer.refine(targets[:1]).details["step_size"])
+    assert sizes[1] == 0.5 * sizes[0]
+
+
+def test_training_for_a_codec_is_left_to_adam(tiny_scene, tmp_path, capsys) -> None:
+    arguments = [
+        "train",
+        str(tiny_scene),
+        "-o",
+        str(tmp_path / "run"),
+        "--optimizer",
+        "lm",
+        "--compress",
+        "scalar",
+    ]
+    assert main(arguments) == 2
+    message = capsys.readouterr().err
+    assert "--optimizer lm" in message
+    assert "--compress" in message
 
 
 def test_settings_survive_json(with_lm) -> None:
     assert from_json(TrainConfig, json.loads(json.dumps(with_lm.to_json()))) == with_lm
 
 
-@pytest.mark.parametrize("wrong", [{"start": 1.5}, {"iterations": 0}, {"views": 0}, {"damping": 0.0}])
+@pytest.mark.parametrize("wrong", [{"start": 1.5}, {"length": 0.0}])
 def test_settings_out_of_range(wrong) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         LMConfig(**wrong)
 
 
+@pytest.mark.parametrize("wrong", [{"iterations": 0}, {"views": 0}, {"damping": 0.0}])
+def test_settings_of_the_full_method_out_of_range(wrong) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        FullConfig(**wrong)
+
+
 @pytest.mark.parametrize(("count", "size"), [(10, 3), (10, 10), (7, 48)])
 def test_all_photographs_take_turns(count, size) -> None:
-    lm = LevenbergMarquardt(LMConfig(views=size), 0.2, seed=3)
+    lm = LevenbergMarquardt(LMConfig(method="full", full=FullConfig(views=size)), 0.2, 3, 100)
     turns = -(-count // size)
     chosen = [number for turn in range(3 * turns) for number in lm.choose(turn, count)]
     assert sorted(chosen) == sorted(3 * list(range(count)))
     assert all(len(lm.choose(turn, count)) <= size for turn in range(turns))
     assert lm.choose(0, count) == lm.choose(0, count)
     assert size >= count or lm.choose(0, count) != lm.choose(1, count)
+
+
+def test_the_stochastic_method_looks_at_all_photographs_and_then_at_one_after_the_other() -> None:
+    lm = LevenbergMarquardt(LMConfig(), 0.2, 3, 100)
+    assert lm.choose(0, 5) == [0, 1, 2, 3, 4]
+    chosen = [lm.choose(i, 5) for i in range(1, 11)]
+    assert all(len(numbers) == 1 for numbers in chosen)
+    assert sorted(chosen[:5]) == sorted(chosen[5:]) == [[0], [1], [2], [3], [4]]
+    assert chosen[:5] != chosen[5:]

@@ -1,0 +1,190 @@
+"""Levenberg-Marquardt of one photograph per step: the curvature of all of them, the gradients one by one.
+
+At the end of a run the curvature J^T H J hardly changes any more, while a gradient is worth following for one
+step only. So the damped blocks of the mean curvature of all photographs are made once and kept. A step takes
+the gradient of one photograph, as one of Adam does and at its price, into a running mean, and goes a small
+part of the way to where this would vanish. The part shrinks to zero: so the noise of the single photographs
+averages out.
+
+3DGS2-TR (Hsiao et al. 2026) does so with an estimate of the diagonal, which is the preconditioner "probed".
+The blocks of each Gaussian's geometry know in addition how its parameters compensate each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.second_order.damping import Kinds, damping
+from gsplat_core.second_order.levenberg_marquardt import Photograph
+from gsplat_core.second_order.linearization import Blocks, Linearization, Settings
+from gsplat_core.second_order.objective import Objective
+from gsplat_core.second_order.preconditioner import (
+    BlockPreconditioner,
+    DiagonalPreconditioner,
+    Preconditioner,
+)
+from gsplat_core.second_order.reach import Reach
+from gsplat_core.second_order.vectors import add_, zeros_like
+
+
+@dataclass(frozen=True)
+class StochasticOptions:
+    """How the steps are computed.
+
+    Args:
+        rate: the part of the way to the minimum of the quadratic model that the first step goes, in (0, 1].
+        momentum: what a running mean of gradients keeps per step, in [0, 1).
+        damping: of the curvature, relative to its diagonal.
+        preconditioner: what is kept of the curvature.
+        residuals: share of the image tiles that the curvature is made of, in (0, 1].
+        floor: least damping of a parameter as a share of the mean of its kind.
+        kinds, reach: limits per attribute.
+    """
+
+    rate: float = 0.03
+    momentum: float = 0.9
+    damping: float = 0.5
+    preconditioner: Preconditioner = "blocks"
+    residuals: float = 1.0
+    floor: float = 0.1
+    kinds: Kinds = field(default_factory=Kinds)
+    reach: Reach = field(default_factory=Reach)
+
+    def __post_init__(self) -> None:
+        for name in ("rate", "residuals"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in (0, 1], got {getattr(self, name)}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must lie in [0, 1), got {self.momentum}")
+        if self.damping <= 0:
+            raise ValueError(f"damping must be positive, got {self.damping}")
+
+
+class StochasticNewton:
+    """The curvature and the mean of the gradients; both are empty until :meth:`survey`."""
+
+    def __init__(self, options: StochasticOptions) -> None:
+        self._options = options
+        self._solve: BlockPreconditioner | DiagonalPreconditioner | None = None
+        self._mean: dict[str, Tensor] = {}
+
+    def survey(
+        self,
+        gaussians: Gaussians,
+        photographs: Iterable[Photograph],
+        settings: Settings,
+        objective: Objective,
+        generator: torch.Generator,
+    ) -> tuple[float, Tensor]:
+        """Makes the curvature from all photographs, one at a time.
+
+        Args:
+            generator: draws tiles and probes.
+
+        Returns:
+            The mean loss, and the image [H, W, 3] of the first photograph.
+        """
+        options, parts, losses = self._options, _Mean(), []
+        first: Tensor | None = None
+        for photograph in photographs:
+            linearization = Linearization(gaussians, [photograph], settings)
+            (image,) = linearization.images
+            model = objective.model(image, photograph.image)
+            losses.append(model.loss)
+            first = image if first is None else first
+            if options.residuals < 1:
+                linearization = linearization.sampled(options.residuals, generator)
+            weights = [model.diagonal / options.residuals]
+            if options.preconditioner == "probed":
+                parts.add(linearization.probed_diagonal(weights, 1, generator))
+            else:
+                parts.add(vars(linearization.blocks(weights)))
+        if first is None:
+            raise ValueError("there are no photographs")
+        mean = parts.mean()
+        blocks = Blocks(**mean) if options.preconditioner != "probed" else None
+        diagonal = mean if blocks is None else blocks.diagonal()
+        added = damping(diagonal, options.damping, options.kinds, options.floor)
+        if blocks is not None and options.preconditioner == "blocks":
+            self._solve = BlockPreconditioner(blocks, added)
+        else:
+            self._solve = DiagonalPreconditioner(diagonal, added)
+        self._mean = zeros_like(gaussians.params)
+        return sum(losses) / len(losses), first
+
+    def step(
+        self,
+        gaussians: Gaussians,
+        photograph: Photograph,
+        settings: Settings,
+        objective: Objective,
+        size: float,
+    ) -> tuple[float, Tensor]:
+        """One step on one photograph.
+
+        Args:
+            gaussians: raw parameters; changed in place.
+            size: of the step, as a share of `rate`.
+
+        Returns:
+            The loss and the image [H, W, 3] before the step.
+        """
+        if self._solve is None:
+            raise RuntimeError("survey() makes the curvature that step() needs; call it first")
+        linearization = Linearization(gaussians, [photograph], settings)
+        (image,) = linearization.images
+        loss, by_image = objective.gradient(image, photograph.image)
+        for name, gradient in linearization.vjp([by_image]).items():
+            self._mean[name].lerp_(gradient, 1 - self._options.momentum)
+        step = self._solve(self._mean)
+        for tensor in step.values():
+            tensor.mul_(-size * self._options.rate)
+        self._options.reach.limit_(gaussians, step)
+        add_(gaussians.params, step)
+        return loss, image
+
+    def state_dict(self) -> dict[str, Any]:
+        if self._solve is None:
+            return {}
+        return {"mean": dict(self._mean), "curvature": self._solve.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        if not state:
+            self._solve, self._mean = None, {}
+            return
+        blocks = self._options.preconditioner == "blocks"
+        solver = BlockPreconditioner if blocks else DiagonalPreconditioner
+        self._solve = solver.from_state_dict(_to(state["curvature"], device))
+        self._mean = _to(state["mean"], device)
+
+
+class _Mean:
+    """Of several dictionaries of tensors."""
+
+    def __init__(self) -> None:
+        self._total: dict[str, Tensor] = {}
+        self._count = 0
+
+    def add(self, part: dict[str, Tensor]) -> None:
+        if self._count:
+            add_(self._total, part)
+        else:
+            self._total = dict(part)
+        self._count += 1
+
+    def mean(self) -> dict[str, Tensor]:
+        return {name: tensor.div_(self._count) for name, tensor in self._total.items()}
+
+
+def _to(tree: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """Copies of the tensors of nested dictionaries."""
+    return {
+        name: _to(value, device) if isinstance(value, dict) else value.to(device, copy=True)
+        for name, value in tree.items()
+    }

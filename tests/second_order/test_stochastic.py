@@ -1,0 +1,149 @@
+"""Steps on one photograph each, with the curvature of all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from second_order.scenes import dense_jacobian, disturbed, flat, photographed, scene
+
+from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.second_order.damping import Kinds, floored
+from gsplat_core.second_order.levenberg_marquardt import mean_loss
+from gsplat_core.second_order.linearization import Linearization, Settings, join_geometry
+from gsplat_core.second_order.objective import L1DSSIM, HuberSSIM
+from gsplat_core.second_order.reach import Reach
+from gsplat_core.second_order.stochastic import StochasticNewton, StochasticOptions
+
+SETTINGS = Settings(sh_degree=1)
+FAR = float("inf")
+
+
+def copied(gaussians: Gaussians) -> Gaussians:
+    return Gaussians(**{name: value.clone() for name, value in gaussians.params.items()})
+
+
+def run(problem, epochs: int, options: StochasticOptions, objective=L1DSSIM()):  # noqa: B008
+    start, photographs = problem
+    gaussians, newton = copied(start), StochasticNewton(options)
+    newton.survey(gaussians, photographs, SETTINGS, objective, torch.Generator().manual_seed(0))
+    steps = epochs * len(photographs)
+    for i in range(steps):
+        photograph = photographs[i % len(photographs)]
+        newton.step(gaussians, photograph, SETTINGS, objective, size=1 - i / steps)
+    return gaussians, newton
+
+
+@pytest.mark.parametrize("preconditioner", ["blocks", "diagonal"])
+def test_the_step_is_that_of_the_dense_blocks(preconditioner) -> None:
+    """The mean curvature of all photographs, damped, and the gradient of the one."""
+    true, cameras = scene(num=30, width=9, height=8)
+    photographs, gaussians = photographed(true, cameras, SETTINGS), disturbed(true)
+    objective, kinds = L1DSSIM(), Kinds(means=3.0, shN=0.5)
+    options = StochasticOptions(
+        rate=1.0,
+        momentum=0.0,
+        damping=0.2,
+        preconditioner=preconditioner,
+        kinds=kinds,
+        reach=Reach(FAR, FAR, FAR, FAR, FAR),
+    )
+    jacobian = dense_jacobian(gaussians, photographs, SETTINGS)
+    images = Linearization(gaussians, photographs, SETTINGS).images
+    models = [objective.model(i, p.image) for i, p in zip(images, photographs, strict=True)]
+    weights = torch.cat([model.diagonal.flatten() for model in models]).double()
+    matrix = jacobian.T @ (weights[:, None] * jacobian) / len(photographs)
+    own = jacobian[: images[0].numel()]
+    gradient = models[0].gradient.flatten().double() @ own
+
+    places = dict(zip(gaussians.params, torch.arange(matrix.shape[0]).split(
+        [p.numel() for p in gaussians.params.values()]), strict=True))  # fmt: skip
+    added = torch.cat(
+        [
+            0.2 * getattr(kinds, name) * floored(matrix.diagonal()[place].view(value.shape), 0.1).flatten()
+            for (name, value), place in zip(gaussians.params.items(), places.values(), strict=True)
+        ]
+    )
+    expected = -gradient / (matrix.diagonal() + added)
+    if preconditioner == "blocks":
+        damped = matrix + torch.diag(added)
+        shaped = {name: places[name].view(value.shape) for name, value in gaussians.params.items()}
+        for row in join_geometry(shaped):
+            expected[row] = torch.linalg.solve(damped[row][:, row], -gradient[row])
+
+    newton, moved = StochasticNewton(options), copied(gaussians)
+    newton.survey(moved, photographs, SETTINGS, objective, torch.Generator())
+    newton.step(moved, photographs[0], SETTINGS, objective, size=1.0)
+    step = flat(moved.params) - flat(gaussians.params)
+    assert (step - expected).norm() < 1e-4 * expected.norm()
+
+
+def test_the_survey_tells_the_mean_loss_and_moves_nothing(problem) -> None:
+    start, photographs = problem
+    gaussians = copied(start)
+    newton = StochasticNewton(StochasticOptions())
+    loss, image = newton.survey(gaussians, photographs, SETTINGS, L1DSSIM(), torch.Generator())
+    assert loss == pytest.approx(mean_loss(start, photographs, SETTINGS, L1DSSIM()), rel=1e-6)
+    assert image.shape == photographs[0].image.shape
+    for name, value in gaussians.params.items():
+        assert torch.equal(value, start.params[name])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        StochasticOptions(rate=0.1),
+        StochasticOptions(rate=0.1, preconditioner="diagonal"),
+        StochasticOptions(rate=0.1, preconditioner="probed"),
+        StochasticOptions(rate=0.1, residuals=0.6),
+    ],
+    ids=["blocks", "diagonal", "probed", "sampled residuals"],
+)
+@pytest.mark.parametrize("objective", [L1DSSIM(), HuberSSIM()], ids=["l1_dssim", "huber_ssim"])
+def test_the_loss_falls(problem, options, objective) -> None:
+    gaussians, _ = run(problem, 20, options, objective)
+    start, photographs = problem
+    before, after = (mean_loss(g, photographs, SETTINGS, objective) for g in (start, gaussians))
+    assert after < 0.5 * before
+
+
+def test_it_continues_to_the_bit_from_its_state(problem) -> None:
+    _, photographs = problem
+    for preconditioner in ("blocks", "probed"):
+        options = StochasticOptions(preconditioner=preconditioner)
+        gaussians, newton = run(problem, 2, options)
+        other, resumed = copied(gaussians), StochasticNewton(options)
+        resumed.load_state_dict(newton.state_dict(), torch.device("cpu"))
+        for g, n in ((gaussians, newton), (other, resumed)):
+            n.step(g, photographs[1], SETTINGS, L1DSSIM(), size=0.5)
+        for name, value in gaussians.params.items():
+            assert torch.equal(value, other.params[name])
+            assert not torch.equal(value, problem[0].params[name])
+
+
+def test_the_state_before_the_survey_is_empty() -> None:
+    newton = StochasticNewton(StochasticOptions())
+    assert newton.state_dict() == {}
+    newton.load_state_dict({}, torch.device("cpu"))
+    with pytest.raises(RuntimeError, match="survey"):
+        newton.step(scene()[0], None, SETTINGS, L1DSSIM(), 1.0)
+
+
+def test_an_unseen_gaussian_stays(problem) -> None:
+    start, photographs = problem
+    means = start.means.clone()
+    means[0] = torch.tensor([0.0, 0.0, -100.0])  # behind all cameras
+    gaussians, _ = run((replace(start, means=means), photographs), 2, StochasticOptions())
+    for name, value in gaussians.params.items():
+        expected = means if name == "means" else start.params[name]
+        assert torch.equal(value[0], expected[0])
+        assert not torch.equal(value[1:], expected[1:])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"rate": 0.0}, {"rate": 2.0}, {"residuals": 0.0}, {"momentum": 1.0}, {"damping": 0.0}]
+)
+def test_options_out_of_range(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        StochasticOptions(**wrong)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from dataclasses import replace
 
@@ -23,7 +24,14 @@ from gsplat_core.optim import Adam
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order import pcg
 from gsplat_core.second_order.damping import Kinds, floored
-from gsplat_core.second_order.levenberg_marquardt import Iteration, Options, _Matrix, iterate, mean_loss
+from gsplat_core.second_order.levenberg_marquardt import (
+    Iteration,
+    Options,
+    _Matrix,
+    _Proposal,
+    iterate,
+    mean_loss,
+)
 from gsplat_core.second_order.linearization import Linearization, Settings
 from gsplat_core.second_order.objective import L1DSSIM, HuberSSIM
 from gsplat_core.second_order.trust_region import TrustRegion
@@ -128,6 +136,22 @@ def test_accepted_losses_fall_and_are_those_of_the_scene(problem, options: Optio
         assert after.loss_before == pytest.approx(before.loss, rel=1e-6)
     assert steps[-1].loss == mean_loss(gaussians, problem[1], SETTINGS, L1DSSIM())
     assert steps[-1].loss < 0.7 * steps[0].loss_before
+
+
+def test_steps_of_batches_are_averaged_with_the_diagonals_as_weights(problem) -> None:
+    gaussians, photographs = problem
+    arguments = (SETTINGS, L1DSSIM(), 0.1, Options(), torch.Generator())
+    of_each = [_Proposal.of(gaussians, [p], *arguments) for p in photographs]
+    whole = functools.reduce(_Proposal.combined, of_each).completed()
+    for name, step in whole.step.items():
+        weights = torch.stack([p.diagonal[name] for p in of_each]).double()
+        steps = torch.stack([p.step[name] for p in of_each]).double()
+        expected = (weights * steps).sum(dim=0) / weights.sum(dim=0).clamp(min=1e-30)
+        assert torch.allclose(step.double(), expected, rtol=1e-4, atol=1e-7)
+        downhill = torch.stack([p.downhill[name] for p in of_each]).mean(dim=0)
+        assert torch.allclose(whole.downhill[name], downhill, rtol=1e-4, atol=1e-7)
+    assert whole.loss == pytest.approx(sum(p.loss for p in of_each) / 3)
+    assert whole.bend == pytest.approx(sum(p.bend for p in of_each) / 3)
 
 
 def test_the_objective_of_3dgs_lm(problem) -> None:

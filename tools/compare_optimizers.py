@@ -13,6 +13,7 @@ time. Whatever is complete is not done again, so the command can be interrupted 
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
@@ -262,12 +263,12 @@ class Memory:
     """COLMAP folder."""
     downscale: int = 4
     views: int = 16
-    step: Literal["adam", "full", "adam_one", "lm", "all"] = "all"
+    step: Literal["adam", "full", "survey", "adam_one", "lm", "all"] = "all"
 
     def run(self) -> None:
         if self.step == "all":
             taken = {}
-            for step in ("adam", "full", "adam_one", "lm"):
+            for step in ("adam", "full", "survey", "adam_one", "lm"):
                 command = [sys.executable, __file__, "memory", str(self.data), "--output", str(self.output)]
                 options = ["--downscale", str(self.downscale), "--views", str(self.views), "--step", step]
                 done = subprocess.run([*command, *options], check=True, capture_output=True)
@@ -285,7 +286,7 @@ class Memory:
         gaussians = Gaussians.from_state_dict(checkpoint.state["trainer"]["gaussians"])
         self._adam(gaussians.subset(slice(8)), targets[:1])  # what every process needs once
         before = _resident()
-        if self.step == "lm":
+        if self.step in ("survey", "lm"):
             self._stochastic(gaussians, targets)
         elif self.step == "full":
             self._full(gaussians, targets)
@@ -309,12 +310,16 @@ class Memory:
         adam.step()
 
     def _stochastic(self, gaussians: Gaussians, targets: list[Target]) -> None:
-        """The curvature of all views and one step after it."""
+        """The curvature of all views; and one step on one view, whose peak alone counts."""
         lm = LevenbergMarquardt(OURS, 0.2, 0, 2)
         settings = Settings(gaussians.sh_degree)
         gaussians = gaussians.detached()
         lm.iterate(gaussians, targets, settings, 0)
-        lm.iterate(gaussians, targets[:1], settings, 1)
+        if self.step == "lm":
+            # What was freed goes back to the system, and the peak is forgotten (Linux, glibc).
+            ctypes.CDLL(None).malloc_trim(0)
+            Path("/proc/self/clear_refs").write_text("5")
+            lm.iterate(gaussians, targets[:1], settings, 1)
 
     def _full(self, gaussians: Gaussians, targets: list[Target]) -> None:
         lm = LevenbergMarquardt(FULL, 0.2, 0, 1)
@@ -394,13 +399,18 @@ class Page:
         return "\n".join(lines)
 
     def _memory(self, taken: dict[str, int]) -> str:
-        mib = {step: taken[step] / 2**20 for step in ("adam", "full", "adam_one", "lm")}
+        views = taken["views"]
+
+        def compared(step: str, with_adam: str) -> str:
+            return f"{taken[step] / 2**20:.0f} MiB ({taken[step] / taken[with_adam]:.2f} times)"
+
         return (
-            "Memory of one step beyond scene and photographs. On one view: "
-            f"{mib['adam_one']:.0f} MiB with Adam, {mib['lm']:.0f} MiB with the stochastic method, its "
-            f"survey of {taken['views']} views included ({mib['lm'] / mib['adam_one']:.2f} times). "
-            f"On {taken['views']} views: {mib['adam']:.0f} MiB with Adam, {mib['full']:.0f} MiB with the "
-            f"full method ({mib['full'] / mib['adam']:.2f} times).\n"
+            "Memory beyond scene and photographs. A step on one view: "
+            f"{taken['adam_one'] / 2**20:.0f} MiB with Adam, {compared('lm', 'adam_one')} with the "
+            "stochastic method, what it keeps included. "
+            f"On {views} views: {taken['adam'] / 2**20:.0f} MiB for a step of Adam, "
+            f"{compared('survey', 'adam')} for the stochastic method's curvature, "
+            f"{compared('full', 'adam')} for an iteration of the full method.\n"
         )
 
     def _chart(self, measured: dict[str, Any], key: str, title: str) -> str:

@@ -41,9 +41,9 @@ class FullConfig:
     def __post_init__(self) -> None:
         for name in ("iterations", "views"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+                raise ValueError(f"lm.full.{name} must be positive, got {getattr(self, name)}")
         if self.damping <= 0:
-            raise ValueError(f"damping must be positive, got {self.damping}")
+            raise ValueError(f"lm.full.damping must be positive, got {self.damping}")
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class LMConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start <= 1:
-            raise ValueError(f"start must lie in [0, 1], got {self.start}")
+            raise ValueError(f"lm.start must lie in [0, 1], got {self.start}")
         if self.length <= 0:
-            raise ValueError(f"length must be positive, got {self.length}")
+            raise ValueError(f"lm.length must be positive, got {self.length}")
 
     def iterations(self, steps: int) -> int:
         """How many follow on Adam in a run that would have so many steps with Adam alone."""

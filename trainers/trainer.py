@@ -119,7 +119,8 @@ class Trainer:
         return loss.detach(), colors[0].detach()
 
     def refine(self, targets: Sequence[Target]) -> Refinement:
-        """One step of Levenberg-Marquardt, after those of Adam."""
+        """One step of Levenberg-Marquardt, after those of Adam, whose moments are given up."""
+        self.adam.state.clear()
         step = self.step + 1
         background = self._background(step)
         settings = Settings(

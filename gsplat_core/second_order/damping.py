@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from gsplat_core.second_order.vectors import Vector
@@ -41,7 +42,7 @@ def floored(diagonal: Tensor, floor: float) -> Tensor:
     Args:
         diagonal: [N, ...] of one kind of parameter.
     """
-    rows = diagonal.reshape(diagonal.shape[0], -1).double()
-    seen = (rows > 0).any(dim=1, keepdim=True)
-    mean = rows.sum() / max(int(seen.sum()) * rows.shape[1], 1)
+    rows = diagonal.reshape(diagonal.shape[0], -1)
+    seen = (rows > 0).any(dim=1)
+    mean = rows.sum(dtype=torch.float64) / max(int(seen.sum()) * rows.shape[1], 1)
     return diagonal.clamp(min=max(floor * float(mean), 1e-30))

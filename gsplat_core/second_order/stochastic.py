@@ -53,7 +53,7 @@ class StochasticOptions:
     preconditioner: Preconditioner = "blocks"
     residuals: float = 1.0
     floor: float = 0.1
-    kinds: Kinds = field(default_factory=Kinds)
+    kinds: Kinds = field(default_factory=lambda: Kinds(shN=3.0))
     reach: Reach = field(default_factory=Reach)
 
     def __post_init__(self) -> None:

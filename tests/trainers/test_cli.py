@@ -63,7 +63,7 @@ def test_an_unknown_option_is_usage():
         (["--strategy", "adx"], "Unknown density control 'adx'"),
         (["--set", "adc.refine_evry=3"], "--set adc.refine_evry=3: there is no densify.adc.refine_evry"),
         (["--set", "adc.refine_every=often"], "densify.adc.refine_every must be int"),
-        (["--set", "lm.views=0"], "lm.views must be positive"),
+        (["--set", "lm.full.views=0"], "lm.full.views must be positive"),
         (["--steps", "0"], "--steps must be at least 1"),
         (["--downscale", "0"], "--downscale must be at least 1"),
         (["--max-gaussians", "0"], "--max-gaussians must be at least 1"),

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from backends import BACKENDS, parameters
 from second_order.scenes import dense_jacobian, disturbed, flat, photographed, scene
 
 from gsplat_core.scene.gaussians import Gaussians
@@ -77,6 +78,19 @@ def test_the_step_is_that_of_the_dense_blocks(preconditioner) -> None:
     newton.step(moved, photographs[0], SETTINGS, objective, size=1.0)
     step = flat(moved.params) - flat(gaussians.params)
     assert (step - expected).norm() < 1e-4 * expected.norm()
+
+
+@pytest.mark.parametrize("backend", parameters(sorted(BACKENDS.keys() - {"cpu"})))
+@pytest.mark.parametrize("preconditioner", ["blocks", "probed"])
+def test_steps_are_those_of_the_cpu(problem, backend: str, preconditioner) -> None:
+    start, _ = problem
+    options = StochasticOptions(preconditioner=preconditioner)
+    expected, _ = run(problem, 1, options)
+    with BACKENDS[backend]():
+        gaussians, _ = run(problem, 1, options)
+    for name, value in expected.params.items():
+        change = value - start.params[name]
+        assert (gaussians.params[name] - value).norm() < 1e-3 * change.norm()
 
 
 def test_the_survey_tells_the_mean_loss_and_moves_nothing(problem) -> None:

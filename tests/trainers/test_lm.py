@@ -7,6 +7,7 @@ import statistics
 from dataclasses import replace
 
 import pytest
+import torch
 from training_runs import Run, assert_same_bits, interrupt_at
 
 from gsplat_core.densify.mcmc import MCMCConfig
@@ -129,17 +130,8 @@ def test_half_the_learning_rates_are_half_the_rate(config, tmp_path) -> None:
 
 
 def test_training_for_a_codec_is_left_to_adam(tiny_scene, tmp_path, capsys) -> None:
-    arguments = [
-        "train",
-        str(tiny_scene),
-        "-o",
-        str(tmp_path / "run"),
-        "--optimizer",
-        "lm",
-        "--compress",
-        "scalar",
-    ]
-    assert main(arguments) == 2
+    options = ["--optimizer", "lm", "--compress", "scalar"]
+    assert main(["train", str(tiny_scene), "-o", str(tmp_path / "run"), *options]) == 2
     message = capsys.readouterr().err
     assert "--optimizer lm" in message
     assert "--compress" in message

@@ -131,7 +131,7 @@ class LevenbergMarquardt:
         """Improves the Gaussians in place.
 
         Args:
-            factor: on the rate of the stochastic method.
+            factor: on the steps of the stochastic method.
         """
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + iteration)
         if self.config.method == "full":
@@ -154,7 +154,7 @@ class LevenbergMarquardt:
         # Falls in equal parts, to one part at the last iteration.
         size = factor * (1 - iteration / self.iterations)
         step = self.stochastic.step(gaussians, photograph, settings, self.objective, size)
-        return Refinement(*step, {"step_size": size})
+        return Refinement(*step, {"step_size": size * self.stochastic.watch.factor})
 
     def state_dict(self) -> dict[str, Any]:
         return {"region": asdict(self.region), "stochastic": self.stochastic.state_dict()}

@@ -13,8 +13,8 @@ The blocks of each Gaussian's geometry know in addition how its parameters compe
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -38,7 +38,10 @@ class StochasticOptions:
     """How the steps are computed.
 
     Args:
-        rate: the part of the way to the minimum of the quadratic model that the first step goes, in (0, 1].
+        pace: how much of the way to the minimum of the quadratic model a turn over all photographs goes at
+            first, each step its share of it. (A Gaussian that one photograph alone shows has there as many
+            times its mean curvature as there are photographs, so that the same part of every step would be too
+            much where there are many.)
         momentum: what a running mean of gradients keeps per step, in [0, 1).
         damping: of the curvature, relative to its diagonal.
         preconditioner: what is kept of the curvature.
@@ -47,7 +50,7 @@ class StochasticOptions:
         kinds, reach: limits per attribute.
     """
 
-    rate: float = 0.03
+    pace: float = 0.7
     momentum: float = 0.9
     damping: float = 0.5
     preconditioner: Preconditioner = "blocks"
@@ -57,22 +60,50 @@ class StochasticOptions:
     reach: Reach = field(default_factory=Reach)
 
     def __post_init__(self) -> None:
-        for name in ("rate", "residuals"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name} must lie in (0, 1], got {getattr(self, name)}")
+        if not 0 < self.residuals <= 1:
+            raise ValueError(f"residuals must lie in (0, 1], got {self.residuals}")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must lie in [0, 1), got {self.momentum}")
-        if self.damping <= 0:
-            raise ValueError(f"damping must be positive, got {self.damping}")
+        for name in ("pace", "damping"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+
+@dataclass
+class Watch:
+    """Halves the steps after a turn over all photographs that has done harm.
+
+    The losses of a turn, each before its step, are at hand anyway. Their mean is compared with the lowest of
+    the turns before, at first with the loss of the start; noise may raise it a little.
+    """
+
+    photographs: int
+    lowest: float
+    factor: float = 1.0
+    losses: list[float] = field(default_factory=list)
+    """Of the present turn."""
+
+    TOLERANCE: ClassVar[float] = 1.1
+
+    def see(self, loss: float) -> None:
+        self.losses.append(loss)
+        if len(self.losses) < self.photographs:
+            return
+        mean = sum(self.losses) / self.photographs
+        if not mean <= self.TOLERANCE * self.lowest:
+            self.factor /= 2
+        self.lowest = min(self.lowest, mean)
+        self.losses.clear()
 
 
 class StochasticNewton:
-    """The curvature and the mean of the gradients; both are empty until :meth:`survey`."""
+    """The curvature and the mean of the gradients; there is nothing before :meth:`survey`."""
 
     def __init__(self, options: StochasticOptions) -> None:
         self._options = options
         self._solve: BlockPreconditioner | DiagonalPreconditioner | None = None
         self._mean: dict[str, Tensor] = {}
+        self.watch = Watch(0, 0.0)
 
     def survey(
         self,
@@ -116,7 +147,9 @@ class StochasticNewton:
         else:
             self._solve = DiagonalPreconditioner(diagonal, added)
         self._mean = zeros_like(gaussians.params)
-        return sum(losses) / len(losses), first
+        loss = sum(losses) / len(losses)
+        self.watch = Watch(len(losses), loss)
+        return loss, first
 
     def step(
         self,
@@ -130,7 +163,7 @@ class StochasticNewton:
 
         Args:
             gaussians: raw parameters; changed in place.
-            size: of the step, as a share of `rate`.
+            size: of the step, as a share of what `pace` says.
 
         Returns:
             The loss and the image [H, W, 3] before the step.
@@ -144,15 +177,20 @@ class StochasticNewton:
             self._mean[name].lerp_(gradient, 1 - self._options.momentum)
         step = self._solve(self._mean)
         for tensor in step.values():
-            tensor.mul_(-size * self._options.rate)
+            tensor.mul_(-size * self.watch.factor * self._options.pace / self.watch.photographs)
         self._options.reach.limit_(gaussians, step)
         add_(gaussians.params, step)
+        self.watch.see(loss)
         return loss, image
 
     def state_dict(self) -> dict[str, Any]:
         if self._solve is None:
             return {}
-        return {"mean": dict(self._mean), "curvature": self._solve.state_dict()}
+        return {
+            "mean": dict(self._mean),
+            "curvature": self._solve.state_dict(),
+            "watch": asdict(self.watch),
+        }
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         if not state:
@@ -162,6 +200,7 @@ class StochasticNewton:
         solver = BlockPreconditioner if blocks else DiagonalPreconditioner
         self._solve = solver.from_state_dict(_to(state["curvature"], device))
         self._mean = _to(state["mean"], device)
+        self.watch = Watch(**{**state["watch"], "losses": list(state["watch"]["losses"])})
 
 
 class _Mean:

@@ -15,7 +15,7 @@ from gsplat_core.second_order.levenberg_marquardt import mean_loss
 from gsplat_core.second_order.linearization import Linearization, Settings, join_geometry
 from gsplat_core.second_order.objective import L1DSSIM, HuberSSIM
 from gsplat_core.second_order.reach import Reach
-from gsplat_core.second_order.stochastic import StochasticNewton, StochasticOptions
+from gsplat_core.second_order.stochastic import StochasticNewton, StochasticOptions, Watch
 
 SETTINGS = Settings(sh_degree=1)
 FAR = float("inf")
@@ -43,7 +43,7 @@ def test_the_step_is_that_of_the_dense_blocks(preconditioner) -> None:
     photographs, gaussians = photographed(true, cameras, SETTINGS), disturbed(true)
     objective, kinds = L1DSSIM(), Kinds(means=3.0, shN=0.5)
     options = StochasticOptions(
-        rate=1.0,
+        pace=3.0,  # of three photographs: all the way in one step
         momentum=0.0,
         damping=0.2,
         preconditioner=preconditioner,
@@ -107,10 +107,10 @@ def test_the_survey_tells_the_mean_loss_and_moves_nothing(problem) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        StochasticOptions(rate=0.1),
-        StochasticOptions(rate=0.1, preconditioner="diagonal"),
-        StochasticOptions(rate=0.1, preconditioner="probed"),
-        StochasticOptions(rate=0.1, residuals=0.6),
+        StochasticOptions(pace=0.3),
+        StochasticOptions(pace=0.3, preconditioner="diagonal"),
+        StochasticOptions(pace=0.3, preconditioner="probed"),
+        StochasticOptions(pace=0.3, residuals=0.6),
     ],
     ids=["blocks", "diagonal", "probed", "sampled residuals"],
 )
@@ -136,6 +136,24 @@ def test_it_continues_to_the_bit_from_its_state(problem) -> None:
             assert not torch.equal(value, problem[0].params[name])
 
 
+def test_a_turn_that_does_harm_halves_the_steps() -> None:
+    watch = Watch(photographs=3, lowest=1.0)
+    factors = []
+    for loss in (1.0, 1.1, 0.9, 1.05, 1.05, 1.05, 1.5, 1.0, 1.0, float("nan"), 1.0, 1.0, 0.5, 0.5, 0.5):
+        watch.see(loss)
+        factors.append(watch.factor)
+    assert factors[2::3] == [1.0, 1.0, 0.5, 0.25, 0.25]
+    assert watch.lowest == 0.5
+    assert not watch.losses
+
+
+def test_steps_that_are_far_too_long_become_shorter(problem) -> None:
+    gaussians, newton = run(problem, 30, StochasticOptions(pace=30.0))
+    assert newton.watch.factor < 1
+    for value in gaussians.params.values():
+        assert value.isfinite().all()
+
+
 def test_the_state_before_the_survey_is_empty() -> None:
     newton = StochasticNewton(StochasticOptions())
     assert newton.state_dict() == {}
@@ -156,7 +174,7 @@ def test_an_unseen_gaussian_stays(problem) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"rate": 0.0}, {"rate": 2.0}, {"residuals": 0.0}, {"momentum": 1.0}, {"damping": 0.0}]
+    "wrong", [{"pace": 0.0}, {"residuals": 0.0}, {"residuals": 1.5}, {"momentum": 1.0}, {"damping": 0.0}]
 )
 def test_options_out_of_range(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

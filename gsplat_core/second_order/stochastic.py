@@ -40,8 +40,7 @@ class StochasticOptions:
     Args:
         pace: how much of the way to the minimum of the quadratic model a turn over all photographs goes at
             first, each step its share of it. (A Gaussian that one photograph alone shows has there as many
-            times its mean curvature as there are photographs, so that the same part of every step would be too
-            much where there are many.)
+            times its mean curvature as there are photographs: where these are many, steps have to be short.)
         momentum: what a running mean of gradients keeps per step, in [0, 1).
         damping: of the curvature, relative to its diagonal.
         preconditioner: what is kept of the curvature.

@@ -49,7 +49,7 @@ class StochasticOptions:
         kinds, reach: limits per attribute.
     """
 
-    pace: float = 0.7
+    pace: float = 1.0
     momentum: float = 0.9
     damping: float = 0.5
     preconditioner: Preconditioner = "blocks"
@@ -82,7 +82,7 @@ class Watch:
     losses: list[float] = field(default_factory=list)
     """Of the present turn."""
 
-    TOLERANCE: ClassVar[float] = 1.1
+    TOLERANCE: ClassVar[float] = 1.3
 
     def see(self, loss: float) -> None:
         self.losses.append(loss)

@@ -139,7 +139,7 @@ def test_it_continues_to_the_bit_from_its_state(problem) -> None:
 def test_a_turn_that_does_harm_halves_the_steps() -> None:
     watch = Watch(photographs=3, lowest=1.0)
     factors = []
-    for loss in (1.0, 1.1, 0.9, 1.05, 1.05, 1.05, 1.5, 1.0, 1.0, float("nan"), 1.0, 1.0, 0.5, 0.5, 0.5):
+    for loss in (1.0, 1.5, 0.5, 1.2, 1.2, 1.2, 1.5, 1.5, 1.5, float("nan"), 1.0, 1.0, 0.5, 0.5, 0.5):
         watch.see(loss)
         factors.append(watch.factor)
     assert factors[2::3] == [1.0, 1.0, 0.5, 0.25, 0.25]

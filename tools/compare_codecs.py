@@ -114,7 +114,8 @@ def format_table(scene: str, run: Path) -> tuple[list[str], list[tuple[float, fl
         ply, reference = ply or size, reference or quality
         lines.append(
             f"| {label} | {size:,} | {size / gaussians.num:.1f} | {ply / size:.1f} | {quality:.2f} | "
-            f"{similarity:.4f} | {round(reference - quality, 2) + 0.0:.2f} dB | {saved - start:.2f}, {loaded - saved:.2f} s |"
+            f"{similarity:.4f} | {round(reference - quality, 2) + 0.0:.2f} dB | {saved - start:.2f}, "
+            f"{loaded - saved:.2f} s |"
         )
         if size < ply:
             points.append((ply / size, reference - quality))

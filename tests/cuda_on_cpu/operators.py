@@ -120,17 +120,19 @@ def _run(name: str, *arguments: Any) -> Any:
 
 
 class _Allocations(TorchDispatchMode):
-    """Tells about tensors that an operator makes."""
+    """Tells about tensors that an operator makes, and keeps them: the host might get freed memory next."""
 
     def __init__(self, memory: Memory) -> None:
         super().__init__()
         self._memory = memory
+        self._kept: list[Any] = []
 
     def __torch_dispatch__(
         self, function: Any, types: Any, arguments: Sequence[Any] = (), options: Any = None
     ) -> Any:
         result = function(*arguments, **(options or {}))
         _add(self._memory, result, fresh=function.name() in _FRESH)
+        self._kept.append(result)
         return result
 
 

@@ -20,6 +20,7 @@ PACKAGES: tuple[str, ...] = (
     "pillow",
     "imageio",
     "imageio-ffmpeg",
+    "matplotlib",
     "rich",
     "tyro",
     "safetensors",

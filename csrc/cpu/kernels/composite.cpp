@@ -53,7 +53,7 @@ void composite_all(const CompositeInputs& in, const CompositeOutputs& out) {
     float* colors = zero_planes(scratch.colors, in.channels);
     PixelState state(place);
     composite_block<kChannels>(in, scratch.splats, place, state, colors);
-    write_colors(in, place, colors, state.transmittance, out.colors);
+    write_colors<kChannels>(in, place, colors, state.transmittance, out.colors);
     for (float& t : state.transmittance) t = 1.0f - t;
     write_plane(state.transmittance, in.image, place, out.alphas);
   });

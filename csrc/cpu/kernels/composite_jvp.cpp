@@ -113,7 +113,7 @@ void jvp_all(const CompositeInputs& in, const CompositeTangents& t, const Compos
     PixelTangents pixels;
     pixels.colors = zero_planes(scratch.t_colors, in.channels);
     jvp_block<kChannels>(in, t, tangents, scratch.splats, place, state, pixels);
-    write_colors(in, place, pixels.colors, pixels.transmittance, out.colors);
+    write_colors<kChannels>(in, place, pixels.colors, pixels.transmittance, out.colors);
     for (float& t_transmittance : pixels.transmittance) t_transmittance = -t_transmittance;
     write_plane(pixels.transmittance, in.image, place, out.alphas);
   });

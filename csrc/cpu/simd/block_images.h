@@ -47,9 +47,10 @@ inline void load_planes(const float* image, int channels, ImageSize size, const 
 }
 
 // Writes blended colours, given as planes, over the background that they leave visible.
-inline void write_colors(const CompositeInputs& in, const BlockPlace& place, const float* planes,
-                         const float* transmittance, float* colors) {
-  const int channels = in.channels;
+template <int kChannels>
+void write_colors(const CompositeInputs& in, const BlockPlace& place, const float* planes,
+                  const float* transmittance, float* colors) {
+  const int channels = kChannels == kDynamic ? in.channels : kChannels;
   const float* background = in.backgrounds == nullptr ? nullptr : in.backgrounds + place.image * channels;
   for (int row = 0; row < place.rows; ++row) {
     float* pixel = colors + first_pixel(in.image, place, row) * channels;

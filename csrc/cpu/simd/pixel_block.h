@@ -28,16 +28,19 @@ struct PixelState {
   alignas(64) float threshold[kBlockPixels];      // of the power; infinite if finished or outside the image
   CellSet unfinished;                             // cells with pixels that are not
 
-  explicit PixelState(const BlockPlace& place) : unfinished(0) {
-    for (int i = 0; i < kBlockPixels; ++i) {
-      transmittance[i] = 1.0f;
-      threshold[i] = kInfinity;
-    }
-    for (int row = 0; row < place.rows; ++row) {
-      for (int column = 0; column < place.columns; ++column) {
+  explicit PixelState(const BlockPlace& place) : unfinished((CellSet{1} << kCells) - 1) {
+    for (float& t : transmittance) t = 1.0f;
+    for (float& t : threshold) t = static_cast<float>(kMinPower);
+    if (place.columns == kBlockSide && place.rows == kBlockSide) return;
+    unfinished = 0;
+    for (int row = 0; row < kBlockSide; ++row) {
+      for (int column = 0; column < kBlockSide; ++column) {
         const int i = pixel_index(column, row);
-        threshold[i] = static_cast<float>(kMinPower);
-        unfinished |= CellSet{1} << (i / kCellPixels);
+        if (column < place.columns && row < place.rows) {
+          unfinished |= CellSet{1} << (i / kCellPixels);
+        } else {
+          threshold[i] = kInfinity;
+        }
       }
     }
   }

@@ -5,7 +5,7 @@ method with the schedules of a short run.
 
 `fast` gets to a quality fastest on a CPU, where a step's time is that of its pixels and of its Gaussians:
 small images come first (DashGaussian's schedule), and runs shorter than its 7,000 steps have larger learning
-rates, which is worth more than any choice of who multiplies. docs/strategies.md has the measurements.
+rates, which is worth most where steps are fewest. docs/strategies.md has the measurements.
 """
 
 from __future__ import annotations

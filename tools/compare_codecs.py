@@ -180,7 +180,7 @@ def training_table(trained: list[tuple[str, Path]], plain: dict[str, Path]) -> t
 
 
 def rate_distortion_plot(curves: list[Curve]) -> str:
-    """SVG: loss in dB against how many times smaller; colours tell the codecs, dashes the second scene."""
+    """SVG: loss in dB against how many times smaller. Colours tell codecs, squares and dashes scenes."""
     scenes = list(dict.fromkeys(scene for scene, _, _ in curves))
     colours = dict(zip(dict.fromkeys(kind for _, kind, _ in curves), cycle(COLOURS), strict=False))
     with chart("Loss against size", "times smaller than the .ply", "dB", width=7.0, height=3.6) as (
@@ -189,9 +189,10 @@ def rate_distortion_plot(curves: list[Curve]) -> str:
     ):
         for scene, kind, points in curves:
             ratios, losses = zip(*points, strict=True)
+            marker = "s" if scenes.index(scene) else "o"
             dashes = "" if kind == "formats" else "--" if scenes.index(scene) else "-"
             axes.plot(
-                ratios, [-loss for loss in losses], f"o{dashes}", color=colours[kind], markersize=4,
+                ratios, [-loss for loss in losses], f"{marker}{dashes}", color=colours[kind], markersize=4,
                 label=f"{scene}, {kind}",
             )  # fmt: skip
         axes.set_xscale("log")

@@ -42,8 +42,10 @@ def draw(facts: dict[str, Any]) -> str:
         for ceiling, line in zip(ceilings, (":", "--", "-.") * len(ceilings), strict=False):
             _roof(axes, ceiling, left, right, "-" if ceiling["isa"] == step["isa"] else line)
         labels: list[tuple[float, float]] = []
+        peak = max(ceiling["flops_per_second"] for ceiling in ceilings) / 1e9
+        apart = 0.03 * math.log10(peak / min(y for _, y in points.values()))
         for name, (x, y) in sorted(points.items(), key=lambda point: -point[1][1]):
-            _stage(axes, name, x, y, step["stages"][name]["share"], labels)
+            _stage(axes, name, x, y, step["stages"][name]["share"], labels, apart)
         axes.legend(loc="lower right")
         axes.set_xlim(left, right)
         axes.set_ylim(bottom=0.6 * min(y for _, y in points.values()))
@@ -60,16 +62,22 @@ def _roof(axes: Axes, ceiling: dict[str, Any], left: float, right: float, line: 
 
 
 def _stage(
-    axes: Axes, name: str, x: float, y: float, share: float, labels: list[tuple[float, float]]
+    axes: Axes,
+    name: str,
+    x: float,
+    y: float,
+    share: float,
+    labels: list[tuple[float, float]],
+    apart: float,
 ) -> None:
     color = BOTH if name in BOTH_PASSES else BACKWARD if "backward" in name else FORWARD
     radius = 2 + 16 * math.sqrt(share)
     axes.plot(x, y, "o", color=color, markersize=2 * radius, markeredgewidth=0, alpha=0.75)
-    # A label is moved down until it is clear of those above it; places in decades.
+    # A label is moved down until it is `apart` from those above it; all in decades.
     place = (math.log10(x), math.log10(y))
     for a, b in sorted(labels, key=lambda label: -label[1]):
-        if abs(a - place[0]) < 1.0 and abs(b - place[1]) < 0.055:
-            place = (place[0], b - 0.055)
+        if abs(a - place[0]) < 0.7 and abs(b - place[1]) < apart:
+            place = (place[0], b - apart)
     labels.append(place)
     axes.annotate(
         f"{name} {share:.0%}",

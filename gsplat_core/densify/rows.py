@@ -36,19 +36,6 @@ def draw(weights: Tensor, count: int, random: torch.Generator) -> Tensor:
     return rows.clamp(max=last)
 
 
-def draw_distinct(weights: Tensor, count: int, random: torch.Generator) -> Tensor:
-    """Rows [min(count, those with weight)] drawn without replacement, ascending.
-
-    The keys log(u) / w, u uniform, largest first, draw with probability proportional to what is left
-    (Efraimidis and Spirakis 2006).
-    """
-    uniform = torch.rand(len(weights), generator=random, dtype=torch.float64).to(weights.device)
-    keys = uniform.clamp(min=1e-300).log() / weights.double()
-    keys = torch.where(weights > 0, keys, -torch.inf)
-    chosen = keys.argsort(descending=True, stable=True)[: min(count, int((weights > 0).sum()))]
-    return chosen.sort().values
-
-
 def offsets_within(quats: Tensor, sizes: Tensor, count: int, random: torch.Generator) -> Tensor:
     """[M, count, 3] offsets from the centres of Gaussians, drawn from each as a normal distribution.
 

@@ -16,10 +16,10 @@ from gsplat_core.compress.training import CompressedTraining
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.registry import create
 from gsplat_core.densify.rendered_views import RenderedViews
-from gsplat_core.densify.spatial_order import spatial_order
 from gsplat_core.densify.store import ParameterStore
 from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
 from gsplat_core.losses import l1_dssim
+from gsplat_core.morton import morton_order
 from gsplat_core.optim import Adam
 from gsplat_core.primitive import gaussian
 from gsplat_core.scene.gaussians import Gaussians
@@ -114,7 +114,7 @@ class Trainer:
             if edits:
                 self.strategy.follow(self.store.apply(edits))
             if self._reorders_at(step):
-                self.strategy.follow(self.store.reorder(spatial_order(self.store.params["means"])))
+                self.strategy.follow(self.store.reorder(morton_order(self.store.params["means"])))
         self.step = step
         return loss.detach(), colors[0].detach()
 

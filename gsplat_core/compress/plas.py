@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gsplat_core.compress.morton import morton_codes
+from gsplat_core.morton import morton_codes
 from gsplat_core.ops.grid_sort import grid_sort
 
 _CURVE_BITS = 16

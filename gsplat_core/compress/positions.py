@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from gsplat_core.compress.container import Container
-from gsplat_core.compress.morton import MAX_BITS
+
+MAX_BITS = 20  # of a cell's number on each axis; Morton codes are below 2^60
 
 
 @dataclass(frozen=True)

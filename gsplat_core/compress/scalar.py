@@ -18,9 +18,9 @@ from torch import Tensor
 
 from gsplat_core.compress.container import Container
 from gsplat_core.compress.fields import FIELDS
-from gsplat_core.compress.morton import morton_cells, morton_codes
 from gsplat_core.compress.positions import Lattice
 from gsplat_core.compress.rounded import Rounding, Steps, decoded, encoded
+from gsplat_core.morton import morton_cells, morton_codes
 from gsplat_core.ops.context_coder import decode_ascending, earlier_neighbors, encode_ascending
 from gsplat_core.scene.gaussians import Gaussians
 

@@ -25,9 +25,9 @@ from gsplat_core.compress.codebook import Codebook
 from gsplat_core.compress.container import Container
 from gsplat_core.compress.fields import columns_of, from_fields, scene_of, to_fields
 from gsplat_core.compress.latents import rows_before
-from gsplat_core.compress.morton import morton_cells, morton_codes
 from gsplat_core.compress.positions import Lattice
 from gsplat_core.compress.rounded import LARGEST_STEP, SMALLEST_STEP
+from gsplat_core.morton import morton_cells, morton_codes
 from gsplat_core.ops.context_coder import (
     decode_ascending,
     decode_labels,

@@ -28,12 +28,12 @@ from gsplat_core.errors import DataError
 from gsplat_core.io.arrays import Arrays, arrays_of, empty_arrays, gaussians_of, in_blocks
 from gsplat_core.io.atomic import atomic_file
 from gsplat_core.io.format import Format
-from gsplat_core.io.morton import morton_order
 from gsplat_core.io.ply_header import PlyElement, PlyHeader, read_header
 from gsplat_core.io.quantize import LOGITS, alpha_bytes, unit_codes
 from gsplat_core.io.smallest_three import join, split
 from gsplat_core.io.source import Source, open_regular
 from gsplat_core.io.usable import keep_usable
+from gsplat_core.morton import morton_order
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.sh_rotation import num_coefficients
 
@@ -76,7 +76,7 @@ def save(path: Path, gaussians: Gaussians) -> None:
     """
     arrays = arrays_of(gaussians)
     count, coefficients = gaussians.num, gaussians.shN.shape[1]
-    order = morton_order(arrays["means"])
+    order = morton_order(gaussians.means).cpu().numpy()
     bounds = np.empty((-(-count // CHUNK), 18), "<f4")
     packed = np.empty((count, 4), "<u4")
     rest = np.empty((count, 3 * coefficients), np.uint8)

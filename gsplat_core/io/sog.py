@@ -41,11 +41,11 @@ from gsplat_core.io.arrays import Arrays, arrays_of, empty_arrays, gaussians_of,
 from gsplat_core.io.atomic import atomic_folder, write_bytes
 from gsplat_core.io.codebook import codebook, nearest
 from gsplat_core.io.format import Format
-from gsplat_core.io.morton import morton_order
 from gsplat_core.io.quantize import LOGITS, alpha_bytes, bytes_of
 from gsplat_core.io.smallest_three import join, split
 from gsplat_core.io.source import check_expansion, read_whole
 from gsplat_core.io.usable import FLAT_SCALE, OPACITY_LIMIT, keep_usable
+from gsplat_core.morton import morton_order
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.sh_rotation import num_coefficients
 
@@ -162,7 +162,7 @@ def _files(
     width, height = texture_size(count)
     if max(width, height) > webp.MAX_SIDE:
         raise ValueError(f"{count:,} Gaussians do not fit into images of {webp.MAX_SIDE} texels a side")
-    order = torch.from_numpy(morton_order(arrays_of(gaussians)["means"]))
+    order = morton_order(gaussians.means)
     arrays = arrays_of(gaussians.subset(order))
     meta: dict[str, Any] = {"version": 2, "asset": {"generator": f"gsplat_core {gsplat_core.__version__}"}}
     meta["count"] = count

@@ -46,11 +46,11 @@ from gsplat_core.io.atomic import write_bytes
 from gsplat_core.io.axes import half_turn
 from gsplat_core.io.deflate import gzip_compress
 from gsplat_core.io.format import DataWarning, Format
-from gsplat_core.io.morton import morton_order
 from gsplat_core.io.quantize import LOGITS, alpha_bytes, bytes_of
 from gsplat_core.io.smallest_three import join, split
 from gsplat_core.io.source import Source, check_expansion, read_whole
 from gsplat_core.io.usable import keep_usable
+from gsplat_core.morton import morton_order
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.sh_rotation import MAX_DEGREE, num_coefficients
 
@@ -162,7 +162,7 @@ def save(
         raise ValueError(f"SH coefficients have 1 to 8 bits, not {sh1_bits} and {sh_bits}")
     steps = np.repeat(np.array([2.0**sh1_bits, 2.0**sh_bits], np.float32) / 256, [3, MAX_COEFFICIENTS - 3])
     arrays = arrays_of(gaussians)
-    order = morton_order(arrays["means"])
+    order = morton_order(gaussians.means).cpu().numpy()
     header = _Header(
         version,
         gaussians.num,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from compress.scenes import scene
 
-from gsplat_core.compress.morton import morton_cells, morton_codes
 from gsplat_core.compress.positions import Lattice
 
 
@@ -32,9 +31,3 @@ def test_empty_and_single() -> None:
     for means in (torch.zeros(0, 3), torch.tensor([[1.0, 2, 3]])):
         lattice = Lattice.around(means, 1e-3)
         torch.testing.assert_close(lattice.positions(lattice.cells(means)), means)
-
-
-def test_morton_codes_interleave_and_come_apart() -> None:
-    cells = torch.randint(2**20, (1000, 3), generator=torch.Generator().manual_seed(0))
-    assert torch.equal(morton_cells(morton_codes(cells)), cells)
-    assert morton_codes(torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1], [3, 0, 0]])).tolist() == [1, 2, 4, 9]

@@ -11,7 +11,7 @@ from splat_files import assert_within, typical_scene
 
 from gsplat_core.errors import DataError
 from gsplat_core.io import load, save
-from gsplat_core.io.morton import morton_order
+from gsplat_core.morton import morton_order
 from gsplat_core.scene.gaussians import Gaussians
 
 C0 = 0.28209479177387814
@@ -58,7 +58,7 @@ def test_layout_of_two_splats(tmp_path: Path) -> None:
 def test_old_files_have_no_bounds_of_colour(tmp_path: Path) -> None:
     scene = typical_scene(300, 0)
     scene.sh0.clamp_(-1.7, 1.7)
-    scene = scene.subset(torch.from_numpy(morton_order(scene.means.numpy())))
+    scene = scene.subset(morton_order(scene.means))
     path = tmp_path / "a.compressed.ply"
     save(path, scene)
     header, body = header_and_body(path)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.compress.kmeans import kmeans
-from gsplat_core.ops.kmeans import cluster_means
+from gsplat_core.ops.kmeans import cluster_means, nearest_centroids
 
 
 class Codebook:
@@ -41,8 +41,10 @@ class Codebook:
             self.centroids, self.labels = kmeans(values, size, self.iterations, self.seed)
 
     def follow(self, values: Tensor) -> Tensor:
-        """The codes of the vectors with the labels as they are, after moving the centroids to the means."""
-        means, masses = cluster_means(values.detach().contiguous(), self.labels, len(self.centroids))
+        """The codes [N, D] of the vectors: the nearest ones, each then moved to the mean of its vectors."""
+        values = values.detach().contiguous()
+        self.labels, _ = nearest_centroids(values, self.centroids)
+        means, masses = cluster_means(values, self.labels, len(self.centroids))
         self.centroids = torch.where((masses > 0)[:, None], means, self.centroids)
         return self.centroids[self.labels.long()]
 

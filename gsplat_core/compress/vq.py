@@ -4,6 +4,10 @@ Every Gaussian stores the numbers of its codes; similar Gaussians share them. Wh
 it, the codes are rendered and their gradients passed straight through to the Gaussians' own values, which the
 codes follow; the sum of opacities is kept small, so that what the views do not need can be pruned.
 
+Codes are assigned anew in every step, not every hundred as published. A Gaussian's own value shows only in
+which code it takes. In between nothing answers to it, so it runs on along its gradient, a whole step of Adam
+each time, far past what it was to become, and the next codebook is fitted to such values.
+
 Beyond the published method, positions and opacities are rounded too, axes and quaternions are made unique
 before clustering (`symmetry`), and the numbers are entropy-coded in Morton order with the neighbours' numbers
 as context, in place of packed bits: that spends the freedom of the order on the positions, which are the
@@ -97,7 +101,7 @@ class VQCodec:
 
     @torch.no_grad()
     def refresh(self, params: Mapping[str, Tensor]) -> None:
-        """Assigns codes anew and fits the lattice of the positions."""
+        """Fits codebooks, renaming of the axes and the lattice of the positions."""
         self._which = symmetry.renaming(params["quats"])
         self._lattice = Lattice.around(params["means"], self.config.position_step)
         for group, values in _groups(to_fields(params, self._which)).items():
@@ -127,11 +131,7 @@ class VQCodec:
     def state_dict(self) -> dict[str, Tensor]:
         if self._lattice is None:
             return {}
-        books = {
-            f"{part}.{group}": getattr(book, part)
-            for group, book in self._codebooks.items()
-            for part in ("centroids", "labels")
-        }
+        books = {f"centroids.{group}": book.centroids for group, book in self._codebooks.items()}
         return {"which": self._which, "lattice": self._lattice.to_tensor(), **books}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -140,11 +140,11 @@ class VQCodec:
         self._which = state["which"].long()
         self._lattice = Lattice.from_tensor(state["lattice"])
         for group, book in self._codebooks.items():
-            book.centroids, book.labels = state[f"centroids.{group}"], state[f"labels.{group}"]
+            book.centroids = state[f"centroids.{group}"]
 
     @torch.no_grad()
     def encode(self, gaussians: Gaussians) -> Container:
-        """The coded scene; its Gaussians are in Morton order there. Codebooks are fitted a last time."""
+        """The coded scene, its Gaussians in Morton order. Codebooks are those of the training, if any."""
         params = {name: value.detach().float().cpu() for name, value in gaussians.params.items()}
         lattice = Lattice.around(params["means"], self.config.position_step)
         codes, order = morton_codes(lattice.cells(params["means"])).sort(stable=True)
@@ -157,8 +157,11 @@ class VQCodec:
         bits = {}
         for group, values in _groups(fields).items():
             book = Codebook(getattr(self.config, group), seed=self.config.seed)
-            book.centroids = self._codebooks[group].centroids
-            book.fit(values)
+            book.centroids = self._codebooks[group].centroids.cpu()
+            if book.centroids.shape[1] == values.shape[1]:
+                book.follow(values)
+            else:
+                book.fit(values)
             centroids, labels = book.ordered()
             bits[group] = (len(centroids) - 1).bit_length()
             streams[group] = encode_labels(labels, neighbors, bits[group])

@@ -56,10 +56,36 @@ def test_training_shows_what_will_be_decoded(name: str) -> None:
     decoded = matched(coded(codec, gaussians), gaussians)
     torch.testing.assert_close(decoded.means, shown.means, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(decoded.opacities, shown.opacities, rtol=1e-5, atol=1e-5)
-    if name != "vq":  # which fits its codebooks a last time
+    if name != "vq":  # which moves its codes to the means and rounds them
         torch.testing.assert_close(decoded.sh0, shown.sh0, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(decoded.shN, shown.shN, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(covariances(decoded), covariances(shown), rtol=1e-3, atol=1e-6)
+
+
+def settled(codec: Codec, gaussians: Gaussians) -> Gaussians:
+    """What is shown once codes and the Gaussians that take them agree."""
+    codec.refresh(gaussians.params)
+    for _ in range(20):
+        shown = codec.quantized(gaussians.params)
+    return Gaussians(**shown)
+
+
+def test_a_code_is_left_as_soon_as_another_is_nearer() -> None:
+    gaussians, codec = scene(600), CODECS["vq"].create(1.0)
+    shown = settled(codec, gaussians)
+    exchanged = {"sh0": gaussians.sh0.flip(0), "shN": gaussians.shN.flip(0)}
+    now_shown = codec.quantized({**gaussians.params, **exchanged})
+    torch.testing.assert_close(now_shown["sh0"], shown.sh0.flip(0))
+    torch.testing.assert_close(now_shown["shN"], shown.shN.flip(0))
+
+
+def test_the_codebooks_that_were_trained_are_stored() -> None:
+    gaussians, codec = scene(600), CODECS["vq"].create(1.0)
+    shown = settled(codec, gaussians)
+    decoded = matched(coded(codec, gaussians), gaussians)
+    # Their numbers are rounded to 0.02 and 0.01, in another basis.
+    torch.testing.assert_close(decoded.sh0, shown.sh0, rtol=0, atol=0.02)
+    torch.testing.assert_close(decoded.shN, shown.shN, rtol=0, atol=0.01)
 
 
 @codecs

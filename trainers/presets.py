@@ -4,8 +4,9 @@
 method with the schedules of a short run.
 
 `fast` gets to a quality fastest on a CPU, where a step's time is that of its pixels and of its Gaussians:
-small images come first (DashGaussian's schedule), and runs shorter than its 7,000 steps have larger learning
-rates, which is worth most where steps are fewest. docs/strategies.md has the measurements.
+small images come first (DashGaussian's schedule), Gaussians grow where absolute gradients say so (AbsGS),
+what hardly shows is pruned, and runs shorter than its 7,000 steps have larger learning rates, which is worth
+most where steps are fewest. docs/strategies.md has the measurements.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gsplat_core.densify.adc import ADCConfig
+from gsplat_core.densify.pruning import PruningConfig
 from gsplat_core.densify.registry import configurations
 from gsplat_core.errors import UsageError
 from trainers.config import LearningRates, TrainConfig
@@ -30,10 +32,19 @@ PRESETS = {
         preset="fast",
         steps=7_000,
         sh_degree_every=500,
-        resolution=ResolutionConfig(until=3500),
+        resolution=ResolutionConfig(until=1750),
         rate_exponent=0.5,
+        strategy="adc+pruning",
         densify={
-            "adc": ADCConfig(refine_start=300, refine_stop=4000, reset_every=4000, prune_scale_start=1500)
+            "adc": ADCConfig(
+                refine_start=300,
+                refine_stop=4000,
+                reset_every=4000,
+                prune_scale_start=1500,
+                absgrad=True,
+                gradient_threshold=8e-4,
+            ),
+            "pruning": PruningConfig(start=1400, stop=5600, every=700),
         },
     ),
     "tiny": TrainConfig(

@@ -29,6 +29,8 @@ class ResolutionConfig:
         until: the step at which images have reached their full size.
         every: the size changes at multiples of this.
         largest: images are never smaller than by this factor.
+        shortest: no side becomes shorter than this many pixels. In fewer, next to nothing says where
+            Gaussians belong, and a step's time is that of the Gaussians anyway.
         energy: at the smallest size, an image holds at least its spectrum's sum divided by this.
 
     Raises:
@@ -38,14 +40,16 @@ class ResolutionConfig:
     until: int = 27_000
     every: int = 100
     largest: float = 8.0
+    shortest: int = 50
     energy: float = 4.0
 
     def __post_init__(self) -> None:
         if self.until < 1 or self.every < 1:
             raise ValueError(f"until = {self.until}, every = {self.every}: expected at least 1 step")
-        if not (self.largest >= 1 and self.energy > 1):
+        if not (self.largest >= 1 and self.shortest >= 1 and self.energy > 1):
             raise ValueError(
-                f"largest = {self.largest}, energy = {self.energy}: expected at least 1 and more than 1"
+                f"largest = {self.largest}, shortest = {self.shortest}, energy = {self.energy}: expected at "
+                "least 1, at least 1 pixel, and more than 1"
             )
 
     def stretched(self, factor: float) -> ResolutionConfig:
@@ -75,7 +79,7 @@ class ResolutionSchedule:
         def held(factor: float) -> float:
             return sum(_held(spectrum, factor) for spectrum in spectra) / len(spectra)
 
-        smallest = min(_factor_holding(s, _held(s, 1) / c.energy, c.largest) for s in spectra)
+        smallest = min(_factor_holding(s, _held(s, 1) / c.energy, self._largest(s)) for s in spectra)
         least, all_of_it = held(smallest), held(1)
         if not all_of_it > least:
             return [1.0], [0.0]
@@ -86,6 +90,9 @@ class ResolutionSchedule:
             factors.append(mean)
             steps.append(c.until * math.log(energy / least) / math.log(all_of_it / least))
         return factors, steps
+
+    def _largest(self, spectrum: Spectrum) -> float:
+        return max(min(self.config.largest, min(spectrum.shape) / self.config.shortest), 1.0)
 
     def __call__(self, step: int) -> int:
         """The factor at a step; 1 from `until` on. Between levels the number of pixels grows linearly."""

@@ -78,8 +78,8 @@ def test_learning_rates_rise_in_short_runs_of_the_fast_preset_only():
 
 def test_the_fast_preset_shows_small_images_first():
     config = preset("fast")
-    assert config.resolution.until == config.steps / 2
-    assert scaled_to(config, 700).resolution.until == 350
+    assert config.resolution.until == config.steps / 4
+    assert scaled_to(config, 700).resolution.until == 175
 
 
 @pytest.mark.parametrize("name", PRESETS)

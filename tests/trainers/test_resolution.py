@@ -27,7 +27,8 @@ def view(blur: float) -> View:
 
 
 def factors(blur: float, **options: float) -> list[int]:
-    schedule = ResolutionSchedule(ResolutionConfig(until=1000, every=10, **options), [view(blur)])
+    config = ResolutionConfig(**{"until": 1000, "every": 10, "shortest": 1, **options})
+    schedule = ResolutionSchedule(config, [view(blur)])
     return [schedule(step) for step in range(1, 1101)]
 
 
@@ -46,6 +47,13 @@ def test_soft_photographs_may_be_small_for_longer() -> None:
 def test_they_are_never_smaller_than_allowed() -> None:
     assert max(factors(0.1, largest=3.0)) <= 3
     assert factors(1.0, largest=1.0) == [1] * 1100
+
+
+def test_no_side_becomes_too_short() -> None:
+    assert max(factors(0.1)) > 3
+    assert max(factors(0.1, shortest=HEIGHT // 3)) == 3
+    assert max(factors(0.1, shortest=HEIGHT // 2 + 1)) == 1
+    assert max(factors(0.1, shortest=2 * WIDTH)) == 1
 
 
 def test_white_noise_starts_at_a_quarter_of_its_pixels() -> None:
@@ -70,7 +78,7 @@ def test_a_shrunk_photograph_is_the_same_view() -> None:
     assert target.shrunk(1) is target
 
 
-@pytest.mark.parametrize("wrong", [{"until": 0}, {"largest": 0.5}, {"energy": 1.0}])
+@pytest.mark.parametrize("wrong", [{"until": 0}, {"largest": 0.5}, {"shortest": 0}, {"energy": 1.0}])
 def test_settings_out_of_range_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         ResolutionConfig(**wrong)

@@ -11,23 +11,14 @@ namespace {
 
 // The tangents of a StagedSplat.
 template <int kColors>
-struct StagedTangent {
-  float mean_x, mean_y;
-  float l11, l21, l22;  // scaled by kRootScale
-  float log2_opacity;
+struct StagedTangent : MovingSplat {
   float colors[kColors];
 };
 
 template <int kColors>
 __device__ void stage_tangent(const CompositeInputs& in, const CompositeTangents& t, int64_t id,
                               int first_channel, int channels, StagedTangent<kColors>& staged) {
-  const float scale = static_cast<float>(kRootScale);
-  staged.mean_x = t.means2d[2 * id];
-  staged.mean_y = t.means2d[2 * id + 1];
-  staged.l11 = scale * t.conic_roots[3 * id];
-  staged.l21 = scale * t.conic_roots[3 * id + 1];
-  staged.l22 = scale * t.conic_roots[3 * id + 2];
-  staged.log2_opacity = log2(Dual<float>(in.opacities[id], t.opacities[id])).tangent;
+  static_cast<MovingSplat&>(staged) = load_moving(in, t, id);
 #pragma unroll
   for (int c = 0; c < kColors; ++c) {
     staged.colors[c] = c < channels ? t.colors[id * in.channels + first_channel + c] : 0.0f;

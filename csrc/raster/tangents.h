@@ -2,6 +2,12 @@
 // direction of the inputs. Shapes are those of the values in raster/types.h.
 #pragma once
 
+#include <cstdint>
+
+#include "math/dual.h"
+#include "math/response.h"
+#include "raster/types.h"
+
 namespace gsplat {
 
 // Of SplatOutputs; rows of culled splats are zero.
@@ -21,3 +27,22 @@ struct CompositeTangents {
 };
 
 }  // namespace gsplat
+
+GSPLAT_MATH_BEGIN
+
+// How one splat's place, shape and opacity change, in the units in which compositing keeps them.
+struct MovingSplat {
+  float mean_x, mean_y;
+  float l11, l21, l22;  // scaled by kRootScale
+  float log2_opacity;
+};
+
+GSPLAT_HD MovingSplat load_moving(const CompositeInputs& in, const CompositeTangents& t, int64_t id) {
+  const float scale = static_cast<float>(kRootScale);
+  const float* root = t.conic_roots + 3 * id;
+  return {t.means2d[2 * id], t.means2d[2 * id + 1],
+          scale * root[0],   scale * root[1],
+          scale * root[2],   log2(Dual<float>(in.opacities[id], t.opacities[id])).tangent};
+}
+
+GSPLAT_MATH_END

@@ -13,10 +13,7 @@ namespace {
 constexpr int kMostStaticChannels = 4;
 
 // The tangents of a SplatRecord.
-struct alignas(64) SplatTangent {
-  float mean_x, mean_y;
-  float l11, l21, l22;  // scaled by kRootScale
-  float log2_opacity;
+struct alignas(64) SplatTangent : MovingSplat {
   float color[8];
 };
 
@@ -30,17 +27,11 @@ SplatTangent* make_tangents(const CompositeInputs& in, const CompositeTangents& 
                             Buffer<SplatTangent>& buffer) {
   SplatTangent* tangents = buffer.reserve(in.images * in.gaussians);
   const int channels = in.channels < kRecordChannels ? in.channels : kRecordChannels;
-  const float scale = static_cast<float>(kRootScale);
   parallel_for(in.lists.visible, 1024, [&](int64_t begin, int64_t end) {
     for (int64_t position = begin; position < end; ++position) {
       const int64_t i = in.lists.order[position];
       SplatTangent& s = tangents[i];
-      s.mean_x = t.means2d[2 * i];
-      s.mean_y = t.means2d[2 * i + 1];
-      s.l11 = scale * t.conic_roots[3 * i];
-      s.l21 = scale * t.conic_roots[3 * i + 1];
-      s.l22 = scale * t.conic_roots[3 * i + 2];
-      s.log2_opacity = log2(Dual<float>(in.opacities[i], t.opacities[i])).tangent;
+      static_cast<MovingSplat&>(s) = load_moving(in, t, i);
       for (int c = 0; c < channels; ++c) s.color[c] = t.colors[i * in.channels + c];
     }
   });

@@ -196,8 +196,8 @@ def rate_distortion_plot(curves: list[Curve]) -> str:
                 label=f"{scene}, {kind}",
             )  # fmt: skip
         axes.set_xscale("log")
-        axes.set_ylim(bottom=-0.8)  # .splat, which has no view-dependent colour, is far below
-        plain_log_ticks(axes.xaxis, "{x:g}x")
+        axes.set_ylim(bottom=-1.0)  # .splat, which has no view-dependent colour, is far below
+        plain_log_ticks(axes.xaxis, "{x:g}x", (1, 2, 5))
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
         return to_svg(figure)
 

@@ -106,9 +106,9 @@ def chart(
         yield figure, figure.add_subplot(title=title, xlabel=x_label, ylabel=y_label)
 
 
-def plain_log_ticks(axis: Axis, format: str = "{x:g}") -> None:
-    """Marks 1, 2, 3, 5 and 7 times powers of ten, written out, on a logarithmic axis."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+def plain_log_ticks(axis: Axis, format: str = "{x:g}", multiples: Sequence[float] = (1, 2, 3, 5, 7)) -> None:
+    """Marks these multiples of powers of ten, written out, on a logarithmic axis."""
+    axis.set_major_locator(LogLocator(subs=multiples))
     axis.set_major_formatter(format)
     axis.set_minor_locator(NullLocator())
 

@@ -22,7 +22,7 @@ from trainers.sources import load_photographs
 from trainers.trainer import Trainer
 from trainers.views import Feed
 
-_PILOT_STEPS = 300
+_PILOT_STEPS = 1000
 _EVALUATIONS = 20
 _DATASETS: dict[tuple[str, int], Dataset] = {}
 

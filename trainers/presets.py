@@ -44,7 +44,8 @@ PRESETS = {
                 absgrad=True,
                 gradient_threshold=8e-4,
             ),
-            "pruning": PruningConfig(start=1400, stop=5600, every=700),
+            # While others can still grow into the room.
+            "pruning": PruningConfig(start=1400, stop=3500, every=700),
         },
     ),
     "tiny": TrainConfig(

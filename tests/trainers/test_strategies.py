@@ -115,7 +115,7 @@ def test_mcmc_starts_opaque_small_and_at_random_places_if_asked(config):
 
 
 def test_small_images_first(config):
-    config = replace(config, resolution=ResolutionConfig(until=30, every=5, largest=4.0))
+    config = replace(config, resolution=ResolutionConfig(until=30, every=5, largest=4.0, shortest=9))
     run = Run(config, "adc+dash")
     sizes = []
     for step in range(1, 41):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gsplat_core.compress.container import Container
 
-MAX_BITS = 20  # of a cell's number on each axis; Morton codes are below 2^60
+_MAX_BITS = 20  # of a cell's number on each axis; Morton codes are below 2^60
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Lattice:
         size = max(float((means - centre).abs().median()), 1e-12)
         contracted = _contract((means.double() - centre.double()) / size)
         extent = float((contracted.amax(dim=0) - contracted.amin(dim=0)).max())
-        step = max(step, extent / (2**MAX_BITS - 3))
+        step = max(step, extent / (2**_MAX_BITS - 3))
         low = (contracted.amin(dim=0) / step).round().long()
         x, y, z = centre.double().tolist()
         i, j, k = low.tolist()
@@ -54,7 +54,7 @@ class Lattice:
         numbers = (_contract(centred) / self.step).round().long() - torch.tensor(
             self.low, device=means.device
         )
-        return numbers.clamp(0, 2**MAX_BITS - 1)
+        return numbers.clamp(0, 2**_MAX_BITS - 1)
 
     def positions(self, cells: Tensor) -> Tensor:
         """The positions [N, 3] float32 of the middles of cells."""

@@ -109,7 +109,7 @@ def format_table(scene: str, run: Path) -> tuple[list[str], list[tuple[float, fl
             shown = gsplat_core.io.load(path)
             loaded = time.process_time()
             size = len(read_whole(path))
-        scored = list(evaluate(shown, views, test_background(config), config.antialiased))
+        scored = list(evaluate(shown, views, test_background(config)))
         quality, similarity = mean(view.psnr for view in scored), mean(view.ssim for view in scored)
         ply, reference = ply or size, reference or quality
         lines.append(

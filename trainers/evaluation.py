@@ -44,10 +44,8 @@ class Scored:
 
 
 @torch.no_grad()
-def render(
-    gaussians: Gaussians, camera: Camera, background: str = "black", antialiased: bool = False
-) -> Tensor:
-    """The image [H, W, 3] of one camera, clamped to [0, 1], with all SH degrees."""
+def render(gaussians: Gaussians, camera: Camera, background: str = "black") -> Tensor:
+    """The image [H, W, 3] of one camera, clamped to [0, 1], with all SH degrees, antialiased where it is."""
     device = gaussians.device
     splats: dict[str, Any] = gaussians.activated()
     colors, _, _ = rasterization(
@@ -58,17 +56,15 @@ def render(
         height=camera.height,
         sh_degree=gaussians.sh_degree,
         backgrounds=torch.ones(1, 3, device=device) if background == "white" else None,
-        rasterize_mode="antialiased" if antialiased else "classic",
+        rasterize_mode=gaussians.rasterize_mode,
     )
     return colors[0].clamp(0, 1)
 
 
-def evaluate(
-    gaussians: Gaussians, views: Iterable[View], background: str = "black", antialiased: bool = False
-) -> Iterator[Scored]:
+def evaluate(gaussians: Gaussians, views: Iterable[View], background: str = "black") -> Iterator[Scored]:
     """Renders and measures the views one by one."""
     for view in views:
-        image = render(gaussians, view.camera, background, antialiased)
+        image = render(gaussians, view.camera, background)
         truth = view.image().to(image.device) / 255
         yield Scored(view.name, truth, image, psnr(image, truth), ssim(image, truth))
 

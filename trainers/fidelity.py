@@ -21,7 +21,7 @@ RECORD = "export.json"
 
 
 def compare_on_views(
-    before: Gaussians, after: Gaussians, views: Sequence[View], background: str, antialiased: bool
+    before: Gaussians, after: Gaussians, views: Sequence[View], background: str
 ) -> dict[str, Any]:
     """PSNR of both scenes against photographs, averaged over the views, and the loss.
 
@@ -32,7 +32,7 @@ def compare_on_views(
     scores: list[tuple[float, float]] = []
     errors: list[float] = []
     for view in views:
-        first, second = (render(scene, view.camera, background, antialiased) for scene in (before, after))
+        first, second = (render(scene, view.camera, background) for scene in (before, after))
         truth = view.image().to(first.device) / 255
         scores.append((psnr(first, truth), psnr(second, truth)))
         errors.append(float((first - second).square().mean(dtype=torch.float64)))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gsplat_core.compress.container import Container
-from gsplat_core.compress.registry import CODECS, decode
+from gsplat_core.compress.registry import CODECS, decode, encode
 from gsplat_core.errors import UsageError
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import Gaussians
@@ -157,7 +157,7 @@ class _Path:
         start = time.perf_counter()
         self.scene = fine_tune(scene, self.dataset, self.config, codec, self.steps, keep)
         trained = time.perf_counter()
-        data = codec.encode(self.scene).to_bytes()
+        data = encode(codec, self.scene).to_bytes()
         encoded = time.perf_counter()
         shown = decode(Container.from_bytes(data, Path("(memory)")))
         decoded = time.perf_counter()
@@ -183,5 +183,5 @@ class _Path:
         """Mean PSNR and SSIM of the views."""
         views = self.dataset.test or self.dataset.train
         background = test_background(self.config)
-        scored = list(evaluate(gaussians, views, background, self.config.antialiased))
+        scored = list(evaluate(gaussians, views, background))
         return mean(entry.psnr for entry in scored), mean(entry.ssim for entry in scored)

@@ -46,7 +46,7 @@ def write_results(
     """
     split, views = ("test", dataset.test) if dataset.test else ("train", dataset.train)
     scored = []
-    for result in evaluate(gaussians, views, test_background(config), config.antialiased):
+    for result in evaluate(gaussians, views, test_background(config)):
         save_png(run.test / Path(result.name).with_suffix(".png"), result.render)
         scored.append(result)
     metrics = {**summarize(scored), "num_gaussians": gaussians.num, "split": split, **costs}

@@ -136,7 +136,7 @@ def quick_scores(trainer: Trainer, dataset: Dataset) -> dict[str, float]:
     if not views:
         return {}
     gaussians, config = trainer.gaussians.detached(), trainer.config
-    scored = list(evaluate(gaussians, views, test_background(config), config.antialiased))
+    scored = list(evaluate(gaussians, views, test_background(config)))
     return {
         "test_psnr": mean(result.psnr for result in scored),
         "test_ssim": mean(result.ssim for result in scored),

@@ -45,15 +45,18 @@ def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] =
         raise DataError(
             path, "this folder is not a run: it has no config.json", remedy="Name a run or a splat file."
         )
+    # Results of older versions do not say how they were trained; their configuration does.
+    antialiased = run_config(path).antialiased
     if run.result is not None:
-        return gsplat_core.io.load(run.result)
+        return gsplat_core.io.load(run.result).with_metadata(antialiased=antialiased)
     checkpoint = newest_checkpoint(run.checkpoints, warn)
     if checkpoint is None:
         raise DataError(
             path, "this run has no result and no checkpoint yet", remedy="Wait for it or resume it."
         )
     warn(f"{path} is not finished: using the state after step {checkpoint.step}.")
-    return Gaussians.from_state_dict(checkpoint.state["trainer"]["gaussians"])
+    gaussians = Gaussians.from_state_dict(checkpoint.state["trainer"]["gaussians"])
+    return gaussians.with_metadata(antialiased=antialiased)
 
 
 def splat_file(path: Path) -> Path | None:

@@ -6,6 +6,7 @@ One photograph, one rendering, L1 + D-SSIM, Adam, density control. Saving, loggi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -63,6 +64,7 @@ class Trainer:
 
     def _adopt(self, gaussians: Gaussians) -> None:
         """Makes these Gaussians the parameters, with a fresh optimizer (betas and eps as in 3DGS)."""
+        self.metadata = replace(gaussians.metadata, antialiased=self.config.antialiased)
         rates = self.config.learning_rates
         params = {name: value.detach().clone().requires_grad_() for name, value in gaussians.params.items()}
         self.adam = Adam(
@@ -74,7 +76,7 @@ class Trainer:
 
     @property
     def gaussians(self) -> Gaussians:
-        return Gaussians(**self.store.params, extras=dict(self.store.extras))
+        return Gaussians(**self.store.params, extras=dict(self.store.extras), metadata=self.metadata)
 
     @property
     def device(self) -> torch.device:

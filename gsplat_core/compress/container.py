@@ -8,9 +8,10 @@
     end - 4 4      CRC-32 of everything before
 
 The header has `codec` (which of `gsplat_core.compress.registry`), `count` (of Gaussians), `sh_degree`,
-`streams` (list of [name, bytes]) and whatever else the codec needs to decode. A file holds at most one
-Gaussian for each byte of its streams, so that its size bounds what it decodes to and how long that takes;
-writers append zeros where coding was better than that.
+`streams` (list of [name, bytes]), perhaps `metadata` (what of `Gaussians.metadata` is not as usual), and
+whatever else the codec needs to decode. A file holds at most one Gaussian for each byte of its streams, so
+that its size bounds what it decodes to and how long that takes; writers append zeros where coding was better
+than that.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from gsplat_core.compress.codec import Codec
 from gsplat_core.compress.container import Container
 from gsplat_core.errors import DataError
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.metadata import Metadata
 
 
 class Entry(NamedTuple):
@@ -27,6 +28,14 @@ CODECS = {
 }
 
 
+def encode(codec: Codec, gaussians: Gaussians) -> Container:
+    """The coded scene with its metadata."""
+    container = codec.encode(gaussians)
+    if known := gaussians.metadata.known():
+        container.header["metadata"] = known
+    return container
+
+
 def decode(container: Container) -> Gaussians:
     """The scene of a file, whatever codec wrote it.
 
@@ -41,4 +50,10 @@ def decode(container: Container) -> Gaussians:
             place="header",
             remedy="Update gsplat-core.",
         )
-    return CODECS[name].decode(container)
+    gaussians = CODECS[name].decode(container)
+    if "metadata" in container.header:
+        try:
+            gaussians.metadata = Metadata.from_known(container.inner("metadata").header)
+        except ValueError as error:
+            raise container.error(str(error)) from None
+    return gaussians

@@ -23,11 +23,12 @@ SIGNS = {"x": (1, -1, -1), "y": (-1, 1, -1), "z": (-1, -1, 1)}
 def half_turn(arrays: Arrays, axis: Literal["x", "y", "z"]) -> Arrays:
     """The scene turned by 180 degrees about an axis, in new arrays where it changes. Its own inverse."""
     signs = np.array(SIGNS[axis], np.float32)
-    return arrays | {
-        "means": arrays["means"] * signs,
-        "quats": arrays["quats"] * np.array([1, *signs.prod() * signs], np.float32),
-        "shN": arrays["shN"] * sh_signs(axis, degree_of(arrays["shN"].shape[1] + 1))[:, None],
-    }
+    with np.errstate(invalid="ignore"):  # signalling NaNs of damaged files: found by keep_usable
+        return arrays | {
+            "means": arrays["means"] * signs,
+            "quats": arrays["quats"] * np.array([1, *signs.prod() * signs], np.float32),
+            "shN": arrays["shN"] * sh_signs(axis, degree_of(arrays["shN"].shape[1] + 1))[:, None],
+        }
 
 
 @cache

@@ -14,8 +14,8 @@ elements of the file:
                       component on [-1/sqrt(2), 1/sqrt(2)]
     f_rest            (v / 8 + 1/2) 256 truncated, channel-major as in the uncompressed PLY, on [-4, 4]
 
-Axes, SH basis and order of coefficients are those of the uncompressed PLY. Splats are written in Morton
-order, so that chunks are small. Written and read by splat-transform 3.7, which this follows.
+Axes, SH basis, order of coefficients and comments are those of the uncompressed PLY. Splats are written in
+Morton order, so that chunks are small. Written and read by splat-transform 3.7, which this follows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ import numpy as np
 from gsplat_core.errors import DataError
 from gsplat_core.io.arrays import Arrays, arrays_of, empty_arrays, gaussians_of, in_blocks
 from gsplat_core.io.atomic import atomic_file
-from gsplat_core.io.format import Format
+from gsplat_core.io.format import ALL_METADATA, Format
+from gsplat_core.io.ply_comments import comments_of, metadata_of
 from gsplat_core.io.ply_header import PlyElement, PlyHeader, read_header
 from gsplat_core.io.quantize import LOGITS, alpha_bytes, unit_codes
 from gsplat_core.io.smallest_three import join, split
@@ -65,7 +66,8 @@ def load(path: Path, *, strict: bool) -> Gaussians:
     rest = body["sh"].view(np.uint8).reshape(vertex.count, -1) if degree else None
     arrays = empty_arrays(vertex.count, degree)
     in_blocks(vertex.count, lambda rows: _decode(arrays, rows, packed, bounds, rest))
-    return keep_usable(gaussians_of(arrays), path, strict)
+    gaussians = gaussians_of(arrays).with_metadata(**metadata_of(header.comments, path))
+    return keep_usable(gaussians, path, strict)
 
 
 def save(path: Path, gaussians: Gaussians) -> None:
@@ -86,7 +88,8 @@ def save(path: Path, gaussians: Gaussians) -> None:
         _encode(block, bounds[rows.start // CHUNK : -(-rows.stop // CHUNK)], packed[rows], rest[rows])
 
     in_blocks(count, encode)
-    header = ["ply", "format binary_little_endian 1.0", f"element chunk {len(bounds)}"]
+    header = ["ply", "format binary_little_endian 1.0", *comments_of(gaussians.metadata)]
+    header += [f"element chunk {len(bounds)}"]
     header += [f"property float {name}" for name in [*_BOUNDS, *_COLOR_BOUNDS]]
     header += [f"element vertex {count}", *(f"property uint {name}" for name in _PACKED)]
     if coefficients:
@@ -104,7 +107,9 @@ def is_compressed(header: PlyHeader) -> bool:
     return vertex is not None and "packed_position" in vertex.scalars
 
 
-FORMAT = Format(".compressed.ply", "PlayCanvas compressed PLY", load, save, max_sh_degree=3)
+FORMAT = Format(
+    ".compressed.ply", "PlayCanvas compressed PLY", load, save, max_sh_degree=3, metadata=ALL_METADATA
+)
 
 
 def _elements(header: PlyHeader, path: Path) -> tuple[PlyElement, PlyElement, int]:

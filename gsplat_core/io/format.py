@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Protocol
 
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.metadata import Metadata
 from gsplat_core.scene.sh_rotation import MAX_DEGREE
+
+ALL_METADATA = frozenset(entry.name for entry in fields(Metadata))
 
 
 class DataWarning(UserWarning):
@@ -37,6 +40,7 @@ class Format:
         load, save: None where this direction is not offered.
         lossless: a scene read back is equal bit for bit, `extras` included. Others hold no extras.
         max_sh_degree: highest that the format can hold.
+        metadata: the entries of `Gaussians.metadata` that the format can hold.
         folder: the named file is accompanied by others in its folder.
     """
 
@@ -46,6 +50,7 @@ class Format:
     save: Saver | None
     lossless: bool = False
     max_sh_degree: int = MAX_DEGREE
+    metadata: frozenset[str] = frozenset()
     folder: bool = False
 
     def matches(self, path: str | os.PathLike[str]) -> bool:

@@ -13,6 +13,8 @@ The SH basis is that of 3DGS, and the scene's colour is what it says, so `colorS
 "srgb_rec709_display": photographs are display-referred. glTF's axes are y up and z towards the front, x left;
 COLMAP's become those by turning 180 degrees about z.
 
+The scene's metadata is in `extras.gsplat_core` of the primitive, in glTF's axes.
+
 Reading follows the nodes of the scene (moved, turned and evenly scaled), takes several splat primitives as
 one scene, every component type that the extension allows, and data in the file or beside it. Files of the
 draft of 2025 hold logarithms as SCALE: a negative number tells. Compressed variants (SPZ, meshopt) are not
@@ -25,6 +27,8 @@ import base64
 import binascii
 import json
 import math
+import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +39,17 @@ from gsplat_core.errors import DataError
 from gsplat_core.io.arrays import Arrays, arrays_of, empty_arrays, gaussians_of
 from gsplat_core.io.atomic import atomic_file
 from gsplat_core.io.axes import half_turn
-from gsplat_core.io.format import Format
+from gsplat_core.io.format import ALL_METADATA, DataWarning, Format
 from gsplat_core.io.quantize import ALPHA_MARGIN, alpha_bytes, bytes_of
 from gsplat_core.io.source import Source, check_expansion, read_whole
 from gsplat_core.io.usable import keep_usable
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.metadata import Metadata
 from gsplat_core.scene.sh_rotation import MAX_DEGREE, num_coefficients
 from gsplat_core.scene.similarity import Similarity
 
 EXTENSION = "KHR_gaussian_splatting"
+OWN_EXTRAS = "gsplat_core"
 C0 = np.float32(0.28209479177387814)
 MAX_JSON = 16 << 20
 
@@ -69,12 +75,14 @@ def load(path: Path, *, strict: bool) -> Gaussians:
         raise DataError(path, f"not glTF: its JSON cannot be read ({error})") from error
     reader = _Reader(path, tree, binary, len(content))
     try:
-        scenes = reader.scenes()
+        scenes, metadata = reader.scenes(), reader.metadata()
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise DataError(path, f"not valid glTF: {type(error).__name__} {error}", reader.place) from error
     if not scenes:
         raise DataError(path, f"glTF without splats: no primitive with {EXTENSION}")
-    return keep_usable(Gaussians.merge(scenes), path, strict)
+    gaussians = Gaussians.merge(scenes)
+    gaussians.metadata = metadata
+    return keep_usable(gaussians, path, strict)
 
 
 def save(path: Path, gaussians: Gaussians) -> None:
@@ -101,10 +109,10 @@ def save(path: Path, gaussians: Gaussians) -> None:
     color[:, :3] = bytes_of(255 * (0.5 + C0 * arrays["sh0"][:, 0]))
     color[:, 3] = alpha_bytes(arrays["opacities"])
     columns["COLOR_0"] = color
-    _write_glb(path, columns)
+    _write_glb(path, columns, gaussians.metadata)
 
 
-FORMAT = Format(".glb", "glTF KHR_gaussian_splatting", load, save)
+FORMAT = Format(".glb", "glTF KHR_gaussian_splatting", load, save, metadata=ALL_METADATA)
 TEXT_FORMAT = Format(".gltf", "glTF KHR_gaussian_splatting (text)", load, save=None)
 
 
@@ -115,7 +123,13 @@ def _coefficient(degree: int, n: int) -> str:
 # Writing
 
 
-def _write_glb(path: Path, columns: dict[str, np.ndarray]) -> None:
+def _turned(metadata: Metadata) -> Metadata:
+    """The metadata in glTF's axes from those in COLMAP's, or back: a half turn about z."""
+    x, y, z = metadata.offset
+    return replace(metadata, offset=(-x, -y, z))
+
+
+def _write_glb(path: Path, columns: dict[str, np.ndarray], metadata: Metadata) -> None:
     accessors: list[dict[str, Any]] = []
     views: list[dict[str, Any]] = []
     offset = 0
@@ -133,7 +147,7 @@ def _write_glb(path: Path, columns: dict[str, np.ndarray]) -> None:
         accessors.append(accessor)
         views.append({"buffer": 0, "byteOffset": offset, "byteLength": column.nbytes, "target": 34962})
         offset += column.nbytes  # every element takes a multiple of 4 bytes
-    primitive = {
+    primitive: dict[str, Any] = {
         "mode": 0,
         "attributes": {name: i for i, name in enumerate(columns)},
         "extensions": {
@@ -145,6 +159,8 @@ def _write_glb(path: Path, columns: dict[str, np.ndarray]) -> None:
             }
         },
     }
+    if known := _turned(metadata).known():
+        primitive["extras"] = {OWN_EXTRAS: known}
     tree = {
         "asset": {"version": "2.0", "generator": "gsplat_core"},
         "extensionsUsed": [EXTENSION],
@@ -201,6 +217,7 @@ class _Reader:
         self.buffers: dict[int, memoryview] = {}
         self.stored = stored
         self.place = "JSON"
+        self.facts: list[Any] = []  # the extras of every primitive that was read
 
     def error(self, problem: str, remedy: str = "") -> DataError:
         return DataError(self.path, problem, self.place, remedy)
@@ -238,10 +255,23 @@ class _Reader:
             for primitive in self.item("meshes", node["mesh"])["primitives"]:
                 if EXTENSION in primitive.get("extensions", {}):
                     arrays = self.primitive(primitive)
+                    self.facts.append(primitive.get("extras"))
                     claimed += sum(array.nbytes for array in arrays.values())
                     check_expansion(self.path, self.stored, claimed, self.place)  # one mesh in many nodes
                     found.append(self.placed(arrays, matrix))
         return found
+
+    def metadata(self) -> Metadata:
+        """What the primitives that were read say in their extras, if they agree."""
+        first = self.facts[0] if self.facts else None
+        if any(facts != first for facts in self.facts):
+            warnings.warn(
+                f"{self.path}: its splats have different extras, so what these say is ignored",
+                DataWarning, stacklevel=3,
+            )  # fmt: skip
+            return Metadata()
+        own = first.get(OWN_EXTRAS, {}) if isinstance(first, dict) else {}
+        return _turned(Metadata.from_known(own))
 
     def placed(self, arrays: Arrays, matrix: np.ndarray) -> Gaussians:
         """The splats of a node with this transform, in COLMAP's axes."""

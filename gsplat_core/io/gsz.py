@@ -6,9 +6,9 @@ from pathlib import Path
 
 from gsplat_core.compress.codec import Codec
 from gsplat_core.compress.container import Container
-from gsplat_core.compress.registry import CODECS, decode
+from gsplat_core.compress.registry import CODECS, decode, encode
 from gsplat_core.io.atomic import write_bytes
-from gsplat_core.io.format import Format
+from gsplat_core.io.format import ALL_METADATA, Format
 from gsplat_core.io.source import read_whole
 from gsplat_core.io.usable import keep_usable
 from gsplat_core.scene.gaussians import Gaussians
@@ -30,7 +30,7 @@ def save(path: Path, gaussians: Gaussians, codec: Codec | None = None) -> None:
         codec: which, with what settings; by default `scalar` with fine steps.
     """
     codec = CODECS["scalar"].create(0.25) if codec is None else codec
-    write_bytes(path, codec.encode(gaussians).to_bytes())
+    write_bytes(path, encode(codec, gaussians).to_bytes())
 
 
-FORMAT = Format(".gsz", "gsplat_core compressed scene", load=load, save=save)
+FORMAT = Format(".gsz", "gsplat_core compressed scene", load=load, save=save, metadata=ALL_METADATA)

@@ -14,6 +14,9 @@ FIELD_1, ... when a row has several numbers. The comment line `extra FIELD DTYPE
 back in their shape and type; other readers ignore it. Properties of other writers that are not part of a
 Gaussian become extras too.
 
+Comments also hold the scene's metadata (`ply_comments`). The column `filter_3D` of Mip-Splatting's files is
+applied to scales and opacities (`mip_filter`) and makes the scene an antialiased one.
+
 Reading takes every legal variant: ASCII and both byte orders, any property order and type, any SH degree from
 0 to 4, no normals, other elements around.
 """
@@ -35,15 +38,17 @@ import torch
 from torch import Tensor
 
 from gsplat_core.errors import DataError
-from gsplat_core.io import compressed_ply
+from gsplat_core.io import compressed_ply, mip_filter
 from gsplat_core.io.arrays import blocks, empty_arrays, gaussians_of, in_blocks, map_blocks
 from gsplat_core.io.atomic import atomic_file
 from gsplat_core.io.compressed_ply import is_compressed
-from gsplat_core.io.format import DataWarning, Format
+from gsplat_core.io.format import ALL_METADATA, DataWarning, Format
+from gsplat_core.io.ply_comments import comments_of, metadata_of
 from gsplat_core.io.ply_header import PlyElement, PlyHeader, read_header
 from gsplat_core.io.source import open_regular
 from gsplat_core.io.usable import keep_usable
 from gsplat_core.scene.gaussians import PARAMETERS, Gaussians
+from gsplat_core.scene.metadata import Metadata
 from gsplat_core.scene.sh_rotation import MAX_DEGREE, num_coefficients
 
 _NORMALS = ("nx", "ny", "nz")
@@ -92,6 +97,12 @@ def load(path: Path, *, strict: bool) -> Gaussians:
     gaussians.extras = {
         name: torch.from_numpy(array).to(dtype=dtype) for name, (array, dtype) in extras.items()
     }
+    facts = metadata_of(header.comments, path)
+    deviations = gaussians.extras.pop(mip_filter.COLUMN, None)
+    if deviations is not None:
+        gaussians = mip_filter.applied(gaussians, deviations.reshape(vertex.count, -1)[:, 0])
+        facts = {"antialiased": True} | facts
+    gaussians.metadata = Metadata(**facts)
     return keep_usable(gaussians, path, strict)
 
 
@@ -105,7 +116,7 @@ def save(path: Path, gaussians: Gaussians) -> None:
     scene = gaussians.detached()
     columns = _columns({name: tensor.cpu().numpy() for name, tensor in scene.params.items()})
     kinds = dict.fromkeys([*list(columns)[:3], *_NORMALS, *list(columns)[3:]], ("float", "f4"))
-    comments = []
+    comments = comments_of(scene.metadata)
     for name, tensor in scene.extras.items():
         values = _writable(name, tensor)
         more = _extra_columns(name, values)
@@ -136,7 +147,7 @@ def save(path: Path, gaussians: Gaussians) -> None:
             file.write(block)
 
 
-FORMAT = Format(".ply", "3DGS PLY", load, save, lossless=True)
+FORMAT = Format(".ply", "3DGS PLY", load, save, lossless=True, metadata=ALL_METADATA)
 
 
 def _columns(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -277,7 +288,7 @@ def _check_names(name: str, properties: dict[str, np.ndarray], taken: dict[str, 
     for p in properties:
         if not p.isascii() or not p.isprintable():
             raise ValueError(f"extras[{name!r}]: a PLY property needs an ASCII name")
-        if p in taken or p.startswith("f_rest_"):
+        if p in taken or p.startswith("f_rest_") or p == mip_filter.COLUMN:
             raise ValueError(f"extras[{name!r}]: the PLY property {p!r} is taken by something else")
 
 

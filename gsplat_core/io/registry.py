@@ -68,7 +68,7 @@ def save(path: str | os.PathLike[str], gaussians: Gaussians, **options: Any) -> 
     """Writes a scene; the name's ending says in which format. The file appears whole or not at all.
 
     What the format has no place for is left out with a `DataWarning`: SH coefficients beyond its degree, and
-    `extras`.
+    `extras`, and metadata.
 
     Args:
         path: the file; an existing one is replaced.
@@ -89,6 +89,12 @@ def save(path: str | os.PathLike[str], gaussians: Gaussians, **options: Any) -> 
     known.save(Path(path), _fitting(known, path, gaussians), **options)
 
 
+_LOST = {
+    "antialiased": "the mark that the scene is to be drawn antialiased (it will look thicker from afar)",
+    "offset": "the offset to the original coordinates",
+}
+
+
 def _fitting(known: Format, path: str | os.PathLike[str], gaussians: Gaussians) -> Gaussians:
     """What of a scene the format can hold."""
     if known.lossless:
@@ -100,7 +106,10 @@ def _fitting(known: Format, path: str | os.PathLike[str], gaussians: Gaussians) 
     if gaussians.sh_degree > known.max_sh_degree:
         left_out.append(f"spherical harmonics beyond degree {known.max_sh_degree}")
         gaussians = gaussians.with_sh_degree(known.max_sh_degree)
+    lost = sorted(gaussians.metadata.known().keys() - known.metadata)
+    left_out += [_LOST[name] for name in lost]
     if left_out:
         message = f"{known.title} has no place for {', '.join(left_out)}"
         warnings.warn(message, DataWarning, stacklevel=3)
-    return dataclasses.replace(gaussians, extras={})
+    metadata = gaussians.metadata.without(lost)
+    return dataclasses.replace(gaussians, extras={}, metadata=metadata)

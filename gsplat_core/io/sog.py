@@ -10,9 +10,10 @@ Texel i (row by row) of every image is Gaussian i; `meta.json` has the ranges an
     shN_labels         r + 256 g: row of the palette
     shN_centroids      64 rows of the palette per image row, texel k of each is coefficient k: rgb as sh0
 
-The .sog file is a ZIP archive of the same files, stored. Axes and SH basis are those of the PLY. Version 1,
-without tables and with logits in alpha, is read. The specification is developer.playcanvas.com and
-splat-transform 3.7.
+`model` is "antialiased" for scenes that are to be drawn so; `asset.offset` is ours and holds the offset of
+the scene's metadata. The .sog file is a ZIP archive of the same files, stored. Axes and SH basis are those of
+the PLY. Version 1, without tables and with logits in alpha, is read. The specification is
+developer.playcanvas.com and splat-transform 3.7.
 
 Bytes are rounded here where that program truncates, which halves the error. The palette comes from k-means;
 its size decides about the file's, so it is in proportion to the scene (`palette`).
@@ -40,13 +41,14 @@ from gsplat_core.io import webp
 from gsplat_core.io.arrays import Arrays, arrays_of, empty_arrays, gaussians_of, in_blocks
 from gsplat_core.io.atomic import atomic_folder, write_bytes
 from gsplat_core.io.codebook import codebook, nearest
-from gsplat_core.io.format import Format
+from gsplat_core.io.format import ALL_METADATA, Format
 from gsplat_core.io.quantize import LOGITS, alpha_bytes, bytes_of
 from gsplat_core.io.smallest_three import join, split
 from gsplat_core.io.source import check_expansion, read_whole
 from gsplat_core.io.usable import FLAT_SCALE, OPACITY_LIMIT, keep_usable
 from gsplat_core.morton import morton_order
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.metadata import Metadata
 from gsplat_core.scene.sh_rotation import num_coefficients
 
 MAX_META = 1 << 20
@@ -104,7 +106,7 @@ def save(
     palette: int | None = None,
     iterations: int = 10,
     effort: int = 50,
-    antialiased: bool = False,
+    antialiased: bool | None = None,
 ) -> None:
     """Writes a .sog file in Morton order.
 
@@ -114,7 +116,7 @@ def save(
             better and larger. By default a sixteenth of the Gaussians.
         iterations: of k-means.
         effort: of the image coder, 0 (fast) to 100 (small).
-        antialiased: the scene was trained with the screen filter of Mip-Splatting.
+        antialiased: what the file says about it, where that is not what the scene's metadata says.
 
     Raises:
         ResourceError: see `gsplat_core.io.atomic`.
@@ -134,7 +136,7 @@ def save_folder(
     palette: int | None = None,
     iterations: int = 10,
     effort: int = 50,
-    antialiased: bool = False,
+    antialiased: bool | None = None,
 ) -> None:
     """Writes a meta.json and its images into the same folder, which is made if need be; see `save`."""
     files = _files(gaussians, palette, iterations, effort, antialiased)
@@ -143,17 +145,18 @@ def save_folder(
             (folder / name).write_bytes(content)
 
 
-FORMAT = Format(".sog", "PlayCanvas SOG", load, save, max_sh_degree=3)
+FORMAT = Format(".sog", "PlayCanvas SOG", load, save, max_sh_degree=3, metadata=ALL_METADATA)
 FOLDER_FORMAT = Format(
-    "meta.json", "PlayCanvas SOG (folder)", load_folder, save_folder, max_sh_degree=3, folder=True
-)
+    "meta.json", "PlayCanvas SOG (folder)", load_folder, save_folder,
+    max_sh_degree=3, metadata=ALL_METADATA, folder=True,
+)  # fmt: skip
 
 
 # Writing
 
 
 def _files(
-    gaussians: Gaussians, palette: int | None, iterations: int, effort: int, antialiased: bool
+    gaussians: Gaussians, palette: int | None, iterations: int, effort: int, antialiased: bool | None
 ) -> dict[str, bytes]:
     """The files of a scene by name, the images first."""
     count = gaussians.num
@@ -166,7 +169,9 @@ def _files(
     arrays = arrays_of(gaussians.subset(order))
     meta: dict[str, Any] = {"version": 2, "asset": {"generator": f"gsplat_core {gsplat_core.__version__}"}}
     meta["count"] = count
-    if antialiased:
+    if any(gaussians.metadata.offset):
+        meta["asset"]["offset"] = list(gaussians.metadata.offset)
+    if gaussians.metadata.antialiased if antialiased is None else antialiased:
         meta["model"] = "antialiased"
     images: dict[str, np.ndarray] = {}
 
@@ -253,7 +258,9 @@ def _encode_rest(
 def _load(path: Path, read: Files, strict: bool) -> Gaussians:
     meta = _Meta(path, read)
     arrays = meta.arrays()
-    return keep_usable(gaussians_of(arrays), path, strict)
+    gaussians = gaussians_of(arrays)
+    gaussians.metadata = meta.metadata()
+    return keep_usable(gaussians, path, strict)
 
 
 class _Meta:
@@ -278,6 +285,15 @@ class _Meta:
 
     def error(self, problem: str) -> DataError:
         return DataError(self.path, problem, "meta.json")
+
+    def metadata(self) -> Metadata:
+        """`model` says whether the scene is antialiased; the offset is our own entry."""
+        asset = self.tree.get("asset")
+        offset = asset.get("offset", (0, 0, 0)) if isinstance(asset, dict) else (0, 0, 0)
+        try:
+            return Metadata(self.tree.get("model") == "antialiased", offset)
+        except ValueError as error:
+            raise self.error(f"asset.{error}") from None
 
     def section(self, name: str) -> Mapping[str, Any]:
         section = self.tree.get(name)

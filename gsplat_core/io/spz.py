@@ -131,7 +131,8 @@ def load(path: Path, *, strict: bool, axes: Axes = "rub") -> Gaussians:
                 block[name][:] = values
 
     in_blocks(header.count, decode)
-    return keep_usable(gaussians_of(arrays), path, strict)
+    gaussians = gaussians_of(arrays).with_metadata(antialiased=bool(header.flags & _ANTIALIASED))
+    return keep_usable(gaussians, path, strict)
 
 
 def save(
@@ -142,7 +143,7 @@ def save(
     axes: Axes = "rub",
     sh1_bits: int = SH_BITS,
     sh_bits: int = SH_BITS,
-    antialiased: bool = False,
+    antialiased: bool | None = None,
 ) -> None:
     """Writes a scene in Morton order.
 
@@ -150,7 +151,7 @@ def save(
         version: 3 is read by most viewers, 4 is newest, 2 is for old ones and has coarse rotations.
         axes: frame of the file; see the module.
         sh1_bits, sh_bits: precision of the SH coefficients of degree 1 and of higher degree, 1 to 8.
-        antialiased: the scene was trained with the screen filter of Mip-Splatting.
+        antialiased: what the file says about it, where that is not what the scene's metadata says.
 
     Raises:
         ResourceError: see `gsplat_core.io.atomic`.
@@ -168,7 +169,7 @@ def save(
         gaussians.num,
         gaussians.sh_degree,
         _fractional_bits(arrays["means"]),
-        _ANTIALIASED if antialiased else 0,
+        _ANTIALIASED if (gaussians.metadata.antialiased if antialiased is None else antialiased) else 0,
         0,
     )
     blocks = {name: np.empty(shape, code) for name, (code, shape) in header.attributes().items()}
@@ -182,7 +183,7 @@ def save(
     write_bytes(path, _pack(header, blocks))
 
 
-FORMAT = Format(".spz", "Niantic .spz", load, save)
+FORMAT = Format(".spz", "Niantic .spz", load, save, metadata=frozenset({"antialiased"}))
 
 
 # The container

@@ -6,16 +6,19 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from gsplat_core.activations import activate
+from gsplat_core.scene.metadata import Metadata
 from gsplat_core.scene.sh_rotation import MAX_DEGREE, degree_of, num_coefficients, rotate_sh
 from gsplat_core.scene.similarity import Similarity, multiply_quaternions
 
 PARAMETERS = ("means", "quats", "scales", "opacities", "sh0", "shN")
 _EXTRA_PREFIX = "extras."
+_METADATA_PREFIX = "metadata."
 
 
 @dataclass(eq=False)
@@ -31,6 +34,7 @@ class Gaussians:
         shN: the other SH coefficients [N, K-1, 3], K = (degree + 1)^2, degree 0 to 4.
         extras: further per-Gaussian fields by name, tensors [N, ...]: labels, features, times. They carry no
             geometry: `transformed` leaves them as they are. The dictionary is held, not copied.
+        metadata: what the scene as a whole is, such as how it wants to be drawn.
 
     The six parameters share one floating-point dtype, and everything is on one device.
 
@@ -45,6 +49,7 @@ class Gaussians:
     sh0: Tensor
     shN: Tensor
     extras: dict[str, Tensor] = field(default_factory=dict)
+    metadata: Metadata = field(default_factory=Metadata)
 
     def __post_init__(self) -> None:
         for name in PARAMETERS:
@@ -74,6 +79,8 @@ class Gaussians:
                 raise ValueError(f"{name}: is on {tensor.device} but means on {self.device}")
         for name, tensor in self.extras.items():
             self._check_extra(name, tensor)
+        if not isinstance(self.metadata, Metadata):
+            raise ValueError(f"metadata: expected Metadata, got {type(self.metadata).__name__}")
 
     def _check_extra(self, name: str, tensor: Tensor) -> None:
         if not isinstance(name, str) or not name or name in PARAMETERS or any(c.isspace() for c in name):
@@ -106,7 +113,19 @@ class Gaussians:
 
     def __repr__(self) -> str:
         extras = "".join(f", {name} {list(tensor.shape[1:])}" for name, tensor in self.extras.items())
-        return f"Gaussians({self.num}, SH degree {self.sh_degree}, {self.means.dtype}, {self.device}{extras})"
+        facts = "".join(f", {name} {value}" for name, value in self.metadata.known().items())
+        degree = f"SH degree {self.sh_degree}"
+        return f"Gaussians({self.num}, {degree}, {self.means.dtype}, {self.device}{extras}{facts})"
+
+    def with_metadata(self, **facts: Any) -> Gaussians:
+        """The same scene with other `metadata`, such as `antialiased=True`."""
+        metadata = dataclasses.replace(self.metadata, **facts)
+        return dataclasses.replace(self, metadata=metadata, extras=dict(self.extras))
+
+    @property
+    def rasterize_mode(self) -> Literal["classic", "antialiased"]:
+        """How `rasterization` must draw the scene to show it as it was trained."""
+        return "antialiased" if self.metadata.antialiased else "classic"
 
     def activated(self) -> dict[str, Tensor | tuple[Tensor, Tensor]]:
         """Arguments for `rasterization(**...)`: standard deviations, opacities, colours as (sh0, shN)."""
@@ -153,7 +172,7 @@ class Gaussians:
         point and unsigned, False for booleans. Fields of one name must agree in dtype and trailing shape.
 
         Raises:
-            ValueError: no scenes, or dtypes, devices or extra fields that disagree.
+            ValueError: no scenes, or dtypes, devices, extra fields or metadata that disagree.
         """
         if not scenes:
             raise ValueError("merge: expected at least one scene")
@@ -164,6 +183,11 @@ class Gaussians:
                 raise ValueError(
                     f"merge: scenes are {scenes[0].means.dtype} on {scenes[0].device} and "
                     f"{scene.means.dtype} on {scene.device}; convert with .to() first"
+                )
+            if scene.metadata != scenes[0].metadata:
+                raise ValueError(
+                    f"merge: scenes with different metadata, {scenes[0].metadata} and {scene.metadata}, "
+                    "cannot be drawn as one; make them agree with .with_metadata() first"
                 )
         templates: dict[str, Tensor] = {}
         for scene in scenes:
@@ -185,6 +209,7 @@ class Gaussians:
                 name: torch.cat([_extra_or_blank(scene, name, template) for scene in scenes])
                 for name, template in templates.items()
             },
+            metadata=scenes[0].metadata,
         )
 
     def transformed(self, similarity: Similarity) -> Gaussians:
@@ -240,12 +265,15 @@ class Gaussians:
             change(self.sh0),
             change(self.shN),
             extras={name: (change_extra or change)(tensor) for name, tensor in self.extras.items()},
+            metadata=self.metadata,
         )
 
     def state_dict(self) -> dict[str, Tensor]:
-        """A flat dictionary of tensors for a checkpoint: the parameters, and extras as `extras.NAME`."""
+        """A flat dictionary of tensors for a checkpoint: the parameters, extras as `extras.NAME`, and what is
+        not as usual in the metadata as `metadata.NAME`."""
         extras = {_EXTRA_PREFIX + name: tensor.detach() for name, tensor in self.extras.items()}
-        return {name: tensor.detach() for name, tensor in self.params.items()} | extras
+        facts = {_METADATA_PREFIX + name: tensor for name, tensor in self.metadata.state_dict().items()}
+        return {name: tensor.detach() for name, tensor in self.params.items()} | extras | facts
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Tensor]) -> Gaussians:
@@ -255,8 +283,14 @@ class Gaussians:
             ValueError: a parameter is missing, a key is unknown, or the tensors do not fit together.
         """
         missing = [name for name in PARAMETERS if name not in state]
-        extras = {key: tensor for key, tensor in state.items() if key not in PARAMETERS}
-        unknown = [key for key in extras if not key.startswith(_EXTRA_PREFIX)]
+        extras, facts, unknown = {}, {}, []
+        for key, tensor in state.items():
+            if key.startswith(_EXTRA_PREFIX):
+                extras[key.removeprefix(_EXTRA_PREFIX)] = tensor
+            elif key.startswith(_METADATA_PREFIX):
+                facts[key.removeprefix(_METADATA_PREFIX)] = tensor
+            elif key not in PARAMETERS:
+                unknown.append(key)
         if missing or unknown:
             raise ValueError(f"scene state: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}")
         return cls(
@@ -266,7 +300,8 @@ class Gaussians:
             state["opacities"],
             state["sh0"],
             state["shN"],
-            extras={key[len(_EXTRA_PREFIX) :]: tensor for key, tensor in extras.items()},
+            extras=extras,
+            metadata=Metadata.from_state_dict(facts),
         )
 
 

@@ -93,5 +93,5 @@ def _scores(trainer: Trainer, dataset: Dataset) -> tuple[float, float]:
     """PSNR and SSIM of the test views."""
     config = trainer.config
     gaussians = trainer.gaussians.detached()
-    scored = list(evaluate(gaussians, dataset.test, test_background(config), config.antialiased))
+    scored = list(evaluate(gaussians, dataset.test, test_background(config)))
     return mean(view.psnr for view in scored), mean(view.ssim for view in scored)

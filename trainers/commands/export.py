@@ -92,7 +92,7 @@ def _measured(
     if views and config:
         background = test_background(config)
         return {"cameras": "test" if dataset and dataset.test else "train"} | compare_on_views(
-            before, after, views, background, config.antialiased
+            before, after, views, background
         )
     path = camera_paths.orbit_of_gaussians(before, np.array(UP["-y"], dtype=np.float64))
     cameras = path.cameras(ORBIT_VIEWS, camera_paths.default_lens(*ORBIT_SIZE))

@@ -71,6 +71,7 @@ def _describe_gaussians(gaussians: Any) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "num_gaussians": gaussians.num,
         "sh_degree": gaussians.sh_degree,
+        "metadata": gaussians.metadata.known(),
         "extras": {name: list(value.shape[1:]) for name, value in gaussians.extras.items()},
         "not_finite": sum(int((~torch.isfinite(value)).sum()) for value in gaussians.params.values()),
     }

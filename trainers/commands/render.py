@@ -60,7 +60,7 @@ def render(
     if frames < 1 or fps < 1 or (width or 1) < 1 or (height or 1) < 1:
         raise UsageError("--frames, --fps, --width and --height must be at least 1.")
     gaussians = load_scene(source, warn).detached().to(choose_device(device))
-    dataset, config = photographs_of(source, scene)
+    dataset, _ = photographs_of(source, scene)
     cameras = _cameras(gaussians, dataset, path, frames, up)
     if width or height:
         cameras = [_resized(camera, width, height) for camera in cameras]
@@ -69,7 +69,7 @@ def render(
         from rich.progress import track
 
         for camera in track(cameras, "rendering", disable=not sys.stdout.isatty()):
-            yield evaluation.render(gaussians, camera, background, config.antialiased)
+            yield evaluation.render(gaussians, camera, background)
 
     folder = source if source.is_dir() else source.parent
     target = output or folder / ("orbit.mp4" if path == "orbit" else f"render_{path}")

@@ -39,6 +39,8 @@ def view(
     gaussians = load_scene(source, warn, list(read)).detached()
     if not gaussians.num:
         raise DataError(source, "there are no Gaussians to show")
+    if gaussians.metadata.antialiased:
+        warn("the scene is antialiased, which the browser's renderer is not: from afar it looks thicker.")
     orbit = camera_paths.orbit_of_gaussians(gaussians, np.array(UP[up], dtype=np.float64))
     start = orbit.cameras(1, camera_paths.default_lens(800, 600))[0]
     server = serve(gaussians, host, port, start, UP[up])

@@ -1,0 +1,55 @@
+"""What comment lines of a PLY file say about the whole scene (`scene.metadata`).
+
+    comment SplatRenderMode: mip      antialiased; `default` says that it is not (Brush, splat-transform)
+    comment antialiased 1             the same (Postshot)
+    comment offset X Y Z              ours: where the scene's origin lies in its original coordinates
+
+Case does not matter, and the last of several lines counts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from gsplat_core.io.format import DataWarning
+from gsplat_core.scene.metadata import Metadata
+
+
+def comments_of(metadata: Metadata) -> list[str]:
+    """The header lines that tell what is not as usual."""
+    lines = ["comment SplatRenderMode: mip"] if metadata.antialiased else []
+    if any(metadata.offset):
+        lines.append("comment offset " + " ".join(map(repr, metadata.offset)))
+    return lines
+
+
+def metadata_of(comments: Sequence[str], path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The entries of `Metadata` that the comments name, also where they are as usual.
+
+    An offset that makes no sense is left out with a `DataWarning`, and one is given where the file says that
+    its splats are flat discs.
+    """
+    facts: dict[str, Any] = {}
+    for comment in comments:
+        if mode := re.fullmatch(r"splatrendermode:? *(\w+)", comment, re.IGNORECASE):
+            facts["antialiased"] = mode[1].lower() == "mip"
+            if mode[1].lower() == "2dgs":
+                warnings.warn(
+                    f"{os.fspath(path)}: its splats are flat discs (2DGS) and are drawn as flat Gaussians",
+                    DataWarning, stacklevel=3,
+                )  # fmt: skip
+        elif flag := re.fullmatch(r"antialiased:? *(0|1|false|true)", comment, re.IGNORECASE):
+            facts["antialiased"] = flag[1].lower() in ("1", "true")
+        elif comment.lower().startswith("offset "):
+            try:
+                facts["offset"] = Metadata(offset=tuple(comment.split()[1:])).offset  # type: ignore[arg-type]
+            except ValueError:
+                warnings.warn(
+                    f"{os.fspath(path)}: the comment {comment[:80]!r} is ignored: it has no three numbers",
+                    DataWarning, stacklevel=3,
+                )  # fmt: skip
+    return facts

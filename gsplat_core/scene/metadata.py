@@ -1,0 +1,77 @@
+"""What a scene is beside its numbers: how it wants to be drawn, and where its coordinates come from."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Facts about a whole scene. They stay with it through every operation, checkpoints and files.
+
+    Args:
+        antialiased: the scene was trained with the screen filter of Mip-Splatting, and looks right only when
+            it is drawn so (`rasterize_mode="antialiased"`).
+        offset: where the origin of the scene's coordinates lies in the original ones of the capture, which
+            may be too large for float32 (x, y, z): original = means + offset. Moving Gaussians does not
+            change it.
+
+    Raises:
+        ValueError: values of other kinds, or an offset that is not finite.
+    """
+
+    antialiased: bool = False
+    offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.antialiased, bool):
+            raise ValueError(f"antialiased: expected true or false, got {self.antialiased!r}")
+        try:
+            offset = tuple(float(value) for value in self.offset)
+        except (TypeError, ValueError):
+            offset = ()
+        if len(offset) != 3 or not all(map(math.isfinite, offset)):
+            raise ValueError(f"offset: expected three finite numbers, got {str(self.offset)[:80]}")
+        object.__setattr__(self, "offset", offset)
+
+    def known(self) -> dict[str, Any]:
+        """The entries that are not as usual, as JSON values. Files and checkpoints hold these."""
+        usual = dataclasses.asdict(Metadata())
+        facts = {name: value for name, value in dataclasses.asdict(self).items() if value != usual[name]}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in facts.items()}
+
+    @classmethod
+    def from_known(cls, facts: Mapping[str, Any]) -> Metadata:
+        """The inverse of `known`.
+
+        Raises:
+            ValueError: an entry that this version does not know, or that has an impossible value.
+        """
+        names = {entry.name for entry in dataclasses.fields(cls)}
+        if unknown := [name for name in facts if name not in names]:
+            raise ValueError(f"metadata {str(unknown[0])[:40]!r} is unknown to this version")
+        return cls(**facts)
+
+    def without(self, names: Iterable[str]) -> Metadata:
+        """With these entries as usual."""
+        left_out = set(names)
+        return Metadata(**{name: value for name, value in self.known().items() if name not in left_out})
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """`known` as tensors, for a checkpoint."""
+        return {
+            name: torch.tensor(value, dtype=torch.bool if isinstance(value, bool) else torch.float64)
+            for name, value in self.known().items()
+        }
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Tensor]) -> Metadata:
+        """The inverse of `state_dict`; the same errors as `from_known`."""
+        return cls.from_known({name: value.tolist() for name, value in state.items()})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -210,6 +211,8 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
     # JSON has one number type and Python's bool is an int: 3 is a float too, true is not a number.
     if float in options and type(value) is int:
         return float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where} must be a finite number, got {value!r}")
     if type(value) not in options:
         names = " or ".join("null" if o is type(None) else o.__name__ for o in options)
         raise ValueError(f"{where} must be {names}, got {value!r}")

@@ -2,27 +2,34 @@
 
 As in gsplat, the rendering is clamped to [0, 1] and stays in float32; the 3DGS scripts round it to 8 bits.
 PSNR is from the mean squared error over all pixels and channels of one image; SSIM has an 11x11 Gaussian
-window, sigma 1.5 and zero padding, as in 3DGS. Both are averaged over the images.
+window, sigma 1.5 and zero padding, as in 3DGS. Both are averaged over the images. `cc_psnr` is the PSNR after
+the colours of each image were fitted to its photograph (`gsplat_core.color_correction`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gsplat_core import rasterization
+from gsplat_core.color_correction import color_corrected
 from gsplat_core.metrics import psnr, ssim
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.dataset import View
 from gsplat_core.scene.gaussians import Gaussians
 
+MOST_DB = 100.0
+"""What is better counts as this; equal images, whose PSNR is infinite, too."""
+
 PROTOCOL = {
     "images": "float32, rendering clamped to [0, 1], not rounded to 8 bits",
-    "psnr": "per image over all pixels and channels, then averaged over images",
+    "psnr": f"per image over all pixels and channels, at most {MOST_DB:g} dB, then averaged over images",
+    "cc_psnr": "psnr after the affine change of each image's colours that fits its photograph best",
     "ssim": "11x11 Gaussian window, sigma 1.5, zero padding, per channel, averaged over images",
 }
 
@@ -39,8 +46,13 @@ class Scored:
     psnr: float
     ssim: float
 
+    @cached_property
+    def cc_psnr(self) -> float:
+        """PSNR with the photograph's exposure and white balance."""
+        return capped(psnr(color_corrected(self.render, self.truth), self.truth))
+
     def summary(self) -> dict[str, Any]:
-        return {"name": self.name, "psnr": self.psnr, "ssim": self.ssim}
+        return {"name": self.name, "psnr": self.psnr, "ssim": self.ssim, "cc_psnr": self.cc_psnr}
 
 
 @torch.no_grad()
@@ -66,7 +78,12 @@ def evaluate(gaussians: Gaussians, views: Iterable[View], background: str = "bla
     for view in views:
         image = render(gaussians, view.camera, background)
         truth = view.image().to(image.device) / 255
-        yield Scored(view.name, truth, image, psnr(image, truth), ssim(image, truth))
+        yield Scored(view.name, truth, image, capped(psnr(image, truth)), ssim(image, truth))
+
+
+def capped(decibels: float) -> float:
+    """A PSNR that can be averaged and written: equal images have an infinite one."""
+    return min(decibels, MOST_DB)
 
 
 def mean(values: Iterable[float]) -> float:

@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from gsplat_core.io.atomic import write_text
+from gsplat_core.io.strict_json import write_json
 from gsplat_core.metrics import psnr
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.dataset import View
 from gsplat_core.scene.gaussians import Gaussians
-from trainers.evaluation import mean, render
+from trainers.evaluation import capped, mean, render
 
 RECORD = "export.json"
 
@@ -34,7 +34,7 @@ def compare_on_views(
     for view in views:
         first, second = (render(scene, view.camera, background) for scene in (before, after))
         truth = view.image().to(first.device) / 255
-        scores.append((psnr(first, truth), psnr(second, truth)))
+        scores.append((capped(psnr(first, truth)), capped(psnr(second, truth))))
         errors.append(float((first - second).square().mean(dtype=torch.float64)))
     psnr_before, psnr_after = (mean(score[i] for score in scores) for i in (0, 1))
     return {
@@ -63,7 +63,7 @@ def record(output: Path, facts: dict[str, Any]) -> Path:
     except (OSError, ValueError):
         known = {}
     entries = known if isinstance(known, dict) else {}
-    write_text(path, json.dumps({**entries, output.name: facts}, indent=2) + "\n")
+    write_json(path, {**entries, output.name: facts})
     return path
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from pathlib import Path
 from typing import Any
+
+from gsplat_core.io.strict_json import json_text
 
 
 class History:
     """Appends JSON lines; `position` is the size in bytes that a checkpoint remembers.
 
     A line `{"step": .., "loss": .., ...}` is a logged step; a line with `"event"` is something that happened.
+    Numbers that are not finite are null.
     """
 
     def __init__(self, path: Path, position: int = 0) -> None:
@@ -30,8 +32,7 @@ class History:
         self._file.seek(0, os.SEEK_END)
 
     def append(self, **entry: Any) -> None:
-        entry = {key: _finite(value) for key, value in entry.items()}
-        self._file.write((json.dumps(entry, allow_nan=False) + "\n").encode())
+        self._file.write((json_text(entry, indent=None) + "\n").encode())
         self._file.flush()
 
     def sync(self) -> None:
@@ -48,8 +49,3 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         return []
     text = path.read_text(encoding="utf-8")
     return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN or infinity: they become text."""
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

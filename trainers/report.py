@@ -77,7 +77,8 @@ def _subtitle(config: TrainConfig, metrics: dict[str, Any]) -> str:
 def _cards(metrics: dict[str, Any], views: int) -> str:
     cards = [
         (f"{metrics['psnr']:.2f} dB", f"PSNR, {views} {metrics['split']} views"),
-        (f"{metrics['ssim']:.4f}", "SSIM"),
+        (f"{metrics['ssim']:.4f}", f"SSIM, worst view {metrics['worst_ssim']:.4f}"),
+        (f"{metrics['cc_psnr']:.2f} dB", "PSNR, colours corrected"),
         (f"{metrics['num_gaussians']:,}", "Gaussians"),
     ]
     if "train_seconds" in metrics:
@@ -139,7 +140,8 @@ def _views(scored: Sequence[Scored]) -> str:
             for label, image in columns
         )
         rows.append(
-            f"<article><h3>{escape(view.name)} <span>{view.psnr:.2f} dB, SSIM {view.ssim:.4f}</span></h3>"
+            f"<article><h3>{escape(view.name)} <span>{view.psnr:.2f} dB, SSIM {view.ssim:.4f}, "
+            f"colours corrected {view.cc_psnr:.2f} dB</span></h3>"
             f'<div class="triple">{images}</div></article>'
         )
     return f'<div class="views">{"".join(rows)}</div>'
@@ -149,10 +151,12 @@ def _rest(scored: Sequence[Scored]) -> str:
     if not scored:
         return ""
     rows = "".join(
-        f"<tr><td>{escape(view.name)}</td><td>{view.psnr:.2f}</td><td>{view.ssim:.4f}</td></tr>"
+        f"<tr><td>{escape(view.name)}</td><td>{view.psnr:.2f}</td><td>{view.ssim:.4f}</td>"
+        f"<td>{view.cc_psnr:.2f}</td></tr>"
         for view in scored
     )
-    return f"<h3>The better views</h3><table><tr><th>view</th><th>PSNR</th><th>SSIM</th></tr>{rows}</table>"
+    titles = "".join(f"<th>{title}</th>" for title in ("view", "PSNR", "SSIM", "colours corrected"))
+    return f"<h3>The better views</h3><table><tr>{titles}</tr>{rows}</table>"
 
 
 def _facts(facts: Sequence[tuple[str, str]]) -> str:

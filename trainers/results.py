@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 
 import gsplat_core
-from gsplat_core.io.atomic import write_text
+from gsplat_core.io.strict_json import write_json
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import Gaussians
 from trainers.config import TrainConfig
@@ -57,17 +56,19 @@ def write_results(
         "machine": f"{cpu_name()}, {cores()} cores",
         "protocol": PROTOCOL,
     }
-    write_text(run.metrics, json.dumps(metrics, indent=2) + "\n")
+    write_json(run.metrics, metrics)
     write_report(run, config, metrics, scored)
     return metrics
 
 
 def summarize(scored: Iterable[Scored]) -> dict[str, Any]:
-    """Mean and per-image scores, in the order of the views."""
+    """Mean and per-image scores, in the order of the views, and the smallest SSIM."""
     per_image = [result.summary() for result in scored]
     return {
         "psnr": mean(entry["psnr"] for entry in per_image),
         "ssim": mean(entry["ssim"] for entry in per_image),
+        "cc_psnr": mean(entry["cc_psnr"] for entry in per_image),
+        "worst_ssim": min(entry["ssim"] for entry in per_image),
         "per_image": per_image,
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ from gsplat_core.densify.registry import create
 from gsplat_core.densify.rendered_views import RenderedViews
 from gsplat_core.errors import UsageError
 from gsplat_core.io import export_verified, gsz
-from gsplat_core.io.atomic import write_text
+from gsplat_core.io.strict_json import write_json
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.init import initialize, random_points
@@ -74,7 +73,7 @@ def train(
             else:
                 if overwrite:
                     run.remove_results()
-                write_text(run.config, json.dumps(config.to_json(), indent=2) + "\n")
+                write_json(run.config, config.to_json())
             totals = loop.fit()
         result = trainer.gaussians.detached()
         if compression is not None:

@@ -57,7 +57,10 @@ def test_metrics_have_the_promised_entries(run):
     assert metrics["steps"] == 30
     assert metrics["split"] == "test"
     assert [entry["name"] for entry in metrics["per_image"]] == ["000.png", "004.png", "008.png"]
-    assert metrics["psnr"] == pytest.approx(np.mean([entry["psnr"] for entry in metrics["per_image"]]))
+    for key in ("psnr", "ssim", "cc_psnr"):
+        assert metrics[key] == pytest.approx(np.mean([entry[key] for entry in metrics["per_image"]]))
+    assert all(entry["cc_psnr"] >= entry["psnr"] for entry in metrics["per_image"])
+    assert metrics["worst_ssim"] == min(entry["ssim"] for entry in metrics["per_image"])
     assert metrics["num_gaussians"] == gsplat_core.io.load(run.point_cloud).num <= 200
 
 
@@ -75,6 +78,33 @@ def test_the_report_needs_nothing_from_elsewhere(run):
     assert not re.findall(r'(?:src|href)="(?!data:)', page)
     assert "http" not in page
     assert page.index("dB, SSIM") < page.index("How it was measured")
+
+
+def strictly(path):
+    """The content of a JSON file, read as programs do that know no infinity."""
+
+    def refuse(constant):
+        raise AssertionError(f"{path}: {constant} is not JSON")
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def test_perfect_images_leave_valid_files(tiny_scene, tmp_path):
+    """A scene that cannot be seen before black photographs: all images are equal, their PSNR infinite."""
+    data = shutil.copytree(tiny_scene, tmp_path / "data")
+    for path in (data / "images").iterdir():
+        Image.new("RGB", Image.open(path).size).save(path)
+    run = RunFolder(tmp_path / "run")
+    arguments = ["--preset", "tiny", "--steps", "2", "--test-every", "4"]
+    assert main(["train", str(data), "-o", str(run.path), *arguments]) == 0
+    scene = gsplat_core.io.load(run.point_cloud)
+    scene.opacities[:] = -30
+    gsplat_core.io.save(run.point_cloud, scene)
+    assert main(["eval", str(run.path)]) == 0
+    assert strictly(run.metrics)["psnr"] == strictly(run.metrics)["cc_psnr"] == 100
+    assert main(["export", str(run.path), "-o", str(tmp_path / "a.spz")]) == 0
+    facts = strictly(tmp_path / "export.json")["a.spz"]
+    assert (facts["loss_db"], facts["psnr_between"]) == (0, None)
 
 
 def test_photographs_are_not_touched(run, tiny_scene):

@@ -32,6 +32,7 @@ def test_what_is_not_named_has_its_default():
         ({"steps": 3.5}, "steps must be int"),
         ({"steps": True}, "steps must be int"),
         ({"antialiased": 1}, "antialiased must be bool"),
+        ({"lambda_dssim": float("inf")}, "lambda_dssim must be a finite number"),
         ({"model": 0}, "model must be str or null"),
         ({"background": "pink"}, "background must be one of"),
         ({"learning_rates": 3}, "learning_rates. must be an object"),

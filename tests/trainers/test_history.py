@@ -40,12 +40,12 @@ def test_a_line_that_a_crash_cut_short_is_left_out(tmp_path):
     assert read_history(path) == [{"step": 1}]
 
 
-def test_values_that_json_does_not_know_become_text(tmp_path):
+def test_values_that_json_does_not_know_become_null(tmp_path):
     path = tmp_path / "history.jsonl"
     history = History(path)
     history.append(loss=float("nan"), psnr=float("inf"))
     history.close()
-    assert read_history(path) == [{"loss": "nan", "psnr": "inf"}]
+    assert read_history(path) == [{"loss": None, "psnr": None}]
 
 
 def test_a_run_without_history_has_an_empty_one(tmp_path):

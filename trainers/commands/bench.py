@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json as jsonlib
-
 import gsplat_core
+from gsplat_core.io.strict_json import json_text
 from trainers.machine import cores, cpu_name
 
 
@@ -33,7 +32,7 @@ def bench(
     with progress.status("measuring") as status:
         survey = run(Plan.usual(gaussians, repeats), lambda what: status.update(f"measuring {what}"))
     if json:
-        print(jsonlib.dumps(survey.as_json(), indent=2))
+        print(json_text(survey.as_json()))
         return
 
     console.print(f"gsplat-core {gsplat_core.__version__} on {cpu_name()}, {cores()} cores\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -63,7 +62,8 @@ def _compress(run: Path, folder: Any, codec: str, goal: Any, steps: int, data: P
     from dataclasses import asdict, replace
 
     from gsplat_core.io import load
-    from gsplat_core.io.atomic import write_bytes, write_text
+    from gsplat_core.io.atomic import write_bytes
+    from gsplat_core.io.strict_json import write_json
     from trainers.messages import warn
     from trainers.rate_search import Round, search
     from trainers.results import write_results
@@ -87,7 +87,7 @@ def _compress(run: Path, folder: Any, codec: str, goal: Any, steps: int, data: P
     start = time.perf_counter()
     found = search(gaussians, dataset, config, codec, goal, steps, report)
     folder.remove_results()
-    write_text(folder.config, json.dumps(config.to_json(), indent=2) + "\n")
+    write_json(folder.config, config.to_json())
     write_bytes(folder.compressed, found.chosen.data)
     outcome = {
         "codec": codec,
@@ -102,7 +102,7 @@ def _compress(run: Path, folder: Any, codec: str, goal: Any, steps: int, data: P
         "tried": [entry.summary() for entry in found.rounds],
         "seconds": time.perf_counter() - start,
     }
-    write_text(folder.compression, json.dumps(outcome, indent=2) + "\n")
+    write_json(folder.compression, outcome)
     costs = training_costs(RunFolder(run), warn)
     write_results(folder, config, dataset, load(folder.compressed), costs)
     chosen = found.chosen

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json as jsonlib
 import os
 import platform
 import shutil
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gsplat_core
+from gsplat_core.io.strict_json import json_text
 from trainers.machine import cores, cpu_name, memory_bytes
 
 PACKAGES: tuple[str, ...] = (
@@ -50,7 +50,7 @@ def doctor(json: bool = False) -> int:
     """
     facts, problems = examine()
     if json:
-        print(jsonlib.dumps({**facts, "problems": [problem._asdict() for problem in problems]}, indent=2))
+        print(json_text({**facts, "problems": [problem._asdict() for problem in problems]}))
     else:
         _print(facts, problems)
     return int(any(problem.serious for problem in problems))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from pathlib import Path
 from typing import Any
 
 from tyro.conf import Positional
 
 from gsplat_core.errors import DataError
+from gsplat_core.io.strict_json import json_text
 
 QUANTILES = {"smallest": 0.0, "median": 0.5, "largest": 1.0}
 
@@ -22,7 +22,7 @@ def info(path: Positional[Path], json: bool = False) -> None:
     """
     facts = describe(path)
     if json:
-        print(jsonlib.dumps(facts, indent=2))
+        print(json_text(facts))
         return
     from rich.console import Console
     from rich.table import Table

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from gsplat_core.losses import as_batches
 from gsplat_core.ops.l1_ssim import l1_ssim
+from gsplat_core.second_order.objective import ssim_statistics
 
 
 @torch.no_grad()
-def psnr(image: Tensor, target: Tensor) -> float:
+def psnr(image: Tensor, target: Tensor, mask: Tensor | None = None) -> float:
     """Peak signal-to-noise ratio in dB, ``-10 log10(MSE)``; MSE is the mean over all pixels and channels.
 
     A published PSNR of several test views is the mean of their PSNRs, so call this once per view.
@@ -24,9 +25,10 @@ def psnr(image: Tensor, target: Tensor) -> float:
     Args:
         image: [..., H, W, 3] float32 in [0, 1], clamped by the caller.
         target: [..., H, W, 3] float32 in [0, 1], or uint8, which stands for value / 255.
+        mask: [..., H, W] bool; the mean is over the pixels that are True.
 
     Returns:
-        dB; infinity for equal images.
+        dB; infinity for equal images, nan where no pixel is left.
 
     Raises:
         ValueError, TypeError: wrong shapes or dtypes.
@@ -34,12 +36,20 @@ def psnr(image: Tensor, target: Tensor) -> float:
     image, target = as_batches(image, target, "same")
     if target.dtype == torch.uint8:
         target = target / 255.0
-    mse = (image - target).square().mean(dtype=torch.float64)
+    squares = (image - target).square()
+    if mask is not None:
+        squares = squares[_as_batch(mask, image)]
+    mse = squares.mean(dtype=torch.float64)
     return float(-10.0 * torch.log10(mse))
 
 
 @torch.no_grad()
-def ssim(image: Tensor, target: Tensor, padding: Literal["same", "valid", "reflect"] = "same") -> float:
+def ssim(
+    image: Tensor,
+    target: Tensor,
+    padding: Literal["same", "valid", "reflect"] = "same",
+    mask: Tensor | None = None,
+) -> float:
     """Structural similarity (Wang et al. 2004): 11x11 Gaussian window, sigma 1.5, per channel, averaged.
 
     The windows of the 5 pixels nearest to the border reach outside the image. ``padding`` says what they see:
@@ -53,11 +63,17 @@ def ssim(image: Tensor, target: Tensor, padding: Literal["same", "valid", "refle
         image: [..., H, W, 3] float32 in [0, 1], clamped by the caller.
         target: [..., H, W, 3] float32 in [0, 1], or uint8, which stands for value / 255.
         padding: as above.
+        mask: [..., H, W] bool, with "same" only: the average is over the windows around pixels that are True,
+            and in these windows the others show what `target` shows there. nan where no pixel is left.
 
     Raises:
         ValueError, TypeError: wrong shapes, dtypes or padding; images smaller than 11x11 with "valid" padding
             or than 6x6 with "reflect".
     """
+    if mask is not None:
+        if padding != "same":
+            raise ValueError(f"a mask needs padding='same', got {padding!r}")
+        return _masked_ssim(*as_batches(image, target, padding), mask)
     if padding == "reflect":
         image, target = as_batches(image, target, "same")
         if min(image.shape[1:3]) < 6:
@@ -69,6 +85,22 @@ def ssim(image: Tensor, target: Tensor, padding: Literal["same", "valid", "refle
     image, target = as_batches(image, target, padding)
     _, _, value, _ = l1_ssim(image, target, 1.0, padding == "valid", False)
     return float(value)
+
+
+def _masked_ssim(images: Tensor, targets: Tensor, mask: Tensor) -> float:
+    kept = _as_batch(mask, images)
+    if targets.dtype == torch.uint8:
+        targets = targets / 255.0
+    seen = torch.where(kept[..., None], images, targets)
+    maps = [ssim_statistics(a, b).ssim for a, b in zip(seen, targets, strict=True)]
+    return float(torch.stack(maps)[kept].mean(dtype=torch.float64))
+
+
+def _as_batch(mask: Tensor, images: Tensor) -> Tensor:
+    """A mask of images [B, H, W, 3] as [B, H, W]."""
+    if mask.dtype != torch.bool or mask.shape[-2:] != images.shape[1:3]:
+        raise ValueError(f"mask must be bool [..., H, W] for images of shape {list(images.shape)}")
+    return mask.reshape(-1, *mask.shape[-2:]).expand(images.shape[:3])
 
 
 def _mirrored_border(images: Tensor) -> Tensor:

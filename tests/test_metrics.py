@@ -99,3 +99,34 @@ def test_images_smaller_than_the_padding_are_refused() -> None:
         ssim(image, target, padding="valid")
     with pytest.raises(ValueError, match="at least 6x6"):
         ssim(image, target, padding="reflect")
+
+
+def test_a_mask_that_keeps_all_changes_nothing() -> None:
+    image, target = pair(2, 40, 50)
+    everything = torch.ones(2, 40, 50, dtype=torch.bool)
+    assert psnr(image, target, everything) == pytest.approx(psnr(image, target))
+    assert ssim(image, target, mask=everything) == pytest.approx(ssim(image, target), abs=1e-5)
+
+
+def test_what_is_masked_out_does_not_count() -> None:
+    image, target = pair(40, 50)
+    mask = torch.zeros(40, 50, dtype=torch.bool)
+    mask[:, :30] = True
+    scores = psnr(image, target, mask), ssim(image, target, mask=mask)
+    assert scores[0] == pytest.approx(psnr(image[:, :30], target[:, :30]))
+    image[:, 30:] = 0.0
+    assert (psnr(image, target, mask), ssim(image, target, mask=mask)) == scores
+    image[:, :30], target = target[:, :30], (target * 255).to(torch.uint8)
+    assert psnr(image, target, mask) > 50
+    assert ssim(image, target, mask=mask) > 0.999
+    assert math.isnan(psnr(image, target, mask & False))
+
+
+def test_masks_are_checked() -> None:
+    image, target = pair(40, 50)
+    with pytest.raises(ValueError, match="mask must be bool"):
+        psnr(image, target, torch.ones(40, 50))
+    with pytest.raises(ValueError, match="mask must be bool"):
+        ssim(image, target, mask=torch.ones(50, 40, dtype=torch.bool))
+    with pytest.raises(ValueError, match="a mask needs padding='same'"):
+        ssim(image, target, "valid", torch.ones(40, 50, dtype=torch.bool))

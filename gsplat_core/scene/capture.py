@@ -16,11 +16,15 @@ from gsplat_core.scene.lens import Lens
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """One photograph: its name below the image folder, the lens and the [4, 4] world-to-camera pose."""
+    """One photograph: its name below the image folder, the lens and the [4, 4] world-to-camera pose.
+
+    ``mask`` is the file of its mask, where the capture names one.
+    """
 
     name: str
     lens: Lens
     viewmat: npt.NDArray[np.float64]
+    mask: Path | None = None
 
 
 @dataclass

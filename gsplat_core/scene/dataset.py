@@ -20,9 +20,10 @@ from gsplat_core.scene.cameras import Camera, Matrix
 from gsplat_core.scene.capture import Capture, capture_from_colmap
 from gsplat_core.scene.colmap import find_models, read_model
 from gsplat_core.scene.images import AlphaRule, Pixels, shrink
-from gsplat_core.scene.photos import Photo, image_folder, inspect, locate
+from gsplat_core.scene.masks import Kept, read_mask, with_masks
+from gsplat_core.scene.photos import Photo, count_unused, image_folder, inspect, locate
 from gsplat_core.scene.transforms import read_transforms
-from gsplat_core.scene.undistort import undistorted_camera, undistorted_image
+from gsplat_core.scene.undistort import undistort, undistorted_camera, undistorted_image
 
 # A scene this many times its own extent away from the origin is moved there, since float32 would lose detail.
 _FAR_AWAY = 1000.0
@@ -36,12 +37,23 @@ class Points(NamedTuple):
 
 
 class View:
-    """A camera and the photograph it took. The image is decoded when first asked for and then kept."""
+    """A camera and the photograph it took. The image is decoded when first asked for and then kept.
 
-    def __init__(self, camera: Camera, load: Callable[[], Pixels]) -> None:
+    Args:
+        camera: of the photograph's size.
+        load: makes its pixels [H, W, 3], or [H, W, 4] with alpha as `images.decode` says.
+        load_mask: makes [H, W] bool, True for the pixels that count; None where all do.
+    """
+
+    def __init__(
+        self, camera: Camera, load: Callable[[], Pixels], load_mask: Callable[[], Kept] | None = None
+    ) -> None:
         self.camera = camera
         self._load = load
+        self._load_mask = load_mask
         self._image: Tensor | None = None
+        self._alpha: Tensor | None = None
+        self._mask: Tensor | None = None
         self._lock = threading.Lock()
 
     @property
@@ -49,7 +61,7 @@ class View:
         return self.camera.name
 
     def image(self) -> Tensor:
-        """[H, W, 3] uint8 RGB on the CPU. Safe to call from several threads.
+        """[H, W, 3] uint8 RGB on the CPU, on black where `alpha` is there. Safe to call from several threads.
 
         Raises:
             DataError: the file changed since the dataset was loaded, or is damaged inside.
@@ -57,12 +69,39 @@ class View:
         with self._lock:
             if self._image is None:
                 pixels = self._load()
-                if pixels.shape != (self.camera.height, self.camera.width, 3):
-                    raise DataError(
-                        self.name, "the image changed its size while in use", remedy="Start again."
-                    )
-                self._image = torch.from_numpy(np.array(pixels, order="C"))
+                self._check(pixels.shape[:2])
+                self._image = torch.from_numpy(np.array(pixels[..., :3], order="C"))
+                if pixels.shape[2] == 4:
+                    self._alpha = torch.from_numpy(np.array(pixels[..., 3], order="C"))
             return self._image
+
+    def alpha(self) -> Tensor | None:
+        """[H, W] uint8, how opaque the photograph is, where its transparency was kept and it has any.
+
+        On a background b in [0, 1] the photograph is image / 255 + b * (1 - alpha / 255).
+        """
+        self.image()
+        return self._alpha
+
+    def mask(self) -> Tensor | None:
+        """[H, W] bool, True for the pixels that count; None where all do. As `image`."""
+        if self._load_mask is None:
+            return None
+        with self._lock:
+            if self._mask is None:
+                kept = self._load_mask()
+                self._check(kept.shape)
+                self._mask = torch.from_numpy(np.array(kept, order="C"))
+            return self._mask
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether `mask` is there; without reading it."""
+        return self._load_mask is not None
+
+    def _check(self, size: tuple[int, ...]) -> None:
+        if size != (self.camera.height, self.camera.width):
+            raise DataError(self.name, "the image changed its size while in use", remedy="Start again.")
 
     def __repr__(self) -> str:
         return f"View({self.name!r}, {self.camera.width}x{self.camera.height})"
@@ -103,6 +142,7 @@ class Dataset:
         require_points: bool = False,
         strict: bool = False,
         prefetch: bool = True,
+        masks: str | os.PathLike[str] | None = None,
     ) -> Dataset:
         """Loads a folder with a COLMAP model (``images/`` and ``sparse/0/``) or a ``transforms.json``.
 
@@ -117,11 +157,14 @@ class Dataset:
                 split.
             model: which COLMAP model, where there are several; by default the one with the most images.
             images: the image folder, relative to ``path`` or not; by default ``images`` and the like.
-            alpha: how transparency is resolved: composited on "black" or "white", or "ignore".
-            exif_rotate: apply EXIF rotation to photographs that only fit their camera that way.
+            alpha: how transparency is resolved: composited on "black" or "white", "ignore", or "keep": then
+                `View.alpha` has it.
+            exif_rotate: turn photographs as their EXIF data ask for, where they fit their camera that way.
             require_points: without 3D points, fail rather than start from random ones.
             strict: fail on the first image that cannot be decoded rather than leave it out.
             prefetch: decode all images in background threads at once.
+            masks: a folder of masks (`scene/masks.py`), relative to ``path`` or not; "none" for no masks. By
+                default those that a transforms.json names, and those of a folder ``masks``.
 
         Raises:
             DataError: the capture is missing, damaged or has fewer than two usable images.
@@ -140,7 +183,11 @@ class Dataset:
 
         shots = sorted(capture.shots, key=lambda shot: shot.name)
         folder = image_folder(scene, shots, images or capture.image_root)
-        photos = inspect(locate(folder, shots, warnings), exif_rotate, strict, warnings)
+        located = locate(folder, shots, warnings)
+        base = scene if scene.is_dir() else scene.parent
+        count_unused(folder, base, located, warnings)
+        photos = inspect(located, exif_rotate, strict, warnings)
+        photos = with_masks(photos, base, folder, masks, warnings)
         if len(photos) < 2:
             listing = "; ".join(warnings[-5:])
             raise DataError(folder, f"{len(photos)} usable images, at least 2 are needed ({listing})")
@@ -181,7 +228,9 @@ class Dataset:
         def work() -> None:
             while waiting:
                 try:
-                    waiting.popleft().image()
+                    view = waiting.popleft()
+                    view.image()
+                    view.mask()
                 except (IndexError, DataError, OSError):
                     continue
 
@@ -226,7 +275,13 @@ def _view(photo: Photo, offset: Matrix, downscale: float, alpha: AlphaRule) -> V
             return shrink(photo.decode(alpha), camera.width, camera.height)
         return undistorted_image(photo, camera, alpha)
 
-    return View(camera, load)
+    def load_mask() -> Kept:
+        white = 255 * read_mask(photo).astype(np.uint8)
+        seen = white if lens.is_pinhole else undistort(white, lens)
+        kept: Kept = shrink(seen, camera.width, camera.height) >= 128
+        return kept
+
+    return View(camera, load, load_mask if photo.mask else None)
 
 
 def _scene_extent(centers: Matrix, xyz: Matrix, warnings: list[str]) -> float:
@@ -256,7 +311,7 @@ def _check_memory(views: list[View]) -> None:
     Raises:
         ResourceError: the decoded images need more than the memory that is free.
     """
-    needed = sum(3 * view.camera.width * view.camera.height for view in views)
+    needed = sum((3 + view.is_masked) * view.camera.width * view.camera.height for view in views)
     free = _free_memory()
     if free is not None and needed > 0.9 * free:
         factor = int(np.ceil((needed / (0.5 * free)) ** 0.5))

@@ -4,17 +4,21 @@ What happens to each kind of image:
 
 - grey, palette, CMYK, YCbCr, LAB: converted to RGB by Pillow;
 - 16 bits a channel: the upper eight bits, rounded for grey;
-- alpha: composited on black or white, or ignored (``alpha`` argument);
+- alpha: composited on black or white, kept, or ignored (``alpha`` argument);
 - several pages (TIFF, MPO): the first;
 - animations, 32-bit integer and floating-point images: refused by name.
 
 EXIF orientation is not applied unless asked for: COLMAP sees the pixels as stored, and so do its cameras.
+
+Only the formats of photographs are opened, whatever a file is called: Pillow knows others, such as
+PostScript, whose readers run programs.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -24,11 +28,17 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gsplat_core.errors import DataError
 
-AlphaRule = Literal["black", "white", "ignore"]
+# What becomes of transparency: composited on a colour, left out, or kept for a colour to be known later.
+AlphaRule = Literal["black", "white", "ignore", "keep"]
 Pixels = npt.NDArray[np.uint8]
+
+# Endings of photographs' names, in small letters; files are opened whatever they end with.
+_ENDINGS = "jpg jpeg jpe jfif mpo png apng tif tiff webp avif bmp dib gif ppm pgm pbm pnm tga jp2 j2k jpx"
+IMAGE_ENDINGS = frozenset(f".{name}" for name in _ENDINGS.split())
 
 # EXIF orientations that exchange width and height.
 _SIDEWAYS = {5, 6, 7, 8}
+_TURNED = {2, 3, 4} | _SIDEWAYS
 _ORIENTATION_TAG = 0x0112
 # How much of a JPEG's end is looked at for the end marker.
 _JPEG_TAIL = 1 << 12
@@ -36,11 +46,15 @@ _JPEG_TAIL = 1 << 12
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What is known of an image before it is decoded; ``sideways`` if EXIF says it was taken on its side."""
+    """What is known of an image before it is decoded.
+
+    ``sideways`` if EXIF says it was taken on its side, ``turned`` if EXIF asks for any turn or reflection.
+    """
 
     width: int
     height: int
     sideways: bool
+    turned: bool = False
 
 
 def read_header(path: Path) -> ImageHeader:
@@ -54,7 +68,8 @@ def read_header(path: Path) -> ImageHeader:
     """
     with _opened(path) as image:
         _refuse_kind(path, image)
-        header = ImageHeader(image.width, image.height, _is_sideways(image))
+        orientation = _orientation(image)
+        header = ImageHeader(image.width, image.height, orientation in _SIDEWAYS, orientation in _TURNED)
         if image.format == "PNG":
             _verify(path)
         elif image.format not in ("JPEG", "MPO") or not _has_jpeg_end(path):
@@ -64,6 +79,9 @@ def read_header(path: Path) -> ImageHeader:
 
 def decode(path: Path, alpha: AlphaRule = "black", exif_rotate: bool = False) -> Pixels:
     """[H, W, 3] uint8 RGB of an image file; the module's docstring says how.
+
+    With the rule "keep", an image that is transparent anywhere is [H, W, 4]: composited on black, and alpha.
+    Such pixels may be averaged as they are, and take any background b later, as rgb + b (1 - alpha).
 
     Raises:
         DataError: as read_header.
@@ -75,8 +93,16 @@ def decode(path: Path, alpha: AlphaRule = "black", exif_rotate: bool = False) ->
         return _to_rgb(upright, alpha)
 
 
+def turned_like(path: Path, pixels: Pixels) -> Pixels:
+    """Pixels [H, W] or [H, W, C] turned as the EXIF data of an image file ask for."""
+    image = Image.fromarray(pixels)
+    with _opened(path) as photograph:
+        image.getexif()[_ORIENTATION_TAG] = _orientation(photograph)
+    return np.asarray(ImageOps.exif_transpose(image))
+
+
 def shrink(pixels: Pixels, width: int, height: int) -> Pixels:
-    """Resamples [H, W, 3] to a smaller size, averaging over the area that a new pixel covers.
+    """Resamples [H, W] or [H, W, C] to a smaller size, averaging over the area that a new pixel covers.
 
     Whole-number factors average exactly those pixels; others use Pillow's Hamming window of the same width,
     which does not alias the way a box of varying size does.
@@ -84,15 +110,25 @@ def shrink(pixels: Pixels, width: int, height: int) -> Pixels:
     old_height, old_width = pixels.shape[:2]
     if (old_width, old_height) == (width, height):
         return pixels
-    image = Image.fromarray(pixels)
+    if pixels.shape[2:] == (4,):  # Pillow would weight the colours with alpha, which they have been already
+        return np.dstack([shrink(part, width, height) for part in (pixels[..., :3], pixels[..., 3])])
+    image = Image.fromarray(np.ascontiguousarray(pixels))
     if old_width % width == 0 and old_height % height == 0:
         return np.asarray(image.reduce((old_width // width, old_height // height)))
     return np.asarray(image.resize((width, height), Image.Resampling.HAMMING))
 
 
+@cache
+def _formats() -> tuple[str, ...]:
+    """Pillow's names of the formats that are opened, those that it has here. MPO is among its JPEG."""
+    Image.init()
+    names = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "BMP", "DIB", "GIF", "PPM", "TGA", "JPEG2000")
+    return tuple(name for name in names if name in Image.OPEN)
+
+
 def _opened(path: Path) -> Image.Image:
     try:
-        return Image.open(path)
+        return Image.open(path, formats=_formats())
     except Image.DecompressionBombError as error:
         raise DataError(
             path,
@@ -102,7 +138,7 @@ def _opened(path: Path) -> Image.Image:
         ) from error
     except UnidentifiedImageError as error:
         raise DataError(
-            path, "is not an image that Pillow can read", remedy="Convert it to JPEG or PNG."
+            path, "is not an image of a kind that is read", remedy="Convert it to JPEG or PNG."
         ) from error
     except (OSError, SyntaxError, ValueError) as error:
         raise _unreadable(path, error) from error
@@ -122,10 +158,11 @@ def _refuse_kind(path: Path, image: Image.Image) -> None:
         )
 
 
-def _is_sideways(image: Image.Image) -> bool:
+def _orientation(image: Image.Image) -> int:
     if image.format == "PNG" and "exif" not in image.info:
-        return False  # Pillow would decode the whole image to look for EXIF data behind it
-    return image.getexif().get(_ORIENTATION_TAG, 1) in _SIDEWAYS
+        return 1  # Pillow would decode the whole image to look for EXIF data behind it
+    orientation: int = image.getexif().get(_ORIENTATION_TAG, 1)
+    return orientation
 
 
 def _verify(path: Path) -> None:
@@ -160,8 +197,12 @@ def _to_rgb(image: Image.Image, alpha: AlphaRule) -> Pixels:
         rgba = image.convert("RGBA")
         if alpha == "ignore":
             return np.asarray(rgba)[..., :3].copy()
-        backdrop = Image.new("RGBA", rgba.size, alpha)
+        backdrop = Image.new("RGBA", rgba.size, "white" if alpha == "white" else "black")
         image = Image.alpha_composite(backdrop, rgba)
+        opacity = rgba.getchannel("A")
+        if alpha == "keep" and np.asarray(opacity).min() < 255:
+            image.putalpha(opacity)
+            return np.asarray(image)
     return np.asarray(image.convert("RGB"))
 
 

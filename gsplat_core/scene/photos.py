@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gsplat_core.errors import DataError
 from gsplat_core.scene.capture import Shot
-from gsplat_core.scene.images import AlphaRule, ImageHeader, Pixels, decode, read_header
+from gsplat_core.scene.images import IMAGE_ENDINGS, AlphaRule, ImageHeader, Pixels, decode, read_header
 
 # Where photographs are looked for below the scene's folder, in this order.
 IMAGE_FOLDERS = ["images", "input", "image", "rgb", "."]
@@ -20,21 +20,25 @@ IMAGE_FOLDERS = ["images", "input", "image", "rgb", "."]
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A shot whose file was found and looks sound. The shot's lens has the size that decoding will give."""
+    """A shot whose file was found and looks sound. The shot's lens has the size that decoding will give.
+
+    ``mask`` is the file of its mask, if it has one.
+    """
 
     shot: Shot
     path: Path
     exif_rotate: bool
+    mask: Path | None = None
 
     def decode(self, alpha: AlphaRule) -> Pixels:
-        """[H, W, 3] uint8 RGB of the lens's size.
+        """[H, W, 3] uint8 RGB of the lens's size; [H, W, 4] as `images.decode` says.
 
         Raises:
             DataError: the file changed since it was inspected, or is damaged inside.
         """
         pixels = decode(self.path, alpha, self.exif_rotate)
         lens = self.shot.lens
-        if pixels.shape != (lens.height, lens.width, 3):
+        if pixels.shape[:2] != (lens.height, lens.width):
             raise DataError(self.path, "the image changed its size while in use", remedy="Start again.")
         return pixels
 
@@ -49,7 +53,9 @@ def image_folder(scene: Path, shots: list[Shot], chosen: str | os.PathLike[str] 
         for folder in (scene / chosen, Path(chosen)):
             if folder.is_dir():
                 return folder
-        raise DataError(scene / chosen, "the image folder does not exist")
+        raise DataError(
+            scene / chosen, "the image folder does not exist", remedy="Name another with --images FOLDER."
+        )
     for name in IMAGE_FOLDERS:
         folder = scene / name
         if any((folder / shot.name).is_file() for shot in shots):
@@ -60,7 +66,7 @@ def image_folder(scene: Path, shots: list[Shot], chosen: str | os.PathLike[str] 
         scene,
         f"none of the {len(shots)} images of the model was found, such as {shots[0].name!r}; "
         f"looked in {', '.join(IMAGE_FOLDERS)}",
-        remedy="Put the photographs into images/ or name their folder.",
+        remedy="Put the photographs into images/ or name their folder (--images FOLDER).",
     )
 
 
@@ -79,7 +85,7 @@ def locate(folder: Path, shots: list[Shot], warnings: list[str]) -> list[tuple[S
         if path.is_file():
             found.append((shot, path))
         elif (other := files.same_stem(shot.name)) is not None:
-            endings[f"{Path(shot.name).suffix} -> {other.suffix}"] += 1
+            endings[f"{_ending(Path(shot.name))} -> {_ending(other)}"] += 1
             found.append((shot, other))
         else:
             missing.append(shot)
@@ -90,7 +96,7 @@ def locate(folder: Path, shots: list[Shot], warnings: list[str]) -> list[tuple[S
         more = f"; and {len(missing) - 8} more" if len(missing) > 8 else ""
         problem = f"{len(missing)} of {len(shots)} images of the model are missing: {table}{more}"
         if 2 * len(missing) > len(shots):
-            raise DataError(folder, problem, remedy="Name the folder that holds the photographs.")
+            raise DataError(folder, problem, remedy="Name the folder that holds them (--images FOLDER).")
         warnings.append(f"{folder}: {problem}. They are left out.")
     return found
 
@@ -105,25 +111,60 @@ class _Files:
     def _index(self) -> dict[str, list[Path]]:
         if self._by_stem is None:
             self._by_stem = {}
-            for root, _, names in sorted(os.walk(self.folder)):
-                for name in sorted(names):
-                    path = Path(root, name)
-                    self._by_stem.setdefault(_stem(path.relative_to(self.folder)), []).append(path)
+            for path in walk(self.folder):
+                self._by_stem.setdefault(without_ending(path.relative_to(self.folder)), []).append(path)
         return self._by_stem
 
     def same_stem(self, name: str) -> Path | None:
-        matches = self._index().get(_stem(Path(name.replace("\\", "/"))), [])
+        matches = self._index().get(without_ending(Path(name.replace("\\", "/"))), [])
         return matches[0] if len(matches) == 1 else None
 
     def describe_missing(self, name: str) -> str:
-        near = difflib.get_close_matches(_stem(Path(name)), list(self._index())[:10_000], n=1)
+        near = difflib.get_close_matches(without_ending(Path(name)), list(self._index())[:10_000], n=1)
         if not near:
             return repr(name)
         return f"{name!r} (nearest: {os.fspath(self._index()[near[0]][0].relative_to(self.folder))!r})"
 
 
-def _stem(path: Path) -> str:
-    return path.with_suffix("").as_posix().lower()
+def walk(folder: Path) -> Iterator[Path]:
+    """The files below a folder in order, but hidden ones; none where there is no folder."""
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
+
+
+def without_ending(path: Path) -> str:
+    """The path in small letters without the ending of an image.
+
+    Other endings stay: they belong to the name (`frame.0001`), or to what cameras and programs put beside a
+    photograph (`.xmp`, `.json`), which so is never taken for it.
+    """
+    return os.fspath(path.with_suffix("") if _ending(path) else path).replace(os.sep, "/").lower()
+
+
+def _ending(path: Path) -> str:
+    return path.suffix if path.suffix.lower() in IMAGE_ENDINGS else ""
+
+
+def count_unused(
+    folder: Path, scene: Path, located: Iterable[tuple[Shot, Path]], warnings: list[str]
+) -> None:
+    """Tells how many photographs of the image folder the model does not know.
+
+    Where that is the whole capture's folder, only those beside photographs that are known count.
+    """
+    known = {path for _, path in located}
+    places = {path.parent for path in known}
+    found = [
+        path
+        for path in walk(folder)
+        if _ending(path) and (path.parent in places or not folder.samefile(scene))
+    ]
+    if unused := [path for path in found if path not in known]:
+        warnings.append(
+            f"{folder}: {len(unused)} of {len(found)} photographs are not in the model and are not used, such "
+            f"as {os.fspath(unused[0].relative_to(folder))!r}."
+        )
 
 
 def inspect(
@@ -140,6 +181,7 @@ def inspect(
         headers = list(pool.map(_header_or_error, [path for _, path in located]))
     photos = []
     resized: Counter[str] = Counter()
+    as_stored = 0
     for (shot, path), header in zip(located, headers, strict=True):
         if isinstance(header, DataError):
             if strict:
@@ -151,7 +193,13 @@ def inspect(
             resized[
                 f"{shot.lens.width}x{shot.lens.height} -> {photo.shot.lens.width}x{photo.shot.lens.height}"
             ] += 1
+        as_stored += header.turned and not photo.exif_rotate and _turned_fits(header, shot)
         photos.append(photo)
+    if as_stored:
+        warnings.append(
+            f"The EXIF data of {as_stored} images ask for a turn that leaves their size as it is. They are "
+            "taken as they are stored; if COLMAP saw them turned, load with exif_rotate (--exif-rotate)."
+        )
     for change, count in resized.items():
         warnings.append(f"{count} images differ in size from their camera, intrinsics were scaled: {change}.")
     return photos
@@ -167,12 +215,13 @@ def _header_or_error(path: Path) -> ImageHeader | DataError:
 def _fitted(shot: Shot, path: Path, header: ImageHeader, exif_rotate: bool) -> Photo:
     lens = shot.lens
     width, height = header.width, header.height
-    if (width, height) == (lens.width, lens.height):
-        return Photo(shot, path, exif_rotate=False)
-    if _same_aspect(width, height, lens.width, lens.height):
-        return Photo(replace(shot, lens=lens.resized(width, height)), path, exif_rotate=False)
+    if exif_rotate and header.turned and _turned_fits(header, shot):
+        upright = (height, width) if header.sideways else (width, height)
+        return Photo(_of_size(shot, *upright), path, exif_rotate=True, mask=shot.mask)
+    if same_aspect(width, height, lens.width, lens.height):
+        return Photo(_of_size(shot, width, height), path, exif_rotate=False, mask=shot.mask)
     problem = f"is {width} x {height} pixels, but its camera is {lens.width} x {lens.height}"
-    if not _same_aspect(height, width, lens.width, lens.height):
+    if not same_aspect(height, width, lens.width, lens.height):
         raise DataError(
             path,
             problem,
@@ -180,21 +229,26 @@ def _fitted(shot: Shot, path: Path, header: ImageHeader, exif_rotate: bool) -> P
         )
     if not header.sideways:
         raise DataError(path, f"{problem}: it seems to be rotated", remedy="Rotate it back.")
-    if not exif_rotate:
-        raise DataError(
-            path,
-            f"{problem}: its EXIF data ask for a rotation by 90 degrees, which was applied before COLMAP ran",
-            remedy="Load with exif_rotate (--exif-rotate).",
-        )
-    turned = (
-        shot
-        if (height, width) == (lens.width, lens.height)
-        else replace(shot, lens=lens.resized(height, width))
+    raise DataError(
+        path,
+        f"{problem}: its EXIF data ask for a rotation by 90 degrees, which was applied before COLMAP ran",
+        remedy="Load with exif_rotate (--exif-rotate).",
     )
-    return Photo(turned, path, exif_rotate=True)
 
 
-def _same_aspect(width: int, height: int, other_width: int, other_height: int) -> bool:
+def _turned_fits(header: ImageHeader, shot: Shot) -> bool:
+    """Whether the image would have its camera's shape if it were turned as its EXIF data ask for."""
+    width, height = (header.height, header.width) if header.sideways else (header.width, header.height)
+    return same_aspect(width, height, shot.lens.width, shot.lens.height)
+
+
+def _of_size(shot: Shot, width: int, height: int) -> Shot:
+    if (width, height) == (shot.lens.width, shot.lens.height):
+        return shot
+    return replace(shot, lens=shot.lens.resized(width, height))
+
+
+def same_aspect(width: int, height: int, other_width: int, other_height: int) -> bool:
     """Whether one size is the other times some factor, each side rounded to a whole pixel either way."""
 
     def is_rounded(w: int, h: int, from_w: int, from_h: int) -> bool:

@@ -50,7 +50,8 @@ def read_transforms(path: Path) -> Capture:
             warnings.append(f"{path}: {place} names {name!r} a second time and is left out.")
             continue
         viewmat = _viewmat(path, f"{place}.transform_matrix", frame.get("transform_matrix"))
-        shots[name] = Shot(name, _Intrinsics(path, root, frame, place).lens(name), viewmat)
+        mask = _mask(path, f"{place}.mask_path", frame.get("mask_path"))
+        shots[name] = Shot(name, _Intrinsics(path, root, frame, place).lens(name), viewmat, mask)
     return Capture(path, list(shots.values()), warnings=warnings, image_root=path.parent)
 
 
@@ -84,6 +85,23 @@ def _name(path: Path, place: str, frame: dict[str, Any]) -> str:
     if path_leaves_folder(name):
         raise _error(path, f"{place}.file_path", f"{name!r} is not a path below the file's folder")
     return name
+
+
+def _mask(path: Path, place: str, name: Any) -> Path | None:
+    """The file of a frame's mask, where it has one."""
+    if name is None or name == "":
+        return None
+    if not isinstance(name, str):
+        raise _error(path, place, f"must be the path of a mask, not {name!r}")
+    name = name.replace("\\", "/").removeprefix("./")
+    if path_leaves_folder(name):
+        raise _error(path, place, f"{name!r} is not a path below the file's folder")
+    mask = path.parent / name
+    if not mask.is_file():
+        raise DataError(
+            path, f"there is no mask {name!r}", place, "Put it there, or take the entry out of the file."
+        )
+    return mask
 
 
 def _number(path: Path, place: str, value: Any) -> float:

@@ -41,9 +41,9 @@ def undistorted_camera(lens: Lens, viewmat: Matrix, name: str) -> Camera:
 
 
 def undistorted_image(photo: Photo, camera: Camera, alpha: AlphaRule) -> Pixels:
-    """[H, W, 3] uint8 image of ``camera``, which undistorted_camera made and which may have been shrunk.
+    """[H, W, C] uint8 image of ``camera``, which undistorted_camera made and which may have been shrunk.
 
-    Taken from the cache where it is there.
+    C is that of ``photo.decode``. Taken from the cache where it is there.
     """
     lens = photo.shot.lens
     key = undistort_cache.key(photo.path, lens, camera, alpha, photo.exif_rotate)
@@ -56,7 +56,7 @@ def undistorted_image(photo: Photo, camera: Camera, alpha: AlphaRule) -> Pixels:
 
 
 def undistort(pixels: Pixels, lens: Lens) -> Pixels:
-    """Resamples an image [H, W, 3] of the lens for the pinhole camera of undistorted_camera.
+    """Resamples an image [H, W] or [H, W, C] of the lens for the pinhole camera of undistorted_camera.
 
     Bilinear, as COLMAP's own undistorter does it, so that results on photographs undistorted here and there
     compare: a sharper filter keeps more of the noise, and training then measures half a decibel less against
@@ -65,9 +65,11 @@ def undistort(pixels: Pixels, lens: Lens) -> Pixels:
     """
     _, width, height = _pinhole(lens)
     grid, finer = _sampling_grid(lens)
-    image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float()
+    planes = np.array(pixels).reshape(*pixels.shape[:2], -1)
+    image = torch.from_numpy(planes).permute(2, 0, 1)[None].float()
     sampled = F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    result = sampled[0].permute(1, 2, 0).round_().clamp_(0, 255).to(torch.uint8).numpy()
+    rounded = sampled[0].permute(1, 2, 0).round_().clamp_(0, 255).to(torch.uint8).numpy()
+    result = rounded.reshape(*rounded.shape[:2], *pixels.shape[2:])
     return shrink(result, width, height) if finer > 1 else result
 
 

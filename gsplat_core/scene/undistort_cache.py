@@ -45,10 +45,10 @@ def key(path: Path, lens: Lens, camera: Camera, *rules: object) -> str:
 
 
 def load(name: str, width: int, height: int) -> Pixels | None:
-    """The entry's pixels [H, W, 3], or None when there is none of this size that is whole."""
+    """The entry's pixels [H, W, 3] or [H, W, 4], or None when there is none of this size that is whole."""
     try:
         with Image.open(folder() / f"{name}.png") as image:
-            if image.size != (width, height) or image.mode != "RGB":
+            if image.size != (width, height) or image.mode not in ("RGB", "RGBA"):
                 return None
             return np.asarray(image)
     except (OSError, SyntaxError, ValueError):
@@ -56,7 +56,7 @@ def load(name: str, width: int, height: int) -> Pixels | None:
 
 
 def store(name: str, pixels: Pixels) -> None:
-    """Keeps pixels [H, W, 3] under a name."""
+    """Keeps pixels [H, W, 3] or [H, W, 4] under a name."""
     try:
         folder().mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=folder(), suffix=".tmp")

@@ -109,6 +109,135 @@ def test_rotated_images_are_explained_and_can_be_turned(tmp_path: Path) -> None:
     np.testing.assert_array_equal(view.image().numpy(), coordinate_pixels(32, 24, 2))
 
 
+@pytest.mark.parametrize("orientation", [2, 3, 4])
+def test_turns_that_leave_the_size_are_asked_for_and_counted(tmp_path: Path, orientation: int) -> None:
+    scene = many_images(3).write(tmp_path)
+    path = scene / "images/01.png"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    upright = Image.fromarray(coordinate_pixels(32, 24, 2))
+    turn = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM"}[orientation]
+    upright.transpose(Image.Transpose[turn]).save(path, exif=exif)
+    stored = load(scene)
+    np.testing.assert_array_equal(stored.train[1].image().numpy(), np.asarray(Image.open(path)))
+    assert "The EXIF data of 1 images ask for a turn" in stored.warnings[0]
+    turned = load(scene, exif_rotate=True)
+    np.testing.assert_array_equal(turned.train[1].image().numpy(), np.asarray(upright))
+    assert turned.warnings == []
+
+
+def test_photographs_stored_as_colmap_saw_them_stay_whatever_exif_says(tmp_path: Path) -> None:
+    scene = many_images(3).write(tmp_path)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(coordinate_pixels(32, 24, 2)).save(scene / "images/01.png", exif=exif)
+    for exif_rotate in (False, True):
+        data = load(scene, exif_rotate=exif_rotate)
+        np.testing.assert_array_equal(data.train[1].image().numpy(), coordinate_pixels(32, 24, 2))
+        assert data.warnings == []
+
+
+@pytest.mark.parametrize("distortion", [False, True])
+def test_transparency_is_kept_with_the_view(tmp_path: Path, distortion: bool) -> None:
+    scene = many_images(3)
+    if distortion:
+        scene.cameras[0] = (1, "OPENCV", 32, 24, (30.0, 31.0, 16.0, 12.0, 0.1, 0.0, 0.0, 0.0))
+    folder = scene.write(tmp_path)
+    rgba = np.full((24, 32, 4), 200, np.uint8)
+    rgba[..., 3] = np.linspace(0, 255, 32)
+    Image.fromarray(rgba).save(folder / "images/01.png")
+    for _ in range(2):  # the second time out of the cache
+        kept, black, white = (load(folder, alpha=rule).train for rule in ("keep", "black", "white"))
+        alpha = kept[1].alpha()
+        assert alpha is not None
+        assert alpha.dtype == torch.uint8
+        assert torch.equal(kept[1].image(), black[1].image())
+        on_white = kept[1].image().int() + 255 - alpha.int()[..., None]
+        assert (on_white - white[1].image().int()).abs().max() <= 2
+        assert kept[0].alpha() is None
+        assert black[1].alpha() is None
+
+
+def test_photographs_that_the_model_does_not_know_are_counted(tmp_path: Path) -> None:
+    scene = many_images(3).write(tmp_path)
+    for name in ("extra.PNG", "sub/more.jpg", "notes.txt", ".hidden.png"):
+        path = scene / "images" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    (line,) = load(scene).warnings
+    assert "2 of 5 photographs are not in the model and are not used, such as 'extra.PNG'" in line
+
+
+def test_where_photographs_lie_beside_the_model_other_folders_do_not_count(tmp_path: Path) -> None:
+    scene = many_images(3)
+    scene.write_model(tmp_path / "sparse/0")
+    scene.write_images(tmp_path)
+    for name in ("thumbnails/00.png", "extra.png"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    (line,) = load(tmp_path).warnings
+    assert "1 of 4 photographs are not in the model" in line
+
+
+SIDECARS = ("xmp", "json", "txt", "aae", "thm", "XMP", "jpg.xmp", "JPG.json")
+
+
+def test_what_lies_beside_photographs_disturbs_nothing(tmp_path: Path) -> None:
+    scene = many_images(3).write(tmp_path)
+    for number in range(3):
+        path = scene / f"images/{number:02}.png"
+        Image.open(path).save(path.with_suffix(".JPG"), quality=100)
+        path.unlink()
+        for ending in SIDECARS:
+            path.with_name(f"{number:02}.{ending}").write_bytes(b"\xff\xd8 not a photograph")
+    data = load(scene)
+    assert len(data.train) == 3
+    assert data.warnings == [f"{scene / 'images'}: 3 images were found with another ending (.png -> .JPG)."]
+
+
+@pytest.mark.parametrize(
+    ("known", "on_disk"),
+    [
+        ("frame.0001", "frame.0001"),
+        ("frame.0001", "frame.0001.png"),
+        ("frame.0001.jpg", "frame.0001.png"),
+        ("frame.0001.jpg", "frame.0001"),
+        ("v1.2_0001", "v1.2_0001.PNG"),
+        ("number1", "number1"),
+    ],
+)
+def test_names_with_dots_and_no_ending(tmp_path: Path, known: str, on_disk: str) -> None:
+    scene = many_images(4)
+    scene.images = [(*row[:4], known.replace("1", str(row[0])), []) for row in scene.images]
+    scene.write_model(tmp_path / "sparse/0")
+    (tmp_path / "images").mkdir()
+    for number in range(1, 5):
+        path = tmp_path / "images" / on_disk.replace("1", str(number))
+        Image.fromarray(coordinate_pixels(32, 24, number)).save(path, format="PNG")
+    views = load(tmp_path).train
+    assert [int(view.image()[0, 0, 2]) for view in views] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("ending", ["bin", "txt"])
+def test_names_that_are_not_utf8(tmp_path: Path, ending: str) -> None:
+    scene = many_images(3)
+    names = [os.fsdecode(b"caf\xe9_%d.png" % i) for i in range(3)]
+    scene.write_model(tmp_path / "sparse/0", ending)
+    for path in (tmp_path / "sparse/0").iterdir():
+        data = path.read_bytes()
+        for i in range(3):
+            data = data.replace(b"%02d.png" % i, os.fsencode(names[i]))
+        path.write_bytes(data)
+    (tmp_path / "images").mkdir()
+    for number, name in enumerate(names):
+        Image.fromarray(coordinate_pixels(32, 24, number)).save(tmp_path / "images" / name)
+    data = load(tmp_path)
+    assert [view.name for view in data.train] == names
+    assert [int(view.image()[0, 0, 2]) for view in data.train] == [0, 1, 2]
+    assert data.warnings == []
+
+
 def test_missing_images_are_left_out_with_the_nearest_name(tmp_path: Path) -> None:
     scene = many_images(5).write(tmp_path)
     (scene / "images/03.png").rename(scene / "images/03_.png")

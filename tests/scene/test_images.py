@@ -85,6 +85,26 @@ def test_alpha_rules(tmp_path: Path, mode: str) -> None:
     assert (decode(path, "ignore") == color).all()
 
 
+def test_kept_alpha_takes_any_background_later(tmp_path: Path) -> None:
+    rgba = np.random.default_rng(0).integers(0, 256, (12, 20, 4), dtype=np.uint8)
+    path = saved(tmp_path / "a.png", Image.fromarray(rgba))
+    kept = decode(path, "keep")
+    assert kept.shape == (12, 20, 4)
+    np.testing.assert_array_equal(kept[..., 3], rgba[..., 3])
+    np.testing.assert_array_equal(kept[..., :3], decode(path, "black"))
+    # On white now and then averaged, or averaged first: the same.
+    small = shrink(kept, 10, 6).astype(float)
+    on_white = shrink(decode(path, "white"), 10, 6)
+    assert abs(small[..., :3] + 255 - small[..., 3:] - on_white).max() <= 2
+
+
+def test_opaque_images_have_no_alpha_to_keep(tmp_path: Path) -> None:
+    opaque = saved(tmp_path / "a.png", Image.fromarray(gradient()).convert("RGBA"))
+    np.testing.assert_array_equal(decode(opaque, "keep"), gradient())
+    plain = saved(tmp_path / "b.png", Image.fromarray(gradient()))
+    np.testing.assert_array_equal(decode(plain, "keep"), gradient())
+
+
 def test_transparent_palette_colour_is_composited(tmp_path: Path) -> None:
     image = Image.new("P", (2, 1))
     image.putpalette([250, 0, 0, 0, 250, 0])
@@ -158,6 +178,15 @@ def test_what_is_not_an_image(tmp_path: Path) -> None:
     path.write_bytes(b"<html>404</html>")
     with pytest.raises(DataError, match="not an image"):
         read_header(path)
+
+
+def test_a_kind_that_no_photograph_has_is_not_opened(tmp_path: Path) -> None:
+    """Pillow hands PostScript to Ghostscript, whatever the file is called."""
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (8, 8)).save(path, format="EPS")
+    for function in (read_header, decode):
+        with pytest.raises(DataError, match=r"a\.jpg: is not an image of a kind that is read"):
+            function(path)
 
 
 def test_shrinking_by_whole_factors_averages_areas() -> None:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import mitsuba as mi
 import numpy as np
+from colmap_model import colmap_files
+from colmap_model.tracks import features
 from PIL import Image
 
 mi.set_variant("llvm_ad_rgb")
 
-from sample_scene import cameras, colmap_files, photograph, room, tracks  # noqa: E402  (they need the variant)
+from sample_scene import cameras, photograph, room, tracks  # noqa: E402  (they need the variant)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,8 +46,8 @@ def main() -> None:
     photographs = [np.asarray(Image.open(folder / view.name)) for view in views]
     found = tracks.find(scene, views, photographs, options.points_per_view, seed=11)
     rng = np.random.default_rng(12)
-    unmatched = [tracks.features(photo, 40, rng) for photo in photographs]
-    colmap_files.write(options.out / "sparse" / "0", views, found, unmatched)
+    unmatched = [features(photo, 40, rng) for photo in photographs]
+    colmap_files.write(options.out / "sparse" / "0", cameras.CAMERA, views, found, unmatched)
 
 
 if __name__ == "__main__":

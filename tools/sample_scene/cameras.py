@@ -2,46 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
+from colmap_model.cameras import Pinhole, View
 
-Array = NDArray[Any]
-
-WIDTH, HEIGHT, FOCAL = 480, 320, 545.0
+CAMERA = Pinhole(480, 320, 545.0)
 
 # elevation above the table top, distance from the target, height of the target: one row for each ring
 RINGS = ((13.0, 2.45, 0.28), (30.0, 2.42, 0.25), (50.0, 2.35, 0.14))
 VIEWS_PER_RING = 12
-
-
-@dataclass(frozen=True)
-class View:
-    """One photograph: R [3,3] and t [3] take world to camera coordinates."""
-
-    name: str
-    rotation: Array
-    translation: Array
-
-    @property
-    def centre(self) -> Array:
-        return -self.rotation.T @ self.translation
-
-    def to_camera(self, points: Array) -> Array:
-        """World [N,3] to camera coordinates [N,3]."""
-        return points @ self.rotation.T + self.translation
-
-
-def project(camera_points: Array) -> Array:
-    """Pixels [N,2] (the first pixel's centre is at 0.5) of points in camera coordinates [N,3]."""
-    return FOCAL * camera_points[:, :2] / camera_points[:, 2:] + np.array([WIDTH, HEIGHT]) / 2
-
-
-def rays(pixels: Array) -> Array:
-    """Directions [N,3] in camera coordinates with z = 1 through pixels [N,2]."""
-    return np.column_stack([(pixels - np.array([WIDTH, HEIGHT]) / 2) / FOCAL, np.ones(len(pixels))])
 
 
 def views(seed: int = 1) -> list[View]:

@@ -7,9 +7,10 @@ from typing import Any
 import mitsuba as mi
 import numpy as np
 import pyoidn
+from colmap_model.cameras import View
 from numpy.typing import NDArray
 
-from .cameras import FOCAL, HEIGHT, WIDTH, View
+from .cameras import CAMERA
 
 EXPOSURE = 2.2
 
@@ -21,12 +22,12 @@ def sensor(view: View) -> Any:
     pose[:3, 3] = view.centre
     film = {
         "type": "hdrfilm",
-        "width": WIDTH,
-        "height": HEIGHT,
+        "width": CAMERA.width,
+        "height": CAMERA.height,
         "pixel_format": "rgb",
         "rfilter": {"type": "box"},
     }
-    angle = float(np.degrees(2 * np.arctan(WIDTH / 2 / FOCAL)))
+    angle = float(np.degrees(2 * np.arctan(CAMERA.width / 2 / CAMERA.focal)))
     return mi.load_dict(
         {
             "type": "perspective",

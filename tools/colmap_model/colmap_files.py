@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .cameras import FOCAL, HEIGHT, WIDTH, View
+from .cameras import Pinhole, View
 from .tracks import Tracks
 
 PINHOLE = 1
@@ -33,14 +33,15 @@ def quaternion(rotation: Array) -> Array:
     return q if q[0] >= 0 else -q
 
 
-def write(folder: Path, views: list[View], tracks: Tracks, unmatched: list[Array]) -> None:
-    """One PINHOLE camera for all images; `unmatched` are each image's features [K,2] without a point.
+def write(folder: Path, camera: Pinhole, views: list[View], tracks: Tracks, unmatched: list[Array]) -> None:
+    """One camera for all images; `unmatched` are each image's features [K,2] without a point.
 
     Ids count from 1.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    camera = struct.pack("<QiiQQ4d", 1, 1, PINHOLE, WIDTH, HEIGHT, FOCAL, FOCAL, WIDTH / 2, HEIGHT / 2)
-    (folder / "cameras.bin").write_bytes(camera)
+    width, height, focal = camera.width, camera.height, camera.focal
+    lens = (PINHOLE, width, height, focal, focal, width / 2, height / 2)
+    (folder / "cameras.bin").write_bytes(struct.pack("<QiiQQ4d", 1, 1, *lens))
 
     images = [struct.pack("<Q", len(views))]
     place = np.full(tracks.seen.shape, -1)

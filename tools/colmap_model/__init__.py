@@ -1,0 +1,1 @@
+"""Makes COLMAP models of rendered photographs."""

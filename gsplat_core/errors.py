@@ -6,6 +6,7 @@ Exit codes: 2 wrong usage, 3 bad input data, 4 not enough resources, 5 numerical
 from __future__ import annotations
 
 import os
+from typing import Any
 
 
 class GsplatError(Exception):
@@ -39,6 +40,10 @@ class DataError(GsplatError):
         self.remedy = remedy
         where = f"{self.path} ({place})" if place else self.path
         super().__init__(f"{where}: {problem}." + (f" {remedy}" if remedy else ""))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are made again from their message, which is not what this one is made of.
+        return type(self), (self.path, self.problem, self.place, self.remedy), vars(self)
 
 
 class ResourceError(GsplatError):

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -39,6 +39,8 @@ class Points(NamedTuple):
 class View:
     """A camera and the photograph it took. The image is decoded when first asked for and then kept.
 
+    A view can be pickled, with what was decoded so far, if `load` and `load_mask` can be.
+
     Args:
         camera: of the photograph's size.
         load: makes its pixels [H, W, 3], or [H, W, 4] with alpha as `images.decode` says.
@@ -54,6 +56,14 @@ class View:
         self._image: Tensor | None = None
         self._alpha: Tensor | None = None
         self._mask: Tensor | None = None
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock:  # another thread may be decoding
+            return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
         self._lock = threading.Lock()
 
     @property
@@ -270,18 +280,36 @@ def _view(photo: Photo, offset: Matrix, downscale: float, alpha: AlphaRule) -> V
         full = undistorted_camera(lens, viewmat, shot.name)
     camera = full.resized(max(1, round(full.width / downscale)), max(1, round(full.height / downscale)))
 
-    def load() -> Pixels:
-        if lens.is_pinhole:
-            return shrink(photo.decode(alpha), camera.width, camera.height)
-        return undistorted_image(photo, camera, alpha)
+    return View(camera, _Pixels(photo, camera, alpha), _Kept(photo, camera) if photo.mask else None)
 
-    def load_mask() -> Kept:
-        white = 255 * read_mask(photo).astype(np.uint8)
+
+@dataclass(frozen=True, eq=False)
+class _Pixels:
+    """Loads a photograph as a camera sees it. An object, not a closure, so that a view can be pickled."""
+
+    photo: Photo
+    camera: Camera
+    alpha: AlphaRule
+
+    def __call__(self) -> Pixels:
+        if self.photo.shot.lens.is_pinhole:
+            return shrink(self.photo.decode(self.alpha), self.camera.width, self.camera.height)
+        return undistorted_image(self.photo, self.camera, self.alpha)
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """Loads a photograph's mask as a camera sees it; as `_Pixels`."""
+
+    photo: Photo
+    camera: Camera
+
+    def __call__(self) -> Kept:
+        lens = self.photo.shot.lens
+        white = 255 * read_mask(self.photo).astype(np.uint8)
         seen = white if lens.is_pinhole else undistort(white, lens)
-        kept: Kept = shrink(seen, camera.width, camera.height) >= 128
+        kept: Kept = shrink(seen, self.camera.width, self.camera.height) >= 128
         return kept
-
-    return View(camera, load, load_mask if photo.mask else None)
 
 
 def _scene_extent(centers: Matrix, xyz: Matrix, warnings: list[str]) -> float:

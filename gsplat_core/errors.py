@@ -46,6 +46,10 @@ class DataError(GsplatError):
         return type(self), (self.path, self.problem, self.place, self.remedy), vars(self)
 
 
+class UnsuitableSceneError(DataError, ValueError):
+    """A scene that a file format cannot hold; `path` is the file that was to be written, and was not."""
+
+
 class ResourceError(GsplatError):
     """Memory, disk space or a permission is missing."""
 

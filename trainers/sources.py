@@ -36,7 +36,7 @@ def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] =
     run = RunFolder(path)
     file = splat_file(path)
     if file is not None:
-        known = gsplat_core.io.format_of(file)
+        known = gsplat_core.io.format_of_file(file)
         given = parse_options(known.load, options, f"reading {known.ending}") if known.load else {}
         return gsplat_core.io.load(file, **given)
     if options:

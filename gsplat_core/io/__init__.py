@@ -1,7 +1,16 @@
-"""Files of splats: `load`, `save` by the ending of the name; `export_verified` reads back what it wrote."""
+"""Files of splats: `load` by content, `save` by ending; `export_verified` reads back what it wrote."""
 
 from gsplat_core.io.export import export_verified
 from gsplat_core.io.format import DataWarning, Format
-from gsplat_core.io.registry import FORMATS, format_of, load, save
+from gsplat_core.io.registry import FORMATS, format_of, format_of_file, load, save
 
-__all__ = ["FORMATS", "DataWarning", "Format", "export_verified", "format_of", "load", "save"]
+__all__ = [
+    "FORMATS",
+    "DataWarning",
+    "Format",
+    "export_verified",
+    "format_of",
+    "format_of_file",
+    "load",
+    "save",
+]

@@ -63,7 +63,9 @@ def load(path: Path, *, strict: bool) -> Gaussians:
     body = {element.name: _records(source, header, element) for element in header.elements}
     bounds = _floats(body["chunk"], [*_BOUNDS, *(n for n in _COLOR_BOUNDS if n in chunk.scalars)])
     packed = [np.ascontiguousarray(body["vertex"][name]) for name in _PACKED]
-    rest = body["sh"].view(np.uint8).reshape(vertex.count, -1) if degree else None
+    rest = (
+        body["sh"].view(np.uint8).reshape(vertex.count, 3 * num_coefficients(degree) - 3) if degree else None
+    )
     arrays = empty_arrays(vertex.count, degree)
     in_blocks(vertex.count, lambda rows: _decode(arrays, rows, packed, bounds, rest))
     gaussians = gaussians_of(arrays).with_metadata(**metadata_of(header.comments, path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import Any
 
 import torch
 
-from gsplat_core.errors import DataError, NumericalError, ResourceError
+from gsplat_core.errors import DataError, NumericalError, ResourceError, UnsuitableSceneError
 from gsplat_core.io.atomic import atomic_folder, atomic_path
 from gsplat_core.io.format import Format
 from gsplat_core.io.options import options_of
@@ -30,14 +31,20 @@ def export_verified(path: str | os.PathLike[str], gaussians: Gaussians, **option
     Raises:
         NumericalError: splats of the scene are not finite; counted per reason. Nothing is written.
         ResourceError: the file cannot be written, or what is read back differs (a fault of disk or memory).
-        UsageError, ValueError: as for `save`.
+        UsageError, UnsuitableSceneError: as for `save`.
     """
+    gaussians = gaussians.detached().to(dtype=torch.float32)
     drop, repair = find_unusable(gaussians)
     if drop or repair:
         raise NumericalError(f"{os.fspath(path)}: not written: {describe_unusable(drop, repair)}.")
     known = format_of(path)
+    if options.get("extras") is False:  # the one option that leaves something of a scene out
+        gaussians = dataclasses.replace(gaussians, extras={})
     with _provisional(path, known) as temporary:
-        save(temporary, gaussians, **options)
+        try:
+            save(temporary, gaussians, **options)
+        except UnsuitableSceneError as error:  # of which the user knows another name
+            raise UnsuitableSceneError(path, error.problem, error.place, error.remedy) from None
         read, different = _read_back(temporary, known, options), []
         if known.lossless:
             different = _differences(gaussians, read)
@@ -75,7 +82,7 @@ def _read_back(path: Path, known: Format, options: dict[str, Any]) -> Gaussians:
 
 def _differences(written: Gaussians, read: Gaussians) -> list[str]:
     """Names of the fields that are not equal bit for bit (parameters as float32)."""
-    expected = {k: v.cpu() for k, v in written.detached().to(dtype=torch.float32).state_dict().items()}
+    expected = {k: v.cpu() for k, v in written.state_dict().items()}
     found = read.state_dict()
     return [
         name

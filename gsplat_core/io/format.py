@@ -53,6 +53,11 @@ class Format:
     metadata: frozenset[str] = frozenset()
     folder: bool = False
 
+    @property
+    def family(self) -> str:
+        """What formats have in common that are often called by each other's names."""
+        return {".compressed.ply": ".ply", ".gltf": ".glb"}.get(self.ending, self.ending)
+
     def matches(self, path: str | os.PathLike[str]) -> bool:
         return os.fspath(path).lower().endswith(self.ending)
 

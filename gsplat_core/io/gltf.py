@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gsplat_core.errors import DataError
+from gsplat_core.errors import DataError, UnsuitableSceneError
 from gsplat_core.io.arrays import Arrays, arrays_of, empty_arrays, gaussians_of
 from gsplat_core.io.atomic import atomic_file
 from gsplat_core.io.axes import half_turn
@@ -90,10 +90,12 @@ def save(path: Path, gaussians: Gaussians) -> None:
 
     Raises:
         ResourceError: see `gsplat_core.io.atomic`.
-        ValueError: no Gaussians, or more than the 4 GiB that a .glb file holds.
+        UnsuitableSceneError: no Gaussians, or more than the 4 GiB that a .glb file holds.
     """
     if not gaussians.num:
-        raise ValueError("glTF has no empty accessors: at least one Gaussian is needed")
+        raise UnsuitableSceneError(
+            path, "glTF needs at least one Gaussian, and the scene has none", remedy="Write a .ply."
+        )
     arrays = half_turn(arrays_of(gaussians), "z")
     columns: dict[str, np.ndarray] = {"POSITION": np.ascontiguousarray(arrays["means"])}
     quats = arrays["quats"] / np.linalg.norm(arrays["quats"], axis=1, keepdims=True)
@@ -176,7 +178,10 @@ def _write_glb(path: Path, columns: dict[str, np.ndarray], metadata: Metadata) -
     text += b" " * (-len(text) % 4)
     total = 12 + 8 + len(text) + 8 + offset
     if total >= 1 << 32:
-        raise ValueError(f"{total:,} bytes are more than a .glb file can hold")
+        raise UnsuitableSceneError(
+            path, f"{total:,} bytes are more than a .glb file can hold ({1 << 32:,})",
+            remedy="Cut the scene into parts, lower its SH degree, or write another format.",
+        )  # fmt: skip
     with atomic_file(path) as file:
         file.write(np.array([_GLB, 2, total, len(text), _JSON], "<u4").tobytes() + text)
         file.write(np.array([offset, _BIN], "<u4").tobytes())

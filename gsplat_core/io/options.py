@@ -44,6 +44,15 @@ def parse_options(function: Loader | Saver, texts: Sequence[str], what: str) -> 
     return options
 
 
+def check_range(name: str, value: int, low: int, high: int) -> None:
+    """
+    Raises:
+        UsageError: an option whose value is not from `low` to `high`.
+    """
+    if not low <= value <= high:
+        raise UsageError(f"{name} must be from {low:,} to {high:,}, not {value:,}.")
+
+
 def _kind(name: str, offered: dict[str, Any], what: str) -> Any:
     if name not in offered:
         described = "; ".join(f"{n}={_described(_alternatives(kind))}" for n, kind in offered.items())

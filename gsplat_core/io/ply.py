@@ -37,7 +37,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsplat_core.errors import DataError
+from gsplat_core.errors import DataError, UnsuitableSceneError
 from gsplat_core.io import compressed_ply, mip_filter
 from gsplat_core.io.arrays import blocks, empty_arrays, gaussians_of, in_blocks, map_blocks
 from gsplat_core.io.atomic import atomic_file
@@ -106,21 +106,30 @@ def load(path: Path, *, strict: bool) -> Gaussians:
     return keep_usable(gaussians, path, strict)
 
 
-def save(path: Path, gaussians: Gaussians) -> None:
+def save(path: Path, gaussians: Gaussians, *, extras: bool = True) -> None:
     """Writes a scene, parameters as 32-bit floats.
+
+    Args:
+        extras: whether fields that are no part of a Gaussian are written too.
 
     Raises:
         ResourceError: see `gsplat_core.io.atomic`.
-        ValueError: a field of extras has a name that is taken or not ASCII, or integers beyond 32 bits.
+        UnsuitableSceneError: a field of extras has a name that is taken or not ASCII, numbers that PLY does
+            not have, or integers beyond 32 bits.
     """
-    scene = gaussians.detached()
+    scene = gaussians.detached().to(dtype=torch.float32)
+    if not extras:
+        scene.extras = {}
     columns = _columns({name: tensor.cpu().numpy() for name, tensor in scene.params.items()})
     kinds = dict.fromkeys([*list(columns)[:3], *_NORMALS, *list(columns)[3:]], ("float", "f4"))
     comments = comments_of(scene.metadata)
     for name, tensor in scene.extras.items():
-        values = _writable(name, tensor)
+        if problem := _unwritable(tensor):
+            raise _unsuitable(path, name, problem)
+        values = _in_ply_type(tensor)
         more = _extra_columns(name, values)
-        _check_names(name, more, kinds)
+        if problem := _name_problem(more, kinds):
+            raise _unsuitable(path, name, problem)
         columns |= more
         kinds |= dict.fromkeys(more, _PLY_TYPES[tensor.dtype])
         sizes = "".join(f" {size}" for size in tensor.shape[1:])
@@ -268,28 +277,40 @@ def _described_fields(comments: list[str]) -> dict[str, tuple[torch.dtype, list[
     return fields
 
 
-def _writable(name: str, tensor: Tensor) -> np.ndarray:
-    """The values of a field in a type that PLY has."""
+def _unwritable(tensor: Tensor) -> str:
+    """Why PLY cannot hold the numbers of a field; empty where it can."""
     if tensor.dtype not in _PLY_TYPES:
-        raise ValueError(f"extras[{name!r}]: PLY has no type for {tensor.dtype}")
+        return f"PLY has no type for {tensor.dtype}"
     if math.prod(tensor.shape[1:]) == 0:
-        raise ValueError(f"extras[{name!r}]: PLY cannot hold rows without numbers {list(tensor.shape)}")
-    tensor = tensor.cpu()
+        return f"PLY cannot hold rows without numbers {list(tensor.shape)}"
     if tensor.dtype == torch.int64 and tensor.numel():
         smallest, largest = int(tensor.min()), int(tensor.max())
         if smallest < -(2**31) or largest >= 2**31:
-            raise ValueError(f"extras[{name!r}]: PLY has no integers beyond 32 bits")
-    if tensor.dtype in (torch.float16, torch.bfloat16):
-        tensor = tensor.float()
-    return tensor.numpy()
+            return "PLY has no integers beyond 32 bits"
+    return ""
 
 
-def _check_names(name: str, properties: dict[str, np.ndarray], taken: dict[str, tuple[str, str]]) -> None:
+def _in_ply_type(tensor: Tensor) -> np.ndarray:
+    """The values of a field in a type that PLY has."""
+    tensor = tensor.cpu()
+    return (tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor).numpy()
+
+
+def _name_problem(properties: dict[str, np.ndarray], taken: dict[str, tuple[str, str]]) -> str:
+    """What is wrong with the names of a field's properties; empty where nothing is."""
     for p in properties:
         if not p.isascii() or not p.isprintable():
-            raise ValueError(f"extras[{name!r}]: a PLY property needs an ASCII name")
+            return "a PLY property needs an ASCII name"
         if p in taken or p.startswith("f_rest_") or p == mip_filter.COLUMN:
-            raise ValueError(f"extras[{name!r}]: the PLY property {p!r} is taken by something else")
+            return f"the PLY property {p!r} is taken by something else"
+    return ""
+
+
+def _unsuitable(path: Path, name: str, problem: str) -> UnsuitableSceneError:
+    return UnsuitableSceneError(
+        path, f"extras[{name!r}]: {problem}",
+        remedy="Rename or convert the field, or leave all such fields out with the option extras=false.",
+    )  # fmt: skip
 
 
 # The body

@@ -8,12 +8,19 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from gsplat_core.errors import UsageError
+import torch
+
+from gsplat_core.errors import DataError, UnsuitableSceneError, UsageError
 from gsplat_core.io import compressed_ply, gltf, gsz, ksplat, ply, sog, splat, spz
+from gsplat_core.io.content import recognise
 from gsplat_core.io.format import DataWarning, Format
 from gsplat_core.io.options import check_options
 from gsplat_core.io.usable import describe_unusable, find_unusable
 from gsplat_core.scene.gaussians import Gaussians
+
+LARGEST_POSITION = 1e30
+LARGEST_COLOR = 1e6  # of SH coefficients
+SMALLEST_SCALE = -80.0  # exp(-80) is still a normal float32
 
 FORMATS: list[Format] = [
     ply.FORMAT,
@@ -39,11 +46,42 @@ def format_of(path: str | os.PathLike[str]) -> Format:
     if not matching:
         endings = ", ".join(known.ending for known in FORMATS if known.load or known.save)
         raise UsageError(f"{os.fspath(path)}: no file format has this ending. Known are: {endings}.")
-    return max(matching, key=lambda known: len(known.ending))
+    return max(matching, key=_length)
+
+
+def _length(known: Format) -> int:
+    return len(known.ending)
+
+
+def format_of_file(path: str | os.PathLike[str]) -> Format:
+    """The format to read a file with: the one of its content, else the one that its name calls for.
+
+    Raises:
+        DataError: the content is recognised, and is no splats, or not what the name's ending promises.
+        UsageError: the ending is unknown or that of a format that cannot be read, and so is the content.
+    """
+    content = recognise(path)
+    if content is None:
+        known = format_of(path)
+        if known.load is None:
+            raise UsageError(
+                f"{os.fspath(path)}: {known.title} ({known.ending}) cannot be read by this version."
+            )
+        return known
+    if not content.ending:
+        raise DataError(path, f"this is {content.title}, not a splat file", remedy=content.remedy)
+    found = next(known for known in FORMATS if known.ending == content.ending)
+    called = max((known for known in FORMATS if known.matches(path)), key=_length, default=found)
+    if called.family != found.family:
+        raise DataError(
+            path, f"this is {content.title}, although its name ends like that of {called.title}",
+            remedy=f"Rename it so that it ends with {found.ending}.",
+        )  # fmt: skip
+    return found
 
 
 def load(path: str | os.PathLike[str], *, strict: bool = False, **options: Any) -> Gaussians:
-    """Reads a scene; the name's ending says which format it is.
+    """Reads a scene, of whichever format the content is; where that has no signature, the name's ending says.
 
     Args:
         path: the file.
@@ -57,9 +95,8 @@ def load(path: str | os.PathLike[str], *, strict: bool = False, **options: Any) 
         DataError: the file is missing, damaged or something else; says where and what helps.
         UsageError: the ending is unknown, the format cannot be read, or has no such option.
     """
-    known = format_of(path)
-    if known.load is None:
-        raise UsageError(f"{os.fspath(path)}: {known.title} ({known.ending}) cannot be read by this version.")
+    known = format_of_file(path)
+    assert known.load is not None
     check_options(known.load, options, f"reading {known.ending}")
     return known.load(Path(path), strict=strict, **options)
 
@@ -77,8 +114,9 @@ def save(path: str | os.PathLike[str], gaussians: Gaussians, **options: Any) -> 
 
     Raises:
         ResourceError: the disk is full, the folder is missing or must not be written to.
-        UsageError: the ending is unknown, the format cannot be written, or has no such option.
-        ValueError: the format cannot hold this scene. No lossy format holds numbers that are not finite.
+        UsageError: the ending is unknown, the format cannot be written, or has no such option or value.
+        UnsuitableSceneError: the format cannot hold this scene. No lossy format holds numbers that are not
+            finite.
     """
     known = format_of(path)
     if known.save is None:
@@ -89,6 +127,21 @@ def save(path: str | os.PathLike[str], gaussians: Gaussians, **options: Any) -> 
     known.save(Path(path), _fitting(known, path, gaussians), **options)
 
 
+def _clamped(gaussians: Gaussians, path: str | os.PathLike[str]) -> Gaussians:
+    """The scene without numbers so large that a format's arithmetic overflows; no image needs them."""
+    wild = (torch.cat([gaussians.sh0, gaussians.shN], dim=1).abs() > LARGEST_COLOR).flatten(1).any(dim=1)
+    thin = (gaussians.scales < SMALLEST_SCALE) & gaussians.scales.isfinite()
+    if bool(wild.any()):
+        message = f"{os.fspath(path)}: colours of {int(wild.sum()):,} splats were cut at +-{LARGEST_COLOR:g}"
+        warnings.warn(message, DataWarning, stacklevel=4)
+    return dataclasses.replace(
+        gaussians,
+        sh0=gaussians.sh0.clamp(-LARGEST_COLOR, LARGEST_COLOR),
+        shN=gaussians.shN.clamp(-LARGEST_COLOR, LARGEST_COLOR),
+        scales=gaussians.scales.masked_fill(thin, SMALLEST_SCALE),
+    )
+
+
 _LOST = {
     "antialiased": "the mark that the scene is to be drawn antialiased (it will look thicker from afar)",
     "offset": "the offset to the original coordinates",
@@ -97,17 +150,24 @@ _LOST = {
 
 def _fitting(known: Format, path: str | os.PathLike[str], gaussians: Gaussians) -> Gaussians:
     """What of a scene the format can hold."""
+    gaussians = gaussians.to(dtype=torch.float32)
     if known.lossless:
         return gaussians
     drop, _ = find_unusable(gaussians)
+    if bool((far := gaussians.means.abs().amax(dim=1) > LARGEST_POSITION).any()):
+        drop |= {f"position beyond {LARGEST_POSITION:g}": far}
     if drop:
-        raise ValueError(f"{os.fspath(path)}: {describe_unusable(drop, {})}")
+        raise UnsuitableSceneError(
+            path, f"{known.title} cannot hold the scene: {describe_unusable(drop, {})}",
+            remedy="Take these out first (gsplat_core.io.usable.find_unusable), or write a .ply.",
+        )  # fmt: skip
     left_out = [f"the field {name!r}" for name in gaussians.extras]
     if gaussians.sh_degree > known.max_sh_degree:
         left_out.append(f"spherical harmonics beyond degree {known.max_sh_degree}")
         gaussians = gaussians.with_sh_degree(known.max_sh_degree)
     lost = sorted(gaussians.metadata.known().keys() - known.metadata)
     left_out += [_LOST[name] for name in lost]
+    gaussians = _clamped(gaussians, path)
     if left_out:
         message = f"{known.title} has no place for {', '.join(left_out)}"
         warnings.warn(message, DataWarning, stacklevel=3)

@@ -36,12 +36,13 @@ import torch
 
 import gsplat_core
 from gsplat_core.compress.kmeans import kmeans
-from gsplat_core.errors import DataError
+from gsplat_core.errors import DataError, UnsuitableSceneError
 from gsplat_core.io import webp
 from gsplat_core.io.arrays import Arrays, arrays_of, empty_arrays, gaussians_of, in_blocks
 from gsplat_core.io.atomic import atomic_folder, write_bytes
 from gsplat_core.io.codebook import codebook, nearest
 from gsplat_core.io.format import ALL_METADATA, Format
+from gsplat_core.io.options import check_range
 from gsplat_core.io.quantize import LOGITS, alpha_bytes, bytes_of
 from gsplat_core.io.smallest_three import join, split
 from gsplat_core.io.source import check_expansion, read_whole
@@ -53,6 +54,7 @@ from gsplat_core.scene.sh_rotation import num_coefficients
 
 MAX_META = 1 << 20
 MAX_PALETTE = 1 << 16
+MAX_ITERATIONS = 1000
 PALETTE_COLUMNS = 64
 SPLATS_PER_COLOR = 16  # splats that share a palette row, unless the caller says otherwise
 
@@ -111,20 +113,20 @@ def save(
     """Writes a .sog file in Morton order.
 
     Args:
-        palette: rows of the palette of SH coefficients, at most 65536 and the number of Gaussians; the more,
-        the
-            better and larger. By default a sixteenth of the Gaussians.
-        iterations: of k-means.
+        palette: rows of the palette of SH coefficients, 1 to 65536, of which no more are used than there are
+            Gaussians; the more, the better and larger. By default a sixteenth of the Gaussians.
+        iterations: of k-means, 1 to 1000.
         effort: of the image coder, 0 (fast) to 100 (small).
         antialiased: what the file says about it, where that is not what the scene's metadata says.
 
     Raises:
         ResourceError: see `gsplat_core.io.atomic`.
-        ValueError: no Gaussians, more than fit into the largest WebP image, or options out of range.
+        UnsuitableSceneError: no Gaussians, or more than fit into the largest WebP image.
+        UsageError: options out of range.
     """
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in _files(gaussians, palette, iterations, effort, antialiased).items():
+        for name, content in _files(path, gaussians, palette, iterations, effort, antialiased).items():
             archive.writestr(zipfile.ZipInfo(name), content)  # dated 1980: same scene, same bytes
     write_bytes(path, target.getvalue())
 
@@ -139,7 +141,7 @@ def save_folder(
     antialiased: bool | None = None,
 ) -> None:
     """Writes a meta.json and its images into the same folder, which is made if need be; see `save`."""
-    files = _files(gaussians, palette, iterations, effort, antialiased)
+    files = _files(path, gaussians, palette, iterations, effort, antialiased)
     with atomic_folder(path.parent, last="meta.json") as folder:
         for name, content in files.items():
             (folder / name).write_bytes(content)
@@ -156,15 +158,28 @@ FOLDER_FORMAT = Format(
 
 
 def _files(
-    gaussians: Gaussians, palette: int | None, iterations: int, effort: int, antialiased: bool | None
+    path: Path,
+    gaussians: Gaussians,
+    palette: int | None,
+    iterations: int,
+    effort: int,
+    antialiased: bool | None,
 ) -> dict[str, bytes]:
     """The files of a scene by name, the images first."""
+    check_range("palette", 1 if palette is None else palette, 1, MAX_PALETTE)
+    check_range("iterations", iterations, 1, MAX_ITERATIONS)
+    check_range("effort", effort, 0, 100)
     count = gaussians.num
     if not count:
-        raise ValueError("SOG has no empty scenes: at least one Gaussian is needed")
+        raise UnsuitableSceneError(
+            path, "SOG needs at least one Gaussian, and the scene has none", remedy="Write a .ply."
+        )
     width, height = texture_size(count)
     if max(width, height) > webp.MAX_SIDE:
-        raise ValueError(f"{count:,} Gaussians do not fit into images of {webp.MAX_SIDE} texels a side")
+        raise UnsuitableSceneError(
+            path, f"{count:,} Gaussians do not fit into images of {webp.MAX_SIDE:,} texels a side",
+            remedy="Cut the scene into parts, prune it, or write another format.",
+        )  # fmt: skip
     order = morton_order(gaussians.means)
     arrays = arrays_of(gaussians.subset(order))
     meta: dict[str, Any] = {"version": 2, "asset": {"generator": f"gsplat_core {gsplat_core.__version__}"}}

@@ -15,16 +15,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from gsplat_core.errors import DataError
 from gsplat_core.io.arrays import arrays_of, empty_arrays, gaussians_of, in_blocks
 from gsplat_core.io.atomic import atomic_file
+from gsplat_core.io.content import FIRST_BYTES, is_text
 from gsplat_core.io.format import Format
 from gsplat_core.io.quantize import LOGITS, alpha_bytes, bytes_of
 from gsplat_core.io.source import read_whole
-from gsplat_core.io.usable import keep_usable
+from gsplat_core.io.usable import find_unusable, keep_usable
 from gsplat_core.scene.gaussians import Gaussians
 
+FEW_RECORDS = 16  # say nothing about a file
 C0 = np.float32(0.28209479177387814)
 RECORD = np.dtype(
     [("means", "<f4", 3), ("scales", "<f4", 3), ("color", "u1", 3), ("alpha", "u1"), ("quats", "u1", 4)]
@@ -35,10 +38,12 @@ def load(path: Path, *, strict: bool) -> Gaussians:
     """Reads a scene; its SH degree is 0.
 
     Raises:
-        DataError: the file cannot be opened or is not of whole records; or `strict` and there are splats that
-            cannot be rendered.
+        DataError: the file cannot be opened, is not of whole records, or most of them make no sense; or
+            `strict` and there are splats that cannot be rendered.
     """
     data = read_whole(path)
+    if is_text(data[:FIRST_BYTES]):
+        raise DataError(path, "this is a text file, not a .splat file", "byte 0")
     if len(data) % RECORD.itemsize:
         raise DataError(
             path,
@@ -58,7 +63,14 @@ def load(path: Path, *, strict: bool) -> Gaussians:
         arrays["quats"][rows] = block["quats"] * np.float32(1 / 128) - 1
 
     in_blocks(len(records), decode)
-    return keep_usable(gaussians_of(arrays), path, strict)
+    gaussians = gaussians_of(arrays)
+    drop, _ = find_unusable(gaussians)
+    unusable = int(torch.stack(list(drop.values())).any(dim=0).sum()) if drop else 0
+    if unusable > max(FEW_RECORDS, len(records) / 2):
+        raise DataError(
+            path, f"{unusable:,} of {len(records):,} records make no sense: this is not a .splat file"
+        )
+    return keep_usable(gaussians, path, strict)
 
 
 def save(path: Path, gaussians: Gaussians) -> None:

@@ -40,12 +40,13 @@ from typing import Literal
 import numpy as np
 import torch
 
-from gsplat_core.errors import DataError
+from gsplat_core.errors import DataError, UnsuitableSceneError
 from gsplat_core.io.arrays import Arrays, arrays_of, empty_arrays, gaussians_of, in_blocks
 from gsplat_core.io.atomic import write_bytes
 from gsplat_core.io.axes import half_turn
 from gsplat_core.io.deflate import gzip_compress
 from gsplat_core.io.format import DataWarning, Format
+from gsplat_core.io.options import check_range
 from gsplat_core.io.quantize import LOGITS, alpha_bytes, bytes_of
 from gsplat_core.io.smallest_three import join, split
 from gsplat_core.io.source import Source, check_expansion, read_whole
@@ -155,12 +156,15 @@ def save(
 
     Raises:
         ResourceError: see `gsplat_core.io.atomic`.
-        ValueError: no Gaussians, positions beyond 2^23 units, or bits out of range.
+        UnsuitableSceneError: no Gaussians, or positions beyond 2^23 units.
+        UsageError: bits out of range.
     """
+    check_range("sh1_bits", sh1_bits, 1, 8)
+    check_range("sh_bits", sh_bits, 1, 8)
     if not gaussians.num:
-        raise ValueError("an .spz file needs at least one Gaussian")
-    if not (1 <= sh1_bits <= 8 and 1 <= sh_bits <= 8):
-        raise ValueError(f"SH coefficients have 1 to 8 bits, not {sh1_bits} and {sh_bits}")
+        raise UnsuitableSceneError(
+            path, "an .spz file needs at least one Gaussian, and the scene has none", remedy="Write a .ply."
+        )
     steps = np.repeat(np.array([2.0**sh1_bits, 2.0**sh_bits], np.float32) / 256, [3, MAX_COEFFICIENTS - 3])
     arrays = arrays_of(gaussians)
     order = morton_order(gaussians.means).cpu().numpy()
@@ -168,7 +172,7 @@ def save(
         version,
         gaussians.num,
         gaussians.sh_degree,
-        _fractional_bits(arrays["means"]),
+        _fractional_bits(arrays["means"], path),
         _ANTIALIASED if (gaussians.metadata.antialiased if antialiased is None else antialiased) else 0,
         0,
     )
@@ -308,14 +312,17 @@ def _coordinate_system(records: Source) -> int | None:
 # The attributes
 
 
-def _fractional_bits(means: np.ndarray) -> int:
+def _fractional_bits(means: np.ndarray, path: Path) -> int:
     """As many as the file can have for these positions, at most 12 as everybody writes."""
     largest = float(np.abs(means).max())
     bits = FRACTIONAL_BITS
     while bits >= 0 and round(largest * 2**bits) >= 2**23:
         bits -= 1
     if bits < 0:
-        raise ValueError(f"positions up to {largest:g} do not fit into an .spz file")
+        raise UnsuitableSceneError(
+            path, f"positions up to {largest:g} do not fit into an .spz file, which ends at {2**23:,}",
+            remedy="Move or shrink the scene, take out what lies so far away, or write a .ply.",
+        )  # fmt: skip
     if bits < FRACTIONAL_BITS:
         message = f".spz: positions reach {largest:g}, so they are stored in steps of {2.0**-bits:g}"
         warnings.warn(message, DataWarning, stacklevel=3)

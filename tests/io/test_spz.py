@@ -11,7 +11,7 @@ import pytest
 import torch
 from splat_files import assert_same_covariances, typical_scene
 
-from gsplat_core.errors import DataError
+from gsplat_core.errors import DataError, UsageError
 from gsplat_core.io import DataWarning, load, save, spz
 from gsplat_core.io.deflate import gzip_compress
 from gsplat_core.scene.gaussians import Gaussians
@@ -56,7 +56,7 @@ def test_precision_of_coefficients_can_be_chosen(
     for part, size in ((codes[:, :3], step[0]), (codes[:, 3:], step[1])):
         assert bool((part[part < 255] % size == 0).all())
         assert len(part.unique()) > 1
-    with pytest.raises(ValueError, match="1 to 8 bits"):
+    with pytest.raises(UsageError, match="sh_bits must be from 1 to 8, not 9"):
         save(tmp_path / "a.spz", typical_scene(2, 2), sh_bits=9)
 
 
@@ -165,7 +165,7 @@ def changed(content: bytes, **fields: int) -> bytes:
         ({"version": 5}, "version 5; this program knows 1 to 4"),
         ({"version": 0}, "version 0"),
         ({"version": 4}, "version 4 must not be inside gzip"),
-        ({"magic": 1}, "not an .spz file"),
+        ({"magic": 1}, "something compressed with gzip, not a splat file"),
         ({"bits": 24}, "24 fractional bits"),
         ({"flags": 128}, "level-of-detail file of Spark"),
     ],

@@ -178,6 +178,16 @@ def test_export_is_the_scene_again(run, tmp_path, capsys):
     assert target.read_bytes() == run.point_cloud.read_bytes()
 
 
+@pytest.mark.parametrize("name", ["a.spz", "a.splat", "a.sog", "a.glb", "a.compressed.ply", "a.gsz"])
+def test_export_claims_nothing_that_it_did_not_measure(run, tmp_path, capsys, name):
+    arguments = ["export", str(run.path), "-o", str(tmp_path / name), "--measure", "no"]
+    assert main(arguments) == 0
+    told = capsys.readouterr().out
+    assert "was not measured" in told
+    assert "equal" not in told
+    assert "loss_db" not in json.loads((tmp_path / "export.json").read_text())[name]
+
+
 def test_export_measures_what_a_format_loses(run, tmp_path, capsys):
     """Against the test views of the run, and the original where there are no photographs."""
     losses = {}

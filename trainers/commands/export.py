@@ -53,8 +53,9 @@ def export(
         "bytes": size,
         "bytes_per_gaussian": size / max(1, gaussians.num),
     }
-    text = "read back and compared: equal bit for bit"
+    text = "read back whole; what its images lose was not measured"
     if known.lossless:
+        text = "read back and compared: equal bit for bit"
         facts |= {"loss_db": 0.0, "psnr_between": None}
     elif measure != "no" and gaussians.num:
         facts |= _measured(source, scene, gaussians, result, orbit=measure == "orbit")

@@ -52,7 +52,7 @@ def describe(path: Path) -> dict[str, Any]:
 def _describe_splats(path: Path) -> dict[str, Any]:
     import gsplat_core.io
 
-    known = gsplat_core.io.format_of(path)
+    known = gsplat_core.io.format_of_file(path)
     gaussians = gsplat_core.io.load(path)
     size = sum(file.stat().st_size for file in known.files(path))
     return {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import os
 import sys
 import warnings
@@ -26,6 +27,7 @@ _usual_format = warnings.formatwarning
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns its exit code (the entry point passes it to `sys.exit`)."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    _print_anything()
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(overview())
         return 0
@@ -51,6 +53,18 @@ def main(arguments: list[str] | None = None) -> int:
         # The reader of our output went away (`| head`); the interpreter must not complain about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        from trainers.crash import told
+
+        known = told(error)
+        return _fail(str(known), known.exit_code)
+
+
+def _print_anything() -> None:
+    """File names may hold bytes that the terminal's encoding has no signs for; they are shown as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(name: str, command: Command, arguments: list[str]) -> int:

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
-import platform
 import shutil
 import socket
-import sys
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import gsplat_core
 from gsplat_core.errors import DataError, GsplatError, ResourceError, UsageError
-from gsplat_core.io.atomic import write_text
-
-
-class InternalError(GsplatError):
-    """A defect of the program, not of its input; a report was written."""
+from trainers.crash import told
 
 
 class RunFolder:
@@ -127,39 +118,4 @@ class RunFolder:
         except GsplatError:
             raise
         except Exception as error:
-            if shortage := _shortage(error):
-                raise ResourceError(shortage) from error
-            write_text(self.crash_report, crash_text())
-            raise InternalError(
-                f"internal error: {type(error).__name__}: {error}\nThis is a defect of gsplat-core. "
-                f"{self.crash_report} describes it; please attach that file when you report it."
-            ) from error
-
-
-def _shortage(error: Exception) -> str | None:
-    """What to tell when the exception means that memory or disk space ran out."""
-    # PyTorch has its own exception for GPUs only; on the CPU it is a RuntimeError with one of these texts.
-    text = str(error).lower()
-    if isinstance(error, MemoryError) or any(
-        hint in text for hint in ("can't allocate memory", "not enough memory", "out of memory")
-    ):
-        advice = "A larger --downscale or a smaller --max-gaussians needs less."
-        return f"not enough memory. {advice} The last checkpoint stays."
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk is full ({error}). Make room; --resume continues from the last checkpoint."
-    return None
-
-
-def crash_text() -> str:
-    """The exception being handled, with what one needs to know about the machine."""
-    import torch
-
-    lines = [
-        f"gsplat-core {gsplat_core.__version__}, torch {torch.__version__}",
-        f"Python {platform.python_version()}, {platform.platform()}, {os.cpu_count()} cores",
-        f"command: {sys.argv}",
-        f"time: {time.strftime('%F %T %z')}",
-        "",
-        traceback.format_exc(),
-    ]
-    return "\n".join(lines)
+            raise told(error, self.crash_report) from error

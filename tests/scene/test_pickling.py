@@ -27,7 +27,8 @@ from gsplat_core.scene.dataset import Dataset, View
 from gsplat_core.scene.init import initialize
 from gsplat_core.scene.similarity import Similarity
 from trainers.config import TrainConfig
-from trainers.run_folder import InternalError, RunFolder
+from trainers.crash import InternalError
+from trainers.run_folder import RunFolder
 
 WAYS = {
     **{f"protocol {n}": lambda x, n=n: pickle.loads(pickle.dumps(x, n)) for n in range(2, 6)},

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from gsplat_core import __version__
@@ -90,6 +94,55 @@ def test_a_missing_source_is_bad_data(command, tmp_path, capsys):
         arguments += ["-o", str(tmp_path / "out.ply")]
     assert main(arguments) == 3
     assert "nothing.ply" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (IndexError("this\nand that"), 1, "internal error: IndexError: this and that\n"),
+        (RuntimeError("can't allocate memory: 9 bytes"), 4, "not enough memory"),
+        (PermissionError(13, "Permission denied", "/some/file"), 4, "/some/file: Permission denied"),
+        (RecursionError("too deep"), 1, "internal error: RecursionError"),
+    ],
+)
+def test_an_unexpected_failure_is_a_sentence_and_a_report(tmp_path, monkeypatch, capsys, error, code, told):
+    def fail(path):
+        raise error
+
+    monkeypatch.setattr("trainers.commands.info.describe", fail)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert main(["info", "scene.ply"]) == code
+    shown = capsys.readouterr().err
+    assert told in shown
+    assert "Traceback" not in shown
+    reports = list(tmp_path.iterdir())
+    assert len(reports) == (code == 1)
+    for report in reports:
+        assert str(report) in shown
+        text = report.read_text()
+        assert "Traceback" in text
+        assert __version__ in text
+
+
+def test_where_no_report_can_be_written_the_sentence_must_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("trainers.commands.info.describe", lambda path: {}[path])
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    assert main(["info", "scene.ply"]) == 1
+    shown = capsys.readouterr().err
+    assert "test_cli.py:" in shown
+    assert "Traceback" not in shown
+
+
+def test_names_that_the_terminal_cannot_show_are_no_trouble(tmp_path):
+    """Bytes that are not UTF-8 in a file's name, and a terminal without umlauts."""
+    source = tmp_path / os.fsdecode(b"gr\xf6\xdfe.ply")
+    run = subprocess.run(
+        [sys.executable, "-m", "trainers.cli", "info", source],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert run.returncode == 3
+    assert b"Traceback" not in run.stderr
 
 
 def test_a_folder_that_cannot_be_written_is_a_resource_error(tmp_path, capsys):

@@ -265,6 +265,23 @@ def test_an_orbit_video(run, tmp_path, ending):
     assert all(frame.mean() > 5 for frame in frames), "nothing to see"
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("width", "0"), ("height", "-3"), ("width", "999999"), ("frames", "0"), ("fps", "0")],
+)
+def test_sizes_out_of_range_are_usage(run, tmp_path, capsys, option, value):
+    assert main(["render", str(run.point_cloud), "-o", str(tmp_path / "x"), f"--{option}", value]) == 2
+    assert f"--{option} must be from 1" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scene_without_gaussians_is_not_rendered(run, tmp_path, capsys):
+    gsplat_core.io.save(tmp_path / "a.ply", gsplat_core.io.load(run.point_cloud).subset(slice(0)))
+    assert main(["render", str(tmp_path / "a.ply"), "-o", str(tmp_path / "x")]) == 3
+    assert "no Gaussians to render" in capsys.readouterr().err
+    assert main(["info", str(tmp_path / "a.ply")]) == 0
+
+
 def test_a_bare_file_is_orbited_about_its_middle(run, tmp_path):
     arguments = ["--frames", "3", "--width", "40", "--height", "30"]
     assert main(["render", str(run.point_cloud), "-o", str(tmp_path / "images"), *arguments]) == 0

@@ -10,7 +10,8 @@ import torch
 from processes import environment
 
 from gsplat_core.errors import DataError, ResourceError, UsageError
-from trainers.run_folder import InternalError, RunFolder
+from trainers.crash import InternalError
+from trainers.run_folder import RunFolder
 
 HOLD = """
 import sys

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from gsplat_core.errors import UsageError
+from gsplat_core.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gsplat_core.scene.dataset import Dataset
     from gsplat_core.scene.gaussians import Gaussians
 
+MOST = {"frames": 1_000_000, "fps": 1000, "width": 32768, "height": 32768}
 UP = {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1), "-x": (-1, 0, 0), "-y": (0, -1, 0), "-z": (0, 0, -1)}
 
 
@@ -57,9 +58,13 @@ def render(
     from trainers.session import choose_device
     from trainers.sources import load_scene, photographs_of
 
-    if frames < 1 or fps < 1 or (width or 1) < 1 or (height or 1) < 1:
-        raise UsageError("--frames, --fps, --width and --height must be at least 1.")
+    sizes = {"frames": frames, "fps": fps, "width": width, "height": height}
+    for name, value in sizes.items():
+        if value is not None and not 1 <= value <= MOST[name]:
+            raise UsageError(f"--{name} must be from 1 to {MOST[name]:,}, not {value:,}.")
     gaussians = load_scene(source, warn).detached().to(choose_device(device))
+    if not gaussians.num:
+        raise DataError(source, "there are no Gaussians to render")
     dataset, _ = photographs_of(source, scene)
     cameras = _cameras(gaussians, dataset, path, frames, up)
     if width or height:

@@ -29,13 +29,15 @@ def view(
     """
     import numpy as np
 
-    from gsplat_core.errors import DataError
+    from gsplat_core.errors import DataError, UsageError
     from trainers import camera_paths
     from trainers.commands.render import UP
     from trainers.messages import warn
     from trainers.sources import load_scene
     from trainers.viewer import serve
 
+    if not 1 <= port <= 65535:
+        raise UsageError(f"--port must be from 1 to 65,535, not {port:,}.")
     gaussians = load_scene(source, warn, list(read)).detached()
     if not gaussians.num:
         raise DataError(source, "there are no Gaussians to show")

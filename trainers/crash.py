@@ -1,0 +1,89 @@
+"""What becomes of exceptions that nobody expected: a report in a file, and one sentence for the user."""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+import gsplat_core
+from gsplat_core.errors import GsplatError, ResourceError
+from gsplat_core.io.atomic import write_text
+
+_LONGEST_REASON = 300
+
+
+class InternalError(GsplatError):
+    """A defect of the program, not of its input; a report was written."""
+
+
+def told(error: Exception, report: Path | None = None) -> GsplatError:
+    """An unexpected exception, which is being handled, as an error that can be shown.
+
+    Args:
+        report: where to describe it; None makes a new file in the folder for temporary files.
+
+    Returns:
+        `ResourceError` where memory, disk space or a permission is missing, and nothing is written then;
+        else `InternalError` with the path of the report.
+    """
+    if isinstance(error, GsplatError):
+        return error
+    if reason := _shortage(error):
+        return ResourceError(reason)
+    if report is None:
+        name = f"gsplat-core-crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+        report = Path(tempfile.gettempdir()) / name
+    text = " ".join(str(error).split())
+    text = text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + " ..."
+    try:
+        write_text(report, crash_text())
+        where = f"{report} describes it; please attach that file when you report it."
+    except GsplatError:  # nowhere to write: the report itself must do
+        where = f"No report could be written. It was raised at {_place(error)}."
+    return InternalError(
+        f"internal error: {type(error).__name__}: {text}\nThis is a defect of gsplat-core. {where}"
+    )
+
+
+def crash_text() -> str:
+    """The exception being handled, with what one needs to know about the machine."""
+    import torch
+
+    lines = [
+        f"gsplat-core {gsplat_core.__version__}, torch {torch.__version__}",
+        f"Python {platform.python_version()}, {platform.platform()}, {os.cpu_count()} cores",
+        f"command: {sys.argv}",
+        f"time: {time.strftime('%F %T %z')}",
+        "",
+        traceback.format_exc(),
+    ]
+    return "\n".join(lines).encode("utf-8", "backslashreplace").decode()
+
+
+def _shortage(error: Exception) -> str | None:
+    """What to tell when the exception means that memory, disk space or a permission is missing."""
+    # PyTorch has its own exception for GPUs only; on the CPU it is a RuntimeError with one of these texts.
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or any(
+        hint in text for hint in ("can't allocate memory", "not enough memory", "out of memory")
+    ):
+        advice = "A larger --downscale or a smaller --max-gaussians needs less."
+        return f"not enough memory. {advice} The last checkpoint stays."
+    if not isinstance(error, OSError):
+        return None
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full ({error}). Make room; --resume continues from the last checkpoint."
+    if error.filename is not None:
+        return f"{error.filename}: {error.strerror}. Check the path and its permissions, or choose another."
+    return None
+
+
+def _place(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -43,22 +43,48 @@ def write_results(
     Returns:
         the content of metrics.json.
     """
+    metrics, scored = measure(
+        config,
+        dataset,
+        gaussians,
+        lambda view: save_png(run.test / Path(view.name).with_suffix(".png"), view.render),
+    )
+    metrics |= costs
+    write_json(run.metrics, metrics)
+    write_report(run, config, metrics, scored)
+    return metrics
+
+
+def measure(
+    config: TrainConfig,
+    dataset: Dataset,
+    gaussians: Gaussians,
+    each: Callable[[Scored], None] = lambda view: None,
+) -> tuple[dict[str, Any], list[Scored]]:
+    """Renders and measures the test views, or the training views where there are none.
+
+    Args:
+        each: called with every view once it is measured.
+
+    Returns:
+        what metrics.json says about them, and the views.
+    """
     split, views = ("test", dataset.test) if dataset.test else ("train", dataset.train)
     scored = []
     for result in evaluate(gaussians, views, test_background(config)):
-        save_png(run.test / Path(result.name).with_suffix(".png"), result.render)
+        each(result)
         scored.append(result)
-    metrics = {**summarize(scored), "num_gaussians": gaussians.num, "split": split, **costs}
-    metrics |= {
+    metrics = {
+        **summarize(scored),
+        "num_gaussians": gaussians.num,
+        "split": split,
         "device": describe_device(gaussians.device),
         "version": gsplat_core.__version__,
         "torch": torch.__version__,
         "machine": f"{cpu_name()}, {cores()} cores",
         "protocol": PROTOCOL,
     }
-    write_json(run.metrics, metrics)
-    write_report(run, config, metrics, scored)
-    return metrics
+    return metrics, scored
 
 
 def summarize(scored: Iterable[Scored]) -> dict[str, Any]:

@@ -123,6 +123,39 @@ def test_evaluation_again_gives_the_same_numbers(copy_of_run):
     assert len(list(copy_of_run.test.iterdir())) == 3
 
 
+def test_any_splat_file_is_measured_against_photographs(run, tiny_scene, tmp_path, capsys):
+    known = run.read_metrics()
+    data = ["--data", str(tiny_scene), "--test-every", "4"]
+    for name, allowed in {"a.ply": 1e-6, "a.gsz": 1.0, "a.spz": 1.0}.items():
+        gsplat_core.io.save(tmp_path / name, gsplat_core.io.load(run.point_cloud))
+        assert main(["eval", str(tmp_path / name), *data, "-o", str(tmp_path / "m.json")]) == 0
+        measured = strictly(tmp_path / "m.json")
+        assert measured["psnr"] == pytest.approx(known["psnr"], abs=allowed)
+        assert [entry["name"] for entry in measured["per_image"]] == ["000.png", "004.png", "008.png"]
+        assert f"{measured['psnr']:.2f} dB" in capsys.readouterr().out
+    before = sorted(tmp_path.iterdir())
+    assert main(["eval", str(tmp_path / "a.ply"), "--data", str(tiny_scene), "--test-every", "0"]) == 0
+    assert "mean of 12 train views" in capsys.readouterr().out
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_other_settings_leave_the_run_as_it_is(copy_of_run, tmp_path, capsys):
+    before = copy_of_run.metrics.read_bytes()
+    assert main(["eval", str(copy_of_run.path), "--downscale", "2"]) == 2
+    assert "add -o" in capsys.readouterr().err
+    arguments = ["--downscale", "2", "--set", "test_every=3", "-o", str(tmp_path / "m.json")]
+    assert main(["eval", str(copy_of_run.path), *arguments]) == 0
+    assert copy_of_run.metrics.read_bytes() == before
+    measured = strictly(tmp_path / "m.json")
+    assert (measured["downscale"], len(measured["per_image"])) == (2, 4)
+
+
+def test_a_file_alone_cannot_be_measured(run, tmp_path, capsys):
+    assert main(["eval", str(run.point_cloud)]) == 2
+    assert "add --data" in capsys.readouterr().err
+    assert main(["eval", str(run.point_cloud), "--data", str(tmp_path)]) == 3
+
+
 def test_an_unfinished_run_is_evaluated_from_its_checkpoint(copy_of_run, capsys):
     copy_of_run.point_cloud.unlink()
     copy_of_run.metrics.unlink()

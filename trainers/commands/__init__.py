@@ -17,9 +17,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "train": Command("trainers.commands.train", "train", "fit a scene to a COLMAP folder of photographs"),
-    "eval": Command(
-        "trainers.commands.eval", "evaluate_run", "render a run's test views again and measure them"
-    ),
+    "eval": Command("trainers.commands.eval", "evaluate", "measure a run or splat file against photographs"),
     "render": Command("trainers.commands.render", "render", "images or a video along a camera path"),
     "export": Command("trainers.commands.export", "export", "write a run or file in another format"),
     "compress": Command(

@@ -4,36 +4,131 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, UseAppendAction, arg
+
+from gsplat_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from trainers.config import TrainConfig
 
 
-def evaluate_run(run: Positional[Path], data: Path | None = None) -> None:
-    """Render the test views of a run again, measure them, and rewrite test/, metrics.json and report.html.
+def evaluate(
+    source: Positional[Annotated[Path, arg(metavar="RUN|FILE")]],
+    data: Path | None = None,
+    output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE.json")] = None,
+    downscale: int | None = None,
+    test_every: int | None = None,
+    model: str | None = None,
+    background: Literal["black", "white"] | None = None,
+    device: Literal["cpu", "cuda", "auto"] | None = None,
+    set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = (),
+    read: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
+) -> None:
+    """Measure a run or any splat file against photographs: PSNR, SSIM, PSNR with corrected colours.
+
+    A run's test views are rendered again, and its test/, metrics.json and report.html are rewritten. With -o
+    its folder stays as it is, and other settings may be tried. A splat file needs --data, and nothing is
+    written without -o.
 
     Args:
-        run: run folder.
-        data: where its photographs are now, if they were moved.
+        source: run folder or splat file of any format.
+        data: photographs with poses (for a run: where they are now, if they were moved).
+        output: write the measurements to this file instead.
+        downscale: shrink the photographs by this factor (default: the run's, or 1).
+        test_every: every so many-th image is measured, 0: all of them (default: the run's, or 8).
+        model: which sparse model of the folder, for example 0.
+        background: colour behind the scene (default: as the run was tested, or black).
+        device: where to compute; auto takes a GPU when there is one.
+        set: other entries of config.json that say how photographs are read.
+        read: an option of reading a file, such as axes=ply for .spz (may be repeated).
     """
+    from trainers.sources import is_run, run_config
+
+    given = {
+        name: value
+        for name, value in {
+            "downscale": downscale, "test_every": test_every, "model": model, "background": background,
+        }.items()
+        if value is not None
+    }  # fmt: skip
+    run = is_run(source)
+    if run and output is None and (given or set):
+        name = "--" + next(iter(given), "set").replace("_", "-")
+        raise UsageError(f"{name} would change what the run says about itself: add -o FILE.json.")
+    if not run and data is None:
+        raise UsageError("A splat file is measured against photographs: add --data FOLDER.")
+    config = _config(run_config(source) if run else None, data, given, device, set)
+    if run and output is None:
+        metrics = _rewritten(source, config)
+    else:
+        metrics = _measured(source, config, read, output)
+    for entry in metrics["per_image"]:
+        print(f"{_scores(entry)}  {entry['name']}")
+    print(
+        f"{_scores(metrics)}  mean of {len(metrics['per_image'])} {metrics['split']} views; "
+        f"colours corrected {metrics['cc_psnr']:.2f} dB, worst SSIM {metrics['worst_ssim']:.4f}"
+    )
+
+
+def _config(
+    known: TrainConfig | None,
+    data: Path | None,
+    given: dict[str, Any],
+    device: str | None,
+    set_: tuple[str, ...],
+) -> TrainConfig:
+    from trainers.config import TrainConfig
+    from trainers.settings import with_settings
+
+    for name, least in {"downscale": 1, "test_every": 0}.items():
+        if name in given and given[name] < least:
+            raise UsageError(f"--{name.replace('_', '-')} must be at least {least}, got {given[name]}.")
+    config = replace(known or TrainConfig(), **given)
+    if data is not None:
+        config = replace(config, data=str(data.resolve()))
+    if device is not None:
+        config = replace(config, device=device)  # type: ignore[arg-type]
+    return with_settings(config, set_)
+
+
+def _rewritten(run: Path, config: TrainConfig) -> dict[str, Any]:
+    """The measurements of a run, put into its folder."""
     from trainers.messages import warn
     from trainers.results import write_results
     from trainers.run_folder import RunFolder
     from trainers.session import choose_device
-    from trainers.sources import load_photographs, load_scene, run_config, training_costs
+    from trainers.sources import load_photographs, load_scene, training_costs
 
     folder = RunFolder(run)
     gaussians = load_scene(run, warn)
-    config = run_config(run)
-    if data is not None:
-        config = replace(config, data=str(data.resolve()))
     with folder.owned(), folder.crash_reports():
         costs = training_costs(folder, warn)
-        metrics = write_results(
-            folder, config, load_photographs(config), gaussians.to(choose_device(config.device)), costs
-        )
-    for entry in metrics["per_image"]:
-        print(f"{entry['psnr']:6.2f} dB  {entry['ssim']:.4f}  {entry['name']}")
-    print(
-        f"{metrics['psnr']:6.2f} dB  {metrics['ssim']:.4f}  mean of {len(metrics['per_image'])} "
-        f"{metrics['split']} views"
-    )
+        dataset = load_photographs(config)
+        return write_results(folder, config, dataset, gaussians.to(choose_device(config.device)), costs)
+
+
+def _measured(
+    source: Path, config: TrainConfig, read: tuple[str, ...], output: Path | None
+) -> dict[str, Any]:
+    """The measurements of a scene wherever it comes from; the file is written where one is named."""
+    from gsplat_core.io.strict_json import write_json
+    from trainers.messages import warn
+    from trainers.results import measure
+    from trainers.session import choose_device
+    from trainers.sources import load_photographs, load_scene
+
+    gaussians = load_scene(source, warn, list(read)).to(choose_device(config.device))
+    dataset = load_photographs(config)
+    for warning in dataset.warnings:
+        warn(warning)
+    metrics, _ = measure(config, dataset, gaussians)
+    metrics |= {"source": str(source.resolve()), "data": config.data, "downscale": config.downscale}
+    if output is not None:
+        write_json(output, metrics)
+    return metrics
+
+
+def _scores(entry: dict[str, Any]) -> str:
+    return f"{entry['psnr']:6.2f} dB  {entry['ssim']:.4f}"

@@ -44,7 +44,7 @@ def evaluate(
         set: other entries of config.json that say how photographs are read.
         read: an option of reading a file, such as axes=ply for .spz (may be repeated).
     """
-    from trainers.sources import is_run, run_config
+    from trainers.sources import is_run, run_config, splat_file
 
     given = {
         name: value
@@ -57,7 +57,8 @@ def evaluate(
     if run and output is None and (given or set):
         name = "--" + next(iter(given), "set").replace("_", "-")
         raise UsageError(f"{name} would change what the run says about itself: add -o FILE.json.")
-    if not run and data is None:
+    file = splat_file(source)
+    if not run and data is None and file is not None and file.exists():
         raise UsageError("A splat file is measured against photographs: add --data FOLDER.")
     config = _config(run_config(source) if run else None, data, given, device, set)
     if run and output is None:
@@ -77,7 +78,7 @@ def _config(
     data: Path | None,
     given: dict[str, Any],
     device: str | None,
-    set_: tuple[str, ...],
+    settings: tuple[str, ...],
 ) -> TrainConfig:
     from trainers.config import TrainConfig
     from trainers.settings import with_settings
@@ -90,7 +91,7 @@ def _config(
         config = replace(config, data=str(data.resolve()))
     if device is not None:
         config = replace(config, device=device)  # type: ignore[arg-type]
-    return with_settings(config, set_)
+    return with_settings(config, settings)
 
 
 def _rewritten(run: Path, config: TrainConfig) -> dict[str, Any]:

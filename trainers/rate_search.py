@@ -8,6 +8,7 @@ twice. The choice among the rounds is made by what was measured after decoding, 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -24,6 +25,9 @@ from trainers.evaluation import evaluate, mean
 from trainers.fine_tuning import fine_tune
 from trainers.results import test_background
 
+SSIM_PER_DB = 1 / 60
+"""How much SSIM a decibel is worth: about what coding alone costs in both (docs/compression.md)."""
+
 MAX_ROUNDS = 12
 FIRST_KEEP = 0.6
 NEXT_KEEP = 0.8
@@ -36,21 +40,32 @@ GENTLE_COARSENESS = 0.45
 
 @dataclass(frozen=True)
 class Goal:
-    """Exactly one of the two.
+    """Either a loss or a size.
 
     Args:
         max_loss_db: how much lower the PSNR may be than that of the scene before.
+        max_loss_ssim: how much lower the SSIM may be; by default what `max_loss_db` is worth in it. Short
+            training can raise the one while the other falls.
         target_bytes: how large the file may be.
     """
 
     max_loss_db: float | None = None
+    max_loss_ssim: float | None = None
     target_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if (self.max_loss_db is None) == (self.target_bytes is None):
             raise UsageError("Give either a loss in dB or a size in MB.")
-        if self.max_loss_db is not None and not self.max_loss_db > 0:
+        if self.max_loss_db is None and self.max_loss_ssim is not None:
+            raise UsageError("A loss in SSIM goes with a loss in dB, not with a size in MB.")
+        if self.max_loss_db is not None and not 0 < self.max_loss_db < math.inf:
             raise UsageError(f"A loss of {self.max_loss_db} dB cannot be asked for; it must be positive.")
+        if self.max_loss_db is not None and self.max_loss_ssim is None:
+            object.__setattr__(self, "max_loss_ssim", self.max_loss_db * SSIM_PER_DB)
+        if self.max_loss_ssim is not None and not 0 < self.max_loss_ssim < math.inf:
+            raise UsageError(
+                f"A loss of {self.max_loss_ssim} in SSIM cannot be asked for; it must be positive."
+            )
         if self.target_bytes is not None and self.target_bytes < 1:
             raise UsageError("The size must be positive.")
 
@@ -69,10 +84,16 @@ class Round:
     psnr: float
     ssim: float
     loss_db: float
+    loss_ssim: float
     train_seconds: float
     encode_seconds: float
     decode_seconds: float
     data: bytes = field(repr=False)
+
+    @property
+    def loss(self) -> float:
+        """The worse of the two losses, in decibels."""
+        return max(self.loss_db, self.loss_ssim / SSIM_PER_DB)
 
     def summary(self) -> dict[str, Any]:
         return {key: value for key, value in asdict(self).items() if key != "data"}
@@ -128,16 +149,21 @@ def search(
         report(done)
     fitting = [entry for entry in path.rounds if _within(entry, goal)]
     if goal.target_bytes is not None:
-        chosen = max(fitting, key=lambda entry: entry.psnr) if fitting else path.rounds[-1]
+        chosen = min(fitting, key=lambda entry: entry.loss) if fitting else path.rounds[-1]
     else:
-        chosen = min(fitting or path.rounds, key=lambda entry: entry.size if fitting else entry.loss_db)
+        chosen = min(fitting or path.rounds, key=lambda entry: entry.size if fitting else entry.loss)
     return Search(path.rounds, chosen, bool(fitting), *path.reference)
 
 
 def _within(entry: Round, goal: Goal) -> bool:
     if goal.target_bytes is not None:
         return entry.size <= goal.target_bytes
-    return goal.max_loss_db is not None and entry.loss_db <= goal.max_loss_db
+    return (
+        goal.max_loss_db is not None
+        and goal.max_loss_ssim is not None
+        and entry.loss_db <= goal.max_loss_db
+        and entry.loss_ssim <= goal.max_loss_ssim
+    )
 
 
 class _Path:
@@ -171,6 +197,7 @@ class _Path:
             psnr=quality,
             ssim=similarity,
             loss_db=self.reference[0] - quality,
+            loss_ssim=self.reference[1] - similarity,
             train_seconds=trained - start,
             encode_seconds=encoded - trained,
             decode_seconds=decoded - encoded,

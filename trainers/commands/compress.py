@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 from gsplat_core.errors import UsageError
 
 DEFAULT_LOSS_DB = 0.3
+MOST_MB = 1_000_000
 
 
 def compress(
@@ -17,6 +18,7 @@ def compress(
     output: Annotated[Path, arg(aliases=["-o"], metavar="RUN2")],
     codec: Literal["vq", "grid", "scalar"] = "scalar",
     max_loss_db: float | None = None,
+    max_loss_ssim: float | None = None,
     target_mb: float | None = None,
     steps: int = 300,
     data: Path | None = None,
@@ -31,7 +33,8 @@ def compress(
         run: finished run folder.
         output: run folder to write.
         codec: scalar (smallest), vq (codebooks) or grid (sorted pictures).
-        max_loss_db: the smallest file whose test PSNR is at most so much lower (default: 0.3).
+        max_loss_db: the smallest file whose test PSNR is at most so much lower (default: 0.3) ...
+        max_loss_ssim: ... and whose SSIM is at most so much lower (default: a sixtieth of that, 0.005).
         target_mb: the best file of at most so many million bytes, instead.
         steps: training steps of each round.
         data: where the photographs are now, if they were moved.
@@ -40,8 +43,11 @@ def compress(
     from trainers.rate_search import Goal
     from trainers.run_folder import RunFolder
 
-    if max_loss_db is not None and target_mb is not None:
-        raise UsageError("--max-loss-db and --target-mb exclude each other; use one of them.")
+    for name, value in {"db": max_loss_db, "ssim": max_loss_ssim}.items():
+        if value is not None and target_mb is not None:
+            raise UsageError(f"--max-loss-{name} and --target-mb exclude each other; use one of them.")
+    if target_mb is not None and not 0 < target_mb < MOST_MB:
+        raise UsageError(f"--target-mb must be positive and below {MOST_MB:,}, not {target_mb}.")
     if steps < 1:
         raise UsageError(f"--steps must be at least 1, got {steps}.")
     if output.resolve() == run.resolve():
@@ -52,7 +58,8 @@ def compress(
     if target_mb is not None:
         goal = Goal(target_bytes=round(target_mb * 1e6))
     else:
-        goal = Goal(max_loss_db=DEFAULT_LOSS_DB if max_loss_db is None else max_loss_db)
+        loss_db = DEFAULT_LOSS_DB if max_loss_db is None else max_loss_db
+        goal = Goal(max_loss_db=loss_db, max_loss_ssim=max_loss_ssim)
     with folder.owned(), folder.crash_reports():
         _compress(run, folder, codec, goal, steps, data)
 
@@ -80,7 +87,7 @@ def _compress(run: Path, folder: Any, codec: str, goal: Any, steps: int, data: P
     def report(entry: Round) -> None:
         print(
             f"{entry.num_gaussians:>9,} Gaussians, steps x {entry.coarseness:.2f}: {entry.size:>11,} bytes, "
-            f"{ply_bytes / entry.size:5.1f} times smaller, {entry.psnr:.2f} dB ({-entry.loss_db:+.2f})",
+            f"{ply_bytes / entry.size:5.1f} times smaller, {_quality(entry)}",
             flush=True,
         )
 
@@ -110,6 +117,11 @@ def _compress(run: Path, folder: Any, codec: str, goal: Any, steps: int, data: P
     print(
         f"{verdict}: {chosen.kept:.0%} of the Gaussians, steps x {chosen.coarseness:.2f}, "
         f"{chosen.size:,} bytes, {outcome['ratio']:.1f} times smaller than the .ply, "
-        f"{chosen.psnr:.2f} dB ({-chosen.loss_db:+.2f})\n"
+        f"{_quality(chosen)}\n"
         f"scene   {folder.compressed}"
     )
+
+
+def _quality(entry: Any) -> str:
+    """Both measures, and what became of them."""
+    return f"{entry.psnr:.2f} dB ({-entry.loss_db:+.2f}), SSIM {entry.ssim:.4f} ({-entry.loss_ssim:+.4f})"

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 import gsplat_core.io
+from trainers import rate_search
 from trainers.cli import main
 from trainers.evaluation import evaluate, mean
+from trainers.rate_search import Goal, Round
 from trainers.run_folder import RunFolder
 from trainers.sources import load_photographs, load_scene, run_config
 
@@ -37,7 +39,9 @@ def test_a_compressed_run_is_small_and_says_what_was_chosen(run, tmp_path, codec
     outcome = json.loads(small.compression.read_text())
     assert outcome["chosen"] in outcome["tried"]
     assert outcome["chosen"]["size"] == small.compressed.stat().st_size < run.point_cloud.stat().st_size / 4
-    fitting = [entry["size"] for entry in outcome["tried"] if entry["loss_db"] <= 6]
+    fitting = [
+        entry["size"] for entry in outcome["tried"] if entry["loss_db"] <= 6 and entry["loss_ssim"] <= 0.1
+    ]
     assert outcome["reached"] == bool(fitting)
     if fitting:
         assert outcome["chosen"]["size"] == min(fitting)
@@ -47,6 +51,43 @@ def test_a_compressed_run_is_small_and_says_what_was_chosen(run, tmp_path, codec
     assert main(["eval", str(small.path)]) == 0
     assert main(["info", str(small.path)]) == 0
     assert main(["export", str(small.path), "-o", str(tmp_path / "scene.ply")]) == 0
+
+
+def entry(psnr: float, ssim: float, size: int) -> Round:
+    """A round from a scene of 30 dB and SSIM 0.9."""
+    seconds = {"train_seconds": 0, "encode_seconds": 0, "decode_seconds": 0}
+    losses = {"loss_db": 30 - psnr, "loss_ssim": 0.9 - ssim}
+    return Round(0.5, 1, 300, 100, size, psnr, ssim, data=b"", **losses, **seconds)
+
+
+@pytest.mark.parametrize(
+    ("goal", "tried", "size", "reached"),
+    [
+        (Goal(max_loss_db=0.3), [(30.5, 0.901, 90), (31.5, 0.862, 40)], 90, True),
+        (Goal(max_loss_db=0.3), [(30.5, 0.896, 90), (30.4, 0.894, 40)], 90, True),
+        (Goal(max_loss_db=0.3, max_loss_ssim=0.05), [(30.5, 0.901, 90), (31.5, 0.862, 40)], 40, True),
+        (Goal(max_loss_db=0.3), [(31.5, 0.862, 40), (29.6, 0.895, 60)], 60, False),
+        (Goal(target_bytes=100), [(31.5, 0.862, 140), (29.9, 0.899, 60)], 60, True),
+    ],
+)
+def test_both_measures_of_quality_are_kept(monkeypatch, goal, tried, size, reached):
+    """More training can raise the PSNR while details go, which only the SSIM shows."""
+    rounds = iter([entry(*values) for values in tried])
+
+    class Path:
+        reference = (30.0, 0.9)
+
+        def __init__(self, *args):
+            self.rounds, self.scene = [], None
+
+        def advance(self, *args):
+            self.rounds.append(next(rounds))
+            return self.rounds[-1]
+
+    monkeypatch.setattr(rate_search, "_Path", Path)
+    monkeypatch.setattr(rate_search, "MAX_ROUNDS", len(tried))
+    found = rate_search.search(None, None, None, "scalar", goal, 1, lambda entry: None)
+    assert (found.chosen.size, found.reached) == (size, reached)
 
 
 def test_a_size_is_kept(run, tmp_path):
@@ -60,7 +101,11 @@ def test_a_size_is_kept(run, tmp_path):
     ("options", "message"),
     [
         (["--max-loss-db", "0.3", "--target-mb", "1"], "exclude each other"),
+        (["--max-loss-ssim", "0.01", "--target-mb", "1"], "exclude each other"),
         (["--max-loss-db", "0"], "must be positive"),
+        (["--max-loss-db", "nan"], "must be positive"),
+        (["--max-loss-ssim", "-1"], "must be positive"),
+        (["--target-mb", "inf"], "must be positive"),
         (["--target-mb", "-1"], "must be positive"),
         (["--steps", "0"], "--steps must be at least 1"),
     ],

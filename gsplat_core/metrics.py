@@ -64,7 +64,7 @@ def ssim(
         target: [..., H, W, 3] float32 in [0, 1], or uint8, which stands for value / 255.
         padding: as above.
         mask: [..., H, W] bool, with "same" only: the average is over the windows around pixels that are True,
-            and in these windows the others show what `target` shows there. nan where no pixel is left.
+            in which the others are black in both images. nan where no pixel is left.
 
     Raises:
         ValueError, TypeError: wrong shapes, dtypes or padding; images smaller than 11x11 with "valid" padding
@@ -91,8 +91,8 @@ def _masked_ssim(images: Tensor, targets: Tensor, mask: Tensor) -> float:
     kept = _as_batch(mask, images)
     if targets.dtype == torch.uint8:
         targets = targets / 255.0
-    seen = torch.where(kept[..., None], images, targets)
-    maps = [ssim_statistics(a, b).ssim for a, b in zip(seen, targets, strict=True)]
+    pairs = zip(images * kept[..., None], targets * kept[..., None], strict=True)
+    maps = [ssim_statistics(image, target).ssim for image, target in pairs]
     return float(torch.stack(maps)[kept].mean(dtype=torch.float64))
 
 

@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar
 from gsplat_core.compress.training import CompressionConfig
 from gsplat_core.densify.registry import configurations
 from gsplat_core.errors import DataError, UsageError
+from gsplat_core.scene.images import AlphaRule
 from trainers.lm import LMConfig
 from trainers.resolution import ResolutionConfig
 
@@ -54,6 +55,17 @@ class TrainConfig:
     """The COLMAP folder."""
     model: str | None = None
     """Which sparse model inside it; None takes the one with most images."""
+    images: str | None = None
+    """The folder of the photographs, inside `data` or absolute; None finds it."""
+    masks: str | None = None
+    """The folder of their masks, likewise; None finds it, "none" uses no masks."""
+    alpha: Literal["auto", "black", "white", "ignore"] = "auto"
+    """What photographs that are partly transparent are composited on, `auto`: on what is rendered behind the
+    scene. Or the transparency is ignored."""
+    exif_rotate: bool = False
+    """Turn photographs as their EXIF data ask for, where they fit their camera that way."""
+    strict: bool = False
+    """Stop at a photograph that cannot be read; otherwise it is left out."""
     downscale: int = 1
     """Images are shrunk by this factor."""
     test_every: int = 8
@@ -113,6 +125,14 @@ class TrainConfig:
         if unknown := sorted(set(self.densify) - set(defaults)):
             raise ValueError(f"densify.{unknown[0]!r} is no part of the strategy {self.strategy!r}")
         object.__setattr__(self, "densify", {**defaults, **self.densify})
+
+    @property
+    def alpha_rule(self) -> AlphaRule:
+        """What becomes of the transparency of photographs. Where not one colour is behind the scene, it is
+        kept, and they are composited on whatever is rendered behind it."""
+        if self.alpha != "auto":
+            return self.alpha
+        return self.background if self.background in ("black", "white") else "keep"
 
     @property
     def max_gaussians(self) -> int | None:

@@ -22,6 +22,8 @@ from gsplat_core.metrics import psnr, ssim
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.dataset import View
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.second_order.objective import as_float
+from trainers.views import Target
 
 MOST_DB = 100.0
 """What is better counts as this; equal images, whose PSNR is infinite, too."""
@@ -31,6 +33,7 @@ PROTOCOL = {
     "psnr": f"per image over all pixels and channels, at most {MOST_DB:g} dB, then averaged over images",
     "cc_psnr": "psnr after the affine change of each image's colours that fits its photograph best",
     "ssim": "11x11 Gaussian window, sigma 1.5, zero padding, per channel, averaged over images",
+    "masks": "what a photograph's mask leaves out does not count",
 }
 
 
@@ -45,11 +48,14 @@ class Scored:
     """[H, W, 3] float32 in [0, 1]"""
     psnr: float
     ssim: float
+    mask: Tensor | None = None
+    """[H, W] bool, the pixels that count; None where all do"""
 
     @cached_property
     def cc_psnr(self) -> float:
         """PSNR with the photograph's exposure and white balance."""
-        return capped(psnr(color_corrected(self.render, self.truth), self.truth))
+        corrected = color_corrected(self.render, self.truth, self.mask)
+        return capped(psnr(corrected, self.truth, self.mask))
 
     def summary(self) -> dict[str, Any]:
         return {"name": self.name, "psnr": self.psnr, "ssim": self.ssim, "cc_psnr": self.cc_psnr}
@@ -67,7 +73,7 @@ def render(gaussians: Gaussians, camera: Camera, background: str = "black") -> T
         width=camera.width,
         height=camera.height,
         sh_degree=gaussians.sh_degree,
-        backgrounds=torch.ones(1, 3, device=device) if background == "white" else None,
+        backgrounds=backdrop(background, device),
         rasterize_mode=gaussians.rasterize_mode,
     )
     return colors[0].clamp(0, 1)
@@ -77,8 +83,20 @@ def evaluate(gaussians: Gaussians, views: Iterable[View], background: str = "bla
     """Renders and measures the views one by one."""
     for view in views:
         image = render(gaussians, view.camera, background)
-        truth = view.image().to(image.device) / 255
-        yield Scored(view.name, truth, image, capped(psnr(image, truth)), ssim(image, truth))
+        truth, mask = photograph(view, background, image.device)
+        quality, similarity = capped(psnr(image, truth, mask)), ssim(image, truth, mask=mask)
+        yield Scored(view.name, truth, image, quality, similarity, mask)
+
+
+def photograph(view: View, background: str, device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """What a view's rendering is compared with: [H, W, 3] float32 in [0, 1], and the mask [H, W], if any."""
+    target = Target.of(view, device).on(backdrop(background, device))
+    return as_float(target.image), target.mask
+
+
+def backdrop(background: str, device: torch.device) -> Tensor | None:
+    """[1, 3] the colour behind the scene; None for black."""
+    return torch.ones(1, 3, device=device) if background == "white" else None
 
 
 def capped(decibels: float) -> float:

@@ -15,7 +15,7 @@ from gsplat_core.metrics import psnr
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.dataset import View
 from gsplat_core.scene.gaussians import Gaussians
-from trainers.evaluation import capped, mean, render
+from trainers.evaluation import capped, mean, photograph, render
 
 RECORD = "export.json"
 
@@ -33,8 +33,8 @@ def compare_on_views(
     errors: list[float] = []
     for view in views:
         first, second = (render(scene, view.camera, background) for scene in (before, after))
-        truth = view.image().to(first.device) / 255
-        scores.append((capped(psnr(first, truth)), capped(psnr(second, truth))))
+        truth, mask = photograph(view, background, first.device)
+        scores.append((capped(psnr(first, truth, mask)), capped(psnr(second, truth, mask))))
         errors.append(float((first - second).square().mean(dtype=torch.float64)))
     psnr_before, psnr_after = (mean(score[i] for score in scores) for i in (0, 1))
     return {

@@ -151,7 +151,8 @@ class Loop:
         return torch.tensor(refinement.loss, device=trainer.device), refinement.image, targets[0]
 
     def _report(self, loss: Tensor, image: Tensor, target: Target, log: bool) -> None:
-        quality = psnr(image.clamp(0, 1), target.image)
+        shown = self.trainer.composited(target, self.trainer.step)
+        quality = psnr(image.clamp(0, 1), shown.image, shown.mask)
         step, count = self.trainer.step, self.trainer.num_gaussians
         self.progress.update(step, float(loss), quality, count)
         if log:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from gsplat_core.errors import ResourceError
 from gsplat_core.io.atomic import atomic_path
+from gsplat_core.scene.images import IMAGE_ENDINGS
 
 VIDEO_ENDINGS = (".mp4", ".webm", ".mkv", ".mov", ".gif")
 
@@ -37,6 +39,20 @@ def write_video(path: Path, frames: Iterable[Tensor], fps: int) -> None:
                 # Videos keep one colour for two by two pixels, so their sides are even.
                 even = frame if gif else frame[: height // 2 * 2, : width // 2 * 2]
                 writer.append_data(to_uint8(even))
+
+
+def png_names(names: Sequence[str]) -> list[Path]:
+    """Names for the renderings of photographs: `a.png` for `a.jpg`, and `frame.0001.png` for `frame.0001`.
+
+    Where two would be the same, the photograph's ending stays: `a.jpg.png` and `a.tif.png`.
+    """
+    long = [Path(f"{name}.png") for name in names]
+    short = [
+        Path(name).with_suffix(".png") if Path(name).suffix.lower() in IMAGE_ENDINGS else longer
+        for name, longer in zip(names, long, strict=True)
+    ]
+    count = Counter(short)
+    return [a if count[a] == 1 else b for a, b in zip(short, long, strict=True)]
 
 
 def save_png(path: Path, image: Tensor) -> None:

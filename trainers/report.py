@@ -132,7 +132,7 @@ def _views(scored: Sequence[Scored]) -> str:
         columns = [
             ("photograph", view.truth),
             ("rendering", view.render),
-            ("difference", error_image(view.truth, view.render)),
+            ("difference", error_image(view.truth, view.render, view.mask)),
         ]
         images = "".join(
             f'<figure><img src="{data_uri(image)}" alt="{escape(label)} of {escape(view.name)}">'
@@ -189,9 +189,13 @@ def _machine(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     return facts
 
 
-def error_image(truth: Tensor, render: Tensor) -> Tensor:
-    """[H, W, 3]: the mean absolute error of each pixel, amplified, as a colour from black to white."""
-    error = ((truth - render).abs().mean(-1) * ERROR_GAIN).clamp(0, 1).cpu().numpy()
+def error_image(truth: Tensor, render: Tensor, mask: Tensor | None = None) -> Tensor:
+    """[H, W, 3]: the mean absolute error of each pixel, amplified, as a colour from black to white.
+
+    None where a mask [H, W] is False.
+    """
+    errors = ((truth - render).abs().mean(-1) * ERROR_GAIN).clamp(0, 1)
+    error = (errors if mask is None else errors * mask).cpu().numpy()
     position = np.linspace(0, 1, len(ERROR_COLORS))
     channels = [np.interp(error, position, ERROR_COLORS[:, c]) for c in range(3)]
     return torch.from_numpy(np.stack(channels, axis=-1) / 255).float()

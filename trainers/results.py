@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from gsplat_core.scene.gaussians import Gaussians
 from trainers.config import TrainConfig
 from trainers.evaluation import PROTOCOL, Scored, evaluate, mean
 from trainers.machine import cores, cpu_name
-from trainers.media import save_png
+from trainers.media import png_names, save_png
 from trainers.report import write_report
 from trainers.run_folder import RunFolder
 
@@ -43,11 +42,10 @@ def write_results(
     Returns:
         the content of metrics.json.
     """
+    names = [view.name for view in dataset.test or dataset.train]
+    files = dict(zip(names, png_names(names), strict=True))
     metrics, scored = measure(
-        config,
-        dataset,
-        gaussians,
-        lambda view: save_png(run.test / Path(view.name).with_suffix(".png"), view.render),
+        config, dataset, gaussians, lambda view: save_png(run.test / files[view.name], view.render)
     )
     metrics |= costs
     write_json(run.metrics, metrics)

@@ -12,6 +12,7 @@ from gsplat_core.errors import DataError, UsageError
 from gsplat_core.io.options import parse_options
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.masks import NO_MASKS
 from trainers.checkpoint import newest_checkpoint
 from trainers.config import TrainConfig, read_config
 from trainers.results import TRAINING_COSTS
@@ -88,8 +89,35 @@ def load_photographs(config: TrainConfig, decode: bool = True) -> Dataset:
         downscale=config.downscale,
         test_every=config.test_every,
         model=config.model,
+        images=config.images,
+        masks=config.masks,
+        alpha=config.alpha_rule,
+        exif_rotate=config.exif_rotate,
+        strict=config.strict,
         prefetch=decode,
     )
+
+
+def with_data(config: TrainConfig, data: Path | None, images: Path | None = None) -> TrainConfig:
+    """The configuration with its photographs elsewhere; None leaves what it has."""
+    if data is not None:
+        config = replace(config, data=str(data.resolve()))
+    if images is not None:
+        config = replace(config, images=folder_of(Path(config.data), images))
+    return config
+
+
+def folder_of(data: Path, folder: str | Path) -> str:
+    """How a configuration names a folder: relative to `data` where it is inside, so that both can be moved.
+
+    Args:
+        folder: relative to `data`, or else to the working directory; or "none", which stays.
+    """
+    if str(folder) == NO_MASKS:
+        return NO_MASKS
+    base = (data if data.is_dir() else data.parent).resolve()
+    place = (base / folder if (base / folder).is_dir() else Path(folder)).resolve()
+    return str(place.relative_to(base) if place.is_relative_to(base) else place)
 
 
 def photographs_of(source: Path, scene: Path | None) -> tuple[Dataset | None, TrainConfig]:
@@ -100,8 +128,7 @@ def photographs_of(source: Path, scene: Path | None) -> tuple[Dataset | None, Tr
         DataError: they cannot be read.
     """
     config = run_config(source) if is_run(source) else TrainConfig()
-    if scene is not None:
-        config = replace(config, data=str(scene))
+    config = with_data(config, scene)
     return (load_photographs(config, decode=False) if config.data else None), config
 
 

@@ -25,6 +25,7 @@ from gsplat_core.optim import Adam
 from gsplat_core.primitive import gaussian
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order.linearization import Settings
+from gsplat_core.second_order.objective import as_float
 from trainers.config import TrainConfig
 from trainers.lm import LevenbergMarquardt, Refinement
 from trainers.schedules import exponential, sh_degree_at
@@ -89,6 +90,7 @@ class Trainer:
     def advance(self, target: Target) -> tuple[Tensor, Tensor]:
         """One step on one photograph. Returns the loss (a scalar on the device) and the image [H, W, 3]."""
         step = self.step + 1
+        target = self.composited(target, step)
         self._set_learning_rates(step)
 
         wants = self.strategy.wants(step)
@@ -97,8 +99,10 @@ class Trainer:
         # What is drawn as it is gets its gradients from the photograph alone.
         sh_optimizer = self.adam if shown is self.store.params else None
         colors, _, meta = self._render(splats, target, step, wants, sh_optimizer)
-        loss = l1_dssim(colors, target.image[None], self.config.lambda_dssim)
-        total = loss + self._side_terms(step, splats, colors.detach()[0], target, meta)
+        compared = target.compared(colors)
+        loss = l1_dssim(compared, target.image[None], self.config.lambda_dssim)
+        compared = compared.detach()
+        total = loss + self._side_terms(step, splats, compared[0], target, meta)
         # Memory peaks during backward: shapes and tile lists go as soon as they have served, and the gradient
         # of the centres is not copied, as retain_grad() would.
         meta = {name: meta[name] for name in WATCHED if name in meta}
@@ -108,7 +112,7 @@ class Trainer:
 
         with torch.no_grad():
             gradient = meta["means2d"].absgrad if wants.absgrad else centre_gradients[0]
-            self.strategy.on_backward(step, self._render_stats(meta, gradient, colors, target, wants))
+            self.strategy.on_backward(step, self._render_stats(meta, gradient, compared, target, wants))
             self.adam.step()
             for param in self.store.params.values():
                 param.grad = None
@@ -133,7 +137,7 @@ class Trainer:
         with torch.no_grad():
             refinement = self.lm.iterate(
                 self.gaussians.detached(),
-                targets,
+                [self.composited(target, step) for target in targets],
                 settings,
                 self.step - self.config.adam_steps,
                 self.lr_factor,
@@ -169,7 +173,7 @@ class Trainer:
             terms = terms + self.compression.penalty(step, self.store.params)
         if "probe" in meta:
             # Zero itself; its gradient makes the statistics (see gsplat_core.rasterization).
-            error = (image - target.image / 255).abs().mean(dim=-1)
+            error = (image - as_float(target.image)).abs().mean(dim=-1)
             terms = terms + (meta["probe"][0] * error).sum()
         return terms
 
@@ -204,6 +208,10 @@ class Trainer:
             sh_optimizer=sh_optimizer,
         )
 
+    def composited(self, target: Target, step: int) -> Target:
+        """The photograph on what is rendered behind the scene at a step."""
+        return target.on(self._background(step))
+
     def _background(self, step: int) -> Tensor | None:
         """[1, 3]; random ones depend on seed and step only, so a resumed run needs no generator's state."""
         device = self.device
@@ -213,7 +221,7 @@ class Trainer:
         return torch.ones(1, 3, device=device) if self.config.background == "white" else None
 
     def _render_stats(
-        self, meta: dict[str, Any], means2d_grad: Tensor, colors: Tensor, target: Target, wants: Wants
+        self, meta: dict[str, Any], means2d_grad: Tensor, compared: Tensor, target: Target, wants: Wants
     ) -> RenderStats:
         return RenderStats(
             means2d_grad=means2d_grad,
@@ -223,7 +231,7 @@ class Trainer:
             num_cameras=1,
             depths=meta["depths"],
             weights=meta["statistics"].grad if wants.weights else None,
-            images=colors.detach(),
+            images=compared,
             targets=target.image[None],
             views=[target.view],
             scene_extent=self.scene_extent,

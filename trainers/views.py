@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,7 +40,7 @@ class Target:
     """One photograph on the training device."""
 
     image: Tensor
-    """[H, W, 3] uint8"""
+    """[H, W, 3] uint8, black where it is masked out"""
     viewmat: Tensor
     """[1, 4, 4] world to camera"""
     K: Tensor
@@ -48,31 +49,77 @@ class Target:
     height: int
     view: int
     """Which of the training views this is."""
+    alpha: Tensor | None = None
+    """[H, W] uint8 how opaque the photograph is, where that matters; its image is on black then."""
+    mask: Tensor | None = None
+    """[H, W] bool, True for the pixels that count; None where all do."""
 
     @classmethod
     def of(cls, view: View, device: torch.device, number: int = 0) -> Target:
         camera = view.camera
+        image, alpha, mask = (
+            None if part is None else part.to(device, non_blocking=True)
+            for part in (view.image(), view.alpha(), view.mask())
+        )
+        assert image is not None
         return cls(
-            image=view.image().to(device, non_blocking=True),
+            image=image,
             viewmat=torch.as_tensor(camera.viewmat, dtype=torch.float32, device=device)[None],
             K=torch.as_tensor(camera.K, dtype=torch.float32, device=device)[None],
             width=camera.width,
             height=camera.height,
             view=number,
+            alpha=alpha,
+            mask=mask,
         )
+
+    def on(self, background: Tensor | None) -> Target:
+        """The photograph in front of a background [1, 3] in [0, 1], None for black; then float32, if that
+        changes it."""
+        if self.alpha is None or background is None:
+            return self
+        seen = self.alpha[..., None] / 255
+        return replace(self, image=self.image / 255 + background * (1 - seen), alpha=None)
+
+    def compared(self, image: Tensor) -> Tensor:
+        """A rendering [..., H, W, 3] that is black where the photograph is masked out, as the photograph
+        itself is: no comparison of the two finds a difference there, and no gradient flows from there."""
+        return image if self.mask is None else image.where(self.mask[..., None], 0.0)
 
     def shrunk(self, factor: int) -> Target:
         """The photograph `factor` times smaller, by antialiased bilinear interpolation; K follows."""
         if factor == 1:
             return self
         height, width = max(self.height // factor, 1), max(self.width // factor, 1)
-        planes = self.image.permute(2, 0, 1)[None].float()
-        small = torch.nn.functional.interpolate(planes, (height, width), mode="bilinear", antialias=True)
+
+        def resized(planes: Tensor) -> Tensor:
+            options: dict[str, Any] = {"mode": "bilinear", "antialias": True}
+            return torch.nn.functional.interpolate(planes[None].float(), (height, width), **options)[0]
+
+        def rounded(planes: Tensor) -> Tensor:
+            return planes.round().clamp(0, 255).to(torch.uint8)
+
+        # What is masked out is black and has its part in no other pixel; `gsplat_core.scene.masks.unmixed`.
+        share = None if self.mask is None else resized(self.mask[None])
+        kept = None if share is None else (share >= 0.5)[0]
+        part = 1.0 if share is None else share.clamp(min=0.5)
+        image = rounded(resized(self.image.permute(2, 0, 1)) / part)
+        alpha = None if self.alpha is None else 255 - rounded(resized(255 - self.alpha[None]) / part)[0]
         K = self.K.clone()
         K[:, 0] *= width / self.width
         K[:, 1] *= height / self.height
-        image = small[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).contiguous()
-        return replace(self, image=image, K=K, width=width, height=height)
+        small = replace(
+            self,
+            image=image.permute(1, 2, 0).contiguous(),
+            alpha=alpha,
+            mask=kept,
+            K=K,
+            width=width,
+            height=height,
+        )
+        if kept is not None:
+            small.image[~kept] = 0
+        return small
 
 
 class Feed:

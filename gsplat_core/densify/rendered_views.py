@@ -62,7 +62,9 @@ class RenderedViews:
     @torch.no_grad()
     def image(self, params: Mapping[str, Tensor], index: int) -> Tensor:
         colors, _, _ = self._render(params, index)
-        return colors[0]
+        mask = self._views[index].mask()
+        # Black where the photograph is masked out, as that is.
+        return colors[0] if mask is None else colors[0] * mask.to(colors.device)[..., None]
 
     @torch.no_grad()
     def depth(self, params: Mapping[str, Tensor], index: int) -> tuple[Tensor, Tensor]:
@@ -87,7 +89,11 @@ class RenderedViews:
         # The sums are the gradient of the probe (rasterization's `statistics`), so a graph is needed.
         with torch.enable_grad():
             _, _, meta = self._render(params, index, render_mode="D", statistics=True)
-            (meta["probe"][0] * importance.to(meta["probe"])).sum().backward()
+            mask = self._views[index].mask()
+            weights = importance.to(meta["probe"])
+            if mask is not None:
+                weights = weights * mask.to(weights.device)
+            (meta["probe"][0] * weights).sum().backward()
         sums: Tensor = meta["statistics"].grad[0, :, 0]
         return sums
 

@@ -100,8 +100,11 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike[str], content: str) -> None:
-    """Writes a whole UTF-8 text file atomically; see `atomic_path` for the errors."""
-    write_bytes(path, content.encode())
+    """Writes a whole UTF-8 text file atomically; see `atomic_path` for the errors.
+
+    Names of files need not be UTF-8; what of them is not is written as a backslash and a number.
+    """
+    write_bytes(path, content.encode(errors="backslashreplace"))
 
 
 def _existing_mode(target: Path) -> int | None:

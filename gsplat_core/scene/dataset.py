@@ -20,7 +20,8 @@ from gsplat_core.scene.cameras import Camera, Matrix
 from gsplat_core.scene.capture import Capture, capture_from_colmap
 from gsplat_core.scene.colmap import find_models, read_model
 from gsplat_core.scene.images import AlphaRule, Pixels, shrink
-from gsplat_core.scene.masks import Kept, read_mask, with_masks
+from gsplat_core.scene.mask_files import with_masks
+from gsplat_core.scene.masks import Kept, unmixed
 from gsplat_core.scene.photos import Photo, count_unused, image_folder, inspect, locate
 from gsplat_core.scene.transforms import read_transforms
 from gsplat_core.scene.undistort import undistort, undistorted_camera, undistorted_image
@@ -71,7 +72,9 @@ class View:
         return self.camera.name
 
     def image(self) -> Tensor:
-        """[H, W, 3] uint8 RGB on the CPU, on black where `alpha` is there. Safe to call from several threads.
+        """[H, W, 3] uint8 RGB on the CPU. Safe to call from several threads.
+
+        Black where it is masked out; on black where `alpha` is there.
 
         Raises:
             DataError: the file changed since the dataset was loaded, or is damaged inside.
@@ -80,9 +83,14 @@ class View:
             if self._image is None:
                 pixels = self._load()
                 self._check(pixels.shape[:2])
-                self._image = torch.from_numpy(np.array(pixels[..., :3], order="C"))
                 if pixels.shape[2] == 4:
                     self._alpha = torch.from_numpy(np.array(pixels[..., 3], order="C"))
+                image = torch.from_numpy(np.array(pixels[..., :3], order="C"))
+                if (mask := self._kept()) is not None:
+                    image[~mask] = 0
+                    if self._alpha is not None:
+                        self._alpha[~mask] = 255
+                self._image = image
             return self._image
 
     def alpha(self) -> Tensor | None:
@@ -95,14 +103,15 @@ class View:
 
     def mask(self) -> Tensor | None:
         """[H, W] bool, True for the pixels that count; None where all do. As `image`."""
-        if self._load_mask is None:
-            return None
         with self._lock:
-            if self._mask is None:
-                kept = self._load_mask()
-                self._check(kept.shape)
-                self._mask = torch.from_numpy(np.array(kept, order="C"))
-            return self._mask
+            return self._kept()
+
+    def _kept(self) -> Tensor | None:
+        if self._mask is None and self._load_mask is not None:
+            kept = self._load_mask()
+            self._check(kept.shape)
+            self._mask = torch.from_numpy(np.array(kept, order="C"))
+        return self._mask
 
     @property
     def is_masked(self) -> bool:
@@ -192,9 +201,9 @@ class Dataset:
             raise DataError(capture.source, "there are no 3D points, and they are required")
 
         shots = sorted(capture.shots, key=lambda shot: shot.name)
-        folder = image_folder(scene, shots, images or capture.image_root)
-        located = locate(folder, shots, warnings)
         base = scene if scene.is_dir() else scene.parent
+        folder = image_folder(base, shots, images or capture.image_root)
+        located = locate(folder, shots, warnings)
         count_unused(folder, base, located, warnings)
         photos = inspect(located, exif_rotate, strict, warnings)
         photos = with_masks(photos, base, folder, masks, warnings)
@@ -238,9 +247,7 @@ class Dataset:
         def work() -> None:
             while waiting:
                 try:
-                    view = waiting.popleft()
-                    view.image()
-                    view.mask()
+                    waiting.popleft().image()
                 except (IndexError, DataError, OSError):
                     continue
 
@@ -285,7 +292,8 @@ def _view(photo: Photo, offset: Matrix, downscale: float, alpha: AlphaRule) -> V
 
 @dataclass(frozen=True, eq=False)
 class _Pixels:
-    """Loads a photograph as a camera sees it. An object, not a closure, so that a view can be pickled."""
+    """Loads a photograph as a camera sees it, without what is masked out. An object, not a closure, so that a
+    view can be pickled."""
 
     photo: Photo
     camera: Camera
@@ -293,8 +301,12 @@ class _Pixels:
 
     def __call__(self) -> Pixels:
         if self.photo.shot.lens.is_pinhole:
-            return shrink(self.photo.decode(self.alpha), self.camera.width, self.camera.height)
-        return undistorted_image(self.photo, self.camera, self.alpha)
+            pixels = shrink(self.photo.decode(self.alpha), self.camera.width, self.camera.height)
+        else:
+            pixels = undistorted_image(self.photo, self.camera, self.alpha)
+        if self.photo.mask is None:
+            return pixels
+        return unmixed(pixels, _Kept(self.photo, self.camera).share())
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,11 +316,15 @@ class _Kept:
     photo: Photo
     camera: Camera
 
-    def __call__(self) -> Kept:
+    def share(self) -> Pixels:
+        """[H, W] how much of each pixel is kept; 255 is all."""
         lens = self.photo.shot.lens
-        white = 255 * read_mask(self.photo).astype(np.uint8)
+        white = 255 * np.asarray(self.photo.kept(), np.uint8)
         seen = white if lens.is_pinhole else undistort(white, lens)
-        kept: Kept = shrink(seen, self.camera.width, self.camera.height) >= 128
+        return shrink(seen, self.camera.width, self.camera.height)
+
+    def __call__(self) -> Kept:
+        kept: Kept = self.share() >= 128
         return kept
 
 

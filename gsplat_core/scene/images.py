@@ -118,6 +118,18 @@ def shrink(pixels: Pixels, width: int, height: int) -> Pixels:
     return np.asarray(image.resize((width, height), Image.Resampling.HAMMING))
 
 
+def same_aspect(width: int, height: int, other_width: int, other_height: int) -> bool:
+    """Whether one size is the other times some factor, each side rounded to a whole pixel either way."""
+
+    def is_rounded(w: int, h: int, from_w: int, from_h: int) -> bool:
+        least = max((w - 1) / from_w, (h - 1) / from_h)
+        most = min((w + 1) / from_w, (h + 1) / from_h)
+        return least <= most
+
+    small, large = sorted([(width, height), (other_width, other_height)])
+    return is_rounded(*small, *large)
+
+
 @cache
 def _formats() -> tuple[str, ...]:
     """Pillow's names of the formats that are opened, those that it has here. MPO is among its JPEG."""

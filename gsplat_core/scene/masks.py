@@ -1,15 +1,11 @@
-"""Finds the masks that lie beside photographs and reads them: white is kept, black is left out of everything.
+"""Reads the mask of a photograph: what is white is kept, what is black has no influence on anything.
 
-A mask is an image of its photograph's size, or of the same shape and another size. Any channel of at least
-half the full brightness is white; a mask of zeros and ones counts, too. Where it is transparent it is black.
+Any channel of at least half the full brightness is white; a mask of zeros and ones counts, too. Where a mask
+is transparent it is black.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,158 +13,54 @@ import numpy.typing as npt
 from PIL import Image
 
 from gsplat_core.errors import DataError
-from gsplat_core.scene.images import IMAGE_ENDINGS, Pixels, decode, turned_like
-from gsplat_core.scene.photos import Photo, same_aspect, walk, without_ending
+from gsplat_core.scene.images import Pixels, decode, same_aspect, turned_like
 
-# Where masks are looked for, below the scene's folder and beside and below that of the photographs.
-MASK_FOLDERS = ["masks", "mask"]
 NO_MASKS = "none"
+IGNORE_MASKS = f"Leave masks out with masks={NO_MASKS!r} (--masks {NO_MASKS})."
 
 Kept = npt.NDArray[np.bool_]
 
-_IGNORE = "Leave masks out with masks='none' (--masks none)."
 
-
-def with_masks(
-    photos: list[Photo],
-    scene: Path,
-    images: Path,
-    chosen: str | os.PathLike[str] | None,
-    warnings: list[str],
-) -> list[Photo]:
-    """The photographs with their masks' files; those that are masked out everywhere are left out.
+def read_mask(path: Path, width: int, height: int, turned: Path | None = None) -> Kept:
+    """[H, W] of a photograph's size, True where it is kept. A mask of another size is scaled.
 
     Args:
-        scene: the capture's folder.
-        images: the folder of the photographs.
-        chosen: the folder of the masks, relative to `scene` or not; "none" for no masks; None for those that
-            the capture names and, where it names none, of a folder that is called like one.
-
-    Raises:
-        DataError: a mask cannot be read or has another shape than its photograph; the folder asked for does
-            not exist; a folder of masks has none for any photograph.
-    """
-    if chosen == NO_MASKS:
-        return [replace(photo, mask=None) for photo in photos]
-    folder = _folder(scene, images, chosen)
-    if folder is not None:
-        index = _Index(folder, images)
-        photos = [
-            photo if chosen is None and photo.mask else replace(photo, mask=index.find(photo.path))
-            for photo in photos
-        ]
-        if not any(photo.mask for photo in photos):
-            raise index.fits_nothing(photos[0].path)
-    masked = [photo for photo in photos if photo.mask]
-    if not masked:
-        return photos
-    with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
-        shares = dict(zip(masked, pool.map(lambda photo: read_mask(photo).mean(), masked), strict=True))
-    place = folder or masked[0].mask.parent  # type: ignore[union-attr]
-    _tell(place, [photo for photo in photos if not photo.mask], len(masked), warnings)
-    if black := [photo for photo in masked if shares[photo] == 0]:
-        warnings.append(
-            f"{place}: {len(black)} masks are black everywhere, such as {black[0].mask.name!r}; "  # type: ignore[union-attr]
-            "their photographs are left out."
-        )
-    if len(photos) - len(black) < 2 <= len(photos):
-        raise DataError(
-            place,
-            f"{len(black)} of {len(photos)} photographs have masks that are black everywhere",
-            remedy=f"White (at least 128 of 255) is what is kept: are they inverted? {_IGNORE}",
-        )
-    # A white mask is no mask: nothing has to be looked up in it.
-    kept = [photo for photo in photos if shares.get(photo, 1) > 0]
-    return [replace(photo, mask=None) if shares.get(photo) == 1 else photo for photo in kept]
-
-
-def read_mask(photo: Photo) -> Kept:
-    """[H, W] of the photograph's size, True where it is kept.
+        path: the mask's file.
+        width, height: of the photograph, in pixels.
+        turned: the photograph's file, if it was turned as its EXIF data ask for: a mask that only fits so is,
+            too.
 
     Raises:
         DataError: the mask is unreadable or has another shape than its photograph.
     """
-    assert photo.mask is not None
-    lens = photo.shot.lens
-    values = decode(photo.mask).max(axis=2)
-    height, width = values.shape
-    if photo.exif_rotate and not same_aspect(width, height, lens.width, lens.height):
-        values = turned_like(photo.path, values)
-        height, width = values.shape
-    if not same_aspect(width, height, lens.width, lens.height):
+    values = decode(path).max(axis=2)
+    if turned is not None and not _fits(values, width, height):
+        values = turned_like(turned, values)
+    if not _fits(values, width, height):
         raise DataError(
-            photo.mask,
-            f"this mask is {width} x {height} pixels, but its photograph {photo.path.name!r} is "
-            f"{lens.width} x {lens.height}",
-            remedy=f"Make it again for this photograph. {_IGNORE}",
+            path,
+            f"this mask is {values.shape[1]} x {values.shape[0]} pixels, but its photograph is "
+            f"{width} x {height}",
+            remedy=f"Make it again for this photograph. {IGNORE_MASKS}",
         )
-    if (width, height) != (lens.width, lens.height):
-        values = _nearest(values, lens.width, lens.height)
+    if values.shape != (height, width):
+        nearest = Image.Resampling.NEAREST
+        values = np.asarray(Image.fromarray(values).resize((width, height), nearest))
     kept: Kept = values > (0 if values.max() <= 1 else 127)
     return kept
 
 
-def _nearest(values: Pixels, width: int, height: int) -> Pixels:
-    return np.asarray(Image.fromarray(values).resize((width, height), Image.Resampling.NEAREST))
+def _fits(values: Pixels, width: int, height: int) -> bool:
+    return same_aspect(values.shape[1], values.shape[0], width, height)
 
 
-def _folder(scene: Path, images: Path, chosen: str | os.PathLike[str] | None) -> Path | None:
-    if chosen is not None:
-        for folder in (scene / chosen, Path(chosen)):
-            if folder.is_dir():
-                return folder
-        raise DataError(scene / chosen, "the folder of masks does not exist")
-    for base in dict.fromkeys((scene, images.parent, images)):
-        for name in MASK_FOLDERS:
-            if any(True for _ in walk(base / name)):
-                return base / name
-    return None
+def unmixed(pixels: Pixels, coverage: Pixels) -> Pixels:
+    """Resampled pixels [H, W, C] without their share of what was masked out, which was black.
 
-
-def _tell(place: Path, without: list[Photo], masked: int, warnings: list[str]) -> None:
-    rest = f"; {len(without)} have none and are used whole" if without else ""
-    warnings.append(
-        f"{place}: {masked} photographs have masks{rest}. What is black in them is ignored, in training "
-        "and in measurements (--masks none uses all photographs whole)."
-    )
-
-
-class _Index:
-    """A folder's masks by name without ending, in small letters."""
-
-    def __init__(self, folder: Path, images: Path) -> None:
-        self.folder = folder
-        self.images = images
-        self._masks: dict[str, Path] = {}
-        # PNG wins over others of the same name.
-        for path in sorted(walk(folder), key=lambda path: (path.suffix.lower() != ".png", path)):
-            if path.suffix.lower() in IMAGE_ENDINGS:
-                self._masks.setdefault(without_ending(path.relative_to(folder)), path)
-
-    def find(self, photograph: Path) -> Path | None:
-        """For `a.jpg`: `a.jpg.png` as COLMAP has it, `a.png`, `a_mask.png` or `a.mask.png`."""
-        for name in self._names(photograph):
-            stem = without_ending(name)
-            for key in (name.as_posix().lower(), stem, f"{stem}_mask", f"{stem}.mask"):
-                if key in self._masks:
-                    return self._masks[key]
-        return None
-
-    def _names(self, photograph: Path) -> Iterator[Path]:
-        """The photograph's path below the image folder; and below the folder that lies beside the masks', of
-        which captures without an image folder of their own (transforms.json) have several."""
-        yield photograph.relative_to(self.images)
-        if photograph.is_relative_to(self.folder.parent):
-            below = photograph.relative_to(self.folder.parent)
-            if len(below.parts) > 1:
-                yield Path(*below.parts[1:])
-
-    def fits_nothing(self, photograph: Path) -> DataError:
-        found = next(walk(self.folder), None)
-        holds = "is empty" if found is None else f"holds {os.fspath(found.relative_to(self.folder))!r}"
-        return DataError(
-            self.folder,
-            f"this folder of masks has none for any photograph: it {holds}, a photograph is called "
-            f"{photograph.name!r}",
-            remedy=f"Call a mask {photograph.name + '.png'!r} or {photograph.stem + '.png'!r}. {_IGNORE}",
-        )
+    Args:
+        coverage: [H, W] the mask, white where it is kept, resampled in the same way. Pixels of which less
+            than half was kept become black.
+    """
+    share = coverage[..., None].astype(np.float32) / 255
+    seen = np.clip(np.round(pixels / np.maximum(share, 0.5)), 0, 255)
+    return np.where(coverage[..., None] >= 128, seen, 0).astype(np.uint8)

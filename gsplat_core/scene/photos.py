@@ -12,7 +12,16 @@ from pathlib import Path
 
 from gsplat_core.errors import DataError
 from gsplat_core.scene.capture import Shot
-from gsplat_core.scene.images import IMAGE_ENDINGS, AlphaRule, ImageHeader, Pixels, decode, read_header
+from gsplat_core.scene.images import (
+    IMAGE_ENDINGS,
+    AlphaRule,
+    ImageHeader,
+    Pixels,
+    decode,
+    read_header,
+    same_aspect,
+)
+from gsplat_core.scene.masks import Kept, read_mask
 
 # Where photographs are looked for below the scene's folder, in this order.
 IMAGE_FOLDERS = ["images", "input", "image", "rgb", "."]
@@ -31,7 +40,7 @@ class Photo:
     mask: Path | None = None
 
     def decode(self, alpha: AlphaRule) -> Pixels:
-        """[H, W, 3] uint8 RGB of the lens's size; [H, W, 4] as `images.decode` says.
+        """[H, W, 3] uint8 RGB of the lens's size; [H, W, 4] as `images.decode` says. Zero where masked out.
 
         Raises:
             DataError: the file changed since it was inspected, or is damaged inside.
@@ -40,7 +49,19 @@ class Photo:
         lens = self.shot.lens
         if pixels.shape[:2] != (lens.height, lens.width):
             raise DataError(self.path, "the image changed its size while in use", remedy="Start again.")
-        return pixels
+        kept = self.kept()
+        return pixels if kept is None else pixels * kept[..., None]
+
+    def kept(self) -> Kept | None:
+        """[H, W] the mask, of the lens's size.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        if self.mask is None:
+            return None
+        lens = self.shot.lens
+        return read_mask(self.mask, lens.width, lens.height, self.path if self.exif_rotate else None)
 
 
 def image_folder(scene: Path, shots: list[Shot], chosen: str | os.PathLike[str] | None) -> Path:
@@ -162,7 +183,7 @@ def count_unused(
     ]
     if unused := [path for path in found if path not in known]:
         warnings.append(
-            f"{folder}: {len(unused)} of {len(found)} photographs are not in the model and are not used, such "
+            f"{folder}: {len(unused)} of {len(found)} photographs are not in the model and not used, such "
             f"as {os.fspath(unused[0].relative_to(folder))!r}."
         )
 
@@ -246,15 +267,3 @@ def _of_size(shot: Shot, width: int, height: int) -> Shot:
     if (width, height) == (shot.lens.width, shot.lens.height):
         return shot
     return replace(shot, lens=shot.lens.resized(width, height))
-
-
-def same_aspect(width: int, height: int, other_width: int, other_height: int) -> bool:
-    """Whether one size is the other times some factor, each side rounded to a whole pixel either way."""
-
-    def is_rounded(w: int, h: int, from_w: int, from_h: int) -> bool:
-        least = max((w - 1) / from_w, (h - 1) / from_h)
-        most = min((w + 1) / from_w, (h + 1) / from_h)
-        return least <= most
-
-    small, large = sorted([(width, height), (other_width, other_height)])
-    return is_rounded(*small, *large)

@@ -46,7 +46,7 @@ def undistorted_image(photo: Photo, camera: Camera, alpha: AlphaRule) -> Pixels:
     C is that of ``photo.decode``. Taken from the cache where it is there.
     """
     lens = photo.shot.lens
-    key = undistort_cache.key(photo.path, lens, camera, alpha, photo.exif_rotate)
+    key = undistort_cache.key(photo.path, lens, camera, alpha, photo.exif_rotate, photo.mask)
     cached = undistort_cache.load(key, camera.width, camera.height)
     if cached is not None:
         return cached

@@ -30,18 +30,23 @@ def folder() -> Path:
 
 
 def key(path: Path, lens: Lens, camera: Camera, *rules: object) -> str:
-    """The entry's name: a hash of the file's identity (path, size, time), the lens and the camera's image."""
-    stat = path.stat()
+    """The entry's name: a hash of the file's identity (path, size, time), the lens and the camera's image.
+
+    So are files among the rules.
+    """
     parts = [
         _VERSION,
-        os.path.abspath(path),
-        stat.st_size,
-        stat.st_mtime_ns,
+        *_identity(path),
         (lens.model.name, lens.width, lens.height, lens.focal, lens.center, lens.coefficients),
         (camera.width, camera.height, camera.K.tolist()),
-        rules,
+        tuple(_identity(rule) if isinstance(rule, Path) else rule for rule in rules),
     ]
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()[:40]
+
+
+def _identity(path: Path) -> tuple[str, int, int]:
+    stat = path.stat()
+    return os.path.abspath(path), stat.st_size, stat.st_mtime_ns
 
 
 def load(name: str, width: int, height: int) -> Pixels | None:

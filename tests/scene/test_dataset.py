@@ -165,7 +165,7 @@ def test_photographs_that_the_model_does_not_know_are_counted(tmp_path: Path) ->
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"")
     (line,) = load(scene).warnings
-    assert "2 of 5 photographs are not in the model and are not used, such as 'extra.PNG'" in line
+    assert "2 of 5 photographs are not in the model and not used, such as 'extra.PNG'" in line
 
 
 def test_where_photographs_lie_beside_the_model_other_folders_do_not_count(tmp_path: Path) -> None:

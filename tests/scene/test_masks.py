@@ -135,7 +135,47 @@ def test_masks_shrink_with_their_photographs(tmp_path: Path) -> None:
     put(scene / "masks/a.png", mask)
     expected = half(16, 12) > 0
     expected[2, 9] = True
-    np.testing.assert_array_equal(kept(load(scene, downscale=2).train[0]), expected)
+    view = load(scene, downscale=2).train[0]
+    np.testing.assert_array_equal(kept(view), expected)
+
+
+@pytest.mark.parametrize("distortion", [0.0, 0.1])
+@pytest.mark.parametrize("transparent", [False, True])
+def test_what_is_masked_out_is_black_and_has_no_part_in_other_pixels(
+    tmp_path: Path, distortion: float, transparent: bool
+) -> None:
+    lens = (1, "OPENCV", WIDTH, HEIGHT, (30.0, 31.0, 16.0, 12.0, distortion, 0.0, 0.0, 0.0))
+    scene = scene_of(tmp_path, lens=lens)
+    mask = half()
+    mask[3:9, 5:24] = 255
+    put(scene / "masks/a.png", mask)
+    pixels = np.full((HEIGHT, WIDTH, 4), 200, np.uint8)
+    pixels[..., 3] = 100 if transparent else 255
+    pixels[mask == 0] = 255
+    put(scene / "images/a.png", pixels)
+    for _ in range(2):  # the second time out of the cache
+        view = load(scene, downscale=1.7, alpha="keep").train[0]
+        seen, image, alpha = kept(view), view.image().numpy(), view.alpha()
+        assert seen is not None
+        assert 0.2 < seen.mean() < 0.8
+        assert (image[~seen] == 0).all()
+        expected = 200 * 100 / 255 if transparent else 200
+        assert abs(image[seen].astype(float) - expected).max() <= 4
+        assert (alpha is not None) == transparent
+        if alpha is not None:
+            assert abs(alpha.numpy()[seen] - 100.0).max() <= 4
+            assert (alpha.numpy()[~seen] == 255).all()
+
+
+def test_another_mask_makes_another_entry_in_the_cache_of_undistorted_images(tmp_path: Path) -> None:
+    lens = (1, "OPENCV", WIDTH, HEIGHT, (30.0, 31.0, 16.0, 12.0, 0.1, 0.0, 0.0, 0.0))
+    scene = scene_of(tmp_path, lens=lens)
+    images = []
+    for mask in (half(), 255 - half()):
+        put(scene / "masks/a.png", mask)
+        images.append(load(scene).train[0].image())
+    images.append(load(scene, masks="none").train[0].image())
+    assert len({image.numpy().tobytes() for image in images}) == 3
 
 
 def test_masks_are_undistorted_as_their_photographs_are(tmp_path: Path) -> None:
@@ -169,7 +209,9 @@ def test_masks_of_turned_photographs(tmp_path: Path) -> None:
 def test_masks_of_another_shape_are_refused(tmp_path: Path) -> None:
     scene = scene_of(tmp_path)
     put(scene / "masks/b.png", half(WIDTH, HEIGHT - 4))
-    with pytest.raises(DataError, match=r"masks/b\.png: this mask is 32 x 20 pixels.*'b\.png' is 32 x 24"):
+    with pytest.raises(
+        DataError, match=r"masks/b\.png: this mask is 32 x 20 pixels, but its photograph is 32 x 24"
+    ):
         load(scene)
 
 

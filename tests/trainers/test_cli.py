@@ -51,7 +51,8 @@ def test_train_has_the_promised_options(capsys):
         "--max-gaussians",
         "--device",
     ]
-    for option in [*promised, "--seed", "--resume", "--test-every"]:
+    loading = ["--images", "--masks", "--alpha", "--exif-rotate", "--strict"]
+    for option in [*promised, "--seed", "--resume", "--test-every", *loading]:
         assert option in out
 
 
@@ -106,7 +107,7 @@ def test_a_missing_source_is_bad_data(command, tmp_path, capsys):
     ],
 )
 def test_an_unexpected_failure_is_a_sentence_and_a_report(tmp_path, monkeypatch, capsys, error, code, told):
-    def fail(path):
+    def fail(*_):
         raise error
 
     monkeypatch.setattr("trainers.commands.info.describe", fail)
@@ -125,7 +126,7 @@ def test_an_unexpected_failure_is_a_sentence_and_a_report(tmp_path, monkeypatch,
 
 
 def test_where_no_report_can_be_written_the_sentence_must_do(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("trainers.commands.info.describe", lambda path: {}[path])
+    monkeypatch.setattr("trainers.commands.info.describe", lambda *_: {}[path])
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
     assert main(["info", "scene.ply"]) == 1
     shown = capsys.readouterr().err

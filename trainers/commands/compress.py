@@ -22,6 +22,7 @@ def compress(
     target_mb: float | None = None,
     steps: int = 300,
     data: Path | None = None,
+    images: Path | None = None,
     overwrite: bool = False,
 ) -> None:
     """Make the scene of a run small: prune it, train it briefly for a codec, code it; again and again.
@@ -38,6 +39,7 @@ def compress(
         target_mb: the best file of at most so many million bytes, instead.
         steps: training steps of each round.
         data: where the photographs are now, if they were moved.
+        images: the folder of the photographs, if it is another now.
         overwrite: replace the run in the output folder.
     """
     from trainers.rate_search import Goal
@@ -61,12 +63,14 @@ def compress(
         loss_db = DEFAULT_LOSS_DB if max_loss_db is None else max_loss_db
         goal = Goal(max_loss_db=loss_db, max_loss_ssim=max_loss_ssim)
     with folder.owned(), folder.crash_reports():
-        _compress(run, folder, codec, goal, steps, data)
+        _compress(run, folder, codec, goal, steps, data, images)
 
 
-def _compress(run: Path, folder: Any, codec: str, goal: Any, steps: int, data: Path | None) -> None:
+def _compress(
+    run: Path, folder: Any, codec: str, goal: Any, steps: int, data: Path | None, images: Path | None
+) -> None:
     import time
-    from dataclasses import asdict, replace
+    from dataclasses import asdict
 
     from gsplat_core.io import load
     from gsplat_core.io.atomic import write_bytes
@@ -75,11 +79,9 @@ def _compress(run: Path, folder: Any, codec: str, goal: Any, steps: int, data: P
     from trainers.rate_search import Round, search
     from trainers.results import write_results
     from trainers.run_folder import RunFolder
-    from trainers.sources import load_photographs, load_scene, run_config, training_costs
+    from trainers.sources import load_photographs, load_scene, run_config, training_costs, with_data
 
-    config = run_config(run)
-    if data is not None:
-        config = replace(config, data=str(data.resolve()))
+    config = with_data(run_config(run), data, images)
     gaussians = load_scene(run, warn).detached()
     dataset = load_photographs(config)
     ply_bytes = gaussians.num * 4 * (17 + gaussians.shN.shape[1] * 3)  # the INRIA layout, without its header

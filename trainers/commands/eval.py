@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 def evaluate(
     source: Positional[Annotated[Path, arg(metavar="RUN|FILE")]],
     data: Path | None = None,
+    images: Path | None = None,
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE.json")] = None,
     downscale: int | None = None,
     test_every: int | None = None,
     model: str | None = None,
+    masks: Path | None = None,
+    alpha: Literal["auto", "black", "white", "ignore"] | None = None,
+    exif_rotate: bool = False,
     background: Literal["black", "white"] | None = None,
     device: Literal["cpu", "cuda", "auto"] | None = None,
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = (),
@@ -35,21 +39,27 @@ def evaluate(
     Args:
         source: run folder or splat file of any format.
         data: photographs with poses (for a run: where they are now, if they were moved).
+        images: the folder of the photographs, inside DATA or anywhere.
         output: write the measurements to this file instead.
         downscale: shrink the photographs by this factor (default: the run's, or 1).
         test_every: every so many-th image is measured, 0: all of them (default: the run's, or 8).
         model: which sparse model of the folder, for example 0.
+        masks: the folder of the photographs' masks, or none.
+        alpha: what transparent photographs are composited on; auto: on the background.
+        exif_rotate: turn photographs as their EXIF data ask for, where they fit their camera that way.
         background: colour behind the scene (default: as the run was tested, or black).
         device: where to compute; auto takes a GPU when there is one.
         set: other entries of config.json that say how photographs are read.
         read: an option of reading a file, such as axes=ply for .spz (may be repeated).
     """
-    from trainers.sources import is_run, run_config, splat_file
+    from trainers.config import TrainConfig
+    from trainers.sources import is_run, run_config, splat_file, with_data
 
     given = {
         name: value
         for name, value in {
             "downscale": downscale, "test_every": test_every, "model": model, "background": background,
+            "masks": masks, "alpha": alpha, "exif_rotate": exif_rotate or None,
         }.items()
         if value is not None
     }  # fmt: skip
@@ -60,7 +70,8 @@ def evaluate(
     file = splat_file(source)
     if not run and data is None and file is not None and file.exists():
         raise UsageError("A splat file is measured against photographs: add --data FOLDER.")
-    config = _config(run_config(source) if run else None, data, given, device, set)
+    known = with_data(run_config(source) if run else TrainConfig(), data, images)
+    config = _config(known, given, device, set)
     if run and output is None:
         metrics = _rewritten(source, config)
     else:
@@ -74,21 +85,17 @@ def evaluate(
 
 
 def _config(
-    known: TrainConfig | None,
-    data: Path | None,
-    given: dict[str, Any],
-    device: str | None,
-    settings: tuple[str, ...],
+    known: TrainConfig, given: dict[str, Any], device: str | None, settings: tuple[str, ...]
 ) -> TrainConfig:
-    from trainers.config import TrainConfig
     from trainers.settings import with_settings
+    from trainers.sources import folder_of
 
     for name, least in {"downscale": 1, "test_every": 0}.items():
         if name in given and given[name] < least:
             raise UsageError(f"--{name.replace('_', '-')} must be at least {least}, got {given[name]}.")
-    config = replace(known or TrainConfig(), **given)
-    if data is not None:
-        config = replace(config, data=str(data.resolve()))
+    if "masks" in given:
+        given = given | {"masks": folder_of(Path(known.data), given["masks"])}
+    config = replace(known, **given)
     if device is not None:
         config = replace(config, device=device)  # type: ignore[arg-type]
     return with_settings(config, settings)

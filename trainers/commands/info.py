@@ -7,20 +7,32 @@ from typing import Any
 
 from tyro.conf import Positional
 
-from gsplat_core.errors import DataError
+from gsplat_core.errors import DataError, UsageError
 from gsplat_core.io.strict_json import json_text
 
 QUANTILES = {"smallest": 0.0, "median": 0.5, "largest": 1.0}
 
 
-def info(path: Positional[Path], json: bool = False) -> None:
+def info(
+    path: Positional[Path],
+    json: bool = False,
+    model: str | None = None,
+    images: Path | None = None,
+    masks: Path | None = None,
+    exif_rotate: bool = False,
+) -> None:
     """What is in a splat file, a run folder or a folder of photographs, in one screen.
 
     Args:
         path: splat file, run folder or COLMAP folder.
         json: print JSON for scripts instead.
+        model: of photographs: which sparse model of the folder, for example 0.
+        images: of photographs: their folder, inside PATH or anywhere.
+        masks: of photographs: the folder of their masks, or none.
+        exif_rotate: turn photographs as their EXIF data ask for, where they fit their camera that way.
     """
-    facts = describe(path)
+    given = {"model": model, "images": images, "masks": masks, "exif_rotate": exif_rotate or None}
+    facts = describe(path, {name: value for name, value in given.items() if value is not None})
     if json:
         print(json_text(facts))
         return
@@ -33,20 +45,27 @@ def info(path: Positional[Path], json: bool = False) -> None:
     Console().print(table, highlight=False, markup=False)
 
 
-def describe(path: Path) -> dict[str, Any]:
+def describe(path: Path, loading: dict[str, Any] | None = None) -> dict[str, Any]:
     """The facts as JSON values; `kind` is `splats`, `run` or `photographs`.
+
+    Args:
+        loading: options of loading photographs, by the names of `TrainConfig`.
 
     Raises:
         DataError: nothing that this program can read.
+        UsageError: such options for something else.
     """
     from trainers.sources import is_run, splat_file
 
     if not path.exists():
         raise DataError(path, "there is no such file or folder", remedy="Check the path.")
-    file = splat_file(path)
-    if file is not None:
-        return _describe_splats(file)
-    return _describe_run(path) if is_run(path) else _describe_photographs(path)
+    file = None if path.suffix == ".json" and path.name != "meta.json" else splat_file(path)
+    if file is None and not is_run(path):
+        return _describe_photographs(path, loading or {})
+    if loading:
+        option = next(iter(loading)).replace("_", "-")
+        raise UsageError(f"--{option} is about photographs, and {path} is none of their folders.")
+    return _describe_run(path) if file is None else _describe_splats(file)
 
 
 def _describe_splats(path: Path) -> dict[str, Any]:
@@ -114,12 +133,18 @@ def _describe_run(path: Path) -> dict[str, Any]:
     }
 
 
-def _describe_photographs(path: Path) -> dict[str, Any]:
+def _describe_photographs(path: Path, loading: dict[str, Any]) -> dict[str, Any]:
     from collections import Counter
+    from dataclasses import replace
 
-    from gsplat_core.scene.dataset import Dataset
+    from trainers.config import TrainConfig
+    from trainers.sources import folder_of, load_photographs
 
-    dataset = Dataset.load(path, prefetch=False)
+    folders: dict[str, Any] = {
+        name: folder_of(path, loading[name]) for name in ("images", "masks") if name in loading
+    }
+    config = replace(TrainConfig(data=str(path)), **{**loading, **folders})
+    dataset = load_photographs(config, decode=False)
     views = [*dataset.train, *dataset.test]
     sizes = Counter(f"{view.camera.width}x{view.camera.height}" for view in views)
     return {
@@ -128,6 +153,7 @@ def _describe_photographs(path: Path) -> dict[str, Any]:
         "images": len(views),
         "training_images": len(dataset.train),
         "test_images": len(dataset.test),
+        "masked_images": sum(view.is_masked for view in views),
         "sizes": dict(sizes),
         "points": len(dataset.points.xyz),
         "scene_extent": dataset.scene_extent,

@@ -81,8 +81,9 @@ def render(
     if media.is_video(target):
         media.write_video(target, images(), fps)
     else:
-        for camera, image in zip(cameras, images(), strict=True):
-            media.save_png(target / Path(camera.name).with_suffix(".png"), image)
+        files = media.png_names([camera.name for camera in cameras])
+        for file, image in zip(files, images(), strict=True):
+            media.save_png(target / file, image)
     print(f"wrote {target}: {len(cameras)} images")
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Preset = Literal["default", "fast", "tiny"]
 Background = Literal["black", "white", "random"]
+Alpha = Literal["auto", "black", "white", "ignore"]
 Codec = Literal["vq", "grid", "scalar"]
 
 
@@ -52,6 +53,16 @@ class TrainOptions:
     """Which sparse model of the folder, for example 0."""
     compress: Annotated[Codec | None, _option("{vq,grid,scalar}", "no")] = None
     """Train the scene for a codec; also writes point_cloud.gsz, and measures what that decodes to."""
+    images: Annotated[Path | None, _option("FOLDER", "images and the like")] = None
+    """Folder of the photographs, inside DATA or anywhere."""
+    masks: Annotated[Path | None, _option("FOLDER|none", "DATA/masks, if it is there")] = None
+    """Folder of their masks: white is kept, black ignored; none uses all photographs whole."""
+    alpha: Annotated[Alpha | None, _option("{auto,black,white,ignore}", "auto")] = None
+    """What transparent photographs are composited on; auto: on the background of the scene."""
+    exif_rotate: bool = False
+    """Turn photographs as their EXIF data ask for, where they fit their camera that way."""
+    strict: bool = False
+    """Stop at a photograph that cannot be read, instead of leaving it out."""
     background: Annotated[Background | None, _option("{black,white,random}", "black")] = None
     """Colour behind the scene in training."""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = ()
@@ -111,6 +122,17 @@ def _given(options: TrainOptions, *names: str) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
 
+def _loading(options: TrainOptions) -> dict[str, Any]:
+    """What was given of how photographs are found and read, as the configuration has it."""
+    from trainers.sources import folder_of
+
+    folders = {
+        name: folder_of(options.data, folder) for name, folder in _given(options, "images", "masks").items()
+    }
+    flags = {name: True for name in ("exif_rotate", "strict") if getattr(options, name)}
+    return _given(options, "alpha") | folders | flags
+
+
 def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     """The configuration of a new run."""
     from gsplat_core.compress.training import CompressionConfig
@@ -132,6 +154,7 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
         config,
         data=str(options.data.resolve()),
         **_given(options, "downscale", "device", "seed", "test_every", "model", "background", "optimizer"),
+        **_loading(options),
     )
     if options.compress is not None:
         compression = replace(config.compression or CompressionConfig(), codec=options.compress)
@@ -162,7 +185,8 @@ def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
     config = read_config(run.config)
     # --device is not among them: where it is computed may change, what is computed may not.
     names = ("preset", "steps", "downscale", "seed", "test_every", "model", "background", "max_gaussians")
-    for name, value in _given(options, "strategy", "compress", "optimizer", *names).items():
+    given = _given(options, "strategy", "compress", "optimizer", *names) | _loading(options)
+    for name, value in given.items():
         if value != getattr(config, name):
             option = "--" + name.replace("_", "-")
             raise UsageError(

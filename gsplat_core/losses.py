@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.ops.l1_ssim import l1_ssim
+from gsplat_core.ops.once import is_differentiated
 
 Padding = Literal["same", "valid"]
 
@@ -36,7 +37,7 @@ def l1_dssim(image: Tensor, target: Tensor, lambda_dssim: float = 0.2, padding: 
     if not 0.0 <= lambda_dssim <= 1.0:
         raise ValueError(f"lambda_dssim must lie in [0, 1], got {lambda_dssim}")
     image, target = as_batches(image, target, padding)
-    needs_grad = image.requires_grad and torch.is_grad_enabled()
+    needs_grad = (image.requires_grad and torch.is_grad_enabled()) or is_differentiated((image,))
     loss, _, _, _ = l1_ssim(image, target, lambda_dssim, padding == "valid", needs_grad)
     return loss
 

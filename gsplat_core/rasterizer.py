@@ -62,7 +62,8 @@ def rasterization(
     """Renders 3D Gaussians into images (Kerbl et al. 2023), differentiably.
 
     Any number of batch dimensions may lead all tensors: scenes that are rendered independently. All tensors
-    are float32, and gradients reach every one of them.
+    are float32, and gradients reach every one of them. There are no second derivatives: asking for them is a
+    NotImplementedError.
 
     Args:
         means: [..., N, 3] centres in world space.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.ops.forward_mode import differentiable, map_over_directions
+from gsplat_core.ops.once import is_differentiated
 
 
 @torch.library.register_fake("gsplat_core::activate")
@@ -25,12 +26,23 @@ def _setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, T
 
 
 def _backward(ctx: Any, v_scales: Tensor, v_opacities: Tensor) -> tuple[Tensor, ...]:
-    return torch.ops.gsplat_core.activate_backward(*ctx.saved_tensors, v_scales, v_opacities)
+    scales, opacities = ctx.saved_tensors
+    return _product(scales, opacities, v_scales, v_opacities)
 
 
 def _jvp(inputs: tuple[Any, ...], outputs: tuple[Tensor, ...], tangents: tuple[Tensor, ...]) -> Any:
     # Each number depends on one number only, so the two modes are the same product.
-    return torch.ops.gsplat_core.activate_backward(*outputs, *tangents)
+    if is_differentiated((*inputs, *tangents)):  # outputs have no tangents of outer transforms yet
+        outputs = activate(*inputs)
+    return _product(*outputs, *tangents)
+
+
+def _product(scales: Tensor, opacities: Tensor, v_scales: Tensor, v_opacities: Tensor) -> tuple[Tensor, ...]:
+    """Tangents or gradients times the derivatives of the two outputs."""
+    inputs = (scales, opacities, v_scales, v_opacities)
+    if is_differentiated(inputs):  # again: by formulas that PyTorch can differentiate
+        return v_scales * scales, v_opacities * opacities * (1 - opacities)
+    return torch.ops.gsplat_core.activate_backward(*inputs)
 
 
 map_over_directions("activate_backward")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gsplat_core.ops import library as library
 from gsplat_core.ops.forward_mode import differentiable, map_over_directions
+from gsplat_core.ops.once import once
 
 
 @torch.library.register_fake("gsplat_core::composite")
@@ -68,20 +69,19 @@ def _backward(
 ) -> tuple[Tensor | None, ...]:
     *tensors, out_colors, out_alphas = ctx.saved_tensors
     absgrad, statistics, wants_background = (ctx.needs_input_grad[i] for i in (1, 2, 6))
-    v_means2d, v_conic_roots, v_opacities2d, v_colors, v_means2d_abs, v_statistics = (
-        torch.ops.gsplat_core.composite_backward(
-            *tensors,
-            ctx.width,
-            ctx.height,
-            ctx.tile_size,
-            ctx.max_alpha,
-            out_colors,
-            out_alphas,
-            v_colors_image,
-            v_alphas,
-            v_probe if statistics else None,
-            absgrad,
-        )
+    v_means2d, v_conic_roots, v_opacities2d, v_colors, v_means2d_abs, v_statistics = once(
+        torch.ops.gsplat_core.composite_backward.default,
+        *tensors,
+        ctx.width,
+        ctx.height,
+        ctx.tile_size,
+        ctx.max_alpha,
+        out_colors,
+        out_alphas,
+        v_colors_image,
+        v_alphas,
+        v_probe if statistics else None,
+        absgrad,
     )
     # Rows first: a sum into few numbers at once would depend on the number of threads.
     v_backgrounds = ((1 - out_alphas) * v_colors_image).sum(2).sum(1) if wants_background else None
@@ -112,13 +112,20 @@ def _jvp(
     means2d, _, _, *others = inputs
     _, alphas, probe = outputs
     t_means2d, _, _, t_conic_roots, t_opacities2d, t_colors, t_backgrounds, *_ = tangents
-    t_image, t_alphas = torch.ops.gsplat_core.composite_jvp(
-        means2d, *others, t_means2d, t_conic_roots, t_opacities2d, t_colors
+    t_image, t_alphas = once(
+        torch.ops.gsplat_core.composite_jvp.default,
+        means2d,
+        *others,
+        t_means2d,
+        t_conic_roots,
+        t_opacities2d,
+        t_colors,
     )
     if t_backgrounds is not None:
         t_image = t_image + (1 - alphas) * t_backgrounds[:, None, None]
     return t_image, t_alphas, torch.zeros_like(probe)
 
 
+map_over_directions("composite_backward")
 map_over_directions("composite_jvp")
 composite = differentiable("composite", _setup_context, _backward, _jvp)

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from gsplat_core.ops import reverse_mode
+from gsplat_core.ops.once import has_tangents
 
 Context = Any
 
@@ -47,9 +48,9 @@ def differentiable(
 
         @staticmethod
         def setup_context(ctx: Context, inputs: tuple[Any, ...], output: Any) -> None:
-            setup_context(ctx, inputs, output)
             outputs = output if isinstance(output, tuple) else (output,)
             ctx.mark_non_differentiable(*(o for o in outputs if not o.is_floating_point()))
+            setup_context(ctx, inputs, output)
             ctx.is_tensor = [isinstance(value, Tensor) for value in inputs]
             ctx.others = [None if isinstance(value, Tensor) else value for value in inputs]
             ctx.save_for_forward(*(value for value in inputs if isinstance(value, Tensor)), *outputs)
@@ -71,18 +72,28 @@ def differentiable(
                 else tangent
                 for value, tangent in zip(inputs, tangents, strict=True)
             ]
-            return jvp(tuple(inputs), tuple(saved), tuple(complete))
+            # PyTorch turns forward mode off here, and with it that of the transforms of torch.func outside.
+            with forward_ad._set_fwd_grad_enabled(True):
+                return jvp(_primals(inputs), _primals(saved), tuple(complete))
 
     Function.__name__ = Function.__qualname__ = name
 
     def call(*inputs: Any) -> Any:
-        return (Function.apply if has_tangents(inputs) else without_tangents)(*inputs)
+        # Under torch.func another transform than the innermost may want derivatives.
+        transformed = torch._C._are_functorch_transforms_active() and not torch.compiler.is_compiling()
+        return (Function.apply if transformed or has_tangents(inputs) else without_tangents)(*inputs)
 
     return call
 
 
+def _primals(values: list[Any]) -> tuple[Any, ...]:
+    """Values without the tangents of the innermost level."""
+    return tuple(forward_ad.unpack_dual(v).primal if isinstance(v, Tensor) else v for v in values)
+
+
 def map_over_directions(name: str) -> None:
-    """Lets ``torch.func.vmap``, and so ``jacfwd``, call the operator `name` with many tangents, in turn."""
+    """Lets ``torch.func.vmap``, and so ``jacfwd`` and ``jacrev``, call the operator `name` with many tangents
+    or gradients, in turn."""
     operator = getattr(torch.ops.gsplat_core, name)
 
     def rule(info: Any, dims: tuple[int | None, ...], *values: Any) -> tuple[Any, Any]:
@@ -95,13 +106,3 @@ def map_over_directions(name: str) -> None:
         return tuple(torch.stack(parts) for parts in zip(*results, strict=True)), (0,) * len(results[0])
 
     torch.library.register_vmap(f"gsplat_core::{name}", rule)
-
-
-def has_tangents(inputs: tuple[Any, ...]) -> bool:
-    """Whether forward-mode AD is on and one of these carries a tangent."""
-    # Without an open level, as in every training step, there is nothing to look for.
-    if torch.compiler.is_compiling() or forward_ad._current_level < 0:
-        return False
-    return any(
-        isinstance(value, Tensor) and forward_ad.unpack_dual(value).tangent is not None for value in inputs
-    )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.ops import library as library
+from gsplat_core.ops.once import once
 from gsplat_core.ops.reverse_mode import below_autograd
 from gsplat_core.optim import Adam
 
@@ -56,7 +57,8 @@ class _Function(torch.autograd.Function):
         first, rest = (ctx.optimizer.next_update(param) for param in (sh0, shN))
         if (first.step, *first.options) != (rest.step, *rest.options):
             raise ValueError("sh0 and shN must be trained by the same steps and options")
-        v_means, v_viewmats = torch.ops.gsplat_core.spherical_harmonics_backward_adam_(
+        v_means, v_viewmats = once(
+            torch.ops.gsplat_core.spherical_harmonics_backward_adam_.default,
             ctx.degree,
             means,
             viewmats,

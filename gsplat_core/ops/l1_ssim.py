@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gsplat_core.ops.reverse_mode import differentiable
+from gsplat_core.ops.forward_mode import differentiable
+from gsplat_core.ops.once import is_differentiated, only
 
 
 def l1_ssim(
@@ -45,20 +46,35 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
     ctx.needs_grad = inputs[4]
     ctx.mark_non_differentiable(l1, ssim, grad)
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(grad)
+    ctx.save_for_backward(inputs[0], grad)
 
 
 def _backward(ctx: Any, v_loss: Tensor | None, *_: Any) -> tuple[Tensor | None, None, None, None, None]:
     if v_loss is None or not ctx.needs_input_grad[0]:
         return None, None, None, None, None
-    if not ctx.needs_grad:
-        raise RuntimeError("l1_ssim was called with needs_grad=False, so its gradient is not known")
-    (grad,) = ctx.saved_tensors
+    image, grad = ctx.saved_tensors
+    grad = _known(ctx.needs_grad, image, grad)
     # loss.backward() starts with one; a pass over the whole image is saved then. The type is another one
     # where the graph is being traced and no value is known, and asking a GPU would mean waiting for it.
-    if type(v_loss) is Tensor and v_loss.device.type == "cpu" and v_loss.item() == 1.0:
+    known = type(v_loss) is Tensor and v_loss.device.type == "cpu" and not is_differentiated((v_loss,))
+    if known and v_loss.item() == 1.0:
         return grad, None, None, None, None
     return grad * v_loss, None, None, None, None
 
 
-_l1_ssim = differentiable("l1_ssim", _setup_context, _backward)
+def _jvp(
+    inputs: tuple[Any, ...], outputs: tuple[Tensor, ...], tangents: tuple[Any, ...]
+) -> tuple[Tensor | None, ...]:
+    grad = _known(inputs[4], inputs[0], outputs[3])
+    return (grad * tangents[0]).sum(), None, None, None
+
+
+def _known(needs_grad: bool, image: Tensor, grad: Tensor) -> Tensor:
+    """The gradient, which is a function of the image that cannot be differentiated."""
+    if not needs_grad:
+        raise RuntimeError("l1_ssim was called with needs_grad=False, so its gradient is not known")
+    slope: Tensor = only(torch.ops.gsplat_core.l1_ssim.default, grad, (image,))
+    return slope
+
+
+_l1_ssim = differentiable("l1_ssim", _setup_context, _backward, _jvp)

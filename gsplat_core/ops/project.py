@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gsplat_core.ops import library as library
 from gsplat_core.ops.forward_mode import differentiable, map_over_directions
+from gsplat_core.ops.once import once
 
 
 @torch.library.register_fake("gsplat_core::project")
@@ -70,7 +71,9 @@ def _backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
     settings = (ctx.width, ctx.height, ctx.eps2d, ctx.near, ctx.far, ctx.radius_clip, ctx.antialiased)
     v_splats = gradients[:4]  # radii are integers
     needs_camera = ctx.needs_input_grad[5] or ctx.needs_input_grad[6]
-    v_tensors = torch.ops.gsplat_core.project_backward(*tensors, *settings, radii, *v_splats, needs_camera)
+    v_tensors = once(
+        torch.ops.gsplat_core.project_backward.default, *tensors, *settings, radii, *v_splats, needs_camera
+    )
     wanted = ctx.needs_input_grad[: len(v_tensors)]
     return (
         *(v if needed else None for v, needed in zip(v_tensors, wanted, strict=True)),
@@ -91,8 +94,9 @@ def _(means: Tensor, *others: Any) -> tuple[Tensor, ...]:
 
 def _jvp(inputs: tuple[Any, ...], outputs: tuple[Tensor, ...], tangents: tuple[Any, ...]) -> tuple[Any, ...]:
     radii = outputs[-1]
-    return (*torch.ops.gsplat_core.project_jvp(*inputs, radii, *tangents[:7]), None)
+    return (*once(torch.ops.gsplat_core.project_jvp.default, *inputs, radii, *tangents[:7]), None)
 
 
+map_over_directions("project_backward")
 map_over_directions("project_jvp")
 project = differentiable("project", _setup_context, _backward, _jvp)

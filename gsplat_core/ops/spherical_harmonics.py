@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gsplat_core.ops import library as library
 from gsplat_core.ops.forward_mode import differentiable, map_over_directions
+from gsplat_core.ops.once import once
 
 
 @torch.library.register_fake("gsplat_core::spherical_harmonics")
@@ -44,8 +45,12 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _backward(ctx: Any, v_colors: Tensor) -> tuple[Tensor | None, ...]:
     needs_camera = ctx.needs_input_grad[2]
-    v_means, v_viewmats, v_sh0, v_shN = torch.ops.gsplat_core.spherical_harmonics_backward(
-        ctx.degree, *ctx.saved_tensors, v_colors, needs_camera
+    v_means, v_viewmats, v_sh0, v_shN = once(
+        torch.ops.gsplat_core.spherical_harmonics_backward.default,
+        ctx.degree,
+        *ctx.saved_tensors,
+        v_colors,
+        needs_camera,
     )
     return (
         None,
@@ -65,8 +70,9 @@ def _(
 
 
 def _jvp(inputs: tuple[Any, ...], outputs: tuple[Tensor], tangents: tuple[Any, ...]) -> Tensor:
-    return torch.ops.gsplat_core.spherical_harmonics_jvp(*inputs, *outputs, *tangents[1:5])
+    return once(torch.ops.gsplat_core.spherical_harmonics_jvp.default, *inputs, *outputs, *tangents[1:5])
 
 
+map_over_directions("spherical_harmonics_backward")
 map_over_directions("spherical_harmonics_jvp")
 spherical_harmonics = differentiable("spherical_harmonics", _setup_context, _backward, _jvp)

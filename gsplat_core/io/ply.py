@@ -23,15 +23,10 @@ Reading takes every legal variant: ASCII and both byte orders, any property orde
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import math
-import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -39,10 +34,11 @@ from torch import Tensor
 
 from gsplat_core.errors import DataError, UnsuitableSceneError
 from gsplat_core.io import compressed_ply, mip_filter
-from gsplat_core.io.arrays import blocks, empty_arrays, gaussians_of, in_blocks, map_blocks
+from gsplat_core.io.arrays import empty_arrays, gaussians_of, map_blocks
 from gsplat_core.io.atomic import atomic_file
 from gsplat_core.io.compressed_ply import is_compressed
 from gsplat_core.io.format import ALL_METADATA, DataWarning, Format
+from gsplat_core.io.ply_body import block_rows, check_size, read_columns
 from gsplat_core.io.ply_comments import comments_of, metadata_of
 from gsplat_core.io.ply_header import PlyElement, PlyHeader, read_header
 from gsplat_core.io.source import open_regular
@@ -52,7 +48,6 @@ from gsplat_core.scene.metadata import Metadata
 from gsplat_core.scene.sh_rotation import MAX_DEGREE, num_coefficients
 
 _NORMALS = ("nx", "ny", "nz")
-_BLOCK_BYTES = 1 << 19  # stays in a second-level cache while rows are taken apart
 
 # How a field of extras is written, and how a property without a comment is read.
 _PLY_TYPES = {
@@ -86,13 +81,13 @@ def load(path: Path, *, strict: bool) -> Gaussians:
         if is_compressed(header):
             return compressed_ply.load(path, strict=strict)
         vertex = _splat_element(header, path)
-        _check_size(file, header, vertex, path)
+        check_size(file, header, vertex, path)
         arrays = empty_arrays(vertex.count, _sh_degree(vertex, path))
         extras = _empty_extras(vertex, header.comments, path)
         columns = _columns(arrays)
         for name, (array, _) in extras.items():
             columns |= _extra_columns(name, array)
-        _read_columns(file, header, vertex, columns, path)
+        read_columns(file, header, vertex, columns, path)
     gaussians = gaussians_of(arrays)
     gaussians.extras = {
         name: torch.from_numpy(array).to(dtype=dtype) for name, (array, dtype) in extras.items()
@@ -152,7 +147,7 @@ def save(path: Path, gaussians: Gaussians, *, extras: bool = True) -> None:
 
     with atomic_file(path) as file:
         file.write("\n".join(header).encode("ascii"))
-        for block in map_blocks(scene.num, records, _block_rows(dtype.itemsize)):
+        for block in map_blocks(scene.num, records, block_rows(dtype.itemsize)):
             file.write(block)
 
 
@@ -311,128 +306,3 @@ def _unsuitable(path: Path, name: str, problem: str) -> UnsuitableSceneError:
         path, f"extras[{name!r}]: {problem}",
         remedy="Rename or convert the field, or leave all such fields out with the option extras=false.",
     )  # fmt: skip
-
-
-# The body
-
-
-def _check_size(file: BinaryIO, header: PlyHeader, vertex: PlyElement, path: Path) -> None:
-    """Refuses, before anything is allocated, counts that the file cannot hold; warns about surplus bytes."""
-    actual = os.fstat(file.fileno()).st_size
-    if header.encoding == "ascii":
-        # The shortest row has one digit and one separator per number.
-        if vertex.count * 2 * len(vertex.scalars) - 1 > actual - header.size:
-            raise DataError(
-                path, f"too short for {vertex.count:,} splats: {actual:,} bytes", f"line {vertex.line}"
-            )
-        return
-    before = header.elements[: header.elements.index(vertex)]
-    listed = next((element for element in before if element.lists), None)
-    if listed is not None:
-        raise DataError(
-            path, f"element {listed.name!r} with lists stands before the vertices", f"line {listed.line}"
-        )
-    start, row = _vertex_start(header, vertex), vertex.dtype(header.byte_order).itemsize
-    expected = start + vertex.count * row
-    if actual < expected:
-        raise DataError(
-            path,
-            f"the file is cut off: {vertex.count:,} splats of {row} bytes need {expected:,} bytes, "
-            f"it has {actual:,} ({max(0, actual - start) // row:,} complete splats)",
-            f"byte {actual}",
-        )
-    after = header.elements[len(before) + 1 :]
-    if not any(element.lists for element in after):
-        rest = actual - expected - sum(e.count * e.dtype(header.byte_order).itemsize for e in after)
-        _warn_about_rest(path, rest, "bytes")
-
-
-def _vertex_start(header: PlyHeader, vertex: PlyElement) -> int:
-    before = header.elements[: header.elements.index(vertex)]
-    return header.size + sum(e.count * e.dtype(header.byte_order).itemsize for e in before)
-
-
-def _read_columns(
-    file: BinaryIO, header: PlyHeader, vertex: PlyElement, columns: dict[str, np.ndarray], path: Path
-) -> None:
-    """Fills the columns from the body of the file."""
-
-    def fill(rows: slice, records: Mapping[str, np.ndarray] | np.ndarray) -> None:
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # a double beyond float32 becomes infinite, found later
-            for name, column in columns.items():
-                column[rows] = records[name]
-
-    if header.encoding == "ascii":
-        for rows, records in _ascii_records(file, header, vertex, path):
-            fill(rows, records)
-        return
-    start, dtype = _vertex_start(header, vertex), vertex.dtype(header.byte_order)
-
-    def read(rows: slice) -> None:
-        size = (rows.stop - rows.start) * dtype.itemsize
-        data = os.pread(file.fileno(), size, start + rows.start * dtype.itemsize)
-        if len(data) != size:
-            raise DataError(path, "the file became shorter while it was read", f"splat {rows.start}")
-        fill(rows, np.frombuffer(data, dtype))
-
-    in_blocks(vertex.count, read, _block_rows(dtype.itemsize))
-
-
-def _block_rows(row_bytes: int) -> int:
-    return max(1, _BLOCK_BYTES // row_bytes)
-
-
-def _ascii_records(
-    file: BinaryIO, header: PlyHeader, vertex: PlyElement, path: Path
-) -> Iterator[tuple[slice, Mapping[str, np.ndarray]]]:
-    """The same from text, one line per row; empty lines are skipped."""
-    file.seek(header.size)
-    numbered = ((number, line) for number, line in enumerate(_lines(file), header.lines + 1) if line.strip())
-    for element in header.elements[: header.elements.index(vertex)]:
-        for _ in itertools.islice(numbered, element.count):
-            pass
-    for rows in blocks(vertex.count, _block_rows(16 * len(vertex.scalars))):
-        lines = list(itertools.islice(numbered, rows.stop - rows.start))
-        if len(lines) < rows.stop - rows.start:
-            raise DataError(
-                path,
-                f"the file is cut off: expected {vertex.count:,} splats, found {rows.start + len(lines):,}",
-                f"after line {lines[-1][0] if lines else header.lines}",
-            )
-        table = _parse_lines(lines, len(vertex.scalars), path)
-        yield rows, dict(zip(vertex.scalars, table.T, strict=True))
-    if header.elements[-1] is vertex:
-        _warn_about_rest(path, sum(1 for _ in numbered), "lines")
-
-
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Lines of the body, whichever ending they have (also the lone carriage return)."""
-    for line in file:
-        yield from line.splitlines() if b"\r" in line else [line]
-
-
-def _parse_lines(lines: list[tuple[int, bytes]], width: int, path: Path) -> np.ndarray:
-    """Numbers [lines, width], float64 (which holds every PLY type exactly)."""
-    with contextlib.suppress(ValueError):
-        table = np.loadtxt([line.decode("latin-1") for _, line in lines], comments=None, ndmin=2)
-        if table.shape == (len(lines), width):
-            return table
-    for number, line in lines:  # something is wrong: find the first line that is
-        words = line.split()
-        if len(words) != width:
-            raise DataError(path, f"expected {width} numbers, found {len(words)}", f"line {number}")
-        for word in words:
-            try:
-                float(word)
-            except ValueError:
-                raise DataError(path, f"not a number: {word[:40]!r}", f"line {number}") from None
-    raise DataError(path, "not rows of numbers", f"lines {lines[0][0]} to {lines[-1][0]}")
-
-
-def _warn_about_rest(path: Path, rest: int, unit: str) -> None:
-    if rest > 0:
-        warnings.warn(
-            f"{path}: {rest:,} {unit} after the end of the data are ignored", DataWarning, stacklevel=4
-        )

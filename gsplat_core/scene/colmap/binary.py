@@ -3,6 +3,10 @@
 All numbers are little-endian. Every read is checked against the end of the file first, and a record count
 against the smallest size that so many records can have, so a damaged file ends in a DataError with the byte
 offset and the record before anything is allocated. Time is linear in the size of the file.
+
+Records follow each other without a mark, and each tells its own length: the number of a camera's model, a
+name's end, the counts of keypoints and sightings. Where one of these cannot be, the beginning of the next
+record is unknown, so the whole file is refused. Other impossible values cost their record only (`check.py`).
 """
 
 from __future__ import annotations
@@ -92,7 +96,7 @@ class _Cursor:
             )
 
 
-def read_cameras(path: Path, warnings: list[str]) -> dict[int, Lens]:
+def read_cameras(path: Path, warnings: list[str], strict: bool = False) -> dict[int, Lens]:
     """Lenses by camera id."""
     cursor = _Cursor(path)
     count = cursor.count(_SMALLEST_CAMERA, "cameras")
@@ -114,7 +118,7 @@ def read_cameras(path: Path, warnings: list[str]) -> dict[int, Lens]:
     return lenses
 
 
-def read_images(path: Path, warnings: list[str]) -> list[RegisteredImage]:
+def read_images(path: Path, warnings: list[str], strict: bool = False) -> list[RegisteredImage]:
     """Registered images in file order."""
     cursor = _Cursor(path)
     count = cursor.count(_SMALLEST_IMAGE, "images")
@@ -141,7 +145,7 @@ def read_images(path: Path, warnings: list[str]) -> list[RegisteredImage]:
     return images
 
 
-def read_points(path: Path, warnings: list[str]) -> SparsePoints:
+def read_points(path: Path, warnings: list[str], strict: bool = False) -> SparsePoints:
     """All points with their tracks."""
     cursor = _Cursor(path)
     count = cursor.count(_POINT.itemsize, "points")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 import numpy as np
+import numpy.typing as npt
 
 from gsplat_core.errors import DataError
 from gsplat_core.scene.colmap.model import RegisteredImage, SparseModel
@@ -14,13 +16,23 @@ from gsplat_core.scene.lens import Lens
 
 # Wider than any sensor or stitched panorama; a larger number comes from a damaged file.
 LARGEST_SIDE = 1_000_000
+# Focal lengths and centres in pixels: no telescope has more.
+_LARGEST_FOCAL = 1e9
+# Squares of float32 overflow not far beyond; the Earth is 1e13 micrometres wide.
+LARGEST_COORDINATE = 1e15
+# What Linux file systems hold: bytes of a part of a path and of all of it.
+_LONGEST_PART = 255
+_LONGEST_NAME = 4096
+# Reasons that a warning lists before it only counts.
+_LISTED = 5
 
 
-def without_unusable(model: SparseModel) -> SparseModel:
-    """The model without cameras and images that make no sense.
+def without_unusable(model: SparseModel, strict: bool = False) -> SparseModel:
+    """The model without cameras, images and points that make no sense.
 
     Raises:
-        DataError: fewer than two images are left, or an image's name leaves the image folder.
+        DataError: fewer than two images are left, an image's name leaves the image folder, or `strict` and
+            anything would be left out.
     """
     warnings = list(model.warnings)
     bad_lenses = {number: reason for number, lens in model.lenses.items() if (reason := lens_problem(lens))}
@@ -36,29 +48,45 @@ def without_unusable(model: SparseModel) -> SparseModel:
         if not reason and image.name in names:
             reason = "another image has the same name"
         if reason:
-            reasons.append(f"{printable(image.name)!r} is left out: {reason}")
+            reasons.append(f"{printable(image.name)[:_LONGEST_PART]!r} is left out: {reason}")
         else:
             names.add(image.name)
             images.append(image)
-    warnings += [f"{model.folder}: image {reason}." for reason in reasons]
+    listing = "; ".join(reasons[:_LISTED]) + (
+        f"; and {len(reasons) - _LISTED} more" if len(reasons) > _LISTED else ""
+    )
     if len(images) < 2:
-        listing = "; ".join(reasons[:5]) + (f"; and {len(reasons) - 5} more" if len(reasons) > 5 else "")
         raise DataError(
             model.folder,
             f"{len(images)} usable images of {len(model.images)}, at least 2 are needed"
             + (f" ({listing})" if listing else ""),
             remedy="Run COLMAP again on more photos that overlap, or repair the model.",
         )
+    if reasons:
+        warnings.append(f"{model.folder}: {len(reasons)} of {len(model.images)} images: {listing}.")
 
     points = model.points
-    finite = np.asarray(np.isfinite(points.xyz).all(axis=1))
-    if not finite.all():
-        warnings.append(
-            f"{model.folder}: {np.sum(~finite)} 3D points without finite coordinates are left out."
-        )
-        points = points.subset(finite)
+    usable = usable_points(points.xyz)
+    if not usable.all():
+        warnings.append(f"{model.folder}: {left_out_points(usable)}")
+        points = points.subset(usable)
+    if strict and len(warnings) > len(model.warnings):
+        raise DataError(model.folder, warnings[len(model.warnings)].removeprefix(f"{model.folder}: ")[:-1])
     lenses = {number: lens for number, lens in model.lenses.items() if number not in bad_lenses}
     return replace(model, lenses=lenses, images=images, points=points, warnings=warnings)
+
+
+def usable_points(xyz: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """[P] whether the coordinates [P, 3] are finite and such as a reconstruction can have."""
+    return np.asarray((np.abs(xyz) <= LARGEST_COORDINATE).all(axis=1))
+
+
+def left_out_points(usable: npt.NDArray[np.bool_]) -> str:
+    """The sentence about points that `usable_points` refuses."""
+    return (
+        f"{np.sum(~usable)} 3D points of {len(usable)} are left out: their coordinates are not finite or "
+        f"beyond {LARGEST_COORDINATE:g}."
+    )
 
 
 def lens_problem(lens: Lens) -> str:
@@ -67,8 +95,10 @@ def lens_problem(lens: Lens) -> str:
         return f"its images are {lens.width} x {lens.height} pixels"
     if not np.isfinite([*lens.focal, *lens.center, *lens.coefficients]).all():
         return f"{lens.model.name} with parameters that are not finite numbers"
-    if min(lens.focal) <= 0:
+    if not 0 < min(lens.focal) <= max(lens.focal) <= _LARGEST_FOCAL:
         return f"its focal length is {lens.focal[0]:g} x {lens.focal[1]:g} pixels"
+    if max(map(abs, lens.center)) > _LARGEST_FOCAL:
+        return f"its principal point is at ({lens.center[0]:g}, {lens.center[1]:g})"
     return ""
 
 
@@ -83,6 +113,16 @@ def _image_problem(image: RegisteredImage, lenses: dict[int, Lens], bad_lenses: 
         length = np.linalg.norm(image.quaternion)
     if not (1e-100 < length < 1e100):
         return f"its rotation quaternion has length {length:g}"
+    if np.abs(image.translation).max() > LARGEST_COORDINATE:
+        return f"its position is farther than {LARGEST_COORDINATE:g} from the origin"
+    return name_too_long(image.name)
+
+
+def name_too_long(name: str) -> str:
+    """Why no file can have this name; empty when one can."""
+    data = os.fsencode(name.replace("\\", "/"))
+    if len(data) >= _LONGEST_NAME or max(map(len, data.split(b"/"))) > _LONGEST_PART:
+        return f"its name has {len(data)} bytes, more than a file's name can have"
     return ""
 
 

@@ -12,9 +12,12 @@ from gsplat_core.errors import DataError
 from gsplat_core.scene.colmap import binary, text
 from gsplat_core.scene.colmap.check import without_unusable
 from gsplat_core.scene.colmap.model import SparseModel, SparsePoints
+from gsplat_core.scene.point_ply import read_point_ply
 
 # Where people keep models below the scene's folder: COLMAP's own layout, nerfstudio's, and bare models.
 _PLACES = ["sparse", "colmap/sparse", "."]
+# Names of files with the points of a model that lacks its own, in lower case.
+_POINT_PLYS = ["points3d.ply", "sparse.ply", "sparse_pc.ply"]
 
 
 def find_models(scene: str | os.PathLike[str]) -> list[Path]:
@@ -30,13 +33,16 @@ def find_models(scene: str | os.PathLike[str]) -> list[Path]:
     return []
 
 
-def read_model(scene: str | os.PathLike[str], model: str | os.PathLike[str] | None = None) -> SparseModel:
+def read_model(
+    scene: str | os.PathLike[str], model: str | os.PathLike[str] | None = None, strict: bool = False
+) -> SparseModel:
     """Reads a COLMAP model, leaving out what cannot be used.
 
     Args:
         scene: a folder with ``sparse/0`` (or ``sparse``, ``colmap/sparse/0``), or the model's own folder.
         model: the name of the model below ``sparse`` or a path, when there are several. By default the one
             with the most images.
+        strict: fail on the first record that cannot be used rather than leave it out.
 
     Returns:
         The model; ``warnings`` names what was left out and why.
@@ -53,28 +59,47 @@ def read_model(scene: str | os.PathLike[str], model: str | os.PathLike[str] | No
     try:
         raw = SparseModel(
             folder=folder,
-            lenses=reader.read_cameras(folder / f"cameras{ending}", warnings),
-            images=reader.read_images(folder / f"images{ending}", warnings),
-            points=_read_points(folder, ending, warnings),
+            lenses=reader.read_cameras(folder / f"cameras{ending}", warnings, strict),
+            images=reader.read_images(folder / f"images{ending}", warnings, strict),
+            points=_read_points(Path(scene), folder, ending, warnings, strict),
             warnings=warnings,
         )
     except OSError as error:
         raise DataError(error.filename or folder, f"cannot be read: {error.strerror or error}") from error
-    return without_unusable(raw)
+    return without_unusable(raw, strict)
 
 
-def _read_points(folder: Path, ending: str, warnings: list[str]) -> SparsePoints:
+def _read_points(scene: Path, folder: Path, ending: str, warnings: list[str], strict: bool) -> SparsePoints:
+    """The points of the model; where it has none, those of a PLY file that another program has left."""
     path = folder / f"points3D{ending}"
     if not path.exists():
-        warnings.append(f"{path} is missing: the scene has no 3D points.")
+        problem = f"{path} is missing"
     elif path.stat().st_size == 0:
-        warnings.append(f"{path} is empty, as an interrupted copy leaves it: the scene has no 3D points.")
+        problem = f"{path} is empty, as an interrupted copy leaves it"
     else:
-        points = (binary if ending == ".bin" else text).read_points(path, warnings)
-        if not len(points):
-            warnings.append(f"{path} lists no points: the scene has no 3D points.")
-        return points
-    return SparsePoints.none()
+        points = (binary if ending == ".bin" else text).read_points(path, warnings, strict)
+        if len(points):
+            return points
+        problem = f"{path} lists no points"
+    ply = _point_ply(scene, folder)
+    if ply is None:
+        warnings.append(f"{problem}: the scene has no 3D points.")
+        return SparsePoints.none()
+    xyz, rgb = read_point_ply(ply, warnings, strict)
+    warnings.append(f"{problem}: the {len(xyz)} points of {ply} are used.")
+    return SparsePoints.without_tracks(xyz, rgb)
+
+
+def _point_ply(scene: Path, folder: Path) -> Path | None:
+    """A file with points by one of its usual names, in the model's folder, beside it or in the scene's."""
+    for place in dict.fromkeys([folder, folder.parent, scene]):
+        if place in (folder, scene) or scene in place.parents:
+            files = sorted(place.iterdir()) if place.is_dir() else []
+            for name in _POINT_PLYS:
+                for file in files:
+                    if file.name.lower() == name and file.is_file():
+                        return file
+    return None
 
 
 def _choose(scene: Path, model: str | os.PathLike[str] | None, warnings: list[str]) -> Path:

@@ -55,12 +55,18 @@ class SparsePoints:
 
     @staticmethod
     def none() -> SparsePoints:
+        return SparsePoints.without_tracks(np.zeros((0, 3)), np.zeros((0, 3), np.uint8))
+
+    @staticmethod
+    def without_tracks(xyz: npt.NDArray[np.float64], rgb: npt.NDArray[np.uint8]) -> SparsePoints:
+        """Points [P, 3] and colours [P, 3] of which nothing more is known."""
+        count = len(xyz)
         return SparsePoints(
-            ids=np.zeros(0, np.int64),
-            xyz=np.zeros((0, 3)),
-            rgb=np.zeros((0, 3), np.uint8),
-            errors=np.zeros(0),
-            track_starts=np.zeros(1, np.int64),
+            ids=np.arange(count, dtype=np.int64),
+            xyz=xyz,
+            rgb=rgb,
+            errors=np.zeros(count),
+            track_starts=np.zeros(count + 1, np.int64),
             tracks=np.zeros((0, 2), np.int32),
         )
 

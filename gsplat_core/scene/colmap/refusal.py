@@ -8,6 +8,10 @@ from gsplat_core.errors import DataError
 from gsplat_core.scene.lens import LENS_MODELS, REFUSED_LENS_MODELS
 
 
+class UnsupportedModelError(DataError):
+    """A camera model that exists but that this program does not know how to use."""
+
+
 def unsupported_model(path: Path, place: str, model: int | str) -> DataError:
     """For a model number or name that is not in LENS_MODELS."""
     name = REFUSED_LENS_MODELS.get(model) if isinstance(model, int) else model
@@ -18,7 +22,8 @@ def unsupported_model(path: Path, place: str, model: int | str) -> DataError:
     else:
         problem = f"unknown camera model number {model}"
     supported = ", ".join(row.name for row in LENS_MODELS)
-    return DataError(
+    kind = UnsupportedModelError if name in REFUSED_LENS_MODELS.values() else DataError
+    return kind(
         path,
         problem,
         place,

@@ -12,6 +12,7 @@ from gsplat_core.io.strict_json import write_json
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import Gaussians
 from trainers.config import TrainConfig
+from trainers.coordinates import share_coordinates
 from trainers.evaluation import PROTOCOL, Scored, evaluate, mean
 from trainers.machine import cores, cpu_name
 from trainers.media import png_names, save_png
@@ -67,6 +68,7 @@ def measure(
     Returns:
         what metrics.json says about them, and the views.
     """
+    share_coordinates(dataset, gaussians)
     split, views = ("test", dataset.test) if dataset.test else ("train", dataset.train)
     scored = []
     for result in evaluate(gaussians, views, test_background(config)):
@@ -82,6 +84,8 @@ def measure(
         "machine": f"{cpu_name()}, {cores()} cores",
         "protocol": PROTOCOL,
     }
+    if any(gaussians.metadata.offset):
+        metrics["offset"] = list(gaussians.metadata.offset)
     return metrics, scored
 
 

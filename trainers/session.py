@@ -19,6 +19,7 @@ from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.init import initialize, random_points
 from trainers.config import TrainConfig
+from trainers.coordinates import share_coordinates
 from trainers.evaluation import evaluate, mean
 from trainers.loop import Loop
 from trainers.progress import TrainingProgress, peak_memory_bytes
@@ -72,6 +73,7 @@ def train(
             )
             if resume and loop.resume():
                 progress.note(f"Continuing after step {trainer.step:,}.")
+                share_coordinates(dataset, trainer.gaussians)
             else:
                 if overwrite:
                     run.remove_results()
@@ -103,7 +105,8 @@ def initial_gaussians(config: TrainConfig, dataset: Dataset) -> Gaussians:
         count = min(config.random_points, config.max_gaussians or config.random_points)
         xyz, rgb = random_points(cameras, dataset.scene_extent, count, config.seed)
     start = create(config.strategy, config.densify).initialization
-    return initialize(xyz, rgb, config.sh_degree, start.opacity, start.scale_factor)
+    gaussians = initialize(xyz, rgb, config.sh_degree, start.opacity, start.scale_factor)
+    return gaussians.with_metadata(offset=tuple(dataset.offset.tolist()))
 
 
 def compressed_training(config: TrainConfig, dataset: Dataset) -> CompressedTraining | None:

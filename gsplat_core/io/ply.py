@@ -27,6 +27,7 @@ import math
 import re
 import warnings
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -45,6 +46,8 @@ from gsplat_core.io.source import open_regular
 from gsplat_core.io.usable import keep_usable
 from gsplat_core.scene.gaussians import PARAMETERS, Gaussians
 from gsplat_core.scene.metadata import Metadata
+from gsplat_core.scene.origin import LARGEST_COORDINATE, far_offset
+from gsplat_core.scene.original_coordinates import original_positions
 from gsplat_core.scene.sh_rotation import MAX_DEGREE, num_coefficients
 
 _NORMALS = ("nx", "ny", "nz")
@@ -85,14 +88,21 @@ def load(path: Path, *, strict: bool) -> Gaussians:
         arrays = empty_arrays(vertex.count, _sh_degree(vertex, path))
         extras = _empty_extras(vertex, header.comments, path)
         columns = _columns(arrays)
+        wide = any(vertex.scalars[name] == "f8" for name in "xyz")
+        positions = np.empty((vertex.count if wide else 0, 3))
+        if wide:
+            columns |= {"xyz"[i]: positions[:, i] for i in range(3)}
         for name, (array, _) in extras.items():
             columns |= _extra_columns(name, array)
         read_columns(file, header, vertex, columns, path)
+    facts = metadata_of(header.comments, path)
+    original = facts.pop("original", False)
+    if wide:
+        facts["offset"] = _without_offset(positions, arrays["means"], facts.get("offset"), original, path)
     gaussians = gaussians_of(arrays)
     gaussians.extras = {
         name: torch.from_numpy(array).to(dtype=dtype) for name, (array, dtype) in extras.items()
     }
-    facts = metadata_of(header.comments, path)
     deviations = gaussians.extras.pop(mip_filter.COLUMN, None)
     if deviations is not None:
         gaussians = mip_filter.applied(gaussians, deviations.reshape(vertex.count, -1)[:, 0])
@@ -101,11 +111,20 @@ def load(path: Path, *, strict: bool) -> Gaussians:
     return keep_usable(gaussians, path, strict)
 
 
-def save(path: Path, gaussians: Gaussians, *, extras: bool = True) -> None:
+def save(
+    path: Path,
+    gaussians: Gaussians,
+    *,
+    extras: bool = True,
+    coordinates: Literal["run", "original"] = "run",
+) -> None:
     """Writes a scene, parameters as 32-bit floats.
 
     Args:
         extras: whether fields that are no part of a Gaussian are written too.
+        coordinates: "original" adds the scene's offset to its positions and writes these as 64-bit floats,
+            which readers of the usual layout alone do not understand. `load` subtracts it again, to the
+            1e-16th part of the offset.
 
     Raises:
         ResourceError: see `gsplat_core.io.atomic`.
@@ -117,7 +136,11 @@ def save(path: Path, gaussians: Gaussians, *, extras: bool = True) -> None:
         scene.extras = {}
     columns = _columns({name: tensor.cpu().numpy() for name, tensor in scene.params.items()})
     kinds = dict.fromkeys([*list(columns)[:3], *_NORMALS, *list(columns)[3:]], ("float", "f4"))
-    comments = comments_of(scene.metadata)
+    comments = comments_of(scene.metadata, coordinates == "original")
+    if coordinates == "original":
+        positions = original_positions(scene)
+        columns |= {"xyz"[i]: positions[:, i] for i in range(3)}
+        kinds |= dict.fromkeys("xyz", _PLY_TYPES[torch.float64])
     for name, tensor in scene.extras.items():
         if problem := _unwritable(tensor):
             raise _unsuitable(path, name, problem)
@@ -149,6 +172,38 @@ def save(path: Path, gaussians: Gaussians, *, extras: bool = True) -> None:
         file.write("\n".join(header).encode("ascii"))
         for block in map_blocks(scene.num, records, block_rows(dtype.itemsize)):
             file.write(block)
+
+
+def _without_offset(
+    positions: np.ndarray,
+    means: np.ndarray,
+    offset: tuple[float, ...] | None,
+    original: bool,
+    path: Path,
+) -> tuple[float, ...]:
+    """Puts positions of 64 bits [N, 3] into `means`, and returns the scene's offset. What would lose its
+    detail in 32 bits is moved to the origin.
+
+    Args:
+        offset: as the file says.
+        original: it is in the positions.
+    """
+    known = np.array(offset or (0.0, 0.0, 0.0))
+    shift = known
+    if not original:
+        usable = positions[(np.abs(positions) < LARGEST_COORDINATE).all(axis=1)]
+        shift = far_offset(usable, np.zeros((0, 3))) if len(usable) else np.zeros(3)
+        known = known + shift
+        if shift.any():
+            place = ", ".join(f"{value:.12g}" for value in shift)
+            warnings.warn(
+                f"{path}: the scene is far from the origin; ({place}) is subtracted from all its coordinates "
+                "and kept as its offset",
+                DataWarning, stacklevel=4,
+            )  # fmt: skip
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite: found later
+        means[:] = positions - shift
+    return tuple(known.tolist())
 
 
 FORMAT = Format(".ply", "3DGS PLY", load, save, lossless=True, metadata=ALL_METADATA)

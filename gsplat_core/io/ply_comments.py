@@ -3,6 +3,7 @@
     comment SplatRenderMode: mip      antialiased; `default` says that it is not (Brush, splat-transform)
     comment antialiased 1             the same (Postshot)
     comment offset X Y Z              ours: where the scene's origin lies in its original coordinates
+    comment original_coordinates X Y Z    ours: the same, but the file's positions are the original ones
 
 Case does not matter, and the last of several lines counts.
 """
@@ -18,23 +19,29 @@ from typing import Any
 from gsplat_core.io.format import DataWarning
 from gsplat_core.scene.metadata import Metadata
 
+ORIGINAL = "original_coordinates"
 
-def comments_of(metadata: Metadata) -> list[str]:
-    """The header lines that tell what is not as usual."""
+
+def comments_of(metadata: Metadata, original: bool = False) -> list[str]:
+    """The header lines that tell what is not as usual; `original` if positions have the offset in them."""
     lines = ["comment SplatRenderMode: mip"] if metadata.antialiased else []
     if any(metadata.offset):
-        lines.append("comment offset " + " ".join(map(repr, metadata.offset)))
+        lines.append(f"comment {ORIGINAL if original else 'offset'} " + " ".join(map(repr, metadata.offset)))
     return lines
 
 
 def metadata_of(comments: Sequence[str], path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The entries of `Metadata` that the comments name, also where they are as usual.
+    """The entries of `Metadata` that the comments name, also where they are as usual; and `original` where
+    the file's positions have the offset in them.
 
     An offset that makes no sense is left out with a `DataWarning`, and one is given where the file says that
     its splats are flat discs.
     """
     facts: dict[str, Any] = {}
     for comment in comments:
+        if comment.startswith(f"{ORIGINAL} "):
+            facts["original"] = True
+            comment = "offset" + comment.removeprefix(ORIGINAL)
         if mode := re.fullmatch(r"splatrendermode:? *(\w+)", comment, re.IGNORECASE):
             facts["antialiased"] = mode[1].lower() == "mip"
             if mode[1].lower() == "2dgs":

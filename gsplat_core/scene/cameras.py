@@ -30,12 +30,18 @@ class Camera:
     @property
     def center(self) -> Matrix:
         """[3] position in the world: -R^T t."""
-        return -self.viewmat[:3, :3].T @ self.viewmat[:3, 3]
+        return center_of(self.viewmat)
 
     def resized(self, width: int, height: int) -> Camera:
         """The same view on a grid of another size; each axis of K scales on its own."""
         return Camera(self.viewmat, scaled_intrinsics(self.K, width / self.width, height / self.height),
                       width, height, self.name)  # fmt: skip
+
+
+def center_of(viewmat: Matrix) -> Matrix:
+    """[3] position in the world of a camera with a [4, 4] rigid world-to-camera matrix."""
+    center: Matrix = -viewmat[:3, :3].T @ viewmat[:3, 3]
+    return center
 
 
 def scaled_intrinsics(K: Matrix, x: float, y: float) -> Matrix:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from gsplat_core.scene.cameras import rigid, rotation_from_quaternion
+from gsplat_core.scene.cameras import center_of, rigid, rotation_from_quaternion
 from gsplat_core.scene.colmap import SparseModel
 from gsplat_core.scene.colmap.model import RegisteredImage
 from gsplat_core.scene.lens import Lens
@@ -25,6 +25,11 @@ class Shot:
     lens: Lens
     viewmat: npt.NDArray[np.float64]
     mask: Path | None = None
+
+    @property
+    def center(self) -> npt.NDArray[np.float64]:
+        """[3] the camera's position in the world."""
+        return center_of(self.viewmat)
 
 
 @dataclass

@@ -6,8 +6,8 @@ import atexit
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,12 +22,10 @@ from gsplat_core.scene.colmap import find_models, read_model
 from gsplat_core.scene.images import AlphaRule, Pixels, shrink
 from gsplat_core.scene.mask_files import with_masks
 from gsplat_core.scene.masks import Kept, unmixed
+from gsplat_core.scene.origin import far_offset
 from gsplat_core.scene.photos import Photo, count_unused, image_folder, inspect, locate
 from gsplat_core.scene.transforms import read_transforms
 from gsplat_core.scene.undistort import undistort, undistorted_camera, undistorted_image
-
-# A scene this many times its own extent away from the origin is moved there, since float32 would lose detail.
-_FAR_AWAY = 1000.0
 
 
 class Points(NamedTuple):
@@ -180,7 +178,8 @@ class Dataset:
                 `View.alpha` has it.
             exif_rotate: turn photographs as their EXIF data ask for, where they fit their camera that way.
             require_points: without 3D points, fail rather than start from random ones.
-            strict: fail on the first image that cannot be decoded rather than leave it out.
+            strict: fail on the first image that cannot be decoded, and on the first record of the model that
+                cannot be used, rather than leave it out.
             prefetch: decode all images in background threads at once.
             masks: a folder of masks (`scene/masks.py`), relative to ``path`` or not; "none" for no masks. By
                 default those that a transforms.json names, and those of a folder ``masks``.
@@ -195,7 +194,7 @@ class Dataset:
         if test_every < 0 or test_every == 1:
             raise UsageError(f"test_every must be 0 (no test views) or at least 2, not {test_every}")
         scene = Path(path)
-        capture = _read_capture(scene, model)
+        capture = _read_capture(scene, model, strict)
         warnings = capture.warnings
         if require_points and not len(capture.xyz):
             raise DataError(capture.source, "there are no 3D points, and they are required")
@@ -211,10 +210,17 @@ class Dataset:
             listing = "; ".join(warnings[-5:])
             raise DataError(folder, f"{len(photos)} usable images, at least 2 are needed ({listing})")
 
-        centers = np.stack([-photo.shot.viewmat[:3, :3].T @ photo.shot.viewmat[:3, 3] for photo in photos])
+        centers = np.stack([photo.shot.center for photo in photos])
         is_test = np.arange(len(photos)) % test_every == 0 if test_every else np.zeros(len(photos), bool)
         extent = _scene_extent(centers[~is_test], capture.xyz, warnings)
-        offset = _far_offset(centers[~is_test], extent, warnings)
+        # Of all that the model has, so that it is the same for any split and any photographs that are there.
+        offset = far_offset(np.stack([shot.center for shot in shots]), capture.xyz)
+        if offset.any():
+            place = ", ".join(f"{value:.12g}" for value in offset)
+            warnings.append(
+                f"The scene is far from the origin; ({place}) is subtracted from all its coordinates. The "
+                "run keeps the offset, and `export --coordinates original` adds it again."
+            )
         views = [_view(photo, offset, downscale, alpha) for photo in photos]
         dataset = Dataset(
             train=[view for view, test in zip(views, is_test, strict=True) if not test],
@@ -236,6 +242,18 @@ class Dataset:
         if prefetch:
             dataset.prefetch()
         return dataset
+
+    def move_to(self, offset: Sequence[float]) -> None:
+        """Gives cameras and points the coordinates whose origin lies at `offset` [3] in the capture's own."""
+        shift = np.array(offset, np.float64) - self.offset
+        if not shift.any():
+            return
+        for view in [*self.train, *self.test]:
+            viewmat = view.camera.viewmat.copy()
+            viewmat[:3, 3] += viewmat[:3, :3] @ shift
+            view.camera = replace(view.camera, viewmat=viewmat)
+        self.points.xyz.copy_((self.points.xyz.double() - torch.from_numpy(shift)).float())
+        self.offset = self.offset + shift
 
     def prefetch(self) -> None:
         """Starts to decode all images in background threads; returns at once.
@@ -268,13 +286,13 @@ class Dataset:
         atexit.register(stop)
 
 
-def _read_capture(scene: Path, model: str | os.PathLike[str] | None) -> Capture:
+def _read_capture(scene: Path, model: str | os.PathLike[str] | None, strict: bool) -> Capture:
     """COLMAP where there is a model; otherwise transforms.json. A path to a .json file names that file."""
     if scene.suffix == ".json" and scene.is_file():
-        return read_transforms(scene)
+        return read_transforms(scene, strict)
     if model is None and (scene / "transforms.json").is_file() and not find_models(scene):
-        return read_transforms(scene / "transforms.json")
-    return capture_from_colmap(read_model(scene, model))
+        return read_transforms(scene / "transforms.json", strict)
+    return capture_from_colmap(read_model(scene, model, strict))
 
 
 def _view(photo: Photo, offset: Matrix, downscale: float, alpha: AlphaRule) -> View:
@@ -337,16 +355,6 @@ def _scene_extent(centers: Matrix, xyz: Matrix, warnings: list[str]) -> float:
     reach = float(np.median(np.linalg.norm(xyz - mean, axis=1))) if len(xyz) else 1.0
     warnings.append(f"All training cameras are at one place; the scene's extent is taken to be {reach:g}.")
     return reach or 1.0
-
-
-def _far_offset(centers: Matrix, extent: float, warnings: list[str]) -> Matrix:
-    mean = centers.mean(axis=0)
-    if np.linalg.norm(mean) < _FAR_AWAY * extent:
-        return np.zeros(3)
-    offset = np.round(mean)
-    place = ", ".join(f"{value:.0f}" for value in offset)
-    warnings.append(f"The scene is far from the origin; ({place}) is subtracted from all its coordinates.")
-    return offset
 
 
 def _check_memory(views: list[View]) -> None:

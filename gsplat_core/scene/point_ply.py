@@ -17,7 +17,7 @@ from gsplat_core.io.format import DataWarning
 from gsplat_core.io.ply_body import check_size, read_columns
 from gsplat_core.io.ply_header import PlyElement, read_header
 from gsplat_core.io.source import open_regular
-from gsplat_core.scene.colmap.check import left_out_points, usable_points
+from gsplat_core.scene.origin import left_out_points, usable_points
 
 # What a point without a colour gets.
 _GREY = 128

@@ -27,7 +27,7 @@ _ROTATION_TOLERANCE = 1e-2
 _GUESSED_ENDINGS = ["", ".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG"]
 
 
-def read_transforms(path: Path) -> Capture:
+def read_transforms(path: Path, strict: bool = False) -> Capture:
     """The shots of a transforms.json; image names are relative to its folder.
 
     Raises:

@@ -75,6 +75,7 @@ def _compress(
     from gsplat_core.io import load
     from gsplat_core.io.atomic import write_bytes
     from gsplat_core.io.strict_json import write_json
+    from trainers.coordinates import share_coordinates
     from trainers.messages import warn
     from trainers.rate_search import Round, search
     from trainers.results import write_results
@@ -84,6 +85,7 @@ def _compress(
     config = with_data(run_config(run), data, images)
     gaussians = load_scene(run, warn).detached()
     dataset = load_photographs(config)
+    share_coordinates(dataset, gaussians)
     ply_bytes = gaussians.num * 4 * (17 + gaussians.shN.shape[1] * 3)  # the INRIA layout, without its header
 
     def report(entry: Round) -> None:

@@ -21,6 +21,7 @@ def export(
     read: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
     scene: Path | None = None,
     measure: Literal["views", "orbit", "no"] = "views",
+    coordinates: Literal["run", "original"] = "run",
 ) -> None:
     """Write the scene of a run or splat file in the format that the new file's ending names.
 
@@ -32,10 +33,13 @@ def export(
         option of the format, such as version=4 for .spz (may be repeated; a wrong one lists all). read: an
         option of reading the source, such as axes=ply for .spz (may be repeated). scene: photographs whose
         test views are rendered (default: those of the run). measure: views renders the test views, or an
-        orbit where there are no photographs; orbit always renders that.
+        orbit where there are no photographs; orbit always renders that. coordinates: original adds the offset
+        that was subtracted from a capture far from the origin, such as one in UTM coordinates.
     """
     from gsplat_core.io import export_verified, format_of
     from gsplat_core.io.options import parse_options
+    from gsplat_core.scene.original_coordinates import with_origin_at
+    from trainers.coordinates import in_coordinates
     from trainers.fidelity import record
     from trainers.messages import warn
     from trainers.sources import load_scene
@@ -43,7 +47,8 @@ def export(
     known = format_of(output)
     options = parse_options(known.save, list(option), f"writing {known.ending}") if known.save else {}
     gaussians = load_scene(source, warn, list(read)).detached()
-    result = export_verified(output, gaussians, **options)
+    written, options = in_coordinates(coordinates, output, gaussians, options, warn)
+    result = export_verified(output, written, **options)
     size = sum(path.stat().st_size for path in known.files(output))
     facts: dict[str, Any] = {
         "format": known.title,
@@ -53,9 +58,14 @@ def export(
         "bytes": size,
         "bytes_per_gaussian": size / max(1, gaussians.num),
     }
+    if coordinates == "original":
+        facts["original_offset"] = list(gaussians.metadata.offset)
+        result = with_origin_at(result, gaussians.metadata.offset)
     text = "read back whole; what its images lose was not measured"
     if known.lossless:
         text = "read back and compared: equal bit for bit"
+        if coordinates == "original":
+            text += ", with positions in the original coordinates"
         facts |= {"loss_db": 0.0, "psnr_between": None}
     elif measure != "no" and gaussians.num:
         facts |= _measured(source, scene, gaussians, result, orbit=measure == "orbit")
@@ -76,6 +86,7 @@ def _measured(
     from gsplat_core.errors import DataError
     from trainers import camera_paths
     from trainers.commands.render import UP
+    from trainers.coordinates import share_coordinates
     from trainers.fidelity import compare_on_orbit, compare_on_views
     from trainers.messages import warn
     from trainers.results import test_background
@@ -89,6 +100,8 @@ def _measured(
             if scene is not None:
                 raise
             warn(f"the photographs of the run cannot be read, so an orbit is rendered instead: {error}")
+    if dataset is not None:
+        share_coordinates(dataset, before)
     views = (dataset.test or dataset.train) if dataset else []
     if views and config:
         background = test_background(config)

@@ -157,6 +157,7 @@ def _describe_photographs(path: Path, loading: dict[str, Any]) -> dict[str, Any]
         "sizes": dict(sizes),
         "points": len(dataset.points.xyz),
         "scene_extent": dataset.scene_extent,
+        **({"offset": dataset.offset.tolist()} if dataset.offset.any() else {}),
         "warnings": dataset.warnings,
     }
 

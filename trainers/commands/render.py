@@ -54,6 +54,7 @@ def render(
         device: auto uses a GPU when there is one.
     """
     from trainers import evaluation, media
+    from trainers.coordinates import share_coordinates
     from trainers.messages import warn
     from trainers.session import choose_device
     from trainers.sources import load_scene, photographs_of
@@ -66,6 +67,8 @@ def render(
     if not gaussians.num:
         raise DataError(source, "there are no Gaussians to render")
     dataset, _ = photographs_of(source, scene)
+    if dataset is not None:
+        share_coordinates(dataset, gaussians)
     cameras = _cameras(gaussians, dataset, path, frames, up)
     if width or height:
         cameras = [_resized(camera, width, height) for camera in cameras]

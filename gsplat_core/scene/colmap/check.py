@@ -8,18 +8,16 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 import numpy as np
-import numpy.typing as npt
 
 from gsplat_core.errors import DataError
 from gsplat_core.scene.colmap.model import RegisteredImage, SparseModel
 from gsplat_core.scene.lens import Lens
+from gsplat_core.scene.origin import LARGEST_COORDINATE, left_out_points, usable_points
 
 # Wider than any sensor or stitched panorama; a larger number comes from a damaged file.
 LARGEST_SIDE = 1_000_000
 # Focal lengths and centres in pixels: no telescope has more.
 _LARGEST_FOCAL = 1e9
-# Squares of float32 overflow not far beyond; the Earth is 1e13 micrometres wide.
-LARGEST_COORDINATE = 1e15
 # What Linux file systems hold: bytes of a part of a path and of all of it.
 _LONGEST_PART = 255
 _LONGEST_NAME = 4096
@@ -74,19 +72,6 @@ def without_unusable(model: SparseModel, strict: bool = False) -> SparseModel:
         raise DataError(model.folder, warnings[len(model.warnings)].removeprefix(f"{model.folder}: ")[:-1])
     lenses = {number: lens for number, lens in model.lenses.items() if number not in bad_lenses}
     return replace(model, lenses=lenses, images=images, points=points, warnings=warnings)
-
-
-def usable_points(xyz: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """[P] whether the coordinates [P, 3] are finite and such as a reconstruction can have."""
-    return np.asarray((np.abs(xyz) <= LARGEST_COORDINATE).all(axis=1))
-
-
-def left_out_points(usable: npt.NDArray[np.bool_]) -> str:
-    """The sentence about points that `usable_points` refuses."""
-    return (
-        f"{np.sum(~usable)} 3D points of {len(usable)} are left out: their coordinates are not finite or "
-        f"beyond {LARGEST_COORDINATE:g}."
-    )
 
 
 def lens_problem(lens: Lens) -> str:

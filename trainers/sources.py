@@ -120,7 +120,9 @@ def folder_of(data: Path, folder: str | Path) -> str:
     return str(place.relative_to(base) if place.is_relative_to(base) else place)
 
 
-def photographs_of(source: Path, scene: Path | None) -> tuple[Dataset | None, TrainConfig]:
+def photographs_of(
+    source: Path, scene: Path | None, images: Path | None = None
+) -> tuple[Dataset | None, TrainConfig]:
     """The photographs of a run, or those in the folder `scene`, if there are any; not decoded in advance. And
     the configuration of the run, or the default one of a file.
 
@@ -128,7 +130,7 @@ def photographs_of(source: Path, scene: Path | None) -> tuple[Dataset | None, Tr
         DataError: they cannot be read.
     """
     config = run_config(source) if is_run(source) else TrainConfig()
-    config = with_data(config, scene)
+    config = with_data(config, scene, images)
     return (load_photographs(config, decode=False) if config.data else None), config
 
 

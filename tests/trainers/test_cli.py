@@ -126,7 +126,7 @@ def test_an_unexpected_failure_is_a_sentence_and_a_report(tmp_path, monkeypatch,
 
 
 def test_where_no_report_can_be_written_the_sentence_must_do(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("trainers.commands.info.describe", lambda *_: {}[path])
+    monkeypatch.setattr("trainers.commands.info.describe", lambda *paths: {}[paths])
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
     assert main(["info", "scene.ply"]) == 1
     shown = capsys.readouterr().err

@@ -20,6 +20,7 @@ def export(
     option: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
     read: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
     scene: Path | None = None,
+    images: Path | None = None,
     measure: Literal["views", "orbit", "no"] = "views",
     coordinates: Literal["run", "original"] = "run",
 ) -> None:
@@ -32,9 +33,10 @@ def export(
         source: run folder or splat file. output: file to write; its ending chooses the format. option: an
         option of the format, such as version=4 for .spz (may be repeated; a wrong one lists all). read: an
         option of reading the source, such as axes=ply for .spz (may be repeated). scene: photographs whose
-        test views are rendered (default: those of the run). measure: views renders the test views, or an
-        orbit where there are no photographs; orbit always renders that. coordinates: original adds the offset
-        that was subtracted from a capture far from the origin, such as one in UTM coordinates.
+        test views are rendered (default: those of the run). images: the folder of these photographs, if
+        it is not the usual one. measure: views renders the test views, or an orbit where there are no
+        photographs; orbit always renders that. coordinates: original adds the offset that was subtracted
+        from a capture far from the origin, such as one in UTM coordinates.
     """
     from gsplat_core.io import export_verified, format_of
     from gsplat_core.io.options import parse_options
@@ -68,7 +70,7 @@ def export(
             text += ", with positions in the original coordinates"
         facts |= {"loss_db": 0.0, "psnr_between": None}
     elif measure != "no" and gaussians.num:
-        facts |= _measured(source, scene, gaussians, result, orbit=measure == "orbit")
+        facts |= _measured(source, scene, images, gaussians, result, orbit=measure == "orbit")
         text = _described(facts)
     print(
         f"wrote {output}: {gaussians.num:,} Gaussians, SH degree {result.sh_degree}, {size / 2**20:.2f} MiB, "
@@ -78,7 +80,12 @@ def export(
 
 
 def _measured(
-    source: Path, scene: Path | None, before: Gaussians, after: Gaussians, orbit: bool
+    source: Path,
+    scene: Path | None,
+    images: Path | None,
+    before: Gaussians,
+    after: Gaussians,
+    orbit: bool,
 ) -> dict[str, Any]:
     """The comparison of images from the test views of the photographs, or from an orbit."""
     import numpy as np
@@ -95,7 +102,7 @@ def _measured(
     dataset, config = None, None
     if not orbit:
         try:
-            dataset, config = photographs_of(source, scene)
+            dataset, config = photographs_of(source, scene, images)
         except DataError as error:
             if scene is not None:
                 raise

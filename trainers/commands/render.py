@@ -28,6 +28,7 @@ def render(
     output: Annotated[Path | None, arg(aliases=["-o"])] = None,
     path: Literal["orbit", "test", "train"] = "orbit",
     scene: Path | None = None,
+    images: Path | None = None,
     frames: int = 120,
     fps: int = 30,
     width: int | None = None,
@@ -45,6 +46,7 @@ def render(
         path: orbit around the scene, or the cameras of the photographs.
         scene: photographs whose cameras are used (default: those of the run; a bare file has none and is
             orbited about the middle of its Gaussians).
+        images: the folder of these photographs, if it is not the usual one.
         frames: length of the orbit.
         fps: frames per second of a video.
         width: of the images (default: that of the photographs, or 800).
@@ -66,14 +68,14 @@ def render(
     gaussians = load_scene(source, warn).detached().to(choose_device(device))
     if not gaussians.num:
         raise DataError(source, "there are no Gaussians to render")
-    dataset, _ = photographs_of(source, scene)
+    dataset, _ = photographs_of(source, scene, images)
     if dataset is not None:
         share_coordinates(dataset, gaussians)
     cameras = _cameras(gaussians, dataset, path, frames, up)
     if width or height:
         cameras = [_resized(camera, width, height) for camera in cameras]
 
-    def images() -> Iterator[Tensor]:
+    def pictures() -> Iterator[Tensor]:
         from rich.progress import track
 
         for camera in track(cameras, "rendering", disable=not sys.stdout.isatty()):
@@ -82,10 +84,10 @@ def render(
     folder = source if source.is_dir() else source.parent
     target = output or folder / ("orbit.mp4" if path == "orbit" else f"render_{path}")
     if media.is_video(target):
-        media.write_video(target, images(), fps)
+        media.write_video(target, pictures(), fps)
     else:
         files = media.png_names([camera.name for camera in cameras])
-        for file, image in zip(files, images(), strict=True):
+        for file, image in zip(files, pictures(), strict=True):
             media.save_png(target / file, image)
     print(f"wrote {target}: {len(cameras)} images")
 

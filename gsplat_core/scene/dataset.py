@@ -23,7 +23,7 @@ from gsplat_core.scene.images import AlphaRule, Pixels, shrink
 from gsplat_core.scene.mask_files import with_masks
 from gsplat_core.scene.masks import Kept, unmixed
 from gsplat_core.scene.origin import far_offset
-from gsplat_core.scene.photos import Photo, count_unused, image_folder, inspect, locate
+from gsplat_core.scene.photos import Photo, count_unused, image_folder, inspect, locate, named_below
 from gsplat_core.scene.transforms import read_transforms
 from gsplat_core.scene.undistort import undistort, undistorted_camera, undistorted_image
 
@@ -202,6 +202,8 @@ class Dataset:
         shots = sorted(capture.shots, key=lambda shot: shot.name)
         base = scene if scene.is_dir() else scene.parent
         folder = image_folder(base, shots, images or capture.image_root)
+        if images is not None and capture.image_root is not None:
+            shots = named_below(folder, shots)
         located = locate(folder, shots, warnings)
         count_unused(folder, base, located, warnings)
         photos = inspect(located, exif_rotate, strict, warnings)

@@ -91,6 +91,20 @@ def image_folder(scene: Path, shots: list[Shot], chosen: str | os.PathLike[str] 
     )
 
 
+def named_below(folder: Path, shots: list[Shot]) -> list[Shot]:
+    """The shots with names that fit a folder which stands for the one that all names start with.
+
+    A transforms.json calls its photographs `images/a.png`; with `images_4` chosen, they are `images_4/a.png`.
+    """
+    files = _Files(folder)
+    if any((folder / shot.name).is_file() or files.same_stem(shot.name) for shot in shots):
+        return shots
+    first = {shot.name.partition("/")[0] for shot in shots if "/" in shot.name}
+    if len(first) != 1 or not all("/" in shot.name for shot in shots):
+        return shots
+    return [replace(shot, name=shot.name.partition("/")[2]) for shot in shots]
+
+
 def locate(folder: Path, shots: list[Shot], warnings: list[str]) -> list[tuple[Shot, Path]]:
     """The file of each shot that has one. A file of the same name with another ending counts.
 

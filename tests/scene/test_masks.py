@@ -289,6 +289,20 @@ def test_a_folder_of_masks_beside_a_transforms_json(tmp_path: Path) -> None:
     assert [view.is_masked for view in load(scene / "transforms.json").train] == [False, True]
 
 
+def test_another_folder_for_the_photographs_of_a_transforms_json(tmp_path: Path) -> None:
+    scene = transforms(tmp_path)
+    (scene / "images_2").mkdir()
+    for path in (scene / "images").iterdir():
+        Image.open(path).reduce(2).save(scene / "images_2" / path.with_suffix(".jpg").name, quality=100)
+    put(scene / "masks/b.png", half())
+    for chosen in ("images_2", str(scene / "images_2")):
+        first, second = load(scene, images=chosen).train
+        assert first.image().shape == (HEIGHT // 2, WIDTH // 2, 3)
+        np.testing.assert_array_equal(kept(second), half(WIDTH // 2, HEIGHT // 2) > 0)
+    assert load(scene, images="images").train[0].image().shape == (HEIGHT, WIDTH, 3)
+    assert load(scene, images=".").train[0].image().shape == (HEIGHT, WIDTH, 3)
+
+
 @pytest.mark.parametrize("path", ["gone.png", 3, "../m.png", "/m.png"])
 def test_mask_paths_that_cannot_be_used(tmp_path: Path, path: object) -> None:
     with pytest.raises(DataError, match=r"frames\[0\]\.mask_path"):

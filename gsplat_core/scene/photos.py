@@ -120,7 +120,8 @@ def locate(folder: Path, shots: list[Shot], warnings: list[str]) -> list[tuple[S
         if path.is_file():
             found.append((shot, path))
         elif (other := files.same_stem(shot.name)) is not None:
-            endings[f"{_ending(Path(shot.name))} -> {_ending(other)}"] += 1
+            if _ending(Path(shot.name)) != _ending(other):
+                endings[f"{_ending(Path(shot.name)) or 'none'} -> {_ending(other) or 'none'}"] += 1
             found.append((shot, other))
         else:
             missing.append(shot)
@@ -188,17 +189,17 @@ def count_unused(
 
     Where that is the whole capture's folder, only those beside photographs that are known count.
     """
-    known = {path for _, path in located}
+    known = {Path(os.path.normpath(path)) for _, path in located}
     places = {path.parent for path in known}
     found = [
         path
-        for path in walk(folder)
+        for path in walk(Path(os.path.normpath(folder)))
         if _ending(path) and (path.parent in places or not folder.samefile(scene))
     ]
     if unused := [path for path in found if path not in known]:
         warnings.append(
             f"{folder}: {len(unused)} of {len(found)} photographs are not in the model and not used, such "
-            f"as {os.fspath(unused[0].relative_to(folder))!r}."
+            f"as {os.path.relpath(unused[0], folder)!r}."
         )
 
 

@@ -180,6 +180,18 @@ def test_where_photographs_lie_beside_the_model_other_folders_do_not_count(tmp_p
     assert "1 of 4 photographs are not in the model" in line
 
 
+@pytest.mark.parametrize("spelling", ["sub\\{}", "./sub/{}", "sub/../sub/{}", "SUB/{}"])
+def test_other_spellings_of_a_path_are_the_same_photograph(tmp_path: Path, spelling: str) -> None:
+    scene = many_images(3)
+    scene.images = [(*row[:4], spelling.format(row[4]), []) for row in scene.images]
+    scene.write_model(tmp_path / "sparse/0")
+    scene.images = [(*row[:4], f"sub/{i:02}.png", []) for i, row in enumerate(reversed(scene.images))]
+    scene.write_images(tmp_path / "images")
+    data = load(tmp_path)
+    assert len(data.train) == 3
+    assert data.warnings == []
+
+
 SIDECARS = ("xmp", "json", "txt", "aae", "thm", "XMP", "jpg.xmp", "JPG.json")
 
 

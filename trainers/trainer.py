@@ -233,6 +233,7 @@ class Trainer:
             weights=meta["statistics"].grad if wants.weights else None,
             images=compared,
             targets=target.image[None],
+            masks=None if target.mask is None else target.mask[None],
             views=[target.view],
             scene_extent=self.scene_extent,
         )

@@ -22,7 +22,13 @@ def block_size(width: int, height: int) -> int:
     return min(max(round(max(width, height) / 100), 4), 16)
 
 
-def error_regions(errors: Tensor, quantile: float, significant: float, block: int | None = None) -> Tensor:
+def error_regions(
+    errors: Tensor,
+    quantile: float,
+    significant: float,
+    block: int | None = None,
+    mask: Tensor | None = None,
+) -> Tensor:
     """Boxes around connected blocks of pixels that are mostly wrong.
 
     Args:
@@ -30,13 +36,19 @@ def error_regions(errors: Tensor, quantile: float, significant: float, block: in
         quantile: pixels with errors above this quantile are wrong.
         significant: a block counts if more than this share of its pixels are.
         block: its side; None for `block_size`.
+        mask: [H, W] bool, the pixels of which the quantile is; others are right. None: all.
 
     Returns:
         [R, 4] x0, y0, x1, y1 in pixels, x1 and y1 exclusive.
     """
     height, width = errors.shape
     side = block_size(width, height) if block is None else block
-    wrong = (errors > errors.flatten().quantile(quantile)).float()
+    counted = errors.flatten() if mask is None else errors[mask]
+    if not len(counted):
+        return torch.zeros(0, 4)
+    wrong = (errors > counted.quantile(quantile)).float()
+    if mask is not None:
+        wrong = wrong * mask
     rows, columns = math.ceil(height / side), math.ceil(width / side)
     padded = torch.nn.functional.pad(wrong, (0, columns * side - width, 0, rows * side - height))
     share = padded.reshape(rows, side, columns, side).mean(dim=(1, 3))

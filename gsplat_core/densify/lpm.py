@@ -131,7 +131,8 @@ class LPM(Plugin):
             raise ValueError("LPM needs RenderStats.images, .targets and .views")
         c = self.config
         errors = error_map(stats.images[0], photographs[0]).cpu()
-        boxes = error_regions(errors, c.error_quantile, c.significant)
+        mask = None if stats.masks is None else stats.masks[0].cpu()
+        boxes = error_regions(errors, c.error_quantile, c.significant, mask=mask)
         self._regions = (stats.views[0], boxes, torch.tensor([stats.width, stats.height]))
 
     @torch.no_grad()

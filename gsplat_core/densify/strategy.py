@@ -64,6 +64,7 @@ class RenderStats:
         images: [C, H, W, 3] the renderings before this iteration's update, float32 in [0, 1].
         targets: [C, H, W, 3] the photographs, float32 in [0, 1] or uint8, which stands for value / 255; read
             them through `photographs`.
+        masks: [C, H, W] bool, the pixels that count; outside, both images are black. None: all do.
         views: [C] which of `SceneView.views` these are.
         scene_extent: as in `SceneView`.
     """
@@ -77,6 +78,7 @@ class RenderStats:
     weights: Tensor | None = None
     images: Tensor | None = None
     targets: Tensor | None = None
+    masks: Tensor | None = None
     views: Sequence[int] | None = None
     scene_extent: float = 1.0
 

@@ -78,6 +78,17 @@ class TestRegions:
         assert error_map(image, image * 1.4).max() < 0.05
         assert error_map(image, 1 - image).max() > 0.5
 
+    def test_what_is_masked_out_is_right_and_does_not_move_the_quantile(self) -> None:
+        errors = torch.rand(64, 128, generator=torch.Generator().manual_seed(0))
+        errors[16:32, 80:96] = 10
+        mask = torch.zeros(64, 128, dtype=torch.bool)
+        mask[:, 64:] = True
+        boxes = error_regions(errors, 0.7, 0.85, 16, mask)
+        assert boxes.tolist() == [[80, 16, 96, 32]]
+        errors[:, :64] = 100
+        assert torch.equal(error_regions(errors, 0.7, 0.85, 16, mask), boxes)
+        assert len(error_regions(errors, 0.7, 0.85, 16, mask & False)) == 0
+
     def test_each_wrong_place_gets_a_box_in_blocks(self) -> None:
         errors = torch.zeros(64, 96)
         errors[0:16, 0:32] = 1

@@ -10,11 +10,8 @@ from pathlib import Path
 
 from gsplat_core.errors import DataError
 from gsplat_core.scene.images import IMAGE_ENDINGS
-from gsplat_core.scene.masks import IGNORE_MASKS, NO_MASKS
+from gsplat_core.scene.masks import IGNORE_MASKS, MASK_FOLDERS, NO_MASKS
 from gsplat_core.scene.photos import Photo, walk, without_ending
-
-# Where masks are looked for, below the scene's folder and beside and below that of the photographs.
-MASK_FOLDERS = ["masks", "mask"]
 
 
 def with_masks(

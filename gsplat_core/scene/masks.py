@@ -15,6 +15,8 @@ from PIL import Image
 from gsplat_core.errors import DataError
 from gsplat_core.scene.images import Pixels, decode, same_aspect, turned_like
 
+# Where masks are looked for, below the scene's folder and beside and below that of the photographs.
+MASK_FOLDERS = ["masks", "mask"]
 NO_MASKS = "none"
 IGNORE_MASKS = f"Leave masks out with masks={NO_MASKS!r} (--masks {NO_MASKS})."
 

@@ -21,7 +21,7 @@ from gsplat_core.scene.images import (
     read_header,
     same_aspect,
 )
-from gsplat_core.scene.masks import Kept, read_mask
+from gsplat_core.scene.masks import MASK_FOLDERS, Kept, read_mask
 
 # Where photographs are looked for below the scene's folder, in this order.
 IMAGE_FOLDERS = ["images", "input", "image", "rgb", "."]
@@ -191,10 +191,12 @@ def count_unused(
     """
     known = {Path(os.path.normpath(path)) for _, path in located}
     places = {path.parent for path in known}
+    whole = Path(os.path.normpath(folder))
     found = [
         path
-        for path in walk(Path(os.path.normpath(folder)))
+        for path in walk(whole)
         if _ending(path) and (path.parent in places or not folder.samefile(scene))
+        if path.relative_to(whole).parts[0] not in MASK_FOLDERS or path in known
     ]
     if unused := [path for path in found if path not in known]:
         warnings.append(

@@ -238,6 +238,15 @@ def test_masks_that_fit_no_photograph_are_refused(tmp_path: Path) -> None:
         load(scene)
 
 
+def test_masks_below_the_photographs_are_no_photographs(tmp_path: Path) -> None:
+    scene = scene_of(tmp_path)
+    put(scene / "images/masks/a.png", half())
+    data = load(scene)
+    assert [view.is_masked for view in data.train] == [True, False, False]
+    (line,) = data.warnings
+    assert "have masks" in line
+
+
 def test_an_empty_folder_is_no_folder_of_masks(tmp_path: Path) -> None:
     scene = scene_of(tmp_path)
     (scene / "masks").mkdir()

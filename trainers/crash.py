@@ -13,7 +13,6 @@ from pathlib import Path
 
 import gsplat_core
 from gsplat_core.errors import GsplatError, ResourceError
-from gsplat_core.io.atomic import write_text
 
 _LONGEST_REASON = 300
 
@@ -29,8 +28,8 @@ def told(error: Exception, report: Path | None = None) -> GsplatError:
         report: where to describe it; None makes a new file in the folder for temporary files.
 
     Returns:
-        `ResourceError` where memory, disk space or a permission is missing, and nothing is written then;
-        else `InternalError` with the path of the report.
+        `ResourceError` where memory, disk space, a permission or a package is missing, and nothing is written
+        then; else `InternalError` with the path of the report.
     """
     if isinstance(error, GsplatError):
         return error
@@ -42,9 +41,9 @@ def told(error: Exception, report: Path | None = None) -> GsplatError:
     text = " ".join(str(error).split())
     text = text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + " ..."
     try:
-        write_text(report, crash_text())
+        report.write_text(crash_text(), encoding="utf-8")
         where = f"{report} describes it; please attach that file when you report it."
-    except GsplatError:  # nowhere to write: the report itself must do
+    except OSError:  # nowhere to write: the report itself must do
         where = f"No report could be written. It was raised at {_place(error)}."
     return InternalError(
         f"internal error: {type(error).__name__}: {text}\nThis is a defect of gsplat-core. {where}"
@@ -67,7 +66,7 @@ def crash_text() -> str:
 
 
 def _shortage(error: Exception) -> str | None:
-    """What to tell when the exception means that memory, disk space or a permission is missing."""
+    """What to tell when the exception means that memory, disk space, a permission or a package is missing."""
     # PyTorch has its own exception for GPUs only; on the CPU it is a RuntimeError with one of these texts.
     text = str(error).lower()
     if isinstance(error, MemoryError) or any(
@@ -75,6 +74,10 @@ def _shortage(error: Exception) -> str | None:
     ):
         advice = "A larger --downscale or a smaller --max-gaussians needs less."
         return f"not enough memory. {advice} The last checkpoint stays."
+    if isinstance(error, ImportError):
+        return (
+            f"something that is needed is not installed: {error} `gsplat-core doctor` shows what is missing."
+        )
     if not isinstance(error, OSError):
         return None
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

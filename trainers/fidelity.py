@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from gsplat_core.io.strict_json import write_json
 from gsplat_core.metrics import psnr
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.dataset import View
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.strict_json import write_json
 from trainers.evaluation import capped, mean, photograph, render
 
 RECORD = "export.json"

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from gsplat_core.io.strict_json import json_text
+from gsplat_core.strict_json import json_text
 
 
 class History:

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 import gsplat_core
-from gsplat_core.io.strict_json import write_json
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.strict_json import write_json
 from trainers.config import TrainConfig
 from trainers.coordinates import share_coordinates
 from trainers.evaluation import PROTOCOL, Scored, evaluate, mean

@@ -14,10 +14,10 @@ from gsplat_core.densify.registry import create
 from gsplat_core.densify.rendered_views import RenderedViews
 from gsplat_core.errors import UsageError
 from gsplat_core.io import export_verified, gsz
-from gsplat_core.io.strict_json import write_json
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.init import initialize, random_points
+from gsplat_core.strict_json import write_json
 from trainers.config import TrainConfig
 from trainers.coordinates import share_coordinates
 from trainers.evaluation import evaluate, mean

@@ -103,6 +103,7 @@ def test_a_missing_source_is_bad_data(command, tmp_path, capsys):
         (IndexError("this\nand that"), 1, "internal error: IndexError: this and that\n"),
         (RuntimeError("can't allocate memory: 9 bytes"), 4, "not enough memory"),
         (PermissionError(13, "Permission denied", "/some/file"), 4, "/some/file: Permission denied"),
+        (ImportError("the operators are missing."), 4, "not installed: the operators are missing."),
         (RecursionError("too deep"), 1, "internal error: RecursionError"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gsplat_core
-from gsplat_core.io.strict_json import json_text
+from gsplat_core.strict_json import json_text
 from trainers.machine import cores, cpu_name
 
 

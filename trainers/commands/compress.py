@@ -74,7 +74,7 @@ def _compress(
 
     from gsplat_core.io import load
     from gsplat_core.io.atomic import write_bytes
-    from gsplat_core.io.strict_json import write_json
+    from gsplat_core.strict_json import write_json
     from trainers.coordinates import share_coordinates
     from trainers.messages import warn
     from trainers.rate_search import Round, search

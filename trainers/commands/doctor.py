@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gsplat_core
-from gsplat_core.io.strict_json import json_text
+from gsplat_core.strict_json import json_text
 from trainers.machine import cores, cpu_name, memory_bytes
 
 PACKAGES: tuple[str, ...] = (

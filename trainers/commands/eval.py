@@ -121,7 +121,7 @@ def _measured(
     source: Path, config: TrainConfig, read: tuple[str, ...], output: Path | None
 ) -> dict[str, Any]:
     """The measurements of a scene wherever it comes from; the file is written where one is named."""
-    from gsplat_core.io.strict_json import write_json
+    from gsplat_core.strict_json import write_json
     from trainers.messages import warn
     from trainers.results import measure
     from trainers.session import choose_device

@@ -8,7 +8,7 @@ from typing import Any
 from tyro.conf import Positional
 
 from gsplat_core.errors import DataError, UsageError
-from gsplat_core.io.strict_json import json_text
+from gsplat_core.strict_json import json_text
 
 QUANTILES = {"smallest": 0.0, "median": 0.5, "largest": 1.0}
 

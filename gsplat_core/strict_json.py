@@ -7,8 +7,6 @@ import math
 import os
 from typing import Any
 
-from gsplat_core.io.atomic import write_text
-
 
 def json_text(value: Any, indent: int | None = 2) -> str:
     """JSON (RFC 8259) of a tree of dictionaries, lists, texts and numbers, without a line's end.
@@ -21,6 +19,8 @@ def json_text(value: Any, indent: int | None = 2) -> str:
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Writes a JSON file, whole or not at all; see `gsplat_core.io.atomic` for the errors."""
+    from gsplat_core.io.atomic import write_text  # not above: `doctor` prints JSON without the operators
+
     write_text(path, json_text(value) + "\n")
 
 

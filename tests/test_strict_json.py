@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from gsplat_core.io.strict_json import json_text, write_json
+from gsplat_core.strict_json import json_text, write_json
 
 
 def refuse(constant: str) -> None:

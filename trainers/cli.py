@@ -35,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{PROGRAM} {gsplat_core.__version__}")
         return 0
     name, *rest = arguments
+    if any("\0" in argument for argument in arguments):
+        return _fail("no argument can have a character of number 0 in it.", 2)
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, 1)
         hint = f"Did you mean `{near[0]}`?" if near else f"Commands: {', '.join(COMMANDS)}."

@@ -177,7 +177,9 @@ def read_config(path: Path) -> TrainConfig:
         return from_json(TrainConfig, values)
     except FileNotFoundError:
         raise DataError(path, "there is no such file", remedy="Is this a run folder?") from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise DataError(path, f"cannot be read: {error.strerror}", remedy="Is this a run folder?") from None
+    except (ValueError, RecursionError) as error:
         raise DataError(path, str(error), remedy="Correct the entry or take the file from a run.") from error
 
 

@@ -44,8 +44,16 @@ class History:
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """All complete lines of a history file; a line cut short by a crash is left out."""
+    """All complete lines of a history file; one that a crash cut short or that is damaged is left out."""
     if not path.exists():
         return []
-    text = path.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    text = path.read_text(encoding="utf-8", errors="replace")
+    entries = map(_entry, text[: text.rfind("\n") + 1].splitlines())
+    return [entry for entry in entries if isinstance(entry, dict)]
+
+
+def _entry(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None

@@ -61,10 +61,13 @@ class RunFolder:
     def read_metrics(self) -> dict[str, Any]:
         """`metrics.json`, or {} when the run has none yet."""
         try:
-            return json.loads(self.metrics.read_text(encoding="utf-8"))
+            metrics = json.loads(self.metrics.read_text(encoding="utf-8"))
+            if not isinstance(metrics, dict):
+                raise ValueError("not an object")
+            return metrics
         except FileNotFoundError:
             return {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(
                 self.metrics, f"not valid JSON: {error}", remedy="Run eval to write it anew."
             ) from error

@@ -33,7 +33,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         file.
     """
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".tmp-{secrets.token_hex(6)}{''.join(target.suffixes[-2:])}")
+    endings = "".join(target.suffixes[-2:]) or (target.name if target.name.startswith(".") else "")
+    temporary = target.with_name(f".tmp-{secrets.token_hex(6)}{endings}")
     try:
         mode = _existing_mode(target)
         yield temporary

@@ -84,6 +84,8 @@ def recognise(path: str | os.PathLike[str]) -> Content | None:
             size = os.fstat(file.fileno()).st_size
     except OSError:
         return None
+    if not size:
+        return Content("", "an empty file", "Its download or export did not finish; repeat it.")
     for table in (_SPLATS, _OTHERS):
         for signature, content in table.items():
             if start.startswith(signature):

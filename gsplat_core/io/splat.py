@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gsplat_core.errors import DataError
+from gsplat_core.errors import DataError, UnsuitableSceneError
 from gsplat_core.io.arrays import arrays_of, empty_arrays, gaussians_of, in_blocks
 from gsplat_core.io.atomic import atomic_file
 from gsplat_core.io.content import FIRST_BYTES, is_text
@@ -78,7 +78,12 @@ def save(path: Path, gaussians: Gaussians) -> None:
 
     Raises:
         ResourceError: see `gsplat_core.io.atomic`.
+        UnsuitableSceneError: no Gaussians.
     """
+    if not gaussians.num:
+        raise UnsuitableSceneError(
+            path, "a .splat file needs at least one Gaussian, and the scene has none", remedy="Write a .ply."
+        )
     arrays = arrays_of(gaussians)
     with np.errstate(over="ignore"):
         importance = arrays["scales"].sum(axis=1) - np.log1p(np.exp(-arrays["opacities"]))

@@ -70,6 +70,7 @@ def zipped(*names: str) -> bytes:
 
 
 OTHERS = {
+    "an empty file": b"",
     "a PNG image": png(),
     "a JPEG image": b"\xff\xd8\xff\xe0" + bytes(60),
     "a PLY file compressed with gzip": gzip.compress(b"ply\nformat ascii 1.0\n"),

@@ -439,7 +439,7 @@ def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
     assert "No such file" in refused(tmp_path / "absent.ply")
     (tmp_path / "folder.ply").mkdir()
     assert "not a regular file" in refused(tmp_path / "folder.ply")
-    assert "not a PLY file" in refused(tmp_path / "empty.ply", b"")
+    assert "an empty file" in refused(tmp_path / "empty.ply", b"")
 
 
 @pytest.mark.parametrize(

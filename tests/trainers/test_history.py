@@ -40,6 +40,12 @@ def test_a_line_that_a_crash_cut_short_is_left_out(tmp_path):
     assert read_history(path) == [{"step": 1}]
 
 
+def test_damaged_lines_are_left_out(tmp_path):
+    path = tmp_path / "history.jsonl"
+    path.write_bytes(b'{"step": 1}\n\xff\n{"a"\n[1]\n3\n{"step": 2}\n')
+    assert read_history(path) == [{"step": 1}, {"step": 2}]
+
+
 def test_values_that_json_does_not_know_become_null(tmp_path):
     path = tmp_path / "history.jsonl"
     history = History(path)

@@ -94,9 +94,10 @@ def test_a_lack_of_memory_or_disk_is_no_defect(tmp_path, error):
     assert not run.crash_report.exists()
 
 
-def test_metrics_that_are_no_json_are_a_data_error(tmp_path):
+@pytest.mark.parametrize("text", ["{", "[]", "3", "[" * 100_000])
+def test_metrics_that_are_no_json_are_a_data_error(tmp_path, text):
     run = RunFolder(tmp_path)
     assert run.read_metrics() == {}
-    run.metrics.write_text("{")
+    run.metrics.write_text(text)
     with pytest.raises(DataError, match=r"metrics\.json"):
         run.read_metrics()

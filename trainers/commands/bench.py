@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gsplat_core
+from gsplat_core.errors import UsageError
 from gsplat_core.strict_json import json_text
 from trainers.machine import cores, cpu_name
 
@@ -23,6 +24,8 @@ def bench(
         repeats: every time is the median of so many runs.
         json: print JSON for scripts instead.
     """
+    if repeats < 1 or not gaussians or min(gaussians) < 1:
+        raise UsageError("--gaussians and --repeats must be at least 1.")
     from rich.console import Console
 
     from trainers.benchmark.survey import Plan, run

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from gsplat_core.errors import UsageError
+from gsplat_core.errors import DataError, UsageError
 
 DEFAULT_LOSS_DB = 0.3
 MOST_MB = 1_000_000
@@ -84,6 +84,8 @@ def _compress(
 
     config = with_data(run_config(run), data, images)
     gaussians = load_scene(run, warn).detached()
+    if not gaussians.num:
+        raise DataError(run, "there are no Gaussians to compress")
     dataset = load_photographs(config)
     share_coordinates(dataset, gaussians)
     ply_bytes = gaussians.num * 4 * (17 + gaussians.shN.shape[1] * 3)  # the INRIA layout, without its header

@@ -53,8 +53,6 @@ def train(
         dataset = load_photographs(config)
         for warning in dataset.warnings:
             console.print(f"warning: {warning}", highlight=False, soft_wrap=True)
-        if config.optimizer == "lm" and any(view.is_masked for view in dataset.train):
-            raise UsageError("--optimizer lm knows no masks; use adam, or leave them out with --masks none.")
         # A damaged file shall be found now and not in the middle of the training.
         for view in dataset.train:
             view.image()

@@ -14,7 +14,7 @@ from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order import pcg
 from gsplat_core.second_order.damping import Kinds, damping
 from gsplat_core.second_order.linearization import Linearization, Settings, View
-from gsplat_core.second_order.objective import ImageModel, Objective
+from gsplat_core.second_order.objective import ImageModel, Objective, of_kept
 from gsplat_core.second_order.preconditioner import (
     BlockPreconditioner,
     DiagonalPreconditioner,
@@ -30,7 +30,11 @@ class Photograph(View, Protocol):
 
     @property
     def image(self) -> Tensor:
-        """[H, W, 3] uint8, or float32 in [0, 1]"""
+        """[H, W, 3] uint8, or float32 in [0, 1]; black where it is masked out"""
+
+    @property
+    def mask(self) -> Tensor | None:
+        """[H, W] bool, the pixels that count; None: all do"""
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,10 @@ class _Proposal:
     ) -> _Proposal:
         linearization = Linearization(gaussians, photographs, settings)
         images, count = linearization.images, len(photographs)
-        models = [objective.model(image, p.image) for image, p in zip(images, photographs, strict=True)]
+        models = [
+            of_kept(objective, photograph.mask).model(image, photograph.image)
+            for image, photograph in zip(images, photographs, strict=True)
+        ]
         if options.residuals < 1:
             linearization = linearization.sampled(options.residuals, generator)
         # Of each number of the images in the mean, or in the estimate of the mean from the sample.
@@ -294,5 +301,5 @@ def mean_loss(
     total = 0.0
     for photograph in photographs:
         (image,) = Linearization(gaussians, [photograph], settings).images
-        total += objective.loss(image, photograph.image)
+        total += of_kept(objective, photograph.mask).loss(image, photograph.image)
     return total / len(photographs)

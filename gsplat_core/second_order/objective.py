@@ -147,6 +147,38 @@ class HuberSSIM:
         return torch.where(size <= c, 0.5 * size * size, c * (size - 0.5 * c))
 
 
+@dataclass(frozen=True)
+class Masked:
+    """A loss of the pixels that a mask [H, W] keeps. Others are black in the image, as in the photograph."""
+
+    objective: Objective
+    mask: Tensor
+
+    def loss(self, image: Tensor, photograph: Tensor) -> float:
+        return self.objective.loss(self._kept(image), photograph)
+
+    def gradient(self, image: Tensor, photograph: Tensor) -> tuple[float, Tensor]:
+        loss, gradient = self.objective.gradient(self._kept(image), photograph)
+        return loss, self._kept(gradient)
+
+    def model(self, image: Tensor, photograph: Tensor) -> ImageModel:
+        of_all = self.objective.model(self._kept(image), photograph)
+        return ImageModel(
+            of_all.loss,
+            self._kept(of_all.gradient),
+            lambda v: self._kept(of_all.curvature(self._kept(v))),
+            self._kept(of_all.diagonal),
+        )
+
+    def _kept(self, image: Tensor) -> Tensor:
+        return image.where(self.mask[..., None], 0.0)
+
+
+def of_kept(objective: Objective, mask: Tensor | None) -> Objective:
+    """The objective of a photograph with this mask."""
+    return objective if mask is None else Masked(objective, mask)
+
+
 def as_float(photograph: Tensor) -> Tensor:
     return photograph.float() / 255 if photograph.dtype == torch.uint8 else photograph
 

@@ -23,7 +23,7 @@ from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order.damping import Kinds, damping
 from gsplat_core.second_order.levenberg_marquardt import Photograph
 from gsplat_core.second_order.linearization import Blocks, Linearization, Settings
-from gsplat_core.second_order.objective import Objective
+from gsplat_core.second_order.objective import Objective, of_kept
 from gsplat_core.second_order.preconditioner import (
     BlockPreconditioner,
     DiagonalPreconditioner,
@@ -125,7 +125,7 @@ class StochasticNewton:
         for photograph in photographs:
             linearization = Linearization(gaussians, [photograph], settings)
             (image,) = linearization.images
-            model = objective.model(image, photograph.image)
+            model = of_kept(objective, photograph.mask).model(image, photograph.image)
             losses.append(model.loss)
             first = image if first is None else first
             if options.residuals < 1:
@@ -171,7 +171,7 @@ class StochasticNewton:
             raise RuntimeError("survey() makes the curvature that step() needs; call it first")
         linearization = Linearization(gaussians, [photograph], settings)
         (image,) = linearization.images
-        loss, by_image = objective.gradient(image, photograph.image)
+        loss, by_image = of_kept(objective, photograph.mask).gradient(image, photograph.image)
         for name, gradient in linearization.vjp([by_image]).items():
             self._mean[name].lerp_(gradient, 1 - self._options.momentum)
         step = self._solve(self._mean)

@@ -79,6 +79,7 @@ def random_vector(gaussians: Gaussians, seed: int = 0) -> dict[str, Tensor]:
 @dataclass(frozen=True)
 class Photo(Camera):
     image: Tensor
+    mask: Tensor | None = None
 
 
 def photographed(gaussians: Gaussians, cameras: list[Camera], settings: Settings) -> list[Photo]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.losses import l1_dssim
-from gsplat_core.second_order.objective import L1DSSIM, HuberSSIM, ssim_statistics
+from gsplat_core.second_order.objective import L1DSSIM, HuberSSIM, of_kept, ssim_statistics
 
 
 def images(height: int = 20, width: int = 17) -> tuple[Tensor, Tensor]:
@@ -53,6 +53,27 @@ def test_curvature_is_symmetric_and_positive_with_the_diagonal_it_says(objective
         assert model.curvature(unit)[place] == pytest.approx(float(model.diagonal[place]), rel=1e-3)
     constant = torch.ones_like(image)
     assert (constant * model.curvature(constant)).sum() > 0
+
+
+def test_what_is_masked_out_is_not_there(objective) -> None:
+    image, truth = images()
+    mask = torch.zeros(truth.shape[:2], dtype=torch.bool)
+    mask[:, :9] = True
+    masked, truth = of_kept(objective, mask), truth * mask[..., None]
+    model = masked.model(image, truth)
+    assert masked.loss(image, truth) == pytest.approx(
+        objective.loss(image * mask[..., None], truth), rel=1e-6
+    )
+    assert masked.gradient(image, truth)[0] == pytest.approx(model.loss, rel=1e-6)
+    for of_image in (model.gradient, model.diagonal, model.curvature(torch.ones_like(image))):
+        assert bool((of_image[~mask] == 0).all())
+        assert bool((of_image[mask] != 0).any())
+    other = torch.where(mask[..., None], image, 1 - image)
+    assert torch.equal(masked.model(other, truth).gradient, model.gradient)
+    v, w = torch.randn(2, *image.shape, generator=torch.Generator().manual_seed(1))
+    swapped = float((v * model.curvature(w)).sum())
+    assert float((w * model.curvature(v)).sum()) == pytest.approx(swapped, rel=1e-3)
+    assert of_kept(objective, None) is objective
 
 
 def test_a_step_of_the_model_lowers_the_loss_about_as_predicted(objective) -> None:

@@ -55,6 +55,13 @@ def put_masks(scene: Path) -> None:
         Image.fromarray(pixels).save(path)
 
 
+def fill_masked_out(scene: Path, value: int) -> None:
+    for path in photographs(scene):
+        pixels = np.asarray(Image.open(path)).copy()
+        pixels[~left_half(path)] = value
+        Image.fromarray(pixels).save(path)
+
+
 def make_transparent(scene: Path) -> None:
     """What is dark becomes transparent, with rubbish in the colours behind."""
     for path in photographs(scene):
@@ -226,10 +233,7 @@ def test_what_is_masked_out_has_no_influence(scene: Path, tmp_path: Path) -> Non
     """With other rubbish under the masks, another run becomes the same to the bit."""
     put_masks(scene)
     runs = [train(scene, tmp_path / "one", steps=60)]
-    for path in photographs(scene):
-        pixels = np.asarray(Image.open(path)).copy()
-        pixels[~left_half(path)] = 0
-        Image.fromarray(pixels).save(path)
+    fill_masked_out(scene, 0)
     runs.append(train(scene, tmp_path / "two", steps=60))
     assert len({run.point_cloud.read_bytes() for run in runs}) == 1
     one, two = (json.loads(run.metrics.read_text()) for run in runs)
@@ -243,10 +247,7 @@ def test_density_controls_do_not_see_what_is_masked_out(scene: Path, tmp_path: P
     put_masks(scene)
     options = ["--strategy", strategy, "--max-gaussians", "400"]
     first = train(scene, tmp_path / "one", *options, steps=60)
-    for path in photographs(scene):
-        pixels = np.asarray(Image.open(path)).copy()
-        pixels[~left_half(path)] = 255
-        Image.fromarray(pixels).save(path)
+    fill_masked_out(scene, 255)
     second = train(scene, tmp_path / "two", *options, steps=60)
     assert first.point_cloud.read_bytes() == second.point_cloud.read_bytes()
 
@@ -259,14 +260,16 @@ def test_a_run_says_that_it_uses_masks(scene: Path, tmp_path: Path, capsys: pyte
     assert "have masks" not in capsys.readouterr().out
 
 
-def test_levenberg_marquardt_refuses_masks(
-    scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+@pytest.mark.parametrize("method", ["full", "stochastic"])
+def test_levenberg_marquardt_does_not_see_what_is_masked_out(
+    scene: Path, tmp_path: Path, method: str
 ) -> None:
     put_masks(scene)
-    command = ["train", str(scene), "-o", str(tmp_path / "run"), *TINY, "--steps", "12", "--optimizer", "lm"]
-    assert main(command) == 2
-    assert "--optimizer lm knows no masks" in capsys.readouterr().err
-    assert main([*command, "--masks", "none"]) == 0
+    options = ["--optimizer", "lm", "--set", f"lm.method={method}", "lm.full.iterations=2"]
+    first = train(scene, tmp_path / "one", *options, steps=30)
+    fill_masked_out(scene, 255)
+    second = train(scene, tmp_path / "two", *options, steps=30)
+    assert first.point_cloud.read_bytes() == second.point_cloud.read_bytes()
 
 
 def test_levenberg_marquardt_sees_what_is_behind_transparent_photographs(scene: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from gsplat_core.arguments import check_same_device, check_tensor
+from gsplat_core.pinhole import check_cameras
 
 MAX_SH_DEGREE = 4
 
@@ -53,7 +54,8 @@ def prepare(
     """Checks the arguments of :func:`gsplat_core.rasterization` of the same names and reshapes them.
 
     Raises:
-        ValueError: a shape, dtype or device does not fit the others; the message names the argument.
+        ValueError: a shape, dtype or device does not fit the others, or a camera is none of
+            :mod:`gsplat_core.pinhole`; the message names the argument.
     """
     for name, tensor, dims in (("means", means, 2), ("viewmats", viewmats, 3)):
         if not isinstance(tensor, Tensor) or tensor.dim() < dims:
@@ -99,6 +101,7 @@ def prepare(
         backgrounds=None if backgrounds is None else flat(backgrounds),
     )
     check_same_device(inputs.named_tensors())
+    check_cameras(viewmats, Ks)
     return inputs
 
 

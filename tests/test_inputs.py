@@ -10,6 +10,7 @@ import torch
 from splats import random_scene
 
 from gsplat_core import rasterization
+from gsplat_core.compat import gsplat
 
 SCENE = random_scene(10, cameras=2, width=20, height=10)
 FEATURES = random_scene(10, cameras=2, width=20, height=10, sh_degree=None)
@@ -115,3 +116,78 @@ def test_a_long_image_row_of_features_is_no_misunderstanding() -> None:
         **FEATURES.with_(backgrounds=torch.zeros(2, 40), colors=torch.ones(10, 40)).arguments()
     )
     assert colors.shape == (2, 10, 20, 40)
+
+
+def with_number(name: str, camera: int, row: int, column: int, value: float) -> dict[str, Any]:
+    """The arguments with one number of a camera's matrix replaced."""
+    changed = SCENE.tensors[name].clone()
+    changed[camera, row, column] = value
+    return SCENE.with_(**{name: changed}).arguments()
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "column", "value", "message"),
+    [
+        ("Ks", 0, 1, 30.0, "must have no skew"),
+        ("Ks", 0, 1, -0.01, "must have no skew"),
+        ("Ks", 1, 0, 2.0, "must have no skew"),
+        ("Ks", 2, 0, 0.1, "must have the last row (0, 0, 1)"),
+        ("Ks", 2, 1, -0.1, "must have the last row (0, 0, 1)"),
+        ("Ks", 2, 2, 2.0, "must have the last row (0, 0, 1)"),
+        ("Ks", 2, 2, 0.0, "must have the last row (0, 0, 1)"),
+        ("Ks", 0, 0, 0.0, "must have positive focal lengths"),
+        ("Ks", 1, 1, -60.0, "must have positive focal lengths"),
+        ("Ks", 0, 0, NAN, "must be finite"),
+        ("Ks", 1, 2, INF, "must be finite"),
+        ("Ks", 2, 0, NAN, "must be finite"),
+        ("viewmats", 3, 0, 0.5, "must have the last row (0, 0, 0, 1)"),
+        ("viewmats", 3, 3, 2.0, "must have the last row (0, 0, 0, 1)"),
+        ("viewmats", 0, 3, NAN, "must be finite"),
+        ("viewmats", 3, 1, INF, "must be finite"),
+    ],
+)
+def test_cameras_that_are_no_pinhole_cameras(
+    name: str, row: int, column: int, value: float, message: str
+) -> None:
+    """None of these numbers may be dropped silently."""
+    arguments = with_number(name, 1, row, column, value)
+    with pytest.raises(ValueError, match=re.escape(f"argument '{name}' {message}")) as caught:
+        rasterization(**arguments)
+    assert "(camera [1])" in str(caught.value)
+    projection = {key: arguments[key] for key in ("means", "quats", "scales", "viewmats", "Ks")}
+    with pytest.raises(ValueError, match=f"argument '{name}'"):
+        gsplat.fully_fused_projection(**projection, covars=None, width=20, height=10)
+    with pytest.raises(ValueError, match=f"argument '{name}'"):
+        gsplat.rasterization(**arguments)
+
+
+def test_matrices_of_cameras_may_be_rounded() -> None:
+    expected = rasterization(**SCENE.arguments())[0]
+    for name, row, column, value in (("Ks", 0, 1, 3e-6), ("Ks", 2, 2, 1 + 5e-7), ("viewmats", 3, 2, 1e-7)):
+        assert torch.equal(rasterization(**with_number(name, 0, row, column, value))[0], expected)
+
+
+def test_cameras_with_batch_dimensions() -> None:
+    batched = {name: value.expand(3, *value.shape).clone() for name, value in SCENE.tensors.items()}
+    batched["Ks"][2, 1, 0, 1] = 5.0
+    with pytest.raises(ValueError, match=re.escape("(camera [2, 1])")):
+        rasterization(**batched, width=20, height=10, sh_degree=3)
+
+
+def test_cameras_in_all_kinds_of_tensors() -> None:
+    """Strided, trained, of inference mode, with tangents: their values are looked at, too."""
+    K = with_number("Ks", 0, 0, 1, 9.0)["Ks"]
+    with torch.inference_mode():
+        inferred = K.clone()
+    strided = torch.stack([K, K], dim=-1)[..., 1]
+    kinds = [K.clone().requires_grad_(), torch.nn.Parameter(K), inferred, strided, 1.0 * K.requires_grad_()]
+    for kind in kinds:
+        with pytest.raises(ValueError, match="must have no skew"):
+            rasterization(**SCENE.arguments() | {"Ks": kind})
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(K.detach(), torch.ones_like(K))
+        with pytest.raises(ValueError, match="must have no skew"):
+            rasterization(**SCENE.arguments() | {"Ks": dual})

@@ -142,6 +142,10 @@ WAYS = [
 def test_products_with_a_hessian_are_right_or_refused(name: str) -> None:
     f, x = FUNCTIONS[name]()
     v = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    if name == "viewmats":
+        v[..., 3, :] = 0
+    if name == "Ks":  # others would make it another kind of camera
+        v *= torch.tensor([[1.0, 0, 1], [0, 1, 1], [0, 0, 0]])
     step = 3e-3 / float(v.abs().max())
     true = (gradient(f, x + step * v) - gradient(f, x - step * v)) / (2 * step)
     for way in WAYS:

@@ -10,6 +10,7 @@ are finite instead of writing them to a file.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -19,9 +20,11 @@ from gsplat_core.arguments import check_choice, check_tensor
 from gsplat_core.checks import checks_enabled, require_finite
 from gsplat_core.compat.radii import square_radii
 from gsplat_core.inputs import prepare
+from gsplat_core.pinhole import pose_problem
 from gsplat_core.pipeline import bin_splats, colour, composite, project
 
 NEAR_PLANE = 0.2
+SMALLEST_SKEW = 1e-4  # callers multiply the matrices in float32
 PROFILES = ("inria-2023", "inria-2024")
 
 
@@ -116,7 +119,8 @@ def rasterize_gaussians(
         visible); with "inria-2024" also the sum of weight / depth [1, H, W].
 
     Raises:
-        ValueError: a shape is wrong, or both or none of two ways to give something.
+        ValueError: a shape is wrong, a camera has skew or numbers that are not finite, or both or none of
+            two ways to give something.
     """
     settings = raster_settings
     profile = profile or (PROFILES[0] if settings.antialiasing is None else PROFILES[1])
@@ -190,7 +194,19 @@ def _camera(settings: GaussianRasterizationSettings) -> tuple[Tensor, Tensor]:
     for name in ("viewmatrix", "projmatrix"):
         check_tensor(f"raster_settings.{name}", getattr(settings, name), "4 4", {}, ())
     viewmat = settings.viewmatrix.detach().T.contiguous()
+    if problem := pose_problem(viewmat.tolist()):
+        raise ValueError(f"argument 'raster_settings.viewmatrix', transposed, {problem}")
+    for name in ("tanfovx", "tanfovy"):
+        tangent = float(getattr(settings, name))
+        if not 0.0 < tangent < math.inf:
+            raise ValueError(f"argument 'raster_settings.{name}' must be positive and finite, got {tangent}")
     clip_from_camera = settings.projmatrix.detach().T.double() @ torch.linalg.inv(viewmat.double())
+    skew = clip_from_camera[[0, 1], [1, 0]].abs().max()
+    if not skew < SMALLEST_SKEW:  # nor NaN
+        raise ValueError(
+            f"argument 'raster_settings.projmatrix' must be finite and without skew, got {float(skew):g} "
+            "beside the diagonal of the projection"
+        )
     width, height = settings.image_width, settings.image_height
 
     def principal(offset: Tensor, size: int) -> float:

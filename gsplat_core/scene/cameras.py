@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from gsplat_core.pinhole import intrinsics_problem, pose_problem
+
 Matrix = npt.NDArray[np.float64]
 
 
@@ -19,6 +21,9 @@ class Camera:
         K: [3, 3] intrinsics in pixels, no skew.
         width, height: image size in pixels.
         name: what the view is called, usually the image's file name.
+
+    Raises:
+        ValueError: a matrix is none of a pinhole camera (`gsplat_core.pinhole`), or the size is not positive.
     """
 
     viewmat: Matrix
@@ -26,6 +31,18 @@ class Camera:
     width: int
     height: int
     name: str = ""
+
+    def __post_init__(self) -> None:
+        for name, matrix, side, problem in (
+            ("viewmat", self.viewmat, 4, pose_problem),
+            ("K", self.K, 3, intrinsics_problem),
+        ):
+            if np.shape(matrix) != (side, side):
+                raise ValueError(f"{name}: expected shape [{side}, {side}], got {list(np.shape(matrix))}")
+            if found := problem(np.asarray(matrix).tolist()):
+                raise ValueError(f"{name} {found}")
+        if self.width < 1 or self.height < 1:
+            raise ValueError(f"width and height must be positive, got {self.width} x {self.height}")
 
     @property
     def center(self) -> Matrix:

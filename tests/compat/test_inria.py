@@ -227,6 +227,31 @@ def test_wrong_arguments_are_named(changes: dict[str, Any], message: str) -> Non
         GaussianRasterizer(settings())(**inria_arguments(SCENE.tensors) | changes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"tanfovx": 0.0}, "tanfovx"),
+        ({"tanfovy": -0.4}, "tanfovy"),
+        ({"tanfovx": float("nan")}, "tanfovx"),
+        ({"tanfovy": float("inf")}, "tanfovy"),
+        ({"viewmatrix": SCENE.tensors["viewmats"][0]}, "viewmatrix"),  # not transposed
+        ({"viewmatrix": torch.full((4, 4), float("nan"))}, "viewmatrix"),
+        ({"projmatrix": torch.full((4, 4), float("nan"))}, "projmatrix"),
+    ],
+)
+def test_cameras_that_are_none_are_named(changes: dict[str, Any], name: str) -> None:
+    with pytest.raises(ValueError, match=f"raster_settings.{name}"):
+        GaussianRasterizer(settings(**changes))(**inria_arguments(SCENE.tensors))
+
+
+def test_skew_of_the_projection_is_refused() -> None:
+    skewed = projection()
+    skewed[0, 1] = 0.3
+    view = settings().viewmatrix
+    with pytest.raises(ValueError, match=r"without skew, got 0\.3"):
+        GaussianRasterizer(settings(projmatrix=view @ skewed.T))(**inria_arguments(SCENE.tensors))
+
+
 def test_scale_modifier_enlarges_scales_only() -> None:
     image, _ = GaussianRasterizer(settings(scale_modifier=0.5))(**inria_arguments(SCENE.tensors))
     smaller = SCENE.with_(scales=0.5 * SCENE.tensors["scales"]).tensors

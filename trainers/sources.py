@@ -9,7 +9,7 @@ from typing import Any
 
 import gsplat_core.io
 from gsplat_core.errors import DataError, UsageError
-from gsplat_core.io.options import parse_options
+from gsplat_core.io.options import options_of, parse_options
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.masks import NO_MASKS
@@ -28,7 +28,7 @@ def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] =
 
     Args:
         path: run folder, splat file, or folder with the meta.json of a SOG scene.
-        options: of the file's format, NAME=VALUE.
+        options: of reading the file, NAME=VALUE.
 
     Raises:
         DataError: neither a run nor a readable splat file.
@@ -38,7 +38,10 @@ def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] =
     file = splat_file(path)
     if file is not None:
         known = gsplat_core.io.format_of_file(file)
-        given = parse_options(known.load, options, f"reading {known.ending}") if known.load else {}
+        what, common = f"reading {known.ending}", options_of(gsplat_core.io.load)
+        own = [text for text in options if text.partition("=")[0] not in common]
+        given = parse_options(known.load, own, what) if known.load else {}
+        given |= parse_options(gsplat_core.io.load, [text for text in options if text not in own], what)
         return gsplat_core.io.load(file, **given)
     if options:
         raise UsageError("A run is no file: it has no options of reading.")

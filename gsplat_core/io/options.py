@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from gsplat_core.errors import UsageError
-from gsplat_core.io.format import Loader, Saver
 
 
-def options_of(function: Loader | Saver) -> dict[str, Any]:
+def options_of(function: Callable[..., Any]) -> dict[str, Any]:
     """Types of the options by name: bool, int, float, str, Literal, or one of these or None."""
     parameters = inspect.signature(function).parameters.values()
     types = get_type_hints(function)
     return {p.name: types[p.name] for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "strict"}
 
 
-def check_options(function: Loader | Saver, given: dict[str, Any], what: str) -> None:
+def check_options(function: Callable[..., Any], given: dict[str, Any], what: str) -> None:
     """
     Raises:
         UsageError: an option that `function` does not have, or a value of another kind than it takes.
@@ -30,7 +29,7 @@ def check_options(function: Loader | Saver, given: dict[str, Any], what: str) ->
             raise UsageError(f"{what}: {name} must be {_described(kinds)}, not {value!r}.")
 
 
-def parse_options(function: Loader | Saver, texts: Sequence[str], what: str) -> dict[str, Any]:
+def parse_options(function: Callable[..., Any], texts: Sequence[str], what: str) -> dict[str, Any]:
     """Options from texts of the form NAME=VALUE.
 
     Raises:

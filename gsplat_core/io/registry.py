@@ -80,12 +80,15 @@ def format_of_file(path: str | os.PathLike[str]) -> Format:
     return found
 
 
-def load(path: str | os.PathLike[str], *, strict: bool = False, **options: Any) -> Gaussians:
+def load(
+    path: str | os.PathLike[str], *, strict: bool = False, antialiased: bool | None = None, **options: Any
+) -> Gaussians:
     """Reads a scene, of whichever format the content is; where that has no signature, the name's ending says.
 
     Args:
         path: the file.
         strict: raise where otherwise unusable splats are dropped or repaired with a `DataWarning`.
+        antialiased: whether the scene is to be drawn antialiased, where the file does not say so.
         options: what the format's `load` offers.
 
     Returns:
@@ -98,7 +101,8 @@ def load(path: str | os.PathLike[str], *, strict: bool = False, **options: Any) 
     known = format_of_file(path)
     assert known.load is not None
     check_options(known.load, options, f"reading {known.ending}")
-    return known.load(Path(path), strict=strict, **options)
+    gaussians = known.load(Path(path), strict=strict, **options)
+    return gaussians if antialiased is None else gaussians.with_metadata(antialiased=antialiased)
 
 
 def save(path: str | os.PathLike[str], gaussians: Gaussians, **options: Any) -> None:

@@ -47,6 +47,30 @@ def test_its_measurements_are_those_of_antialiased_images(run):
     assert mean(view.psnr for view in classic) != pytest.approx(measured, abs=1e-3)
 
 
+def test_a_compressed_run_is_measured_as_one(run, tmp_path):
+    small = RunFolder(tmp_path / "small")
+    arguments = ["--max-loss-db", "9", "--steps", "4", "--codec", "vq"]
+    assert main(["compress", str(run.path), "-o", str(small.path), *arguments]) == 0
+    scene, dataset = gsplat_core.io.load(small.compressed), load_photographs(run_config(run.path))
+    assert scene.metadata.antialiased
+    measured = small.read_metrics()["psnr"]
+    assert mean(view.psnr for view in evaluate(scene, dataset.test)) == pytest.approx(measured)
+
+
+def test_a_file_that_does_not_say_so_can_be_told(run, tiny_scene, tmp_path, capsys):
+    silent = gsplat_core.io.load(run.point_cloud).with_metadata(antialiased=False)
+    gsplat_core.io.save(tmp_path / "a.ply", silent)
+    arguments = ["eval", str(tmp_path / "a.ply"), "--data", str(tiny_scene), "--test-every", "4"]
+    shown = []
+    for option in ([], ["--read", "antialiased=true"]):
+        assert main([*arguments, *option]) == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0] != shown[1]
+    assert f"{run.read_metrics()['psnr']:.2f} dB" in shown[1].splitlines()[-1]
+    assert main([*arguments, "--read", "antialiased=perhaps"]) == 2
+    assert "true|false" in capsys.readouterr().err
+
+
 def test_a_format_without_a_place_for_it_costs_what_it_costs(run, tmp_path, capsys):
     with pytest.warns(UserWarning, match="to be drawn antialiased"):
         assert main(["export", str(run.path), "-o", str(tmp_path / "a.splat")]) == 0

@@ -50,7 +50,8 @@ def evaluate(
         background: colour behind the scene (default: as the run was tested, or black).
         device: where to compute; auto takes a GPU when there is one.
         set: other entries of config.json that say how photographs are read.
-        read: an option of reading a file, such as axes=ply for .spz (may be repeated).
+        read: an option of reading a file, such as axes=ply for .spz, or antialiased=true for one that does
+            not say so (may be repeated).
     """
     from trainers.config import TrainConfig
     from trainers.sources import is_run, run_config, splat_file, with_data

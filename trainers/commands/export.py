@@ -32,11 +32,12 @@ def export(
     Args:
         source: run folder or splat file. output: file to write; its ending chooses the format. option: an
         option of the format, such as version=4 for .spz (may be repeated; a wrong one lists all). read: an
-        option of reading the source, such as axes=ply for .spz (may be repeated). scene: photographs whose
-        test views are rendered (default: those of the run). images: the folder of these photographs, if
-        it is not the usual one. measure: views renders the test views, or an orbit where there are no
-        photographs; orbit always renders that. coordinates: original adds the offset that was subtracted
-        from a capture far from the origin, such as one in UTM coordinates.
+        option of reading the source, such as axes=ply for .spz, or antialiased=true for a file that does not
+        say so (may be repeated). scene: photographs whose test views are rendered (default: those of the
+        run). images: the folder of these photographs, if it is not the usual one. measure: views renders the
+        test views, or an orbit where there are no photographs; orbit always renders that. coordinates:
+        original adds the offset that was subtracted from a capture far from the origin, such as one in UTM
+        coordinates.
     """
     from gsplat_core.io import export_verified, format_of
     from gsplat_core.io.options import parse_options
@@ -66,6 +67,8 @@ def export(
     text = "read back whole; what its images lose was not measured"
     if known.lossless:
         text = "read back and compared: equal bit for bit"
+        if gaussians.extras and not result.extras:
+            text += ", but for the fields that were left out"
         if coordinates == "original":
             text += ", with positions in the original coordinates"
         facts |= {"loss_db": 0.0, "psnr_between": None}

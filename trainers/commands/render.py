@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 from gsplat_core.errors import DataError, UsageError
 
@@ -36,6 +36,7 @@ def render(
     up: Literal["x", "y", "z", "-x", "-y", "-z"] = "-y",
     background: Literal["black", "white"] = "black",
     device: Literal["cpu", "cuda", "auto"] = "auto",
+    read: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
 ) -> None:
     """Render a run or a splat file along a camera path: a video, or a folder of PNG images.
 
@@ -54,6 +55,8 @@ def render(
         up: direction that is up in a splat file without photographs (-y as in COLMAP).
         background: colour behind the scene.
         device: auto uses a GPU when there is one.
+        read: an option of reading a file, such as axes=ply for .spz, or antialiased=true for one that does
+            not say so (may be repeated).
     """
     from trainers import evaluation, media
     from trainers.coordinates import share_coordinates
@@ -65,7 +68,7 @@ def render(
     for name, value in sizes.items():
         if value is not None and not 1 <= value <= MOST[name]:
             raise UsageError(f"--{name} must be from 1 to {MOST[name]:,}, not {value:,}.")
-    gaussians = load_scene(source, warn).detached().to(choose_device(device))
+    gaussians = load_scene(source, warn, list(read)).detached().to(choose_device(device))
     if not gaussians.num:
         raise DataError(source, "there are no Gaussians to render")
     dataset, _ = photographs_of(source, scene, images)

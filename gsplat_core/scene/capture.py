@@ -45,6 +45,8 @@ class Capture:
         image_root: the folder that names are relative to, where the source says so.
         sightings: by a shot's name, which points it sees: ascending rows of `xyz` (COLMAP's tracks). Empty
             where the source does not say.
+        test_names: names of the shots that the source wants to be tested, and not trained on; None where it
+            does not say.
     """
 
     source: Path
@@ -54,6 +56,7 @@ class Capture:
     warnings: list[str] = field(default_factory=list)
     image_root: Path | None = None
     sightings: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+    test_names: frozenset[str] | None = None
 
 
 def capture_from_colmap(model: SparseModel) -> Capture:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -24,7 +25,7 @@ from gsplat_core.scene.mask_files import with_masks
 from gsplat_core.scene.masks import Kept, unmixed
 from gsplat_core.scene.origin import far_offset
 from gsplat_core.scene.photos import Photo, count_unused, image_folder, inspect, locate, named_below
-from gsplat_core.scene.transforms import read_transforms
+from gsplat_core.scene.transforms import find_transforms, read_transforms
 from gsplat_core.scene.undistort import undistort, undistorted_camera, undistorted_image
 
 
@@ -161,7 +162,8 @@ class Dataset:
         prefetch: bool = True,
         masks: str | os.PathLike[str] | None = None,
     ) -> Dataset:
-        """Loads a folder with a COLMAP model (``images/`` and ``sparse/0/``) or a ``transforms.json``.
+        """Loads a folder with a COLMAP model (``images/`` and ``sparse/0/``), a ``transforms.json``, or the
+        ``transforms_train.json`` and ``transforms_test.json`` of NeRF's synthetic scenes.
 
         The folder is never written to.
 
@@ -170,8 +172,8 @@ class Dataset:
         Args:
             path: the capture's folder, or a transforms.json by any name.
             downscale: images are shrunk by this factor (>= 1), sides rounded to whole pixels.
-            test_every: of the views in name order, numbers 0, n, 2n, ... are the test split; 0 for no test
-                split.
+            test_every: of the views in name order, numbers 0, n, 2n, ... are the test split, unless the
+                capture has its own (NeRF's synthetic scenes, nerfstudio's lists); 0 for no test split.
             model: which COLMAP model, where there are several; by default the one with the most images.
             images: the image folder, relative to ``path`` or not; by default ``images`` and the like.
             alpha: how transparency is resolved: composited on "black" or "white", "ignore", or "keep": then
@@ -213,7 +215,7 @@ class Dataset:
             raise DataError(folder, f"{len(photos)} usable images, at least 2 are needed ({listing})")
 
         centers = np.stack([photo.shot.center for photo in photos])
-        is_test = np.arange(len(photos)) % test_every == 0 if test_every else np.zeros(len(photos), bool)
+        is_test = _is_test(capture, photos, test_every)
         extent = _scene_extent(centers[~is_test], capture.xyz, warnings)
         # Of all that the model has, so that it is the same for any split and any photographs that are there.
         offset = far_offset(np.stack([shot.center for shot in shots]), capture.xyz)
@@ -292,9 +294,26 @@ def _read_capture(scene: Path, model: str | os.PathLike[str] | None, strict: boo
     """COLMAP where there is a model; otherwise transforms.json. A path to a .json file names that file."""
     if scene.suffix == ".json" and scene.is_file():
         return read_transforms(scene, strict)
-    if model is None and (scene / "transforms.json").is_file() and not find_models(scene):
-        return read_transforms(scene / "transforms.json", strict)
+    transforms = find_transforms(scene)
+    if model is None and transforms is not None and not find_models(scene):
+        return read_transforms(transforms, strict)
     return capture_from_colmap(read_model(scene, model, strict))
+
+
+def _is_test(capture: Capture, photos: list[Photo], test_every: int) -> npt.NDArray[np.bool_]:
+    """[N] which photographs are tested: those that the capture says, or every so many."""
+    if not test_every:
+        return np.zeros(len(photos), bool)
+    if capture.test_names is None:
+        return np.arange(len(photos)) % test_every == 0
+    is_test = np.array([photo.shot.name in capture.test_names for photo in photos])
+    capture.warnings.append(
+        f"{capture.source}: its own split is used, {np.sum(~is_test)} images to train on and "
+        f"{np.sum(is_test)} to test; --test-every 0 trains on all."
+    )
+    if is_test.all():
+        raise DataError(capture.source, "its split leaves no image to train on")
+    return is_test
 
 
 def _view(photo: Photo, offset: Matrix, downscale: float, alpha: AlphaRule) -> View:

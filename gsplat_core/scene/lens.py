@@ -47,6 +47,11 @@ def _full_opencv(x: Array, y: Array, c: Coefficients) -> tuple[Array, Array]:
     return _tangential(x, y, factor, p1, p2)
 
 
+def _brown(x: Array, y: Array, c: Coefficients) -> tuple[Array, Array]:
+    k1, k2, k3, k4, p1, p2 = c
+    return _tangential(x, y, 1 + _polynomial(x * x + y * y, (k1, k2, k3, k4)), p1, p2)
+
+
 def _fov(x: Array, y: Array, c: Coefficients) -> tuple[Array, Array]:
     # Distorted radius = atan(2 r tan(omega / 2)) / omega.
     (omega,) = c
@@ -131,6 +136,9 @@ LENS_MODELS = [
 ]
 LENS_MODEL_BY_ID = {model.id: model for model in LENS_MODELS}
 LENS_MODEL_BY_NAME = {model.name: model for model in LENS_MODELS}
+
+# Brown's model with four radial terms, as Metashape and nerfstudio have it. COLMAP has none like it.
+BROWN = LensModel(-1, "BROWN", tuple(["fx", "fy", "cx", "cy", "k1", "k2", "k3", "k4", "p1", "p2"]), _brown)
 
 # Models of newer COLMAP versions that are recognised in order to be refused by name.
 REFUSED_LENS_MODELS = {

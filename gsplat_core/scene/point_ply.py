@@ -21,11 +21,24 @@ from gsplat_core.scene.origin import left_out_points, usable_points
 
 # What a point without a colour gets.
 _GREY = 128
+# Usual names of such files, in small letters.
+_NAMES = ["points3d.ply", "sparse.ply", "sparse_pc.ply"]
 _COLORS = [
     ("red", "green", "blue"),
     ("r", "g", "b"),
     ("diffuse_red", "diffuse_green", "diffuse_blue"),
 ]
+
+
+def find_point_ply(folders: list[Path]) -> Path | None:
+    """The first file by one of the usual names."""
+    for folder in folders:
+        files = sorted(folder.iterdir()) if folder.is_dir() else []
+        for name in _NAMES:
+            for file in files:
+                if file.name.lower() == name and file.is_file():
+                    return file
+    return None
 
 
 def read_point_ply(

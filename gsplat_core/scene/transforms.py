@@ -1,14 +1,13 @@
-"""Reads transforms.json, the format of instant-ngp and nerfstudio (and of NeRF's synthetic scenes).
+"""Reads transforms.json, the format of instant-ngp and nerfstudio, and the files of NeRF's synthetic scenes.
 
 Poses are camera-to-world in OpenGL's convention: x right, y up, looking along -z. Intrinsics stand at the top
-of the file or in each frame; the frame's count. ``ply_file_path`` is not read: training then starts from
-random points.
+of the file or in each frame; the frame's count. Points are those of `ply_file_path`, in the same coordinates;
+`applied_transform` and `applied_scale` tell what nerfstudio did to poses and points alike: it stays done.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -17,74 +16,199 @@ import numpy as np
 from gsplat_core.errors import DataError
 from gsplat_core.scene.cameras import Matrix, rigid
 from gsplat_core.scene.capture import Capture, Shot
-from gsplat_core.scene.colmap.check import lens_problem, path_leaves_folder
-from gsplat_core.scene.images import read_header
-from gsplat_core.scene.lens import LENS_MODEL_BY_NAME, Lens
+from gsplat_core.scene.colmap.check import path_leaves_folder
+from gsplat_core.scene.images import IMAGE_ENDINGS
+from gsplat_core.scene.origin import LARGEST_COORDINATE
+from gsplat_core.scene.point_ply import find_point_ply, read_point_ply
+from gsplat_core.scene.rejects import Rejects
+from gsplat_core.scene.transforms_lens import Intrinsics
+from gsplat_core.scene.transforms_values import OutsideError, error, number, relative_path
 
 _OPENGL_TO_COLMAP = np.diag([1.0, -1.0, -1.0])
 # How far the rotation's columns may be from unit length and right angles; files round to a few digits.
 _ROTATION_TOLERANCE = 1e-2
-_GUESSED_ENDINGS = ["", ".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG"]
+# Tried in this order where a name has no ending.
+_GUESSED_ENDINGS = [".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG", *sorted(IMAGE_ENDINGS)]
+# The files of NeRF's synthetic scenes, by split.
+_SYNTHETIC = {split: f"transforms_{split}.json" for split in ("train", "val", "test")}
+
+
+def find_transforms(folder: Path) -> Path | None:
+    """The file to read of a folder, or the folder itself if it is one of NeRF's synthetic scenes."""
+    if (folder / "transforms.json").is_file():
+        return folder / "transforms.json"
+    return folder if (folder / _SYNTHETIC["train"]).is_file() else None
 
 
 def read_transforms(path: Path, strict: bool = False) -> Capture:
-    """The shots of a transforms.json; image names are relative to its folder.
+    """The shots and points of a transforms.json, or of a folder with transforms_train.json and its like.
+
+    Names of images are relative to the file's folder.
+
+    A frame that cannot be used is left out and counted, unless `strict`.
 
     Raises:
         DataError: not such a file, or a value in it cannot be used; ``place`` is its JSON path.
     """
+    if path.is_dir():
+        return _read_synthetic(path, strict)
     root = _parse(path)
+    warnings: list[str] = []
+    shots = _shots(path, root, strict, warnings)
+    shots, test_names = _split(path, root, shots, warnings)
+    xyz, rgb = _points(path, root, strict, warnings)
+    return Capture(path, shots, xyz, rgb, warnings=warnings, image_root=path.parent, test_names=test_names)
+
+
+def _read_synthetic(folder: Path, strict: bool) -> Capture:
+    """Training and test views from a file each; those of validation are not needed if there is a test."""
+    files = {split: folder / name for split, name in _SYNTHETIC.items() if (folder / name).is_file()}
+    test = "test" if "test" in files else "val"
+    warnings: list[str] = []
+    roots = {split: _parse(files[split]) for split in ("train", test) if split in files}
+    by_split = {split: _shots(files[split], root, strict, warnings) for split, root in roots.items()}
+    training = {shot.name for shot in by_split["train"]}
+    testing = [shot for shot in by_split.get(test, []) if shot.name not in training]
+    if twice := len(by_split.get(test, [])) - len(testing):
+        warnings.append(f"{files[test]}: {twice} images are training images, too, and are not tested.")
+    xyz, rgb = _points(files["train"], roots["train"], strict, warnings)
+    return Capture(
+        files["train"],
+        [*by_split["train"], *testing],
+        xyz,
+        rgb,
+        warnings=warnings,
+        image_root=folder,
+        test_names=frozenset(shot.name for shot in testing) if test in files else None,
+    )
+
+
+def _shots(path: Path, root: dict[str, Any], strict: bool, warnings: list[str]) -> list[Shot]:
     frames = root.get("frames")
     if not isinstance(frames, list) or not frames:
-        raise _error(path, "frames", "must be a list with at least one frame")
-    warnings: list[str] = []
-    if "ply_file_path" in root:
-        warnings.append(f"{path}: ply_file_path is not read; training starts from random points.")
+        raise error(path, "frames", "must be a list with at least one frame")
     shots: dict[str, Shot] = {}
+    rejects = Rejects(path, "frames", strict, least=min(2, len(frames)))
+    repeated = 0
     for index, frame in enumerate(frames):
         place = f"frames[{index}]"
-        if not isinstance(frame, dict):
-            raise _error(path, place, "must be an object")
-        name = _name(path, place, frame)
-        if name in shots:
-            warnings.append(f"{path}: {place} names {name!r} a second time and is left out.")
+        try:
+            shot = _shot(path, root, frame, place)
+        except OutsideError:
+            raise
+        except DataError as problem:
+            rejects.add(problem)
             continue
-        viewmat = _viewmat(path, f"{place}.transform_matrix", frame.get("transform_matrix"))
-        mask = _mask(path, f"{place}.mask_path", frame.get("mask_path"))
-        shots[name] = Shot(name, _Intrinsics(path, root, frame, place).lens(name), viewmat, mask)
-    return Capture(path, list(shots.values()), warnings=warnings, image_root=path.parent)
+        if shot.name in shots:
+            warnings.append(f"{path}: {place} names {shot.name!r} a second time and is left out.")
+            repeated += 1
+            continue
+        shots[shot.name] = shot
+    rejects.finish(len(shots) + repeated, warnings)
+    if "fisheye_crop_radius" in root:
+        warnings.append(f"{path}: fisheye_crop_radius is not used; a mask can leave out the same pixels.")
+    return list(shots.values())
+
+
+def _shot(path: Path, root: dict[str, Any], frame: Any, place: str) -> Shot:
+    if not isinstance(frame, dict):
+        raise error(path, place, "must be an object")
+    name = _name(path, f"{place}.file_path", frame.get("file_path"))
+    viewmat = _viewmat(path, f"{place}.transform_matrix", frame.get("transform_matrix"))
+    mask = _mask(path, f"{place}.mask_path", frame.get("mask_path"))
+    return Shot(name, Intrinsics(path, root, frame, place).lens(path.parent / name), viewmat, mask)
+
+
+def _name(path: Path, place: str, name: Any) -> str:
+    """A frame's image, with the ending of its file where the name has none."""
+    if not isinstance(name, str) or not name:
+        raise error(path, place, "must be the image's path")
+    name = relative_path(path, place, name)
+    if not (path.parent / name).is_file():
+        for ending in _GUESSED_ENDINGS:
+            if (path.parent / (name + ending)).is_file():
+                return name + ending
+    return name
+
+
+def _split(
+    path: Path, root: dict[str, Any], shots: list[Shot], warnings: list[str]
+) -> tuple[list[Shot], frozenset[str] | None]:
+    """Which shots are used and which of them are tested, by nerfstudio's lists of names; None without these.
+
+    Tested are those of `test_filenames`, or of `val_filenames` if there are none, or what `train_filenames`
+    leaves. What is in no list is left out, if there is one of training.
+    """
+    lists = {split: _listed(path, root, f"{split}_filenames") for split in ("train", "val", "test")}
+    if all(names is None for names in lists.values()):
+        return shots, None
+    known = {shot.name for shot in shots}
+    listed = set().union(*(names for names in lists.values() if names))
+    if unknown := sorted(listed - known):
+        warnings.append(
+            f"{path}: {len(unknown)} names in its lists of splits are no frames, such as {unknown[0]!r}."
+        )
+    test = (lists["test"] or lists["val"] or set()) & known
+    train = known - test if lists["train"] is None else (lists["train"] & known)
+    if not test and lists["test"] is None and lists["val"] is None:
+        test = known - train
+    if both := train & test:
+        warnings.append(f"{path}: {len(both)} images are in the lists of training and of testing; they test.")
+    if lists["train"] is None:
+        train -= lists["val"] or set()
+    if unused := known - train - test:
+        warnings.append(f"{path}: {len(unused)} frames are in no list that is used, and are left out.")
+    return [shot for shot in shots if shot.name in train | test], frozenset(test)
+
+
+def _listed(path: Path, root: dict[str, Any], key: str) -> set[str] | None:
+    names = root.get(key)
+    if names is None:
+        return None
+    if not isinstance(names, list):
+        raise error(path, key, "must be a list of images' paths")
+    return {_name(path, f"{key}[{i}]", name) for i, name in enumerate(names)}
+
+
+def _points(path: Path, root: dict[str, Any], strict: bool, warnings: list[str]) -> tuple[Matrix, Any]:
+    """Coordinates [P, 3] and colours [P, 3] of the file that is named, or of one of a usual name beside."""
+    name = root.get("ply_file_path")
+    file = None
+    if isinstance(name, str) and name:
+        file = path.parent / relative_path(path, "ply_file_path", name)
+        if not file.is_file():
+            warnings.append(f"{path}: its points, {name!r}, are not there.")
+            file = None
+    elif name is not None:
+        raise error(path, "ply_file_path", f"must be the path of a .ply, not {str(name)[:80]!r}")
+    if file is None:
+        file = find_point_ply([path.parent])
+        if file is not None:
+            warnings.append(f"{path} names no points that are there: those of {file} are used.")
+    if file is None:
+        warnings.append(f"{path} has no 3D points: training starts from random ones.")
+        return np.zeros((0, 3)), np.zeros((0, 3), np.uint8)
+    return read_point_ply(file, warnings, strict)
 
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
         root = json.loads(path.read_bytes())
-    except json.JSONDecodeError as error:
+    except json.JSONDecodeError as problem:
         raise DataError(
-            path, f"is not JSON: {error.msg}", f"line {error.lineno}, column {error.colno}"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DataError(path, "is not JSON: not UTF-8 text", f"byte {error.start}") from error
-    except RecursionError as error:
-        raise DataError(path, "is not a transforms.json: nested too deeply") from error
-    except OSError as error:
-        raise DataError(path, f"cannot be read: {error.strerror or error}") from error
+            path, f"is not JSON: {problem.msg}", f"line {problem.lineno}, column {problem.colno}"
+        ) from problem
+    except UnicodeDecodeError as problem:
+        raise DataError(path, "is not JSON: not UTF-8 text", f"byte {problem.start}") from problem
+    except ValueError as problem:
+        raise DataError(path, f"is not JSON: {problem}") from problem
+    except RecursionError as problem:
+        raise DataError(path, "is not a transforms.json: nested too deeply") from problem
+    except OSError as problem:
+        raise DataError(path, f"cannot be read: {problem.strerror or problem}") from problem
     if not isinstance(root, dict):
         raise DataError(path, "must hold a JSON object")
     return root
-
-
-def _error(path: Path, place: str, problem: str) -> DataError:
-    return DataError(path, problem, place, "Correct it, or export the file again.")
-
-
-def _name(path: Path, place: str, frame: dict[str, Any]) -> str:
-    name = frame.get("file_path")
-    if not isinstance(name, str) or not name:
-        raise _error(path, f"{place}.file_path", "must be the image's path")
-    name = name.replace("\\", "/").removeprefix("./")
-    if path_leaves_folder(name):
-        raise _error(path, f"{place}.file_path", f"{name!r} is not a path below the file's folder")
-    return name
 
 
 def _mask(path: Path, place: str, name: Any) -> Path | None:
@@ -92,10 +216,10 @@ def _mask(path: Path, place: str, name: Any) -> Path | None:
     if name is None or name == "":
         return None
     if not isinstance(name, str):
-        raise _error(path, place, f"must be the path of a mask, not {name!r}")
+        raise error(path, place, f"must be the path of a mask, not {name!r}")
     name = name.replace("\\", "/").removeprefix("./")
     if path_leaves_folder(name):
-        raise _error(path, place, f"{name!r} is not a path below the file's folder")
+        raise error(path, place, f"{name!r} is not a path below the file's folder")
     mask = path.parent / name
     if not mask.is_file():
         raise DataError(
@@ -104,106 +228,26 @@ def _mask(path: Path, place: str, name: Any) -> Path | None:
     return mask
 
 
-def _number(path: Path, place: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _error(path, place, f"must be a number, not {value!r}")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise _error(path, place, f"must be finite, not {number}")
-    return number
-
-
 def _viewmat(path: Path, place: str, rows: Any) -> Matrix:
     """[4, 4] world-to-camera in COLMAP's convention."""
     if not isinstance(rows, list) or len(rows) not in (3, 4):
-        raise _error(path, place, "must be a matrix of 3 or 4 rows of 4 numbers")
+        raise error(path, place, "must be a matrix of 3 or 4 rows of 4 numbers")
     for i, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != 4:
-            raise _error(path, f"{place}[{i}]", "must be a row of 4 numbers")
+            raise error(path, f"{place}[{i}]", "must be a row of 4 numbers")
     pose = np.array(
-        [[_number(path, f"{place}[{i}][{j}]", x) for j, x in enumerate(row)] for i, row in enumerate(rows)]
+        [[number(path, f"{place}[{i}][{j}]", x) for j, x in enumerate(row)] for i, row in enumerate(rows)]
     )
     if len(pose) == 4 and not np.allclose(pose[3], [0, 0, 0, 1]):
-        raise _error(path, f"{place}[3]", f"must be [0, 0, 0, 1], not {pose[3].tolist()}")
+        raise error(path, f"{place}[3]", f"must be [0, 0, 0, 1], not {pose[3].tolist()}")
+    if np.abs(pose).max() > LARGEST_COORDINATE:
+        raise error(path, place, f"has numbers beyond {LARGEST_COORDINATE:g}")
     left, stretch, right = np.linalg.svd(pose[:3, :3])
     if abs(stretch - 1).max() > _ROTATION_TOLERANCE:
-        raise _error(
+        raise error(
             path, place, f"is not a rotation: it scales by {stretch.max():.4g} and {stretch.min():.4g}"
         )
     if np.linalg.det(left @ right) < 0:
-        raise _error(path, place, "is a reflection (negative determinant): one axis has the wrong sign")
+        raise error(path, place, "is a reflection (negative determinant): one axis has the wrong sign")
     to_camera = (left @ right @ _OPENGL_TO_COLMAP).T
     return rigid(to_camera, -to_camera @ pose[:3, 3])
-
-
-class _Intrinsics:
-    """The intrinsics of one frame: its own values before those of the file."""
-
-    def __init__(self, path: Path, root: dict[str, Any], frame: dict[str, Any], place: str) -> None:
-        self.path = path
-        self.root = root
-        self.frame = frame
-        self.place = place
-
-    def get(self, key: str, default: float | None = None) -> float | None:
-        if key in self.frame:
-            return _number(self.path, f"{self.place}.{key}", self.frame[key])
-        if key in self.root:
-            return _number(self.path, key, self.root[key])
-        return default
-
-    def lens(self, name: str) -> Lens:
-        width, height = self._size(name)
-        fx = self._focal("fl_x", "camera_angle_x", width)
-        fy = self._focal("fl_y", "camera_angle_y", height) or fx
-        if not fx or not fy:
-            raise _error(
-                self.path, self.place, "has no focal length: neither fl_x nor camera_angle_x is given"
-            )
-        center = (self.get("cx", width / 2), self.get("cy", height / 2))
-        model, coefficients = self._distortion()
-        params = [fx, fy, *center, *coefficients]
-        lens = Lens.from_params(LENS_MODEL_BY_NAME[model], width, height, params)  # type: ignore[arg-type]
-        if problem := lens_problem(lens):
-            raise _error(self.path, self.place, f"intrinsics that cannot be: {problem}")
-        return lens
-
-    def _size(self, name: str) -> tuple[int, int]:
-        width, height = self.get("w"), self.get("h")
-        if width is None or height is None:
-            for ending in _GUESSED_ENDINGS:
-                image = self.path.parent / (name + ending)
-                if image.is_file():
-                    header = read_header(image)
-                    return header.width, header.height
-            raise _error(
-                self.path, self.place, f"w and h are not given, and {name!r} is not there to tell them"
-            )
-        return round(width), round(height)
-
-    def _focal(self, key: str, angle_key: str, side: int) -> float | None:
-        focal = self.get(key)
-        if focal is not None:
-            return focal
-        angle = self.get(angle_key)
-        if angle is None:
-            return None
-        if not 0 < angle < math.pi:
-            raise _error(self.path, f"{self.place}, {angle_key}", f"must lie between 0 and pi, not {angle}")
-        return side / (2 * math.tan(angle / 2))
-
-    def _distortion(self) -> tuple[str, list[float]]:
-        model = self.frame.get("camera_model", self.root.get("camera_model", "OPENCV"))
-        k1, k2, k3, k4, p1, p2 = (self.get(key, 0.0) or 0.0 for key in ("k1", "k2", "k3", "k4", "p1", "p2"))
-        if self.root.get("is_fisheye") is True or model == "OPENCV_FISHEYE":
-            return "OPENCV_FISHEYE", [k1, k2, k3, k4]
-        if model in ("PINHOLE", "SIMPLE_PINHOLE"):
-            return "PINHOLE", []
-        if model in ("OPENCV", "SIMPLE_RADIAL", "RADIAL"):
-            return "FULL_OPENCV", [k1, k2, p1, p2, k3, 0.0, 0.0, 0.0]
-        raise _error(
-            self.path, "camera_model", f"{model!r} is not supported (PINHOLE, OPENCV, OPENCV_FISHEYE are)"
-        )

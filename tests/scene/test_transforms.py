@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from transforms_files import document, write
 
 from gsplat_core.errors import DataError
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.transforms import read_transforms
-
-# A camera at (1, 2, 3) that looks along -z with y up, as OpenGL cameras do unrotated.
-POSE = [[1.0, 0, 0, 1], [0, 1, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]]
-
-
-def document(count: int = 3, **top: Any) -> dict[str, Any]:
-    frames = [
-        {"file_path": f"./images/{i}.png", "transform_matrix": [row[:] for row in POSE]} for i in range(count)
-    ]
-    for i, frame in enumerate(frames):
-        frame["transform_matrix"][0][3] = 1.0 + i
-    return {"fl_x": 40.0, "fl_y": 41.0, "cx": 15.0, "cy": 11.0, "w": 32, "h": 24, "frames": frames, **top}
-
-
-def write(folder: Path, content: dict[str, Any]) -> Path:
-    (folder / "images").mkdir(exist_ok=True)
-    for i in range(len(content.get("frames", []))):
-        Image.new("RGB", (32, 24), (i, 0, 0)).save(folder / f"images/{i}.png")
-    path = folder / "transforms.json"
-    path.write_text(json.dumps(content))
-    return path
 
 
 def test_pose_and_intrinsics(tmp_path: Path) -> None:
@@ -93,6 +71,77 @@ def test_distortion(tmp_path: Path, top: dict, model: str) -> None:
         assert lens.coefficients == (0.1, 0, 0, 0.01, 0.02, 0, 0, 0)
 
 
+def test_one_bad_frame_costs_itself(tmp_path: Path) -> None:
+    content = document(6)
+    content["frames"][1]["transform_matrix"][0][0] = float("nan")
+    content["frames"][3]["k6"] = 0.1
+    capture = read_transforms(write(tmp_path, content))
+    assert [shot.name for shot in capture.shots] == [f"images/{i}.png" for i in (0, 2, 4, 5)]
+    assert "2 of 6 frames cannot be used and are left out" in capture.warnings[0]
+    assert "first frames[1].transform_matrix[0][0]: must be finite" in capture.warnings[0]
+    for i in (0, 4):
+        content["frames"][i]["transform_matrix"] = []
+    with pytest.raises(DataError, match=r"frames\[0\].transform_matrix"):
+        read_transforms(write(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "./images/0",
+        "images\\0.png",
+        ".\\images\\0",
+        "images//0.png",
+        "images/../images/0",
+        "images/./0",
+    ],
+)
+def test_names_are_found_however_they_are_written(tmp_path: Path, name: str) -> None:
+    content = document()
+    content["frames"][0]["file_path"] = name
+    capture = read_transforms(write(tmp_path, content))
+    assert capture.shots[0].name == "images/0.png"
+
+
+POINTS = """ply
+format ascii 1.0
+element vertex 2
+property float x
+property float y
+property float z
+property uchar red
+property uchar green
+property uchar blue
+end_header
+1 2 3 10 20 30
+-1 0 0.5 255 0 0
+"""
+
+
+def test_points_of_the_file_that_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cloud.ply").write_text(POINTS)
+    applied = {"applied_transform": [[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0]], "applied_scale": 0.5}
+    capture = read_transforms(write(tmp_path, document(ply_file_path="./cloud.ply", **applied)))
+    assert capture.xyz.tolist() == [[1, 2, 3], [-1, 0, 0.5]]  # poses and points are in the same coordinates
+    assert capture.rgb.tolist() == [[10, 20, 30], [255, 0, 0]]
+    assert capture.warnings == []
+
+
+def test_points_that_are_missing_or_broken(tmp_path: Path) -> None:
+    warnings = read_transforms(write(tmp_path, document(ply_file_path="cloud.ply"))).warnings
+    assert "its points, 'cloud.ply', are not there" in warnings[0]
+    assert "training starts from random ones" in warnings[1]
+    (tmp_path / "sparse_pc.ply").write_text(POINTS)
+    capture = read_transforms(write(tmp_path, document()))
+    assert len(capture.xyz) == 2
+    assert "sparse_pc.ply are used" in capture.warnings[0]
+    (tmp_path / "cloud.ply").write_text("solid cloud")
+    with pytest.raises(DataError, match=r"cloud\.ply: not a PLY file"):
+        read_transforms(write(tmp_path, document(ply_file_path="cloud.ply")))
+    with pytest.raises(DataError, match=r"\(ply_file_path\): .*below the file's folder"):
+        read_transforms(write(tmp_path, document(ply_file_path="../cloud.ply")))
+
+
 def test_duplicate_frames_are_left_out(tmp_path: Path) -> None:
     content = document()
     content["frames"][2]["file_path"] = "images/0.png"
@@ -123,12 +172,18 @@ def changed(keys: list[str | int], value: Any) -> dict[str, Any]:
         (["fl_x"], "wide", r"\(fl_x\): must be a number, not 'wide'"),
         (["fl_x"], -3, r"\(frames\[0\]\): intrinsics that cannot be: its focal length"),
         (["w"], 0, r"intrinsics that cannot be: its images are 0 x 24"),
-        (["camera_model"], "EQUIRECTANGULAR", r"\(camera_model\): 'EQUIRECTANGULAR' is not supported"),
+        (
+            ["camera_model"],
+            "EQUIRECTANGULAR",
+            r"\(camera_model\): the camera model 'EQUIRECTANGULAR' is not supported",
+        ),
         (
             ["frames", 2, "file_path"],
             "../secret.png",
             r"\(frames\[2\].file_path\): .*below the file's folder",
         ),
+        (["frames", 1, "transform_matrix", 0, 3], 1e300, r"transform_matrix\): has numbers beyond 1e\+15"),
+        (["frames", 1, "file_path"], "x" * 300, r"\(frames\[1\].file_path\): its name has 300 bytes"),
         (["frames", 2, "file_path"], "/etc/a.png", r"\(frames\[2\].file_path\)"),
         (["frames", 2, "file_path"], None, r"\(frames\[2\].file_path\): must be the image's path"),
         (["frames", 0, "transform_matrix"], None, r"\(frames\[0\].transform_matrix\): must be a matrix"),
@@ -153,13 +208,14 @@ def changed(keys: list[str | int], value: Any) -> dict[str, Any]:
 )
 def test_errors_give_the_json_path(tmp_path: Path, keys: list[str | int], value: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        read_transforms(write(tmp_path, changed(keys, value)))
+        read_transforms(write(tmp_path, changed(keys, value)), strict=True)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         (b"{", "line 1, column 2"),
+        (b'{"w": ' + 5000 * b"9" + b"}", "is not JSON: Exceeds the limit"),
         (b"[]", "JSON object"),
         (b"\xff\xfe{", "not"),
         (b"[" * 100_000, "nested too deeply"),

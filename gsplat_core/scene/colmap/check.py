@@ -18,6 +18,8 @@ from gsplat_core.scene.origin import LARGEST_COORDINATE, left_out_points, usable
 LARGEST_SIDE = 1_000_000
 # Focal lengths and centres in pixels: no telescope has more.
 _LARGEST_FOCAL = 1e9
+# Of distortion, in units of the focal length: those of telescopes have six digits at most.
+_LARGEST_COEFFICIENT = 1e9
 # What Linux file systems hold: bytes of a part of a path and of all of it.
 _LONGEST_PART = 255
 _LONGEST_NAME = 4096
@@ -82,6 +84,8 @@ def lens_problem(lens: Lens) -> str:
         return f"{lens.model.name} with parameters that are not finite numbers"
     if not 0 < min(lens.focal) <= max(lens.focal) <= _LARGEST_FOCAL:
         return f"its focal length is {lens.focal[0]:g} x {lens.focal[1]:g} pixels"
+    if max(map(abs, lens.coefficients), default=0) > _LARGEST_COEFFICIENT:
+        return f"{lens.model.name} with coefficients up to {max(map(abs, lens.coefficients)):g}"
     if max(map(abs, lens.center)) > _LARGEST_FOCAL:
         return f"its principal point is at ({lens.center[0]:g}, {lens.center[1]:g})"
     return ""

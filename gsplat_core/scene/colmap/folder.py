@@ -12,12 +12,10 @@ from gsplat_core.errors import DataError
 from gsplat_core.scene.colmap import binary, text
 from gsplat_core.scene.colmap.check import without_unusable
 from gsplat_core.scene.colmap.model import SparseModel, SparsePoints
-from gsplat_core.scene.point_ply import read_point_ply
+from gsplat_core.scene.point_ply import find_point_ply, read_point_ply
 
 # Where people keep models below the scene's folder: COLMAP's own layout, nerfstudio's, and bare models.
 _PLACES = ["sparse", "colmap/sparse", "."]
-# Names of files with the points of a model that lacks its own, in lower case.
-_POINT_PLYS = ["points3d.ply", "sparse.ply", "sparse_pc.ply"]
 
 
 def find_models(scene: str | os.PathLike[str]) -> list[Path]:
@@ -81,25 +79,15 @@ def _read_points(scene: Path, folder: Path, ending: str, warnings: list[str], st
         if len(points):
             return points
         problem = f"{path} lists no points"
-    ply = _point_ply(scene, folder)
+    # In the model's folder, beside it, or in the scene's.
+    places = [folder, *(parent for parent in folder.parents if parent == scene or scene in parent.parents)]
+    ply = find_point_ply(places)
     if ply is None:
         warnings.append(f"{problem}: the scene has no 3D points.")
         return SparsePoints.none()
     xyz, rgb = read_point_ply(ply, warnings, strict)
     warnings.append(f"{problem}: the {len(xyz)} points of {ply} are used.")
     return SparsePoints.without_tracks(xyz, rgb)
-
-
-def _point_ply(scene: Path, folder: Path) -> Path | None:
-    """A file with points by one of its usual names, in the model's folder, beside it or in the scene's."""
-    for place in dict.fromkeys([folder, folder.parent, scene]):
-        if place in (folder, scene) or scene in place.parents:
-            files = sorted(place.iterdir()) if place.is_dir() else []
-            for name in _POINT_PLYS:
-                for file in files:
-                    if file.name.lower() == name and file.is_file():
-                        return file
-    return None
 
 
 def _choose(scene: Path, model: str | os.PathLike[str] | None, warnings: list[str]) -> Path:
@@ -117,7 +105,8 @@ def _choose(scene: Path, model: str | os.PathLike[str] | None, warnings: list[st
         raise DataError(
             scene,
             "no COLMAP model found: looked for cameras.bin and images.bin (or .txt) in sparse/0, sparse, "
-            f"colmap/sparse/0 and the folder itself, and for transforms.json; it holds {_listing(scene)}",
+            "colmap/sparse/0 and the folder itself, and for transforms.json or transforms_train.json; it "
+            f"holds {_listing(scene)}",
             remedy="Run COLMAP on the photos first, or give the folder that holds sparse/.",
         )
     if len(models) == 1:

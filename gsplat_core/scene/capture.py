@@ -18,13 +18,15 @@ from gsplat_core.scene.lens import Lens
 class Shot:
     """One photograph: its name below the image folder, the lens and the [4, 4] world-to-camera pose.
 
-    ``mask`` is the file of its mask, where the capture names one.
+    ``mask`` is the file of its mask, where the capture names one; ``is_test`` whether it is to be tested and
+    not trained on, where the capture has a split of its own.
     """
 
     name: str
     lens: Lens
     viewmat: npt.NDArray[np.float64]
     mask: Path | None = None
+    is_test: bool | None = None
 
     @property
     def center(self) -> npt.NDArray[np.float64]:
@@ -45,8 +47,6 @@ class Capture:
         image_root: the folder that names are relative to, where the source says so.
         sightings: by a shot's name, which points it sees: ascending rows of `xyz` (COLMAP's tracks). Empty
             where the source does not say.
-        test_names: names of the shots that the source wants to be tested, and not trained on; None where it
-            does not say.
     """
 
     source: Path
@@ -56,7 +56,6 @@ class Capture:
     warnings: list[str] = field(default_factory=list)
     image_root: Path | None = None
     sightings: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
-    test_names: frozenset[str] | None = None
 
 
 def capture_from_colmap(model: SparseModel) -> Capture:

@@ -304,9 +304,10 @@ def _is_test(capture: Capture, photos: list[Photo], test_every: int) -> npt.NDAr
     """[N] which photographs are tested: those that the capture says, or every so many."""
     if not test_every:
         return np.zeros(len(photos), bool)
-    if capture.test_names is None:
+    own = [photo.shot.is_test for photo in photos]
+    if None in own:
         return np.arange(len(photos)) % test_every == 0
-    is_test = np.array([photo.shot.name in capture.test_names for photo in photos])
+    is_test = np.array(own, bool)
     capture.warnings.append(
         f"{capture.source}: its own split is used, {np.sum(~is_test)} images to train on and "
         f"{np.sum(is_test)} to test; --test-every 0 trains on all."

@@ -8,6 +8,7 @@ of the file or in each frame; the frame's count. Points are those of `ply_file_p
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,9 @@ def read_transforms(path: Path, strict: bool = False) -> Capture:
     root = _parse(path)
     warnings: list[str] = []
     shots = _shots(path, root, strict, warnings)
-    shots, test_names = _split(path, root, shots, warnings)
+    shots = _split(path, root, shots, warnings)
     xyz, rgb = _points(path, root, strict, warnings)
-    return Capture(path, shots, xyz, rgb, warnings=warnings, image_root=path.parent, test_names=test_names)
+    return Capture(path, shots, xyz, rgb, warnings=warnings, image_root=path.parent)
 
 
 def _read_synthetic(folder: Path, strict: bool) -> Capture:
@@ -72,15 +73,10 @@ def _read_synthetic(folder: Path, strict: bool) -> Capture:
     if twice := len(by_split.get(test, [])) - len(testing):
         warnings.append(f"{files[test]}: {twice} images are training images, too, and are not tested.")
     xyz, rgb = _points(files["train"], roots["train"], strict, warnings)
-    return Capture(
-        files["train"],
-        [*by_split["train"], *testing],
-        xyz,
-        rgb,
-        warnings=warnings,
-        image_root=folder,
-        test_names=frozenset(shot.name for shot in testing) if test in files else None,
-    )
+    shots = by_split["train"]
+    if test in files:
+        shots = [replace(shot, is_test=shot.name not in training) for shot in [*shots, *testing]]
+    return Capture(files["train"], shots, xyz, rgb, warnings=warnings, image_root=folder)
 
 
 def _shots(path: Path, root: dict[str, Any], strict: bool, warnings: list[str]) -> list[Shot]:
@@ -131,17 +127,15 @@ def _name(path: Path, place: str, name: Any) -> str:
     return name
 
 
-def _split(
-    path: Path, root: dict[str, Any], shots: list[Shot], warnings: list[str]
-) -> tuple[list[Shot], frozenset[str] | None]:
-    """Which shots are used and which of them are tested, by nerfstudio's lists of names; None without these.
+def _split(path: Path, root: dict[str, Any], shots: list[Shot], warnings: list[str]) -> list[Shot]:
+    """The shots that are used, and of each whether it is tested, by nerfstudio's lists of names.
 
     Tested are those of `test_filenames`, or of `val_filenames` if there are none, or what `train_filenames`
     leaves. What is in no list is left out, if there is one of training.
     """
     lists = {split: _listed(path, root, f"{split}_filenames") for split in ("train", "val", "test")}
     if all(names is None for names in lists.values()):
-        return shots, None
+        return shots
     known = {shot.name for shot in shots}
     listed = set().union(*(names for names in lists.values() if names))
     if unknown := sorted(listed - known):
@@ -158,7 +152,7 @@ def _split(
         train -= lists["val"] or set()
     if unused := known - train - test:
         warnings.append(f"{path}: {len(unused)} frames are in no list that is used, and are left out.")
-    return [shot for shot in shots if shot.name in train | test], frozenset(test)
+    return [replace(shot, is_test=shot.name in test) for shot in shots if shot.name in train | test]
 
 
 def _listed(path: Path, root: dict[str, Any], key: str) -> set[str] | None:

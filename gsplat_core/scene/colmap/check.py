@@ -20,9 +20,9 @@ LARGEST_SIDE = 1_000_000
 _LARGEST_FOCAL = 1e9
 # Of distortion, in units of the focal length: those of telescopes have six digits at most.
 _LARGEST_COEFFICIENT = 1e9
-# What Linux file systems hold: bytes of a part of a path and of all of it.
+# What Linux file systems hold: bytes of a part of a path, and of all of it with room for the folder before it.
 _LONGEST_PART = 255
-_LONGEST_NAME = 4096
+_LONGEST_NAME = 2048
 # Reasons that a warning lists before it only counts.
 _LISTED = 5
 

@@ -120,8 +120,9 @@ def locate(folder: Path, shots: list[Shot], warnings: list[str]) -> list[tuple[S
         if path.is_file():
             found.append((shot, path))
         elif (other := files.same_stem(shot.name)) is not None:
-            if _ending(Path(shot.name)) != _ending(other):
-                endings[f"{_ending(Path(shot.name)) or 'none'} -> {_ending(other) or 'none'}"] += 1
+            ending = _ending(Path(shot.name))  # names without one, as in transforms.json, leave it open
+            if ending and ending != _ending(other):
+                endings[f"{ending} -> {_ending(other) or 'none'}"] += 1
             found.append((shot, other))
         else:
             missing.append(shot)

@@ -101,7 +101,7 @@ def prepare(
         backgrounds=None if backgrounds is None else flat(backgrounds),
     )
     check_same_device(inputs.named_tensors())
-    check_cameras(viewmats, Ks)
+    check_cameras(viewmats, Ks, rigid=sh_degree is not None)
     return inputs
 
 

@@ -7,6 +7,7 @@ with the row (0, 0, 0, 1): the kernels read nothing else of them.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,28 +16,35 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
+Problem = Callable[[list[list[float]]], str]
 Matrices = npt.NDArray[np.floating[Any]]
 
 # Numbers of this size are rounding: skew of this share of the focal length moves a point at the border of
 # an image by less than a thousandth of a pixel.
 _ROUNDING = 1e-6
+_DRIFT = 0.01  # of the dot products of rotations that were trained as matrices
 
-# Matrices on a GPU that were found to be right, and their versions: looking at them means waiting for it.
+# Matrices on a GPU that were found to be right: their versions then, and what was looked for. Looking at
+# them means waiting for the GPU.
 _known = WeakTensorKeyDictionary()
 
 
-def check_cameras(viewmats: Tensor, Ks: Tensor) -> None:
+def check_cameras(viewmats: Tensor, Ks: Tensor, rigid: bool = False) -> None:
     """Refuses cameras [..., 4, 4] and [..., 3, 3] with properties that would be dropped.
 
     Values are not looked at while PyTorch traces or transforms the call.
+
+    Args:
+        rigid: whether view matrices must be rigid, too: view directions start at -R^T t.
 
     Raises:
         ValueError: names the argument, the camera and its matrix.
     """
     if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return
-    for name, matrices, problem in (("viewmats", viewmats, pose_problem), ("Ks", Ks, intrinsics_problem)):
-        values = _values(matrices)
+    pose = rigid_problem if rigid else pose_problem
+    for name, matrices, problem in (("viewmats", viewmats, pose), ("Ks", Ks, intrinsics_problem)):
+        values = _values(matrices, problem)
         if values is None:
             continue
         # Numbers of Python: for few cameras this is several times as fast as NumPy.
@@ -44,7 +52,7 @@ def check_cameras(viewmats: Tensor, Ks: Tensor) -> None:
             if found := problem(matrix):
                 place = [int(i) for i in np.unravel_index(index, values.shape[:-2])]
                 raise ValueError(f"argument '{name}' {found} (camera {place})")
-        _remember(matrices)
+        _remember(matrices, problem)
 
 
 def intrinsics_problem(K: list[list[float]]) -> str:
@@ -77,7 +85,19 @@ def pose_problem(viewmat: list[list[float]]) -> str:
     return ""
 
 
-def _values(matrices: Tensor) -> Matrices | None:
+def rigid_problem(viewmat: list[list[float]]) -> str:
+    """As `pose_problem`; nor may the matrix scale or shear by more than what trained poses drift."""
+    if problem := pose_problem(viewmat):
+        return problem
+    axes = [row[:3] for row in viewmat[:3]]
+    for i, a in enumerate(axes):
+        for j, b in enumerate(axes[: i + 1]):
+            if abs(a[0] * b[0] + a[1] * b[1] + a[2] * b[2] - (i == j)) > _DRIFT:
+                return f"must rotate without scaling where colours depend on the direction, got {viewmat}"
+    return ""
+
+
+def _values(matrices: Tensor, problem: Problem) -> Matrices | None:
     """Values on the CPU; None where there are none, or where they were looked at before."""
     if type(matrices) not in (Tensor, torch.nn.Parameter) or matrices.is_meta:
         return None
@@ -85,12 +105,12 @@ def _values(matrices: Tensor) -> Matrices | None:
         return matrices.detach().numpy()
     if torch.is_inference(matrices):
         return matrices.cpu().numpy()
-    if _known.get(matrices) == matrices._version:
+    if _known.get(matrices) == (matrices._version, problem):
         return None
     values: Matrices = matrices.detach().cpu().numpy()
     return values
 
 
-def _remember(matrices: Tensor) -> None:
+def _remember(matrices: Tensor, problem: Problem) -> None:
     if matrices.device.type != "cpu" and not torch.is_inference(matrices):
-        _known[matrices] = matrices._version
+        _known[matrices] = (matrices._version, problem)

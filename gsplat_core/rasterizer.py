@@ -74,7 +74,7 @@ def rasterization(
         colors: features [..., N, D] or [..., C, N, D] with any D; or, when `sh_degree` is given,
             coefficients of spherical harmonics [..., N, K, 3] or [..., C, N, K, 3], also as the pair of
             the first one and the rest, ([..., N, 1, 3], [..., N, K - 1, 3]). None if only depth is rendered.
-        viewmats: [..., C, 4, 4] world to camera; x right, y down, z forward.
+        viewmats: [..., C, 4, 4] world to camera; x right, y down, z forward. Rigid if `sh_degree` is given.
         Ks: [..., C, 3, 3] intrinsics in pixels; the centre of the first pixel is (0.5, 0.5). Skew is refused.
         width, height: of the images, in pixels.
         near_plane, far_plane: Gaussians whose centre is not between them are culled.

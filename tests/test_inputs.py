@@ -164,6 +164,15 @@ def test_cameras_that_are_no_pinhole_cameras(
         gsplat.rasterization(**arguments)
 
 
+@pytest.mark.parametrize("change", [torch.diag(torch.tensor([2.0, 2, 2, 1])), torch.tensor(
+    [[1, 0.1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])], ids=["scaled", "sheared"])  # fmt: skip
+def test_view_directions_need_rigid_cameras(change: torch.Tensor) -> None:
+    """The position of other cameras is not -R^T t; features do not depend on it."""
+    with pytest.raises(ValueError, match="argument 'viewmats' must rotate without scaling"):
+        rasterization(**SCENE.with_(viewmats=change @ SCENE.tensors["viewmats"]).arguments())
+    rasterization(**FEATURES.with_(viewmats=change @ FEATURES.tensors["viewmats"]).arguments())
+
+
 def test_matrices_of_cameras_may_be_rounded() -> None:
     expected = rasterization(**SCENE.arguments())[0]
     for name, row, column, value in (("Ks", 0, 1, 3e-6), ("Ks", 2, 2, 1 + 5e-7), ("viewmats", 3, 2, 1e-7)):

@@ -17,7 +17,6 @@ import numpy as np
 from gsplat_core.errors import DataError
 from gsplat_core.scene.cameras import Matrix, rigid
 from gsplat_core.scene.capture import Capture, Shot
-from gsplat_core.scene.colmap.check import path_leaves_folder
 from gsplat_core.scene.images import IMAGE_ENDINGS
 from gsplat_core.scene.origin import LARGEST_COORDINATE
 from gsplat_core.scene.point_ply import find_point_ply, read_point_ply
@@ -211,9 +210,7 @@ def _mask(path: Path, place: str, name: Any) -> Path | None:
         return None
     if not isinstance(name, str):
         raise error(path, place, f"must be the path of a mask, not {name!r}")
-    name = name.replace("\\", "/").removeprefix("./")
-    if path_leaves_folder(name):
-        raise error(path, place, f"{name!r} is not a path below the file's folder")
+    name = relative_path(path, place, name)
     mask = path.parent / name
     if not mask.is_file():
         raise DataError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gsplat_core.errors import DataError
-from gsplat_core.scene.colmap.check import name_too_long, path_leaves_folder
+from gsplat_core.scene.colmap.check import impossible_name, path_leaves_folder
 
 
 class OutsideError(DataError):
@@ -44,6 +44,6 @@ def relative_path(path: Path, place: str, name: str) -> str:
             path, f"{name[:200]!r} is not a path below the file's folder", place,
             "Correct it, or export the file again.",
         )  # fmt: skip
-    if problem := name_too_long(name):
+    if problem := impossible_name(name):
         raise error(path, place, problem)
     return posixpath.normpath(name)

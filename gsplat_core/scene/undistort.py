@@ -24,6 +24,10 @@ from gsplat_core.scene.photos import Photo
 _WIDEST = 1.0
 
 
+# Of the image's area that must be left: coefficients that leave less are wrong.
+_LEAST_SHARE = 0.01
+
+
 def undistorted_camera(lens: Lens, viewmat: Matrix, name: str) -> Camera:
     """The pinhole camera that shows what the lens shows, at full resolution.
 
@@ -31,7 +35,7 @@ def undistorted_camera(lens: Lens, viewmat: Matrix, name: str) -> Camera:
         DataError: the distortion's coefficients leave no usable part of the image.
     """
     K, width, height = _pinhole(lens)
-    if width < 2 or height < 2:
+    if width < 2 or height < 2 or width * height < _LEAST_SHARE * lens.width * lens.height:
         raise DataError(
             name,
             f"the {lens.model.name} lens with coefficients {lens.coefficients} leaves nothing to undistort",

@@ -183,6 +183,12 @@ def changed(keys: list[str | int], value: Any) -> dict[str, Any]:
             r"\(frames\[2\].file_path\): .*below the file's folder",
         ),
         (["frames", 1, "transform_matrix", 0, 3], 1e300, r"transform_matrix\): has numbers beyond 1e\+15"),
+        (["frames", 1, "mask_path"], "x" * 300, r"\(frames\[1\].mask_path\): its name has 300 bytes"),
+        (
+            ["frames", 1, "file_path"],
+            "a\ud800",
+            r"file_path\): its name has characters that no file's name can",
+        ),
         (["frames", 1, "file_path"], "x" * 300, r"\(frames\[1\].file_path\): its name has 300 bytes"),
         (["frames", 2, "file_path"], "/etc/a.png", r"\(frames\[2\].file_path\)"),
         (["frames", 2, "file_path"], None, r"\(frames\[2\].file_path\): must be the image's path"),

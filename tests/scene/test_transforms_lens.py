@@ -11,6 +11,7 @@ import pytest
 from transforms_files import document, write
 
 from gsplat_core.errors import DataError
+from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.lens import Lens
 from gsplat_core.scene.transforms import read_transforms
 
@@ -99,6 +100,12 @@ def test_a_rolling_shutter_is_refused(tmp_path: Path) -> None:
 def test_lenses_that_cannot_be(tmp_path: Path, top: dict, message: str) -> None:
     with pytest.raises(DataError, match=message):
         lens_of(tmp_path, **top)
+
+
+def test_distortion_that_leaves_no_image_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, document(k1=1e5))
+    with pytest.raises(DataError, match="leaves nothing to undistort"):
+        Dataset.load(path.parent, prefetch=False)
 
 
 def test_field_of_view_in_degrees_as_instant_ngp_has_it(tmp_path: Path) -> None:

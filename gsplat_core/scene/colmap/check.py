@@ -20,7 +20,7 @@ LARGEST_SIDE = 1_000_000
 _LARGEST_FOCAL = 1e9
 # Of distortion, in units of the focal length: those of telescopes have six digits at most.
 _LARGEST_COEFFICIENT = 1e9
-# What Linux file systems hold: bytes of a part of a path, and of all of it with room for the folder before it.
+# What Linux file systems hold: bytes of a part of a path, and of all of it with room for the folder before.
 _LONGEST_PART = 255
 _LONGEST_NAME = 2048
 # Reasons that a warning lists before it only counts.
@@ -79,7 +79,7 @@ def without_unusable(model: SparseModel, strict: bool = False) -> SparseModel:
 def lens_problem(lens: Lens) -> str:
     """Why these intrinsics cannot be used; empty when they can."""
     if not (0 < lens.width <= LARGEST_SIDE and 0 < lens.height <= LARGEST_SIDE):
-        return f"its images are {lens.width} x {lens.height} pixels"
+        return f"its images are {lens.width:.12g} x {lens.height:.12g} pixels"
     if not np.isfinite([*lens.focal, *lens.center, *lens.coefficients]).all():
         return f"{lens.model.name} with parameters that are not finite numbers"
     if not 0 < min(lens.focal) <= max(lens.focal) <= _LARGEST_FOCAL:
@@ -104,12 +104,15 @@ def _image_problem(image: RegisteredImage, lenses: dict[int, Lens], bad_lenses: 
         return f"its rotation quaternion has length {length:g}"
     if np.abs(image.translation).max() > LARGEST_COORDINATE:
         return f"its position is farther than {LARGEST_COORDINATE:g} from the origin"
-    return name_too_long(image.name)
+    return impossible_name(image.name)
 
 
-def name_too_long(name: str) -> str:
+def impossible_name(name: str) -> str:
     """Why no file can have this name; empty when one can."""
-    data = os.fsencode(name.replace("\\", "/"))
+    try:
+        data = os.fsencode(name.replace("\\", "/"))
+    except UnicodeEncodeError:
+        return "its name has characters that no file's name can have"
     if len(data) >= _LONGEST_NAME or max(map(len, data.split(b"/"))) > _LONGEST_PART:
         return f"its name has {len(data)} bytes, more than a file's name can have"
     return ""

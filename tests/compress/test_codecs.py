@@ -209,7 +209,8 @@ def test_foreign_and_newer_files(tmp_path: Path) -> None:
     path = file(tmp_path, "scalar")
     data = path.read_bytes()
     for content, problem in [
-        (b"ply\n" + data, "not a .gsz file"),
+        (b"\7" + data, "not a .gsz file"),
+        (b"ply\n" + data, "this is a PLY file"),
         (data[:3] + b"\3" + data[4:], "version 3"),
         (data[:3] + b"\1" + data[4:], "version 1"),
     ]:

@@ -111,3 +111,17 @@ def test_both_read_alike_what_others_trained_and_saved(tmp_path: Path, npm: Npm)
     ours, theirs = load(path), load(tmp_path / "theirs.ply")
     assert ours.num == 22_764
     assert_within(ours, theirs, DECODING | {"degrees": 1.2})  # they decode its rotations with another zero
+
+
+@pytest.mark.parametrize("name", ["a.spz", "a.sog", "a.compressed.ply", "b.ply"])
+@pytest.mark.parametrize("antialiased", [True, False])
+def test_they_understand_how_a_scene_is_drawn_and_so_do_we(
+    tmp_path: Path, npm: Npm, name: str, antialiased: bool
+) -> None:
+    scene = typical_scene(60, 0).with_metadata(antialiased=antialiased)
+    save(tmp_path / "ours.ply", scene)
+    npm.splat_transform("-g", "cpu", tmp_path / "ours.ply", tmp_path / name)
+    assert load(tmp_path / name).metadata.antialiased == antialiased
+    save(tmp_path / name, scene)
+    npm.splat_transform("-g", "cpu", tmp_path / name, tmp_path / "theirs.ply")
+    assert load(tmp_path / "theirs.ply").metadata.antialiased == antialiased

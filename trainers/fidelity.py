@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from gsplat_core.metrics import psnr
+from gsplat_core.metrics import psnr, ssim
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.dataset import View
 from gsplat_core.scene.gaussians import Gaussians
@@ -23,25 +23,30 @@ RECORD = "export.json"
 def compare_on_views(
     before: Gaussians, after: Gaussians, views: Sequence[View], background: str
 ) -> dict[str, Any]:
-    """PSNR of both scenes against photographs, averaged over the views, and the loss.
+    """PSNR and SSIM of both scenes against photographs, averaged over the views, and what is lost.
 
     Returns:
-        `views`, `psnr_before`, `psnr_after`, `loss_db` (positive where the file is worse), and
-        `psnr_between`, the PSNR of one scene's images against the other's (None where all are equal).
+        `views`, `psnr_before`, `psnr_after`, `loss_db`, `ssim_before`, `ssim_after`, `loss_ssim` (losses are
+        positive where the file is worse), and `psnr_between`, the PSNR of one scene's images against the
+        other's (None where all are equal).
     """
-    scores: list[tuple[float, float]] = []
+    scores: list[list[tuple[float, float]]] = []
     errors: list[float] = []
     for view in views:
         first, second = (render(scene, view.camera, background) for scene in (before, after))
         truth, mask = photograph(view, background, first.device)
-        scores.append((capped(psnr(first, truth, mask)), capped(psnr(second, truth, mask))))
+        scores.append([(capped(psnr(i, truth, mask)), ssim(i, truth, mask=mask)) for i in (first, second)])
         errors.append(float((first - second).square().mean(dtype=torch.float64)))
-    psnr_before, psnr_after = (mean(score[i] for score in scores) for i in (0, 1))
+    psnr_before, psnr_after = (mean(score[i][0] for score in scores) for i in (0, 1))
+    ssim_before, ssim_after = (mean(score[i][1] for score in scores) for i in (0, 1))
     return {
         "views": len(scores),
         "psnr_before": psnr_before,
         "psnr_after": psnr_after,
         "loss_db": psnr_before - psnr_after,
+        "ssim_before": ssim_before,
+        "ssim_after": ssim_after,
+        "loss_ssim": ssim_before - ssim_after,
         "psnr_between": _decibels(errors),
     }
 

@@ -230,6 +230,7 @@ def test_export_measures_what_a_format_loses(run, tmp_path, capsys):
         assert (facts["cameras"], facts["views"]) == ("test", 3)
         assert facts["bytes_per_gaussian"] * facts["num_gaussians"] == pytest.approx(facts["bytes"])
         assert facts["loss_db"] == pytest.approx(facts["psnr_before"] - facts["psnr_after"])
+        assert facts["loss_ssim"] == pytest.approx(facts["ssim_before"] - facts["ssim_after"])
         losses[name] = facts["psnr_between"]
         told = capsys.readouterr().out
         assert f"{facts['bytes_per_gaussian']:.2f} bytes per Gaussian" in told

@@ -71,7 +71,7 @@ def export(
             text += ", but for the fields that were left out"
         if coordinates == "original":
             text += ", with positions in the original coordinates"
-        facts |= {"loss_db": 0.0, "psnr_between": None}
+        facts |= {"loss_db": 0.0, "loss_ssim": 0.0, "psnr_between": None}
     elif measure != "no" and gaussians.num:
         facts |= _measured(source, scene, images, gaussians, result, orbit=measure == "orbit")
         text = _described(facts)
@@ -130,5 +130,6 @@ def _described(facts: dict[str, Any]) -> str:
         return f"read back: on {facts['views']} views of an orbit {same}"
     return (
         f"read back: on {facts['views']} {facts['cameras']} views {facts['psnr_before']:.2f} -> "
-        f"{facts['psnr_after']:.2f} dB, a loss of {facts['loss_db']:.3f} dB ({same})"
+        f"{facts['psnr_after']:.2f} dB, a loss of {facts['loss_db']:.3f} dB and "
+        f"{facts['loss_ssim']:.4f} of SSIM {facts['ssim_before']:.4f} ({same})"
     )

@@ -10,6 +10,7 @@ import pytest
 from tiny_scene import TinyScene
 
 from gsplat_core.errors import DataError
+from gsplat_core.scene.capture import capture_from_colmap
 from gsplat_core.scene.colmap import read_model
 from gsplat_core.scene.point_ply import read_point_ply
 
@@ -115,11 +116,15 @@ def test_points_that_are_nowhere_are_left_out(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("ending", ["bin", "txt"])
 def test_a_model_without_points_takes_those_of_a_ply(tmp_path: Path, place: str, ending: str) -> None:
-    TinyScene().write_model(tmp_path / "sparse/0", ending)
+    scene = TinyScene()
+    scene.images[0] = (*scene.images[0][:5], [(3.5, 4.5, 0), (5.25, 6.0, 1), (7.0, 1.0, -1)])
+    scene.write_model(tmp_path / "sparse/0", ending)
     (tmp_path / place).write_bytes(ply())
     assert len(read_model(tmp_path).points) == 4  # the model's own come first
     (tmp_path / f"sparse/0/points3D.{ending}").unlink()
     model = read_model(tmp_path)
     assert model.points.xyz.tolist() == XYZ.tolist()
     assert model.points.rgb.tolist() == RGB.tolist()
+    # The keypoints' ids are those of points that are gone.
+    assert not any(len(rows) for rows in capture_from_colmap(model).sightings.values())
     assert f"is missing: the 3 points of {tmp_path / place} are used" in model.warnings[0]

@@ -24,7 +24,7 @@ def info(
     """What is in a splat file, a run folder or a folder of photographs, in one screen.
 
     Args:
-        path: splat file, run folder or COLMAP folder.
+        path: splat file, run folder or folder with photographs and their cameras.
         json: print JSON for scripts instead.
         model: of photographs: which sparse model of the folder, for example 0.
         images: of photographs: their folder, inside PATH or anywhere.

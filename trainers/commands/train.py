@@ -28,7 +28,7 @@ def _option(metavar: str, default: str, *aliases: str) -> Any:
 @dataclass(frozen=True)
 class TrainOptions:
     data: Positional[Annotated[Path, arg(metavar="DATA")]]
-    """COLMAP folder: images/ and sparse/0/ (binary or text)."""
+    """Folder with images/ and sparse/0/ (COLMAP), or with a transforms.json (nerfstudio, NeRF)."""
     output: Annotated[Path | None, _option("RUN", "runs/NAME_OF_DATA", "-o")] = None
     """Run folder to write."""
     preset: Annotated[Preset | None, _option("{default,fast,tiny}", "default")] = None

@@ -59,10 +59,10 @@ class SparsePoints:
 
     @staticmethod
     def without_tracks(xyz: npt.NDArray[np.float64], rgb: npt.NDArray[np.uint8]) -> SparsePoints:
-        """Points [P, 3] and colours [P, 3] of which nothing more is known."""
+        """Points [P, 3] and colours [P, 3] of which nothing more is known; no keypoint has their ids."""
         count = len(xyz)
         return SparsePoints(
-            ids=np.arange(count, dtype=np.int64),
+            ids=-2 - np.arange(count, dtype=np.int64),
             xyz=xyz,
             rgb=rgb,
             errors=np.zeros(count),

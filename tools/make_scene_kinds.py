@@ -42,7 +42,10 @@ def main() -> None:
     parser.add_argument("--units", type=float, default=1.0, help="factor to the model's unit of length")
     parser.add_argument("--outlier", action="store_true", help="one camera has a wrong pose far away")
     args = parser.parse_args()
-    width, height = (int(side) for side in args.size.split("x"))
+    try:
+        width, height = (int(side) for side in args.size.split("x"))
+    except ValueError:
+        parser.error(f"--size {args.size}: must be two numbers, such as 400x300")
     for kind in args.only or KINDS:
         make(args.output / kind, kind, width, height, args.seed, args.units, args.outlier)
 

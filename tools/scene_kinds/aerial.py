@@ -15,7 +15,7 @@ from .meshes import vector
 
 FOCAL = 0.9  # of the width
 ALTITUDE = 62.0
-GRID = 6  # photographs straight down per side; the oblique ones are as many again, less a few
+GRID = 6  # rows and columns of photographs straight down
 SPACING = 17.0
 POINTS = 7000
 SMALLEST_ANGLE = 1.0  # between the rays of a point, degrees

@@ -1,4 +1,4 @@
-"""A carved wall with things before it and rooms behind, photographed from nearly one place."""
+"""A carved wall with things before it and a yard behind, photographed from nearly one place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .meshes import vector
 
 FOCAL = 0.95  # of the width
 COLUMNS, ROWS = 6, 5
-WIDTH, HEIGHT = 0.36, 0.24  # of the field of cameras: 1:20 of the distance to the wall
+WIDTH, HEIGHT = 0.36, 0.24  # of the rectangle of cameras: 1:16 of the distance to the wall, corner to corner
 DISTANCE = 7.0
 EYES = 1.6
 POINTS = 4500
@@ -37,7 +37,7 @@ def views(seed: int) -> list[View]:
     return result
 
 
-def _wall(rng: np.random.Generator) -> list[meshes.Mesh]:
+def _wall() -> list[meshes.Mesh]:
     """A wall with carved panels, and an arch in its right half to look through."""
     parts = []
     steps_x, steps_z = np.linspace(-6, 0.6, 430), np.linspace(-0.5, 5, 360)
@@ -75,7 +75,7 @@ def _wall(rng: np.random.Generator) -> list[meshes.Mesh]:
 
 def build(seed: int) -> Scene:
     rng = np.random.default_rng(seed)
-    parts = _wall(rng)
+    parts = _wall()
     steps_y, steps_x = np.linspace(0.6, 60, 300), np.linspace(-14, 20, 180)
     y, x = np.meshgrid(steps_y, steps_x, indexing="ij")
     parts.append(meshes.surface(np.stack([x, y, 0 * x], -1)[::-1], "floor"))

@@ -21,7 +21,7 @@ def views(seed: int) -> list[View]:
     rng = np.random.default_rng(seed)
     result = []
     for k in range(VIEWS):
-        angle = 2 * np.pi * (k + 0.5 * rng.normal() * 0.5) / VIEWS
+        angle = 2 * np.pi * (k + 0.25 * rng.normal()) / VIEWS
         reach = ORBIT * (1 + 0.07 * rng.normal())
         height = (1.55 if k % 2 else 2.15) + 0.08 * rng.normal()
         centre = np.array([reach * np.cos(angle), reach * np.sin(angle), height])
@@ -35,7 +35,7 @@ def camera(width: int, height: int) -> Pinhole:
 
 
 def _ground(rng: np.random.Generator) -> meshes.Mesh:
-    """Level around the statue, hills from 120 units on; seen from above it goes around counterclockwise."""
+    """Level around the statue, hills from 110 units on."""
     rings = np.concatenate([[0.0], np.geomspace(0.3, 1400, 170)])
     angle = np.linspace(0, 2 * np.pi, 300, endpoint=False)
     r, a = np.meshgrid(rings, angle, indexing="ij")
@@ -69,7 +69,7 @@ def _statue() -> list[meshes.Mesh]:
 
     return [
         meshes.box([-0.75, -0.75, 0], [0.75, 0.75, 0.18], "granite"),
-        meshes.box([-0.5, -0.5, 0.18], [0.5, 0.5, 0.85], "granite", 0.0),
+        meshes.box([-0.5, -0.5, 0.18], [0.5, 0.5, 0.85], "granite"),
         meshes.box([-0.58, -0.58, 0.85], [0.58, 0.58, 0.97], "granite"),
         meshes.lathe(robe, 1.7, np.array([0, 0, 0.97]), "marble", 200, 240),
         arm([0.02, 0.24, 2.18], [0.34, 0.36, 1.9]),

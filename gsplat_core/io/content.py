@@ -86,6 +86,8 @@ def recognise(path: str | os.PathLike[str]) -> Content | None:
         return None
     if not size:
         return Content("", "an empty file", "Its download or export did not finish; repeat it.")
+    if _is_splat(start, size):  # first: its bytes may begin like any short signature
+        return Content(".splat", "a .splat file")
     for table in (_SPLATS, _OTHERS):
         for signature, content in table.items():
             if start.startswith(signature):
@@ -104,9 +106,7 @@ def recognise(path: str | os.PathLike[str]) -> Content | None:
         return Content("", "a video or HEIF image")
     if start.lstrip()[:1] == b"{" and size <= _LARGEST_JSON:
         return _in_json(Path(path))
-    if _is_ksplat(start, size):
-        return Content(".ksplat", "a .ksplat file")
-    return Content(".splat", "a .splat file") if _is_splat(start, size) else None
+    return Content(".ksplat", "a .ksplat file") if _is_ksplat(start, size) else None
 
 
 def _in_gzip(start: bytes) -> Content | None:
@@ -176,10 +176,10 @@ def _is_splat(start: bytes, size: int) -> bool:
     if not size or size % 32:
         return False
     records = np.frombuffer(start[: len(start) // 32 * 32], np.uint8).reshape(-1, 32)
-    numbers = records[:, :24].copy().view("<f4")
-    means, scales = np.abs(numbers[:, :3]), numbers[:, 3:]
     lengths = np.square(records[:, 28:] / 128.0 - 1).sum(axis=1)
-    return bool(
-        (means < 1e9).all() and (scales >= 0).all() and (scales < 1e6).all()
-        and (np.abs(lengths - 1) < 0.1).all()
-    )  # fmt: skip
+    if not (np.abs(lengths - 1) < 0.1).all():
+        return False
+    numbers = records[:, :24].copy().view("<f4")
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        means, scales = np.abs(numbers[:, :3]), numbers[:, 3:]
+        return bool((means < 1e9).all() and (scales >= 0).all() and (scales < 1e6).all())

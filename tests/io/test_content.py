@@ -118,3 +118,12 @@ def test_recognising_warns_of_nothing(files: dict[str, bytes], tmp_path: Path) -
         for ending, content in files.items():
             (tmp_path / f"a{ending}").write_bytes(content)
             load(tmp_path / f"a{ending}")
+
+
+@pytest.mark.parametrize(
+    "start", [b"\xff\xd8\xff\xbe", b"BZh\x3e", b"GSZ\x3f", b"\x80\x04\x95\x3e", b"ply\n"]
+)
+def test_a_splat_file_may_begin_like_any_signature(tmp_path: Path, start: bytes) -> None:
+    save(tmp_path / "a.splat", typical_scene(40, 0))
+    (tmp_path / "a.splat").write_bytes(start + (tmp_path / "a.splat").read_bytes()[4:])
+    assert load(tmp_path / "a.splat").num == 40

@@ -67,10 +67,10 @@ def export(
     text = "read back whole; what its images lose was not measured"
     if known.lossless:
         text = "read back and compared: equal bit for bit"
+        if coordinates == "original":
+            text = "read back and compared: equal, with positions in the original coordinates"
         if gaussians.extras and not result.extras:
             text += ", but for the fields that were left out"
-        if coordinates == "original":
-            text += ", with positions in the original coordinates"
         facts |= {"loss_db": 0.0, "loss_ssim": 0.0, "psnr_between": None}
     elif measure != "no" and gaussians.num:
         facts |= _measured(source, scene, images, gaussians, result, orbit=measure == "orbit")

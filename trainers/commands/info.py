@@ -182,7 +182,7 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.5g}"
+        return f"{value:.5g}" if abs(value) < 1e5 else f"{value:.10g}"  # coordinates of surveys
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, list):

@@ -74,7 +74,7 @@ def format_of_file(path: str | os.PathLike[str]) -> Format:
     called = max((known for known in FORMATS if known.matches(path)), key=_length, default=found)
     if called.family != found.family:
         raise DataError(
-            path, f"this is {content.title}, although its name ends like that of {called.title}",
+            path, f"this is {content.title}, although its name ends with {called.ending}",
             remedy=f"Rename it so that it ends with {found.ending}.",
         )  # fmt: skip
     return found

@@ -65,10 +65,8 @@ def export(
         facts["original_offset"] = list(gaussians.metadata.offset)
         result = with_origin_at(result, gaussians.metadata.offset)
     text = "read back whole; what its images lose was not measured"
-    if known.lossless:
+    if known.lossless and coordinates == "run":
         text = "read back and compared: equal bit for bit"
-        if coordinates == "original":
-            text = "read back and compared: equal, with positions in the original coordinates"
         if gaussians.extras and not result.extras:
             text += ", but for the fields that were left out"
         facts |= {"loss_db": 0.0, "loss_ssim": 0.0, "psnr_between": None}

@@ -73,7 +73,7 @@ def contributions(
         )
         splats = pipeline.project(
             means, quats, scales, None, opacities, viewmats, Ks, camera.width, camera.height,
-            eps2d=eps2d, antialiased=antialiased,
+            eps2d=eps2d, near_plane=camera.near, antialiased=antialiased,
         )  # fmt: skip
         tiles = pipeline.bin_splats(splats, camera.width, camera.height)
         measured = pipeline.contributions(splats, tiles, camera.width, camera.height, max_alpha=max_alpha)

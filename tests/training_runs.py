@@ -12,8 +12,9 @@ from rich.console import Console
 from trainers.loop import Loop
 from trainers.progress import TrainingProgress
 from trainers.run_folder import RunFolder
-from trainers.session import compressed_training, initial_gaussians, rendered_views
+from trainers.session import compressed_training, rendered_views
 from trainers.sources import load_photographs
+from trainers.start import initial_gaussians
 from trainers.trainer import Trainer
 
 
@@ -32,7 +33,7 @@ class Run:
         self.trainer = Trainer(
             self.config,
             initial_gaussians(self.config, dataset),
-            dataset.scene_extent,
+            dataset.scale,
             rendered_views(self.config, dataset),
             compressed_training(self.config, dataset),
         )

@@ -46,8 +46,8 @@ from trainers.evaluation import evaluate, mean
 from trainers.lm import FullConfig, LevenbergMarquardt, LMConfig
 from trainers.presets import preset, scaled_to
 from trainers.progress import peak_memory_bytes
-from trainers.session import initial_gaussians
 from trainers.sources import load_photographs
+from trainers.start import initial_gaussians
 from trainers.trainer import Trainer
 from trainers.views import Target, ViewOrder
 
@@ -144,7 +144,7 @@ class Measure:
     def _train_to_switch(self, config: TrainConfig, dataset: Dataset) -> None:
         if newest_checkpoint(self.output, warn=print) is not None:
             return
-        trainer = Trainer(config, initial_gaussians(config, dataset), dataset.scene_extent)
+        trainer = Trainer(config, initial_gaussians(config, dataset), dataset.scale)
         *_, seconds = _adam(trainer, dataset, replace(config, optimizer="lm").adam_steps)
         facts = {"scene": self.data.name, "images": len(dataset.train), "seconds": seconds}
         write_checkpoint(self.output, trainer.step, {"trainer": trainer.state_dict(), **facts})
@@ -154,7 +154,7 @@ class Measure:
     ) -> list[dict[str, Any]]:
         checkpoint = newest_checkpoint(self.output, warn=print)
         assert checkpoint is not None
-        trainer = Trainer(config, initial_gaussians(config, dataset), dataset.scene_extent)
+        trainer = Trainer(config, initial_gaussians(config, dataset), dataset.scale)
         trainer.load_state_dict(checkpoint.state["trainer"])
         settings = VARIANTS[variant][1]
         measure = _Meter(trainer, dataset)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gsplat_core.scene.cameras import Camera
+from gsplat_core.scene.cameras import NEAR_PER_DISTANCE, Camera
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.scale import focus
 
 Vector = npt.NDArray[np.float64]
 
@@ -49,7 +50,8 @@ class Orbit:
                 ]
             )
             viewmat = look_at(self.center + self.radius * direction, self.center, self.up)
-            cameras.append(Camera(viewmat, like.K, like.width, like.height, f"orbit_{i:04d}"))
+            name, near = f"orbit_{i:04d}", NEAR_PER_DISTANCE * self.radius
+            cameras.append(Camera(viewmat, like.K, like.width, like.height, name, near))
         return cameras
 
 
@@ -76,7 +78,7 @@ def orbit_of_cameras(cameras: Sequence[Camera]) -> Orbit:
     centers = np.stack([camera.center for camera in cameras])
     forwards = np.stack([camera.viewmat[2, :3] for camera in cameras])
     up = _unit(-np.mean([camera.viewmat[1, :3] for camera in cameras], axis=0))
-    center = _nearest_point_to_lines(centers, forwards)
+    center = focus(centers, forwards)
     offsets = (centers - center) @ _frame(up)
     radii = np.linalg.norm(offsets, axis=1)
     elevations = np.arcsin(np.clip(offsets[:, 2] / np.maximum(radii, 1e-12), -1, 1))
@@ -121,14 +123,6 @@ def _frame(up: Vector) -> Vector:
 
 def _unit(vector: Vector) -> Vector:
     return vector / np.linalg.norm(vector)
-
-
-def _nearest_point_to_lines(points: Vector, directions: Vector) -> Vector:
-    """Least squares: sum (I - d d^T) x = sum (I - d d^T) p."""
-    projectors = np.eye(3) - directions[:, :, None] * directions[:, None, :]
-    rhs = np.einsum("nij,nj->i", projectors, points)
-    # Parallel axes meet nowhere; the pseudo-inverse stays finite.
-    return np.linalg.pinv(projectors.sum(0), rcond=1e-6) @ rhs
 
 
 def _covered_arc(azimuths: Vector) -> tuple[float, float, float]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from gsplat_core.compress.training import CompressionConfig
-from gsplat_core.densify.registry import configurations
+from gsplat_core.densify.registry import configurations, create
 from gsplat_core.errors import DataError, UsageError
 from gsplat_core.scene.images import AlphaRule
 from trainers.lm import LMConfig
@@ -86,13 +86,18 @@ class TrainConfig:
     """Where Gaussians start: at the sparse points of the reconstruction, or at random before the cameras."""
     random_points: int = 100_000
     """How many, where they start at random."""
+    sky: Literal["auto", "always", "never"] = "auto"
+    """Whether Gaussians start on a sphere behind everything, too; auto: where many rays see no point."""
+    gaps: Literal["auto", "always", "never"] = "auto"
+    """Whether Gaussians start in gaps between the sparse points, too; auto: where these are large."""
     sh_degree: int = 3
     sh_degree_every: int = 1000
     """The degree in use starts at 0 and rises by one after every so many steps, up to `sh_degree`."""
     resolution: ResolutionConfig | None = None
     """Small images first; None: all steps at full size."""
-    background: Literal["black", "white", "random"] = "black"
-    """Colour behind the scene in training; `random` draws one per step, and tests use black."""
+    background: Literal["auto", "black", "white", "random"] = "auto"
+    """Colour behind the scene in training; `random` draws one per step, and tests use black. `auto` becomes
+    one of these by the photographs (trainers/background.py) when the run starts."""
     antialiased: bool = False
     """Compensate opacity for the screen-space blur (Mip-Splatting's 2D filter)."""
     lambda_dssim: float = 0.2
@@ -101,6 +106,8 @@ class TrainConfig:
     """When the run is stretched to another number of steps, learning rates are multiplied by (old / new
     number)
     to this power, up to 4: Adam moves a parameter by about one learning rate per step."""
+    cap: Literal["scene", "none"] = "scene"
+    """Whether there may be no more Gaussians than the photographs can determine (trainers/capacity.py)."""
     densify: dict[str, Any] = field(default_factory=dict)
     """The configuration of each part of `strategy`; parts that are not given have their defaults."""
 
@@ -137,8 +144,7 @@ class TrainConfig:
     @property
     def max_gaussians(self) -> int | None:
         """The cap of the strategy, if it has one."""
-        limit: int | None = next(iter(self.densify.values())).max_gaussians
-        return limit
+        return create(self.strategy, self.densify).most
 
     @property
     def compress(self) -> str | None:

@@ -72,6 +72,7 @@ def render(gaussians: Gaussians, camera: Camera, background: str = "black") -> T
         Ks=torch.as_tensor(camera.K, dtype=torch.float32, device=device)[None],
         width=camera.width,
         height=camera.height,
+        near_plane=camera.near,
         sh_degree=gaussians.sh_degree,
         backgrounds=backdrop(background, device),
         rasterize_mode=gaussians.rasterize_mode,

@@ -51,7 +51,7 @@ def fine_tune(
     config = fine_tuning_config(config, steps)
     cameras = [view.camera for view in dataset.train]
     compression = CompressedTraining(codec, Schedule(0, steps, keep), cameras, config.antialiased)
-    trainer = Trainer(config, gaussians, dataset.scene_extent, None, compression)
+    trainer = Trainer(config, gaussians, dataset.scale, None, compression)
     with closing(Feed(dataset.train, config.seed, trainer.device)) as feed:
         for step in range(1, steps + 1):
             loss, _ = trainer.advance(feed(step))

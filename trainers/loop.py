@@ -107,8 +107,10 @@ class Loop:
             closing(self.history),
         ):
             while trainer.step < config.last_step:
+                before = trainer.num_gaussians
                 loss, image, target = self._timed_step(feed)
                 self.losses.append(loss)
+                self._look_after(before)
 
                 now = time.monotonic()
                 last = trainer.step == config.last_step
@@ -129,6 +131,22 @@ class Loop:
                 if stop.requested and not last:
                     raise Interrupted(trainer.step)
         return self.totals
+
+    def _look_after(self, before: int) -> None:
+        """Says when a step removed most of the scene; raises NumericalError when it removed all of it."""
+        step, after = self.trainer.step, self.trainer.num_gaussians
+        if after == 0:
+            raise NumericalError(
+                f"no Gaussian is left after step {step}, where there were {before:,}: density control has "
+                "removed all. The poses or the scale of the scene may be wrong; --strategy mcmc never "
+                "removes any, and --resume goes on from the last checkpoint."
+            )
+        if after < before / 2:
+            self.progress.note(
+                f"warning: step {step} removed {before - after:,} of {before:,} Gaussians; should the result "
+                "be poor, the poses or the scale of the scene may be wrong."
+            )
+            self.history.append(step=step, event="loss", before=before, after=after)
 
     def _timed_step(self, feed: Feed) -> tuple[Tensor, Tensor, Target]:
         wall, cpu = time.perf_counter(), time.process_time()

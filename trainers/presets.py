@@ -1,7 +1,11 @@
 """Named starting points for a `TrainConfig`, and how another number of steps stretches them.
 
-`default` is 3D Gaussian splatting as published: 30,000 steps with its density control. `tiny` is the same
-method with the schedules of a short run.
+`default` is what gives the best pictures on all kinds of scenes (docs/strategies.md): 30,000 steps, with
+density control by Markov chain Monte Carlo and a cap that follows from the photographs. `published` is 3D
+Gaussian splatting
+as published: adaptive density control, sizes measured by the extent of the cameras, nothing behind the
+points but black; it is what comparisons with papers use. `tiny` is the first look: adaptive density control
+in a short run.
 
 `fast` gets to a quality fastest on a CPU, where a step's time is that of its pixels and of its Gaussians:
 small images come first (DashGaussian's schedule), Gaussians grow where absolute gradients say so (AbsGS),
@@ -12,6 +16,7 @@ most where steps are fewest. docs/strategies.md has the measurements.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from gsplat_core.densify.adc import ADCConfig
 from gsplat_core.densify.pruning import PruningConfig
@@ -27,7 +32,16 @@ PUBLISHED_STEPS = 30_000
 MOST_RATE_FACTOR = 4.0
 
 PRESETS = {
-    "default": TrainConfig(preset="default"),
+    "default": TrainConfig(preset="default", strategy="mcmc"),
+    "published": TrainConfig(
+        preset="published",
+        strategy="adc",
+        background="black",
+        sky="never",
+        gaps="never",
+        cap="none",
+        densify={"adc": ADCConfig(scale="published")},
+    ),
     "fast": TrainConfig(
         preset="fast",
         steps=7_000,
@@ -107,14 +121,20 @@ def _scaled(rates: LearningRates, factor: float) -> LearningRates:
 def with_strategy(config: TrainConfig, strategy: str) -> TrainConfig:
     """The run with another density control, its schedule fitted to the run's length.
 
-    Parts that the old density control has too keep their settings.
+    Parts that the old density control has too keep their settings, and the new ones its rule of scale.
 
     Raises:
         UsageError: no density control has this name.
     """
     factor = config.steps / PUBLISHED_STEPS
+    rules = {settings.scale for settings in config.densify.values() if hasattr(settings, "scale")}
+
+    def fitted(settings: Any) -> Any:
+        settings = settings.stretched(factor)
+        return replace(settings, scale=rules.pop()) if hasattr(settings, "scale") and rules else settings
+
     densify = {
-        part: config.densify[part] if part in config.densify else settings.stretched(factor)
+        part: config.densify[part] if part in config.densify else fitted(settings)
         for part, settings in configurations(strategy).items()
     }
     return replace(config, strategy=strategy, densify=densify)

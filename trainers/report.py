@@ -90,12 +90,19 @@ def _cards(metrics: dict[str, Any], views: int) -> str:
 
 def _events(history: list[dict[str, Any]]) -> str:
     items = [
-        f"<li>Step {entry['failed_step']}: the loss was not finite; went back to step {entry['step']} "
-        f"with {entry['lr_factor']:g} times the learning rates.</li>"
-        for entry in history
-        if entry.get("event") == "rollback"
+        f"<li>{_sentence(entry)}</li>" for entry in history if entry.get("event") in ("rollback", "loss")
     ]
     return f'<section class="events"><h2>Events</h2><ul>{"".join(items)}</ul></section>' if items else ""
+
+
+def _sentence(event: dict[str, Any]) -> str:
+    if event["event"] == "loss":
+        removed = event["before"] - event["after"]
+        return f"Step {event['step']}: {removed:,} of {event['before']:,} Gaussians were removed."
+    return (
+        f"Step {event['failed_step']}: the loss was not finite; went back to step {event['step']} "
+        f"with {event['lr_factor']:g} times the learning rates."
+    )
 
 
 def _charts(history: list[dict[str, Any]]) -> str:

@@ -10,14 +10,13 @@ from rich.console import Console
 
 from gsplat_core.compress.registry import CODECS
 from gsplat_core.compress.training import CompressedTraining, Schedule
-from gsplat_core.densify.registry import create
 from gsplat_core.densify.rendered_views import RenderedViews
 from gsplat_core.errors import UsageError
 from gsplat_core.io import export_verified, gsz
 from gsplat_core.scene.dataset import Dataset
-from gsplat_core.scene.gaussians import Gaussians
-from gsplat_core.scene.init import initialize, random_points
 from gsplat_core.strict_json import write_json
+from trainers.background import with_background
+from trainers.capacity import within_capacity
 from trainers.config import TrainConfig
 from trainers.coordinates import share_coordinates
 from trainers.evaluation import evaluate, mean
@@ -27,6 +26,7 @@ from trainers.resolution import ResolutionSchedule
 from trainers.results import test_background, write_results
 from trainers.run_folder import RunFolder
 from trainers.sources import load_photographs
+from trainers.start import initial_gaussians
 from trainers.trainer import Trainer
 
 MEASURED_VIEWS = 8
@@ -48,18 +48,24 @@ def train(
         NumericalError: training diverged.
         Interrupted: stopped by a signal, after writing a checkpoint.
     """
+
+    def note(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
     with run.owned(), run.crash_reports():
         device = choose_device(config.device)
         dataset = load_photographs(config)
         for warning in dataset.warnings:
-            console.print(f"warning: {warning}", highlight=False, soft_wrap=True)
+            note(f"warning: {warning}")
         # A damaged file shall be found now and not in the middle of the training.
         for view in dataset.train:
             view.image()
-        gaussians = initial_gaussians(config, dataset).to(device)
+        config = with_background(config, dataset)
+        limited = within_capacity(config, dataset.train)
+        gaussians = initial_gaussians(limited, dataset, note).to(device)
         compression = compressed_training(config, dataset)
         views = rendered_views(config, dataset)
-        trainer = Trainer(config, gaussians, dataset.scene_extent, views, compression)
+        trainer = Trainer(limited, gaussians, dataset.scale, views, compression)
         with TrainingProgress(config.last_step, console) as progress:
             loop = Loop(
                 trainer,
@@ -93,18 +99,6 @@ def train(
         if device.type == "cuda":
             costs["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated(device)
         return write_results(run, config, dataset, result, costs)
-
-
-def initial_gaussians(config: TrainConfig, dataset: Dataset) -> Gaussians:
-    """Gaussians at the sparse points of the reconstruction, or at random if configured or if it has none."""
-    xyz, rgb = dataset.points
-    if config.initialization == "random" or not len(xyz):
-        cameras = [view.camera for view in dataset.train]
-        count = min(config.random_points, config.max_gaussians or config.random_points)
-        xyz, rgb = random_points(cameras, dataset.scene_extent, count, config.seed)
-    start = create(config.strategy, config.densify).initialization
-    gaussians = initialize(xyz, rgb, config.sh_degree, start.opacity, start.scale_factor)
-    return gaussians.with_metadata(offset=tuple(dataset.offset.tolist()))
 
 
 def compressed_training(config: TrainConfig, dataset: Dataset) -> CompressedTraining | None:

@@ -24,6 +24,7 @@ from gsplat_core.morton import morton_order
 from gsplat_core.optim import Adam
 from gsplat_core.primitive import gaussian
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.scale import SceneScale
 from gsplat_core.second_order.linearization import Settings
 from gsplat_core.second_order.objective import as_float
 from trainers.config import TrainConfig
@@ -46,13 +47,13 @@ class Trainer:
         self,
         config: TrainConfig,
         gaussians: Gaussians,
-        scene_extent: float,
+        scale: SceneScale,
         views: RenderedViews | None = None,
         compression: CompressedTraining | None = None,
     ) -> None:
         self.config = config
         self.compression = compression
-        self.scene_extent = scene_extent
+        self.scale = scale
         self.step = 0
         self.lr_factor = 1.0
         self.lm = LevenbergMarquardt(
@@ -62,6 +63,7 @@ class Trainer:
         self._adopt(gaussians)
         self.strategy = create(config.strategy, config.densify)
         self.strategy.initialize(gaussians.num, gaussians.device)
+        self.scene_extent = scale.published if self.strategy.scale == "published" else scale.length
 
     def _adopt(self, gaussians: Gaussians) -> None:
         """Makes these Gaussians the parameters, with a fresh optimizer (betas and eps as in 3DGS)."""
@@ -133,6 +135,7 @@ class Trainer:
             sh_degree=self._sh_degree(step),
             background=None if background is None else background[0],
             antialiased=self.config.antialiased,
+            near_plane=targets[0].near,
         )
         with torch.no_grad():
             refinement = self.lm.iterate(
@@ -167,7 +170,8 @@ class Trainer:
     ) -> Tensor | float:
         """What is added to the photometric loss for the sake of strategy and codec."""
         terms: Tensor | float = 0.0
-        if (regularization := self.strategy.regularization(splats, self.scene_extent)) is not None:
+        view = self._scene_view(step, target)
+        if (regularization := self.strategy.regularization(splats, view)) is not None:
             terms = terms + regularization
         if self.compression is not None:
             terms = terms + self.compression.penalty(step, self.store.params)
@@ -186,6 +190,7 @@ class Trainer:
             self.store.learning_rates(),
             self.views,
             downscale=1.0 if self.views is None else self.views.lens(target.view).width / target.width,
+            scale=self.scale,
         )
 
     def _sh_degree(self, step: int) -> int:
@@ -200,6 +205,7 @@ class Trainer:
             Ks=target.K,
             width=target.width,
             height=target.height,
+            near_plane=target.near,
             sh_degree=self._sh_degree(step),
             backgrounds=self._background(step),
             rasterize_mode="antialiased" if self.config.antialiased else "classic",

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gsplat_core.scene.cameras import DEFAULT_NEAR
 from gsplat_core.scene.dataset import View
 
 
@@ -53,6 +54,7 @@ class Target:
     """[H, W] uint8 how opaque the photograph is, where that matters; its image is on black then."""
     mask: Tensor | None = None
     """[H, W] bool, True for the pixels that count; None where all do."""
+    near: float = DEFAULT_NEAR
 
     @classmethod
     def of(cls, view: View, device: torch.device, number: int = 0) -> Target:
@@ -71,6 +73,7 @@ class Target:
             view=number,
             alpha=alpha,
             mask=mask,
+            near=camera.near,
         )
 
     def on(self, background: Tensor | None) -> Target:

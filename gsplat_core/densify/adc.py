@@ -26,7 +26,7 @@ from torch import Tensor
 from gsplat_core.activations import sigmoid
 from gsplat_core.densify.edits import Clone, Edit, Prune, Reset, Split
 from gsplat_core.densify.rows import finite_rows, indices, offsets_within
-from gsplat_core.densify.strategy import RenderStats, SceneView, Strategy, Wants
+from gsplat_core.densify.strategy import RenderStats, ScaleRule, SceneView, Strategy, Wants
 from gsplat_core.densify.stretching import point_in_time, refinement_interval, reset_interval
 
 
@@ -40,11 +40,12 @@ class ADCConfig:
         gradient_threshold: mean length, over the views that see it, of the gradient of a Gaussian's projected
             centre, above which it is cloned or split. In normalised device units: the pixel gradient times
             half the image size, for a loss that is a mean over the pixels of one view.
-        grow_scale: Gaussians up to this largest standard deviation, as a fraction of the scene extent, are
-            cloned, larger ones split.
+        scale: sizes are fractions of the distance at which a Gaussian is seen ("seen"), or of the extent of
+            the cameras ("published"), see `densify/strategy.py`.
+        grow_scale: Gaussians up to this largest standard deviation are cloned, larger ones split.
         split_shrink: children have the standard deviations of their parent divided by this.
         prune_opacity: Gaussians less opaque than this are removed.
-        prune_scale: Gaussians larger than this fraction of the scene extent are removed ...
+        prune_scale: Gaussians larger than this are removed ...
         prune_scale_start: ... at refinements after this iteration.
         refine_start, refine_stop, refine_every: refine at the multiples of `refine_every` strictly between.
         reset_every, reset_opacity: at the multiples of `reset_every` before `refine_stop` opacities are
@@ -63,6 +64,7 @@ class ADCConfig:
     """
 
     gradient_threshold: float = 2e-4
+    scale: ScaleRule = "seen"
     grow_scale: float = 0.01
     split_shrink: float = 1.6
     prune_opacity: float = 0.005
@@ -175,6 +177,10 @@ class ADC(Strategy):
         return edits
 
     @property
+    def scale(self) -> ScaleRule:
+        return self.config.scale
+
+    @property
     def most(self) -> int | None:
         return self.config.max_gaussians
 
@@ -188,13 +194,14 @@ class ADC(Strategy):
         return gradient.nan_to_num(0, 0, 0) / self.config.gradient_threshold
 
     def _refine(self, step: int, view: SceneView, ceiling: Tensor | None) -> list[Edit]:
-        c, extent = self.config, view.scene_extent
+        c = self.config
+        reach = view.reach(c.scale)
         opacities = sigmoid(view.params["opacities"])
         sizes = view.params["scales"].amax(dim=1).exp()
         shared = 1 - (1 - opacities).sqrt() if c.revised_opacity else opacities  # opacity of a clone or child
 
         def superfluous(opacity: Tensor, size: Tensor) -> Tensor:
-            oversized = size > c.prune_scale * extent
+            oversized = size > c.prune_scale * reach
             return (opacity < c.prune_opacity) | (oversized if step > c.prune_scale_start else False)
 
         guidance = view.guidance
@@ -204,7 +211,7 @@ class ADC(Strategy):
             need = need * guidance.eagerness
         stays = finite if guidance.leaving is None else finite & ~guidance.leaving
         hot = (need >= 1) & stays
-        small = sizes <= c.grow_scale * extent
+        small = sizes <= c.grow_scale * reach
         # What would be pruned at once is not made; children of an oversized parent may be small enough to
         # stay.
         clone = hot & small & ~superfluous(shared, sizes)

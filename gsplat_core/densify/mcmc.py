@@ -29,15 +29,18 @@ from torch import Tensor
 from gsplat_core.activations import sigmoid
 from gsplat_core.densify.edits import Clone, Edit, Move, Reset
 from gsplat_core.densify.rows import draw, finite_rows, indices, offsets_within
-from gsplat_core.densify.strategy import Initialization, SceneView, Strategy
+from gsplat_core.densify.strategy import Initialization, ScaleRule, SceneView, Strategy
 from gsplat_core.densify.stretching import SHORT_RUN, point_in_time, refinement_interval
 from gsplat_core.ops.mcmc import perturb_means, relocate
 
+# Scenes for which the strength of the noise was published are about this large, in their units.
+_NOISE_LENGTH = 5.0
 _MOST_COPIES = 51  # of one Gaussian in one step, as in the paper's code
 _LARGEST_OPACITY = 1 - 2.0**-23
 # Of short runs, measured on real scenes (docs/strategies.md): `scatter`, and `grow_until` of 30 000.
 _SHORT_SCATTER = 1.0
 _SHORT_GROWTH = 12_000
+_FASTEST_GROWTH = 1.5
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,12 @@ class MCMCConfig:
         refine_start, refine_stop, refine_every: relocate and grow at the multiples of `refine_every` strictly
             between.
         min_opacity: Gaussians up to this opacity are dead.
+        scale: see `ADCConfig`; with "seen", noise is that of a scene of length 5, whatever the units are.
         noise: factor on the noise, which is also in proportion to the learning rate of the means.
         noise_steepness: how sharply noise ends above `min_opacity`.
         opacity_regularization: weight of the mean opacity in the loss.
-        scale_regularization: weight of the mean standard deviation, in units of the scene extent.
+        scale_regularization: weight of the mean standard deviation, in units of the distance at which it is
+            seen or of the scene extent, see `scale`.
         initial_opacity, initial_scale: Gaussians start with this opacity, and with their usual size times
             this.
         seed: of everything random.
@@ -75,6 +80,7 @@ class MCMCConfig:
     refine_stop: int = 25_000
     refine_every: int = 100
     min_opacity: float = 0.005
+    scale: ScaleRule = "seen"
     noise: float = 5e5
     noise_steepness: float = 100.0
     opacity_regularization: float = 0.01
@@ -102,7 +108,8 @@ class MCMCConfig:
         """The same schedule for a run `factor` times as long.
 
         The number of refinements changes when their interval cannot follow; growth per refinement then makes
-        up for it.
+        up for it, up to half as many again each time: opacities, which decide who is copied, need time to
+            tell.
 
         Short runs start with the opacity and size of 3DGS: small and opaque Gaussians, as published, need
         several hundred steps to reach their neighbours, since Adam changes the logarithm of a size by about
@@ -124,7 +131,9 @@ class MCMCConfig:
             refine_every=refinement_interval(self.refine_every, factor),
         )
         ratio = self._refinements() / max(stretched._refinements(), 1)
-        return stretched if ratio <= 1 else replace(stretched, growth=self.growth**ratio)
+        if ratio <= 1:
+            return stretched
+        return replace(stretched, growth=max(min(self.growth**ratio, _FASTEST_GROWTH), self.growth))
 
     def _refinements(self) -> float:
         return (self.refine_stop - self.refine_start) / self.refine_every
@@ -141,10 +150,11 @@ class MCMC(Strategy):
     def initialization(self) -> Initialization:  # type: ignore[override]
         return Initialization(self.config.initial_opacity, self.config.initial_scale)
 
-    def regularization(self, splats: Mapping[str, Tensor], scene_extent: float) -> Tensor:
+    def regularization(self, splats: Mapping[str, Tensor], view: SceneView) -> Tensor:
         """Weighted means of opacities and of standard deviations (equation 10)."""
         c = self.config
-        size = splats["scales"].mean() / scene_extent
+        # Else the background, which is large because it is far away, would be all that the mean sees.
+        size = (splats["scales"] / view.reach(c.scale)[:, None]).mean()
         return c.opacity_regularization * splats["opacities"].mean() + c.scale_regularization * size
 
     @torch.no_grad()
@@ -161,6 +171,10 @@ class MCMC(Strategy):
         return self._noise(step, view)
 
     @property
+    def scale(self) -> ScaleRule:
+        return self.config.scale
+
+    @property
     def most(self) -> int:
         return self.config.max_gaussians
 
@@ -173,6 +187,9 @@ class MCMC(Strategy):
         if "means" not in view.learning_rates:
             raise ValueError("MCMC's noise is in proportion to learning_rates['means'], which is not given")
         strength = c.noise * view.learning_rates["means"]
+        if c.scale == "seen":
+            # A covariance times a length is no length: as published, noise depends on the units of the scene.
+            strength *= (_NOISE_LENGTH / view.scene_extent) ** 2
         if strength == 0:
             return []
         moved = perturb_means(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plan import RowPlan
-from gsplat_core.densify.strategy import Initialization, RenderStats, SceneView, Strategy, Wants
+from gsplat_core.densify.strategy import Initialization, RenderStats, ScaleRule, SceneView, Strategy, Wants
 
 _BASE = "base."
 
@@ -41,14 +41,18 @@ class Plugin(Strategy):
     def wants(self, step: int) -> Wants:
         return self.base.wants(step)
 
-    def regularization(self, splats: Mapping[str, Tensor], scene_extent: float) -> Tensor | None:
-        return self.base.regularization(splats, scene_extent)
+    def regularization(self, splats: Mapping[str, Tensor], view: SceneView) -> Tensor | None:
+        return self.base.regularization(splats, view)
 
     def on_backward(self, step: int, stats: RenderStats) -> None:
         self.base.on_backward(step, stats)
 
     def on_step(self, step: int, view: SceneView) -> list[Edit]:
         return self.base.on_step(step, view)
+
+    @property
+    def scale(self) -> ScaleRule:
+        return self.base.scale
 
     @property
     def most(self) -> int | None:

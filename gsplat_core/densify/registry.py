@@ -10,6 +10,7 @@ from gsplat_core.densify.dash import Dash, DashConfig
 from gsplat_core.densify.lpm import LPM, LPMConfig
 from gsplat_core.densify.mcmc import MCMC, MCMCConfig
 from gsplat_core.densify.pruning import ContributionPruning, PruningConfig
+from gsplat_core.densify.seeding import Seeding, SeedingConfig
 from gsplat_core.densify.strategy import Strategy
 from gsplat_core.densify.taming import Taming, TamingConfig
 from gsplat_core.densify.turbo import Turbo, TurboConfig
@@ -26,6 +27,7 @@ PLUGINS: dict[str, tuple[type[Any], type[Any]]] = {
     "dash": (DashConfig, Dash),
     "lpm": (LPMConfig, LPM),
     "pruning": (PruningConfig, ContributionPruning),
+    "seeding": (SeedingConfig, Seeding),
     "taming": (TamingConfig, Taming),
     "turbo": (TurboConfig, Turbo),
 }

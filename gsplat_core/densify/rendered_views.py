@@ -50,6 +50,7 @@ class RenderedViews:
             torch.as_tensor(camera.K, dtype=torch.float32),
             camera.width,
             camera.height,
+            camera.near,
         )
 
     def points_seen(self, index: int) -> tuple[Tensor, Tensor]:
@@ -78,7 +79,8 @@ class RenderedViews:
         splats = pipeline.project(
             params["means"][None], params["quats"][None], params["scales"].exp()[None], None,
             sigmoid(params["opacities"])[None], lens.viewmat.to(device)[None, None],
-            lens.K.to(device)[None, None], lens.width, lens.height, antialiased=self.antialiased,
+            lens.K.to(device)[None, None], lens.width, lens.height, near_plane=lens.near,
+            antialiased=self.antialiased,
         )  # fmt: skip
         tiles = pipeline.bin_splats(splats, lens.width, lens.height)
         measured = pipeline.contributions(splats, tiles, lens.width, lens.height)[0, 0]
@@ -110,6 +112,7 @@ class RenderedViews:
             Ks=lens.K.to(means.device)[None],
             width=lens.width,
             height=lens.height,
+            near_plane=lens.near,
             sh_degree=self.sh_degree,
             rasterize_mode="antialiased" if self.antialiased else "classic",
             **options,

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -27,6 +28,11 @@ from torch import Tensor
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plan import RowPlan
 from gsplat_core.densify.views import Views
+from gsplat_core.scene.scale import SceneScale
+
+ScaleRule: TypeAlias = Literal["seen", "published"]
+"""What sizes and steps are in proportion to: the distance at which things are seen (scene/scale.py), or, as
+in 3DGS, the extent of the cameras."""
 
 
 @dataclass(frozen=True)
@@ -132,13 +138,14 @@ class SceneView:
     Args:
         params: raw parameters by name; at least means [N, 3], quats [N, 4], scales [N, 3] (log), opacities
             [N] (logit).
-        scene_extent: radius of the cameras, 1.1 x the largest distance of a camera from their mean, scene
-            units.
+        scene_extent: the scene's length, in its units: what thresholds and learning rates are in proportion
+            to.
         learning_rates: of this step, by parameter (`ParameterStore.learning_rates`). MCMC's noise follows
             that of the means.
         views: the training photographs, for strategies that look at more than one per step.
         guidance: what plug-ins ask for.
         downscale: by which factor the images of this step were smaller than the photographs.
+        scale: how far away things are seen. None: all at the distance `scene_extent`.
     """
 
     params: Mapping[str, Tensor]
@@ -147,11 +154,24 @@ class SceneView:
     views: Views | None = None
     guidance: Guidance = field(default_factory=Guidance)
     downscale: float = 1.0
+    scale: SceneScale | None = None
 
     @property
     def num(self) -> int:
         """Number of Gaussians."""
         return self.params["means"].shape[0]
+
+    def reach(self, rule: ScaleRule) -> Tensor:
+        """[N] the length that each Gaussian's size is compared with, in scene units.
+
+        Args:
+            rule: "seen": the distance at which it is seen, at least `scene_extent`. "published": the extent
+                for all.
+        """
+        means = self.params["means"].detach()
+        if rule == "seen" and self.scale is not None:
+            return self.scale.reach(means).clamp(min=self.scene_extent)
+        return torch.full_like(means[:, 0], self.scene_extent)
 
 
 @dataclass(frozen=True)
@@ -192,12 +212,12 @@ class Strategy:
         """What `on_backward` has to be told in this iteration."""
         return Wants()
 
-    def regularization(self, splats: Mapping[str, Tensor], scene_extent: float) -> Tensor | None:
+    def regularization(self, splats: Mapping[str, Tensor], view: SceneView) -> Tensor | None:
         """A term of the loss, differentiable, or None.
 
         Args:
             splats: "opacities" [N] in [0, 1] and "scales" [N, 3] standard deviations in scene units.
-            scene_extent: as in `SceneView`.
+            view: the scene before the step.
         """
         return None
 
@@ -215,6 +235,13 @@ class Strategy:
             ValueError: the scene has another number of Gaussians than the statistics.
         """
         raise NotImplementedError
+
+    @property
+    def scale(self) -> ScaleRule:
+        """What the scene's length is to be for this strategy: of `SceneView.scene_extent` and of learning
+        rates.
+        """
+        return "seen"
 
     @property
     def most(self) -> int | None:

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from torch import Tensor
 
+from gsplat_core.scene.cameras import DEFAULT_NEAR
+
 
 @dataclass(frozen=True, eq=False)
 class Lens:
@@ -17,12 +19,14 @@ class Lens:
         viewmat: [4, 4] world to camera; x right, y down, z forward.
         K: [3, 3] intrinsics in pixels; the centre of the first pixel is (0.5, 0.5).
         width, height: in pixels.
+        near: what is nearer along the viewing axis is not drawn, in scene units.
     """
 
     viewmat: Tensor
     K: Tensor
     width: int
     height: int
+    near: float = DEFAULT_NEAR
 
 
 @dataclass(frozen=True, eq=False)

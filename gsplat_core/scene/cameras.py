@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,11 @@ import numpy.typing as npt
 from gsplat_core.pinhole import intrinsics_problem, pose_problem
 
 Matrix = npt.NDArray[np.float64]
+
+# Of the rasterizer; right where nothing is known of a scene's units.
+DEFAULT_NEAR = 0.01
+# Where the distance is known at which a scene is seen, its near plane is at this fraction of it.
+NEAR_PER_DISTANCE = 0.002
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +26,7 @@ class Camera:
         K: [3, 3] intrinsics in pixels, no skew.
         width, height: image size in pixels.
         name: what the view is called, usually the image's file name.
+        near: what is nearer along the viewing axis is not drawn, in scene units.
 
     Raises:
         ValueError: a matrix is none of a pinhole camera (`gsplat_core.pinhole`), or the size is not positive.
@@ -31,6 +37,7 @@ class Camera:
     width: int
     height: int
     name: str = ""
+    near: float = DEFAULT_NEAR
 
     def __post_init__(self) -> None:
         for name, matrix, side, problem in (
@@ -51,8 +58,8 @@ class Camera:
 
     def resized(self, width: int, height: int) -> Camera:
         """The same view on a grid of another size; each axis of K scales on its own."""
-        return Camera(self.viewmat, scaled_intrinsics(self.K, width / self.width, height / self.height),
-                      width, height, self.name)  # fmt: skip
+        K = scaled_intrinsics(self.K, width / self.width, height / self.height)
+        return replace(self, K=K, width=width, height=height)
 
 
 def center_of(viewmat: Matrix) -> Matrix:

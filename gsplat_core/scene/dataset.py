@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.errors import DataError, ResourceError, UsageError
-from gsplat_core.scene.cameras import Camera, Matrix
+from gsplat_core.scene.cameras import NEAR_PER_DISTANCE, Camera, Matrix
 from gsplat_core.scene.capture import Capture, capture_from_colmap
 from gsplat_core.scene.colmap import find_models, read_model
 from gsplat_core.scene.images import AlphaRule, Pixels, shrink
@@ -25,6 +25,7 @@ from gsplat_core.scene.mask_files import with_masks
 from gsplat_core.scene.masks import Kept, unmixed
 from gsplat_core.scene.origin import far_offset
 from gsplat_core.scene.photos import Photo, count_unused, image_folder, inspect, locate, named_below
+from gsplat_core.scene.scale import SceneScale, published_extent, scene_scale
 from gsplat_core.scene.transforms import find_transforms, read_transforms
 from gsplat_core.scene.undistort import undistort, undistorted_camera, undistorted_image
 
@@ -132,7 +133,7 @@ class Dataset:
     Attributes:
         train, test: views in name order; every ``test_every``-th of all of them is a test view.
         points: initial points.
-        scene_extent: 1.1 times the largest distance of a training camera from their mean, in scene units.
+        scale: the lengths that sizes and steps are measured against, from the training views.
         offset: [3] float64; what was subtracted from the capture's coordinates. Zero unless the capture lies
             so far from the origin that float32 would lose detail.
         sightings: for each training view the rows of `points` that it sees, ascending (COLMAP's tracks);
@@ -143,7 +144,7 @@ class Dataset:
     train: list[View]
     test: list[View]
     points: Points
-    scene_extent: float
+    scale: SceneScale
     offset: Matrix = field(default_factory=lambda: np.zeros(3))
     sightings: list[Tensor] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -214,9 +215,7 @@ class Dataset:
             listing = "; ".join(warnings[-5:])
             raise DataError(folder, f"{len(photos)} usable images, at least 2 are needed ({listing})")
 
-        centers = np.stack([photo.shot.center for photo in photos])
         is_test = _is_test(capture, photos, test_every)
-        extent = _scene_extent(centers[~is_test], capture.xyz, warnings)
         # Of all that the model has, so that it is the same for any split and any photographs that are there.
         offset = far_offset(np.stack([shot.center for shot in shots]), capture.xyz)
         if offset.any():
@@ -226,20 +225,22 @@ class Dataset:
                 "run keeps the offset, and `export --coordinates original` adds it again."
             )
         views = [_view(photo, offset, downscale, alpha) for photo in photos]
+        train = [view for view, test in zip(views, is_test, strict=True) if not test]
+        sightings = [capture.sightings.get(view.name, np.zeros(0, np.int64)) for view in train]
+        scale = scene_scale([view.camera for view in train], capture.xyz - offset, sightings)
+        _warn_of_poses(scale, train, warnings)
+        for view in views:
+            view.camera = replace(view.camera, near=NEAR_PER_DISTANCE * scale.length)
         dataset = Dataset(
-            train=[view for view, test in zip(views, is_test, strict=True) if not test],
+            train=train,
             test=[view for view, test in zip(views, is_test, strict=True) if test],
             points=Points(
                 torch.from_numpy((capture.xyz - offset).astype(np.float32)),
                 torch.from_numpy(capture.rgb.astype(np.float32) / 255),
             ),
-            scene_extent=extent,
+            scale=scale,
             offset=offset,
-            sightings=[
-                torch.from_numpy(capture.sightings.get(photo.shot.name, np.zeros(0, np.int64)))
-                for photo, test in zip(photos, is_test, strict=True)
-                if not test
-            ],
+            sightings=[torch.from_numpy(rows) for rows in sightings],
             warnings=warnings,
         )
         _check_memory(views)
@@ -258,6 +259,12 @@ class Dataset:
             view.camera = replace(view.camera, viewmat=viewmat)
         self.points.xyz.copy_((self.points.xyz.double() - torch.from_numpy(shift)).float())
         self.offset = self.offset + shift
+        self.scale = replace(self.scale, center=self.scale.center - shift)
+
+    @property
+    def scene_extent(self) -> float:
+        """Of 3DGS: 1.1 times the largest distance of a training camera from their mean, in scene units."""
+        return self.scale.published
 
     def prefetch(self) -> None:
         """Starts to decode all images in background threads; returns at once.
@@ -368,15 +375,15 @@ class _Kept:
         return kept
 
 
-def _scene_extent(centers: Matrix, xyz: Matrix, warnings: list[str]) -> float:
-    """1.1 times the largest distance of a camera from their mean (the 3DGS convention)."""
-    mean = centers.mean(axis=0)
-    extent = 1.1 * float(np.linalg.norm(centers - mean, axis=1).max())
-    if extent > 0:
-        return extent
-    reach = float(np.median(np.linalg.norm(xyz - mean, axis=1))) if len(xyz) else 1.0
-    warnings.append(f"All training cameras are at one place; the scene's extent is taken to be {reach:g}.")
-    return reach or 1.0
+def _warn_of_poses(scale: SceneScale, views: list[View], warnings: list[str]) -> None:
+    if not published_extent(np.stack([view.camera.center for view in views])):
+        warnings.append("All training cameras are at one place: photographs from there do not tell depths.")
+    if scale.outliers:
+        names = ", ".join(views[index].name for index in scale.outliers[:3])
+        warnings.append(
+            f"{len(scale.outliers)} of {len(views)} training cameras stand far away from all others "
+            f"and from what they see ({names}); the reconstruction may have misplaced them."
+        )
 
 
 def _check_memory(views: list[View]) -> None:

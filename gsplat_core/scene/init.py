@@ -16,11 +16,15 @@ from torch import Tensor
 from gsplat_core.ops.knn import knn
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.scale import SceneScale
 
 SH_C0 = 0.28209479177387814  # the constant spherical harmonic, 1 / (2 sqrt(pi))
 
-# Below this mean squared distance points count as coincident; keeps the logarithm finite.
-SMALLEST_SQUARED_GAP = 1e-7
+# Below this distance, as a fraction of the scene's length, points count as coincident; keeps the logarithm
+# finite.
+SMALLEST_GAP = 1e-4
+# Far points stand alone, with gaps to their neighbours that say nothing of what is between.
+LARGEST_START = 0.1
 _NEIGHBORS = 3
 
 
@@ -30,7 +34,7 @@ def initialize(
     sh_degree: int = 3,
     opacity: float = 0.1,
     scale_factor: float = 1.0,
-    lone_scale: float = 1.0,
+    scale: SceneScale | None = None,
 ) -> Gaussians:
     """One Gaussian per point; its radius is the root mean square distance to the 3 nearest points.
 
@@ -40,7 +44,8 @@ def initialize(
         sh_degree: degree of the colour model; all but the constant term start at 0.
         opacity: of every Gaussian, in (0, 1).
         scale_factor: multiplies the radius.
-        lone_scale: the radius, in scene units, when there is only one point.
+        scale: of the scene. No Gaussian starts larger than a tenth of the distance at which it is seen, a
+            lone one starts as large as that; None: of a scene of length 1 of which sizes are not bounded.
 
     Raises:
         ValueError: the shapes do not fit, or there is no point.
@@ -53,8 +58,11 @@ def initialize(
     n = len(points)
     means = points.detach().to("cpu", torch.float32).contiguous()
     neighbors = min(_NEIGHBORS, n - 1)
-    squared_gap = knn(means, neighbors)[1].mean(dim=1) if neighbors else torch.full((n,), lone_scale**2)
-    radius = squared_gap.clamp_min(SMALLEST_SQUARED_GAP).sqrt() * scale_factor
+    length = 1.0 if scale is None else scale.length
+    squared_gap = knn(means, neighbors)[1].mean(dim=1) if neighbors else torch.full((n,), length**2)
+    radius = squared_gap.sqrt().clamp_min(SMALLEST_GAP * length) * scale_factor
+    if scale is not None:
+        radius = torch.minimum(radius, LARGEST_START * scale.reach(means))
     quats = torch.zeros(n, 4)
     quats[:, 0] = 1
     return Gaussians(
@@ -68,17 +76,18 @@ def initialize(
 
 
 def random_points(
-    cameras: Sequence[Camera], extent: float, count: int = 100_000, seed: int = 0
+    cameras: Sequence[Camera], length: float, count: int = 100_000, seed: int = 0
 ) -> tuple[Tensor, Tensor]:
     """Points where the cameras look, for captures without sparse points.
 
-    In the cube of 3DGS, half its side 3 x extent, but around the mean camera position rather than the
+    In the cube of 3DGS, half its side 3 x the scene's length, but around the mean camera position rather
+    than the
     origin, and only where a camera sees them, since the others could never be trained: each point is on the
     ray of a random pixel, at a distance that fills the ray's cone evenly up to the cube's wall.
 
     Args:
         cameras: at least one.
-        extent: the dataset's scene_extent.
+        length: the dataset's `scale.length`.
         count: how many points.
         seed: of the random numbers.
 
@@ -95,7 +104,7 @@ def random_points(
     direction = np.einsum("nij,nj->ni", to_world[which], np.column_stack([pixel, np.ones(count)]))
     start = centers[which] - centers.mean(axis=0)
     with np.errstate(divide="ignore"):
-        to_wall = (3 * extent * np.sign(direction) - start) / direction
+        to_wall = (3 * length * np.sign(direction) - start) / direction
     to_wall = np.nanmin(np.where(direction == 0, np.inf, to_wall), axis=1).clip(min=0)
     points = centers[which] + direction * (to_wall * np.cbrt(random.random(count)))[:, None]
     colors = random.random((count, 3))

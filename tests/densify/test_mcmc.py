@@ -13,6 +13,7 @@ from torch import Tensor
 from gsplat_core import rasterization
 from gsplat_core.densify import ADC, MCMC, Guidance, MCMCConfig, SceneView
 from gsplat_core.ops.mcmc import relocate
+from gsplat_core.scene.scale import SceneScale
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -134,7 +135,7 @@ def test_noise_moves_the_transparent_by_their_own_covariance() -> None:
     n = 20_000
     one = scene([0.001])
     params = repeated(one, n)
-    run = Run(params)
+    run = Run(params, MCMCConfig(scale="published"))
     run.step(7, rate=1e-4)
     rotation = rotation_matrix(one["quats"][0])
     sigma = rotation @ torch.diag(one["scales"][0].detach().double().exp() ** 2) @ rotation.T
@@ -142,6 +143,20 @@ def test_noise_moves_the_transparent_by_their_own_covariance() -> None:
     offsets = (params["means"] - one["means"]).detach().double() / (5e5 * 1e-4 * gate)
     torch.testing.assert_close(offsets.T.cov(), sigma @ sigma, rtol=0.1, atol=2e-2 * sigma.max().item() ** 2)
     assert offsets.mean(dim=0).abs().max() < 4 * sigma.max() / n**0.5
+
+
+def test_noise_does_not_depend_on_the_unit_of_length() -> None:
+    def moved(unit: float) -> Tensor:
+        params = scene([0.001, 0.2, 0.003])
+        with torch.no_grad():
+            params["means"] *= unit
+            params["scales"] += math.log(unit)
+        before = params["means"].detach().clone()
+        TrackedScene(params, MCMC()).on_step(7, SceneView(params, EXTENT * unit, {"means": 1e-4 * unit}))
+        return (params["means"].detach() - before) / unit
+
+    torch.testing.assert_close(moved(1024.0), moved(1.0), rtol=1e-3, atol=1e-6)
+    assert moved(1.0).abs().max() > 1e-3
 
 
 def test_noise_leaves_the_opaque_and_the_moments_alone() -> None:
@@ -236,10 +251,26 @@ def test_relocation_keeps_the_image_to_first_order_in_opacity(copies: int) -> No
 def test_the_regulariser_does_not_depend_on_the_unit_of_length() -> None:
     mcmc = MCMC()
     splats = {"opacities": torch.tensor([0.2, 0.4]), "scales": torch.tensor([[0.1, 0.2, 0.3]] * 2)}
-    here = mcmc.regularization(splats, 2.0)
+    params = scene([0.2, 0.4])
+    here = mcmc.regularization(splats, SceneView(params, 2.0))
     assert float(here) == pytest.approx(0.01 * 0.3 + 0.01 * 0.2 / 2)
     millimetres = {**splats, "scales": splats["scales"] * 1000}
-    assert float(mcmc.regularization(millimetres, 2000.0)) == pytest.approx(float(here))
+    assert float(mcmc.regularization(millimetres, SceneView(params, 2000.0))) == pytest.approx(float(here))
+
+
+def test_the_regulariser_asks_the_same_of_what_looks_the_same_far_away() -> None:
+    params = scene([0.2, 0.4])
+    with torch.no_grad():
+        params["means"][:] = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 500.0]])
+    view = SceneView(params, EXTENT, scale=SceneScale.of_extent(EXTENT))
+
+    def of_sizes(near: float, far: float, config: MCMCConfig) -> float:
+        splats = {"opacities": torch.zeros(2), "scales": torch.tensor([[near] * 3, [far] * 3])}
+        return float(MCMC(config).regularization(splats, view))
+
+    assert of_sizes(0, 250, MCMCConfig()) == pytest.approx(of_sizes(1, 0, MCMCConfig()))
+    published = MCMCConfig(scale="published")
+    assert of_sizes(0, 250, published) == pytest.approx(250 * of_sizes(1, 0, published))
 
 
 def test_state_goes_on_bit_exactly() -> None:
@@ -263,6 +294,12 @@ def test_a_shorter_run_reaches_the_same_number() -> None:
     config = MCMCConfig(growth=1.01)
     for factor in (1 / 20, 1 / 4, 1.0):
         assert end(config.stretched(factor)) == pytest.approx(end(config), rel=0.2)
+
+
+def test_no_refinement_of_a_very_short_run_adds_more_than_half() -> None:
+    for factor in (1e-3, 1 / 300, 1 / 60):
+        assert MCMCConfig().stretched(factor).growth <= 1.5
+    assert MCMCConfig(growth=2.0).stretched(1 / 300).growth == 2.0
 
 
 def test_only_a_short_run_departs_from_what_is_published() -> None:

@@ -71,7 +71,7 @@ def ring(center: tuple[float, float, float]) -> list[Camera]:
 def test_random_points_are_seen_and_lie_in_the_cube() -> None:
     center = (100.0, -50.0, 20.0)
     cameras = ring(center)
-    points, colors = random_points(cameras, extent=2.2, count=5000, seed=3)
+    points, colors = random_points(cameras, length=2.2, count=5000, seed=3)
     assert points.shape == colors.shape == (5000, 3)
     assert ((points - torch.tensor(center)).abs() <= 3 * 2.2 + 1e-3).all()
     assert ((colors >= 0) & (colors <= 1)).all()

@@ -98,6 +98,9 @@ def config(tiny_scene: Path) -> TrainConfig:
         log_every=5,
         evaluations=2,
         checkpoint_seconds=1e9,
+        background="black",
+        sky="never",
+        gaps="never",
         densify={
             "adc": ADCConfig(
                 gradient_threshold=1e-5, refine_start=10, refine_stop=35, refine_every=5, reset_every=35

@@ -17,8 +17,8 @@ from gsplat_core.scene.gaussians import Gaussians
 from trainers.config import TrainConfig
 from trainers.evaluation import evaluate, mean
 from trainers.fine_tuning import fine_tune
-from trainers.session import initial_gaussians
 from trainers.sources import load_photographs
+from trainers.start import initial_gaussians
 from trainers.trainer import Trainer
 from trainers.views import Feed
 
@@ -38,7 +38,7 @@ def settings(config: TrainConfig) -> TrainConfig:
 
 
 def trained(settings: TrainConfig, dataset: Dataset) -> Gaussians:
-    trainer = Trainer(settings, initial_gaussians(settings, dataset), dataset.scene_extent)
+    trainer = Trainer(settings, initial_gaussians(settings, dataset), dataset.scale)
     with closing(Feed(dataset.train, settings.seed, trainer.device)) as feed:
         for step in range(1, settings.steps + 1):
             trainer.advance(feed(step))

@@ -16,8 +16,8 @@ from trainers import loop as module
 from trainers.checkpoint import checkpoints, newest_checkpoint
 from trainers.history import read_history
 from trainers.loop import Interrupted
-from trainers.session import initial_gaussians
 from trainers.sources import load_photographs
+from trainers.start import initial_gaussians
 from trainers.trainer import Trainer
 from trainers.views import Target
 
@@ -174,7 +174,7 @@ def test_the_number_of_threads_does_not_change_a_bit(config):
     states = []
     for threads in (1, 2, 4):
         torch.set_num_threads(threads)
-        trainer = Trainer(config, many, dataset.scene_extent)
+        trainer = Trainer(config, many, dataset.scale)
         for step in range(16):  # with a refinement after the 15th
             trainer.advance(targets[step % len(targets)])
         assert trainer.num_gaussians != many.num

@@ -10,15 +10,23 @@ from gsplat_core.errors import UsageError
 from trainers.presets import PRESETS, preset, scaled_to, with_strategy
 
 
-def test_default_is_3dgs_as_published():
-    config = preset("default")
+def test_published_is_3dgs_as_published():
+    config = preset("published")
     assert config.steps == 30_000
     assert config.sh_degree_every == 1000
-    assert config.densify == {"adc": ADCConfig()}
+    assert config.densify == {"adc": ADCConfig(scale="published")}
+    assert (config.background, config.sky, config.gaps, config.cap) == ("black", "never", "never", "none")
+
+
+@pytest.mark.parametrize("strategy", ["mcmc", "adc+lpm", "mcmc+seeding"])
+def test_another_strategy_keeps_the_rule_of_scale(strategy):
+    for name, rule in (("published", "published"), ("default", "seen")):
+        parts = with_strategy(preset(name), strategy).densify.values()
+        assert {part.scale for part in parts if hasattr(part, "scale")} == {rule}
 
 
 def test_an_unknown_preset_lists_the_known_ones():
-    with pytest.raises(UsageError, match="default, fast, tiny"):
+    with pytest.raises(UsageError, match="default, published, fast, tiny"):
         preset("turbo")
 
 
@@ -34,27 +42,30 @@ def test_points_in_time_keep_their_fraction_of_the_run(name, steps):
     config = preset(name)
     scaled = scaled_to(config, steps)
     assert scaled.steps == steps
-    for field in ("refine_start", "refine_stop", "prune_scale_start"):
-        before, after = getattr(config.densify["adc"], field), getattr(scaled.densify["adc"], field)
-        assert abs(after / steps - before / config.steps) <= 1 / steps
+    for part, settings in config.densify.items():
+        for field in ("refine_start", "refine_stop", "prune_scale_start", "start", "stop"):
+            if hasattr(settings, field):
+                before, after = getattr(settings, field), getattr(scaled.densify[part], field)
+                assert abs(after / steps - before / config.steps) <= 1 / steps
     assert abs(scaled.sh_degree_every / steps - config.sh_degree_every / config.steps) <= 1 / steps
 
 
 def test_short_runs_refine_often_enough_but_not_on_too_few_views():
-    densify = scaled_to(preset("default"), 500).densify["adc"]
+    densify = scaled_to(preset("published"), 500).densify["adc"]
     assert densify.refine_every == MIN_REFINE_EVERY
     refinements = range(MIN_REFINE_EVERY, densify.refine_stop, MIN_REFINE_EVERY)
     assert sum(step > densify.refine_start for step in refinements) >= 3
 
 
 def test_long_runs_do_not_refine_more_rarely():
-    default = preset("default")
-    assert scaled_to(default, 90_000).densify["adc"].refine_every == default.densify["adc"].refine_every
+    published = preset("published")
+    longer = scaled_to(published, 90_000).densify["adc"]
+    assert longer.refine_every == published.densify["adc"].refine_every
 
 
 @pytest.mark.parametrize(("steps", "resets"), [(30_000, True), (15_000, True), (5_000, False), (500, False)])
 def test_opacities_are_reset_only_where_there_is_time_to_recover(steps, resets):
-    densify = scaled_to(preset("default"), steps).densify["adc"]
+    densify = scaled_to(preset("published"), steps).densify["adc"]
     assert (densify.reset_every < densify.refine_stop) == resets
     assert not resets or densify.reset_every >= MIN_RESET_EVERY
 
@@ -90,5 +101,5 @@ def test_a_strategy_fits_into_every_preset(name, strategy):
     for part, settings in config.densify.items():
         stop = getattr(settings, "refine_stop", getattr(settings, "stop", 0))
         assert 0 < stop <= config.steps, part
-    if "adc" in config.densify:
+    if "adc" in config.densify and "adc" in preset(name).densify:
         assert config.densify["adc"] == preset(name).densify["adc"]

@@ -16,9 +16,10 @@ from gsplat_core.densify.registry import PLUGINS, STRATEGIES, parts
 from gsplat_core.densify.taming import TamingConfig
 from gsplat_core.densify.turbo import TurboConfig
 from trainers.resolution import ResolutionConfig
-from trainers.session import initial_gaussians, rendered_views, resolution
+from trainers.session import rendered_views, resolution
 from trainers.settings import with_settings
 from trainers.sources import load_photographs
+from trainers.start import initial_gaussians
 from trainers.trainer import Trainer
 from trainers.views import Target, ViewOrder
 
@@ -59,7 +60,7 @@ class Run:
         dataset = load_photographs(self.config)
         gaussians = initial_gaussians(self.config, dataset)
         views = rendered_views(self.config, dataset)
-        return Trainer(self.config, gaussians, dataset.scene_extent, views)
+        return Trainer(self.config, gaussians, dataset.scale, views)
 
     def advance(self, steps):
         for _ in range(steps):

@@ -17,8 +17,9 @@ from trainers.config import TrainConfig
 from trainers.evaluation import evaluate, mean
 from trainers.machine import cpu_name
 from trainers.results import test_background
-from trainers.session import initial_gaussians, rendered_views, resolution
+from trainers.session import rendered_views, resolution
 from trainers.sources import load_photographs
+from trainers.start import initial_gaussians
 from trainers.trainer import Trainer
 from trainers.views import Feed
 
@@ -73,7 +74,7 @@ def _train(config: TrainConfig, evaluations: int) -> dict[str, Any]:
     for view in [*dataset.train, *dataset.test]:
         view.image()
     gaussians = initial_gaussians(config, dataset)
-    trainer = Trainer(config, gaussians, dataset.scene_extent, rendered_views(config, dataset))
+    trainer = Trainer(config, gaussians, dataset.scale, rendered_views(config, dataset))
     every = max(config.steps // evaluations, 1) if evaluations else config.steps + 1
     curve = []
     seconds, before = 0.0, time.process_time()

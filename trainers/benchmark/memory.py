@@ -42,18 +42,19 @@ def measure_memory(gaussians: int, width: int = WIDTH, height: int = HEIGHT) -> 
 def train_and_look(gaussians: int, width: int, height: int) -> TrainingMemory:
     import torch
 
+    from gsplat_core.scene.scale import SceneScale
     from trainers.benchmark.scene import training_scene
     from trainers.trainer import Trainer
 
     keep_freed_memory()
     torch.set_num_threads(1)
     # The first use of everything, so that what it allocates once and for all is part of the base.
-    trainer = Trainer(resting_config(), training_scene(100, 64, 64)[0], scene_extent=1.0)
+    trainer = Trainer(resting_config(), training_scene(100, 64, 64)[0], SceneScale.of_extent(1.0))
     trainer.advance(training_scene(100, 64, 64)[1])
     base = _settled()
     sigma = 1.5 * (150_000 / gaussians * width * height / (960 * 540)) ** 0.5
     scene, target = training_scene(gaussians, width, height, sigma)
-    trainer = Trainer(resting_config(), scene, scene_extent=1.0)
+    trainer = Trainer(resting_config(), scene, SceneScale.of_extent(1.0))
     del scene
     trainer.advance(target)
     state = _settled()

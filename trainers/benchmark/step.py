@@ -69,6 +69,7 @@ def time_steps(case: Case) -> StepTimes:
     import torch
 
     from gsplat_core.ops import library  # noqa: F401  (registers the operators)
+    from gsplat_core.scene.scale import SceneScale
     from trainers.benchmark.scene import training_scene
     from trainers.trainer import Trainer
 
@@ -77,7 +78,7 @@ def time_steps(case: Case) -> StepTimes:
     if case.isa:
         torch.ops.gsplat_core.set_isa(case.isa)
     gaussians, target = training_scene(case.gaussians, case.width, case.height, case.median_sigma, case.seed)
-    trainer = Trainer(resting_config(), gaussians, scene_extent=1.0)
+    trainer = Trainer(resting_config(), gaussians, SceneScale.of_extent(1.0))
     del gaussians
     for _ in range(2):
         trainer.advance(target)

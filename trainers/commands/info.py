@@ -158,6 +158,7 @@ def _describe_photographs(path: Path, loading: dict[str, Any]) -> dict[str, Any]
         "points": len(dataset.points.xyz),
         "scene_extent": dataset.scene_extent,
         **({"offset": dataset.offset.tolist()} if dataset.offset.any() else {}),
+        "scene_length": dataset.scale.length,
         "warnings": dataset.warnings,
     }
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from trainers.config import TrainConfig
     from trainers.run_folder import RunFolder
 
-Preset = Literal["default", "fast", "tiny"]
-Background = Literal["black", "white", "random"]
+Preset = Literal["default", "fast", "tiny", "published"]
+Background = Literal["auto", "black", "white", "random"]
+Where = Literal["auto", "always", "never"]
 Alpha = Literal["auto", "black", "white", "ignore"]
 Codec = Literal["vq", "grid", "scalar"]
 
@@ -31,9 +32,10 @@ class TrainOptions:
     """Folder with images/ and sparse/0/ (COLMAP), or with a transforms.json (nerfstudio, NeRF)."""
     output: Annotated[Path | None, _option("RUN", "runs/NAME_OF_DATA", "-o")] = None
     """Run folder to write."""
-    preset: Annotated[Preset | None, _option("{default,fast,tiny}", "default")] = None
-    """Length and schedules: default has 30,000 steps, fast 7,000, tiny is a first look."""
-    strategy: Annotated[str | None, _option("{adc,mcmc,lpm,...}", "adc")] = None
+    preset: Annotated[Preset | None, _option("{default,fast,tiny,published}", "default")] = None
+    """Length and schedules: default has 30,000 steps, fast 7,000, tiny is a first
+    look; published is 3DGS as its paper has it."""
+    strategy: Annotated[str | None, _option("{mcmc,adc,lpm,...}", "the preset's")] = None
     """Density control: a strategy, perhaps with plug-ins, such as mcmc+lpm (docs/strategies.md)."""
     optimizer: Annotated[Literal["adam", "lm"] | None, _option("{adam,lm}", "adam")] = None
     """What finishes the run: Adam, or Levenberg-Marquardt for its last third."""
@@ -41,8 +43,8 @@ class TrainOptions:
     """Number of steps; the schedules of the preset are stretched to it."""
     downscale: Annotated[int | None, _option("K", "1")] = None
     """Shrink the images by this factor."""
-    max_gaussians: Annotated[int | None, _option("N", "no limit")] = None
-    """Stop adding Gaussians at this number."""
+    max_gaussians: Annotated[int | None, _option("N", "from the photographs' pixels")] = None
+    """At most so many Gaussians, from the start on."""
     device: Annotated[Literal["cpu", "cuda", "auto"] | None, _option("{cpu,cuda,auto}", "auto")] = None
     """Where to compute; auto takes a GPU when there is one."""
     seed: Annotated[int | None, _option("S", "0")] = None
@@ -63,8 +65,12 @@ class TrainOptions:
     """Turn photographs as their EXIF data ask for, where they fit their camera that way."""
     strict: bool = False
     """Stop at a photograph that cannot be read, instead of leaving it out."""
-    background: Annotated[Background | None, _option("{black,white,random}", "black")] = None
-    """Colour behind the scene in training."""
+    background: Annotated[Background | None, _option("{auto,black,white,random}", "auto")] = None
+    """Colour behind the scene in training; auto lets the photographs decide: random where there is a sky."""
+    sky: Annotated[Where | None, _option("{auto,always,never}", "auto")] = None
+    """Start with Gaussians behind everything, too; auto: where many rays look past all 3D points."""
+    gaps: Annotated[Where | None, _option("{auto,always,never}", "auto")] = None
+    """Start with Gaussians in gaps between the 3D points, too; auto: where these are large."""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = ()
     """Change entries of config.json, such as adc.refine_every=50 or learning_rates.opacities=0.025."""
     config: Annotated[Path | None, _option("FILE", "the preset")] = None
@@ -153,7 +159,18 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     config = replace(
         config,
         data=str(options.data.resolve()),
-        **_given(options, "downscale", "device", "seed", "test_every", "model", "background", "optimizer"),
+        **_given(
+            options,
+            "downscale",
+            "device",
+            "seed",
+            "test_every",
+            "model",
+            "background",
+            "sky",
+            "gaps",
+            "optimizer",
+        ),
         **_loading(options),
     )
     if options.compress is not None:
@@ -167,8 +184,9 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
 
 def _with_shared_settings(config: TrainConfig, max_gaussians: int | None) -> TrainConfig:
     """What concerns the whole run is told to each part of the density control that asks for it."""
-    shared: dict[str, Any] = {"seed": config.seed, "white_background": config.background == "white"}
+    shared: dict[str, Any] = {"seed": config.seed}
     if max_gaussians is not None:
+        config = replace(config, cap="none")
         shared["max_gaussians"] = max_gaussians
     densify = {
         part: replace(settings, **{name: value for name, value in shared.items() if hasattr(settings, name)})
@@ -184,8 +202,10 @@ def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
 
     config = read_config(run.config)
     # --device is not among them: where it is computed may change, what is computed may not.
-    names = ("preset", "steps", "downscale", "seed", "test_every", "model", "background", "max_gaussians")
-    given = _given(options, "strategy", "compress", "optimizer", *names) | _loading(options)
+    names = ("preset", "steps", "downscale", "seed", "test_every", "model", "sky", "gaps", "max_gaussians")
+    # A run knows what became of `auto`.
+    background = () if options.background == "auto" else ("background",)
+    given = _given(options, *background, "strategy", "compress", "optimizer", *names) | _loading(options)
     for name, value in given.items():
         if value != getattr(config, name):
             option = "--" + name.replace("_", "-")

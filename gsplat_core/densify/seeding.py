@@ -1,0 +1,173 @@
+"""New Gaussians where photographs are not reproduced, over any strategy.
+
+Strategies multiply what is there. Where the reconstruction has no points, on a forest from the air or a lamp
+post in
+front of a house, what is there is a few huge Gaussians: no gradient tells them apart, and their copies are
+as huge. So this plug-in looks at some photographs at each refinement, finds the pixels that differ most from
+the rendering, and puts small Gaussians there, in the photograph's colour, at the depth of what is rendered.
+What was put wrongly fades or is moved by the strategy behind. The idea is that of error-based densification
+(Rota Bulo et al. 2024, "Revising Densification in Gaussian Splatting"), which asks Gaussians for their error,
+turned
+round: the photographs are asked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from gsplat_core.densify.edits import Clone, Edit, Reset
+from gsplat_core.densify.plan import compile_edits
+from gsplat_core.densify.plugin import Plugin
+from gsplat_core.densify.rows import draw, finite_rows, indices
+from gsplat_core.densify.strategy import SceneView, Strategy
+from gsplat_core.densify.stretching import point_in_time
+from gsplat_core.densify.two_views import center, rays
+from gsplat_core.densify.views import Views
+from gsplat_core.scene.init import SH_C0
+
+# Pixels around one that say whether it is wrong: noise and a shift by a pixel are not.
+_WINDOW = 5
+
+
+@dataclass(frozen=True)
+class SeedingConfig:
+    """Args:
+        start, stop: iterations strictly between which there are seeds, whenever the strategy behind grows.
+        views: how many photographs are looked at each time, drawn at random.
+        share: seeds each time, at most this share of the Gaussians.
+        error: a pixel is wrong if the mean difference of colours around it is larger than this, of 1 ...
+        contrast: ... and than so many times the median of its photograph's.
+        spacing: pixels between two seeds.
+        size: standard deviation of a seed in pixels.
+        opacity: of a seed.
+        faint: at a cap, Gaussians up to this opacity give way to seeds.
+        seed: of the choice of photographs and pixels.
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+
+    start: int = 500
+    stop: int = 15_000
+    views: int = 4
+    share: float = 0.05
+    error: float = 0.05
+    contrast: float = 1.5
+    spacing: float = 3.0
+    size: float = 1.5
+    opacity: float = 0.3
+    faint: float = 0.05
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.views < 1:
+            raise ValueError(f"views = {self.views}: expected at least 1")
+        for name in ("share", "error", "contrast", "spacing", "size"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected a positive number")
+        for name in ("opacity", "faint"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected an opacity between 0 and 1")
+
+    def stretched(self, factor: float) -> SeedingConfig:
+        """The same schedule for a run `factor` times as long."""
+        return replace(self, start=point_in_time(self.start, factor), stop=point_in_time(self.stop, factor))
+
+
+class Seeding(Plugin):
+    """The plug-in; see the module."""
+
+    def __init__(self, base: Strategy, config: SeedingConfig | None = None) -> None:
+        self.config = SeedingConfig() if config is None else config
+        super().__init__(base, self.config.seed)
+
+    @torch.no_grad()
+    def on_step(self, step: int, view: SceneView) -> list[Edit]:
+        c = self.config
+        if not (c.start < step < c.stop and self.grows_at(step)):
+            return super().on_step(step, view)
+        if view.views is None:
+            raise ValueError("seeding needs SceneView.views")
+        seeds = self._seeds(view, view.views)
+        count = len(seeds["opacities"])
+        limit = view.guidance.also(limit=self.most).limit
+        if limit is not None:
+            # Seeds go before copies of what is there.
+            view = replace(view, guidance=view.guidance.also(limit=max(limit - count, 0)))
+        edits = super().on_step(step, view)
+        after = compile_edits(edits, view.num, view.params["means"].device).num_after
+        added = count if limit is None else max(min(limit - after, count), 0)
+        return [*edits, *self._placed(view, seeds, added)]
+
+    def _placed(self, view: SceneView, seeds: Mapping[str, Tensor], added: int) -> list[Edit]:
+        """So many of the seeds as new rows, the others in the rows of the faintest."""
+        rest = len(seeds["opacities"]) - added
+        opacities = view.params["opacities"].detach()
+        faintest = opacities.argsort(stable=True)[:rest]
+        faintest = faintest[opacities[faintest] <= math.log(self.config.faint / (1 - self.config.faint))]
+        new = {name: value[:added] for name, value in seeds.items()}
+        instead = {name: value[added : added + len(faintest)] for name, value in seeds.items()}
+        usable = indices(finite_rows(view.params))
+        edits: list[Edit] = [Reset(faintest, instead, forget="all")] if len(faintest) else []
+        if added and len(usable):
+            # Fields of other modules are those of the nearest Gaussian.
+            means = view.params["means"].detach()[usable]
+            edits.append(Clone(usable[_nearest(new["means"], means)], new))
+        return edits
+
+    def _seeds(self, view: SceneView, views: Views) -> dict[str, Tensor]:
+        """Raw parameters of new Gaussians, in random order."""
+        c = self.config
+        chosen = torch.randperm(len(views), generator=self.random)[: c.views].tolist()
+        most = math.ceil(c.share * view.num / len(chosen))
+        found = [self._seeds_of_view(view.params, views, index, most) for index in chosen]
+        order = torch.randperm(sum(len(part["opacities"]) for part in found), generator=self.random)
+        return {name: torch.cat([part[name] for part in found])[order] for name in found[0]}
+
+    def _seeds_of_view(
+        self, params: Mapping[str, Tensor], views: Views, index: int, most: int
+    ) -> dict[str, Tensor]:
+        c, lens = self.config, views.lens(index)
+        photograph = views.photograph(index).to(params["means"].device)
+        depth, alpha = views.depth(params, index)
+        error = _smoothed((views.image(params, index) - photograph).abs().mean(dim=-1))
+        wrong = (error > c.error) & (error > c.contrast * error.median()) & (alpha > 0.5)
+        weights = torch.where(wrong, error, 0).flatten()
+        count = min(most, int(wrong.sum() / c.spacing**2))
+        pixels = draw(weights, count, self.random).unique() if count else torch.zeros(0, dtype=torch.int64)
+        y, x = pixels // lens.width, pixels % lens.width
+        places = torch.stack([x, y], dim=1).to(depth) + 0.5
+        distance = depth.flatten()[pixels]
+        means = center(lens).to(depth) + distance[:, None] * rays(lens, places)
+        sizes = (c.size * distance / float(lens.K[0, 0])).clamp(min=1e-30).log()
+        new = {
+            name: value.detach()[:1].expand(len(pixels), *value.shape[1:]) for name, value in params.items()
+        }
+        quats = torch.zeros_like(new["quats"])
+        quats[:, 0] = 1
+        return {
+            **{name: torch.zeros_like(value) for name, value in new.items()},
+            "means": means,
+            "quats": quats,
+            "scales": sizes[:, None].expand(-1, 3),
+            "opacities": torch.full_like(sizes, math.log(c.opacity / (1 - c.opacity))),
+            "sh0": ((photograph.flatten(0, 1)[pixels] - 0.5) / SH_C0)[:, None, :],
+        }
+
+
+def _smoothed(errors: Tensor) -> Tensor:
+    """[H, W] mean over a window around each pixel."""
+    return torch.nn.functional.avg_pool2d(
+        errors[None], _WINDOW, stride=1, padding=_WINDOW // 2, count_include_pad=False
+    )[0]
+
+
+def _nearest(places: Tensor, means: Tensor) -> Tensor:
+    """[M] the row of means [N, 3] nearest to each place [M, 3], of a sample of them."""
+    sample = torch.arange(0, len(means), max(len(means) // 4096, 1), device=means.device)
+    return sample[torch.cdist(places, means[sample]).argmin(dim=1)]

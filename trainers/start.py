@@ -1,0 +1,62 @@
+"""The Gaussians that a training run starts with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from gsplat_core.densify.registry import create
+from gsplat_core.scene.dataset import Dataset, Points
+from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.init import initialize, random_points
+from gsplat_core.scene.surroundings import surroundings
+from trainers.background import cut_out
+from trainers.config import TrainConfig
+
+_WHERE = {"auto": None, "always": True, "never": False}
+
+
+def initial_gaussians(
+    config: TrainConfig, dataset: Dataset, note: Callable[[str], None] = lambda text: None
+) -> Gaussians:
+    """Gaussians at the sparse points of the reconstruction and where it has none, or at random.
+
+    Args:
+        config: its cap holds from the start: where there are more points, so many are drawn.
+        note: told what a person should know.
+    """
+    strategy = create(config.strategy, config.densify)
+    points = _points(config, dataset, strategy.scale == "published", note)
+    most = strategy.most
+    if most is not None and len(points.xyz) > most:
+        note(f"{len(points.xyz):,} points are more than the {most:,} Gaussians allowed: so many are drawn.")
+        random = torch.Generator().manual_seed(config.seed)
+        rows = torch.randperm(len(points.xyz), generator=random)[:most].sort().values
+        points = Points(points.xyz[rows], points.rgb[rows])
+    start = strategy.initialization
+    scale = None if strategy.scale == "published" else dataset.scale
+    gaussians = initialize(*points, config.sh_degree, start.opacity, start.scale_factor, scale)
+    return gaussians.with_metadata(offset=tuple(dataset.offset.tolist()))
+
+
+def _points(config: TrainConfig, dataset: Dataset, published: bool, note: Callable[[str], None]) -> Points:
+    points, scale = dataset.points, dataset.scale
+    if config.initialization == "random" or not len(points.xyz):
+        if config.initialization != "random":
+            note("The reconstruction has no 3D points: Gaussians start at random places before the cameras.")
+        cameras = [view.camera for view in dataset.train]
+        length = scale.published if published else scale.length
+        count = min(config.random_points, config.max_gaussians or config.random_points)
+        return Points(*random_points(cameras, length, count, config.seed))
+    sky = _WHERE[config.sky]
+    if sky is None and cut_out(dataset):
+        sky = False
+    behind = {"black": (0.0, 0.0, 0.0), "white": (1.0, 1.0, 1.0)}.get(config.background)
+    added = surroundings(dataset.train, points.xyz, scale, sky, _WHERE[config.gaps], behind)
+    gaps = len(added.points.xyz) - added.sky
+    if added.sky:
+        note(f"Many rays look past all 3D points: {added.sky:,} Gaussians make a sky there (--sky never).")
+    if gaps:
+        note(f"There are large gaps between the 3D points: {gaps:,} Gaussians start there (--gaps never).")
+    return Points(torch.cat([points.xyz, added.points.xyz]), torch.cat([points.rgb, added.points.rgb]))

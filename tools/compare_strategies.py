@@ -1,8 +1,8 @@
 """Trains each density control at the same cap of Gaussians and the same budget of time; writes a table and
 plots.
 
-    python tools/compare_strategies.py SCENE [SCENE ...] [-o runs/strategies] [--seconds 90] [--cap 30000]
-        [--downscale 4] [--seeds 0 1 2] [--only adc --only mcmc] [--most 4] [--report]
+    python tools/compare_strategies.py SCENE[:K] [SCENE[:K] ...] [-o runs/strategies] [--seconds 90]
+        [--cap 30000] [--downscale 4] [--seeds 0 1 2] [--only adc --only mcmc] [--most 4] [--report]
 
 Time is processor time of training steps on one thread, so that other programs on the machine hardly disturb
 it. How many steps fit into the budget is found by a short pilot run of each density control; its schedule is
@@ -23,11 +23,17 @@ from strategy_comparison.report import write_report
 from strategy_comparison.runs import result_path, run
 
 
+def _scene(text: str, downscale: int) -> tuple[Path, int]:
+    """A folder and by how much its photographs are shrunk, of FOLDER or FOLDER:K."""
+    folder, colon, factor = text.rpartition(":")
+    return (Path(folder), int(factor)) if colon and factor.isdigit() else (Path(text), downscale)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("scenes", type=Path, nargs="*", metavar="SCENE")
+    parser.add_argument("scenes", nargs="*", metavar="SCENE[:K]", help="shrunk K times instead")
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/strategies"))
     parser.add_argument("--seconds", type=float, default=90.0, help="core-seconds per run")
     parser.add_argument("--cap", type=int, default=30_000, help="most Gaussians")
@@ -51,11 +57,12 @@ def main() -> None:
         parser.error(f"--only {unknown[0]}: known are {'; '.join(entry.name for entry in entries)}")
     chosen = [entry for entry in entries if not args.only or entry.name in args.only]
     left = 0 if args.report else args.most
+    scenes = [_scene(text, args.downscale) for text in args.scenes]
     # Seeds outside: what disturbs the machine for a while disturbs all entries alike.
-    for seed, scene, entry in itertools.product(args.seeds, args.scenes, chosen):
+    for seed, (scene, downscale), entry in itertools.product(args.seeds, scenes, chosen):
         if left and not result_path(args.output, scene, entry, seed).exists():
             print(f"{scene.name}, {entry.name}, seed {seed}", file=sys.stderr, flush=True)
-            run(args.output, scene, entry, seed, args.seconds, args.downscale, args.cap)
+            run(args.output, scene, entry, seed, args.seconds, downscale, args.cap)
             left -= 1
     print(write_report(args.output, [entry.name for entry in entries]))
 

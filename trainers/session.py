@@ -19,7 +19,7 @@ from trainers.background import with_background
 from trainers.capacity import within_capacity
 from trainers.config import TrainConfig
 from trainers.coordinates import share_coordinates
-from trainers.evaluation import evaluate, mean
+from trainers.evaluation import backdrop, evaluate, mean
 from trainers.loop import Loop
 from trainers.progress import TrainingProgress, peak_memory_bytes
 from trainers.resolution import ResolutionSchedule
@@ -114,8 +114,14 @@ def compressed_training(config: TrainConfig, dataset: Dataset) -> CompressedTrai
 
 def rendered_views(config: TrainConfig, dataset: Dataset) -> RenderedViews:
     """The training views as the density control may look at them."""
+    background = backdrop(test_background(config), torch.device("cpu"))
     return RenderedViews(
-        dataset.train, config.sh_degree, config.antialiased, dataset.points.xyz, dataset.sightings
+        dataset.train,
+        config.sh_degree,
+        config.antialiased,
+        dataset.points.xyz,
+        dataset.sightings,
+        None if background is None else background[0],
     )
 
 

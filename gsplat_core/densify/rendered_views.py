@@ -24,6 +24,7 @@ class RenderedViews:
         antialiased: as the scene is trained.
         points: [P, 3] the sparse points.
         sightings: for each view the rows of `points` that it sees (`Dataset.sightings`).
+        background: [3] the colour behind the scene; None for black.
     """
 
     def __init__(
@@ -33,10 +34,12 @@ class RenderedViews:
         antialiased: bool = False,
         points: Tensor | None = None,
         sightings: Sequence[Tensor] = (),
+        background: Tensor | None = None,
     ) -> None:
         self._views = views
         self._points = torch.zeros(0, 3) if points is None else points
         self._sightings = sightings
+        self._background = None if background is None else background[None]
         self.sh_degree = sh_degree
         self.antialiased = antialiased
 
@@ -62,7 +65,7 @@ class RenderedViews:
 
     @torch.no_grad()
     def image(self, params: Mapping[str, Tensor], index: int) -> Tensor:
-        colors, _, _ = self._render(params, index)
+        colors, _, _ = self._render(params, index, backgrounds=self._background)
         mask = self._views[index].mask()
         # Black where the photograph is masked out, as that is.
         return colors[0] if mask is None else colors[0] * mask.to(colors.device)[..., None]

@@ -23,6 +23,7 @@ from gsplat_core.densify import (
     create,
 )
 from gsplat_core.errors import UsageError
+from gsplat_core.scene.scale import SceneScale
 
 EXTENT = 10.0  # small: up to 0.1, oversized: above 1
 WIDTH, HEIGHT = 200, 100
@@ -134,6 +135,22 @@ def test_transparent_ones_go_and_large_ones_after_the_first_reset() -> None:
     rows = [(0.05, 0.004), (0.05, 0.006), (0.99, 0.5), (1.01, 0.5)]
     assert Run(scene(*rows)).refine([0] * 4) == [1, 2, 3]
     assert Run(scene(*rows)).refine([0] * 4, step=3100) == [1, 2]
+
+
+def test_sizes_are_compared_with_the_distance_at_which_things_are_seen() -> None:
+    def left(rule: str, distance: float) -> int:
+        params = scene((0.05, 0.5), (30.0, 0.5))
+        with torch.no_grad():
+            params["means"][1, 2] = distance
+        run = Run(params, ADCConfig(scale=rule))
+        run.strategy.on_backward(3100, stats([0.0, 0.0]))
+        seen = SceneView(run.params, EXTENT, scale=SceneScale.of_extent(EXTENT))
+        return len(run.on_step(3100, seen))
+
+    # As large as a third of its distance, or as a thirtieth.
+    assert left("seen", 90.0) == 1
+    assert left("seen", 900.0) == 2
+    assert left("published", 900.0) == 1
 
 
 def test_hot_ones_that_would_be_pruned_do_not_multiply() -> None:

@@ -11,6 +11,8 @@ import torch
 from training_runs import Run, assert_same_bits, interrupt_at
 
 from gsplat_core.compress.training import CompressionConfig
+from gsplat_core.densify.adc import ADC
+from gsplat_core.densify.edits import Prune
 from gsplat_core.errors import DataError, NumericalError
 from trainers import loop as module
 from trainers.checkpoint import checkpoints, newest_checkpoint
@@ -46,6 +48,38 @@ def test_forty_steps_are_the_same_bits_with_an_interruption_in_between(config, t
         return [{k: v for k, v in e.items() if k != "seconds"} for e in read_history(run.folder.history)]
 
     assert [e["step"] for e in without_time(resumed)] == [e["step"] for e in without_time(straight)]
+
+
+def pruning(monkeypatch, share, at=5):
+    """Density control that removes this share of the Gaussians at a step, and nothing else."""
+
+    def on_step(self, step, view):
+        return [Prune(torch.arange(round(share * view.num)))] if step == at else []
+
+    monkeypatch.setattr(ADC, "on_step", on_step)
+
+
+def test_a_run_that_loses_most_of_its_gaussians_says_so(config, tmp_path, monkeypatch):
+    pruning(monkeypatch, 0.6)
+    run = Run(config, tmp_path)
+    run.fit()
+    assert "warning: step 5 removed 48 of 80 Gaussians" in run.output.getvalue()
+    assert {"step": 5, "event": "loss", "before": 80, "after": 32} in read_history(run.folder.history)
+
+
+def test_ordinary_pruning_is_no_news(config, tmp_path, monkeypatch):
+    pruning(monkeypatch, 0.4)
+    run = Run(config, tmp_path)
+    run.fit()
+    assert "removed" not in run.output.getvalue()
+
+
+def test_a_run_that_loses_all_of_them_fails_and_keeps_its_checkpoint(config, tmp_path, monkeypatch):
+    pruning(monkeypatch, 1.0)
+    run = Run(config, tmp_path)
+    with pytest.raises(NumericalError, match="no Gaussian is left after step 5, where there were 80"):
+        run.fit()
+    assert newest_checkpoint(run.folder.checkpoints, print).step < 5
 
 
 @pytest.mark.parametrize("codec", ["vq", "grid", "scalar"])

@@ -37,7 +37,7 @@ class Entry:
             part: replace(settings, **_shared(settings, cap, seed))
             for part, settings in config.densify.items()
         }
-        return replace(config, densify=parts, data=str(scene), downscale=downscale, seed=seed)
+        return replace(config, densify=parts, cap="none", data=str(scene), downscale=downscale, seed=seed)
 
 
 def _shared(settings: object, cap: int, seed: int) -> dict[str, int]:
@@ -50,10 +50,14 @@ ENTRIES = [
     Entry("adc", strategy="adc"),
     Entry("adc, absgrad", strategy="adc", settings=("adc.absgrad=true", "adc.gradient_threshold=8e-4")),
     Entry("adc, pixel-weighted", strategy="adc", settings=("adc.pixel_weighted=true",)),
+    Entry("published", preset="published"),
     Entry("lpm over adc", strategy="adc+lpm"),
+    Entry("lpm over published", preset="published", strategy="adc+lpm"),
     Entry("mcmc", strategy="mcmc"),
     Entry("mcmc, random start", strategy="mcmc", settings=("initialization=random", "random_points=10000")),
     Entry("lpm over mcmc", strategy="mcmc+lpm"),
+    Entry("seeding over mcmc", strategy="mcmc+seeding"),
+    Entry("seeding over adc", strategy="adc+seeding"),
     Entry("taming", strategy="adc+taming"),
     Entry("turbo", strategy="adc+turbo"),
     Entry("pruning over adc", strategy="adc+pruning"),

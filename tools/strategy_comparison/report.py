@@ -32,9 +32,24 @@ def write_report(folder: Path, entries: Sequence[str]) -> str:
         chosen = {entry: runs for entry, runs in chosen.items() if runs}
         sections.append(f"### {scene}\n\n{_table(chosen)}")
         write_text(folder / f"{scene}.svg", _plot(scene, chosen))
-    text = "\n\n".join(sections) + "\n"
+    text = "\n\n".join([_overview(results, scenes, entries), *sections]) + "\n"
     write_text(folder / "table.md", text)
     return text
+
+
+def _overview(results: Sequence[Result], scenes: Sequence[str], entries: Sequence[str]) -> str:
+    """PSNR / SSIM of each entry on each scene, means over the seeds, and the mean over the scenes."""
+    lines = [f"| | {' | '.join(scenes)} | mean |", "|---" * (len(scenes) + 2) + "|"]
+    for entry in entries:
+        means = []
+        for scene in scenes:
+            ends = [r["curve"][-1] for r in results if r["scene"] == scene and r["entry"] == entry]
+            if ends:
+                means.append([statistics.fmean(end[column] for end in ends) for column in (1, 2)])
+        if len(means) == len(scenes):
+            means.append([statistics.fmean(column) for column in zip(*means, strict=True)])
+            lines.append(f"| {entry} | {' | '.join(f'{psnr:.2f} / {ssim:.3f}' for psnr, ssim in means)} |")
+    return "\n".join(lines)
 
 
 def _plot(scene: str, chosen: dict[str, list[Result]]) -> str:
@@ -49,14 +64,15 @@ def _table(chosen: dict[str, list[Result]]) -> str:
     reference = chosen.get(_REFERENCE)
     goal = statistics.fmean(run["curve"][-1][1] for run in reference) if reference else None
     lines = [
-        "| | seeds | PSNR | SSIM | Gaussians | steps | core-seconds | until ADC's PSNR |",
-        "|---|---|---|---|---|---|---|---|",
+        "| | seeds | PSNR | SSIM | worst view's | Gaussians | steps | core-seconds | until ADC's PSNR |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for entry, runs in chosen.items():
         lines.append(
             f"| {entry} | {len(runs)} "
             f"| {_spread(runs, lambda run: run['curve'][-1][1], '.2f')} "
             f"| {_spread(runs, lambda run: run['curve'][-1][2], '.3f')} "
+            f"| {_spread(runs, lambda run: run['curve'][-1][4], '.3f')} "
             f"| {_spread(runs, lambda run: run['curve'][-1][3], ',.0f')} "
             f"| {runs[0]['steps']:,} "
             f"| {_spread(runs, lambda run: run['seconds'], '.0f')} "

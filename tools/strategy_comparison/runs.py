@@ -13,6 +13,7 @@ import torch
 from gsplat_core.io.atomic import write_text
 from gsplat_core.scene.dataset import Dataset
 from strategy_comparison.entries import Entry
+from trainers.background import with_background
 from trainers.config import TrainConfig
 from trainers.evaluation import evaluate, mean
 from trainers.machine import cpu_name
@@ -73,6 +74,7 @@ def _train(config: TrainConfig, evaluations: int) -> dict[str, Any]:
     dataset = _DATASETS[key] = _DATASETS.get(key) or load_photographs(config)
     for view in [*dataset.train, *dataset.test]:
         view.image()
+    config = with_background(config, dataset)
     gaussians = initial_gaussians(config, dataset)
     trainer = Trainer(config, gaussians, dataset.scale, rendered_views(config, dataset))
     every = max(config.steps // evaluations, 1) if evaluations else config.steps + 1
@@ -84,15 +86,20 @@ def _train(config: TrainConfig, evaluations: int) -> dict[str, Any]:
             trainer.advance(feed(trainer.step + 1))
             if trainer.step % every == 0 or (evaluations and trainer.step == config.steps):
                 seconds += time.process_time() - before
-                curve.append([seconds, *_scores(trainer, dataset), trainer.num_gaussians])
+                psnr, ssim, worst = _scores(trainer, dataset)
+                curve.append([seconds, psnr, ssim, trainer.num_gaussians, worst])
                 before = time.process_time()
     seconds += time.process_time() - before
     return {"steps": config.steps, "seconds": seconds, "curve": curve}
 
 
-def _scores(trainer: Trainer, dataset: Dataset) -> tuple[float, float]:
-    """PSNR and SSIM of the test views."""
+def _scores(trainer: Trainer, dataset: Dataset) -> tuple[float, float, float]:
+    """PSNR and SSIM of the test views, and the SSIM of the worst of them."""
     config = trainer.config
     gaussians = trainer.gaussians.detached()
     scored = list(evaluate(gaussians, dataset.test, test_background(config)))
-    return mean(view.psnr for view in scored), mean(view.ssim for view in scored)
+    return (
+        mean(view.psnr for view in scored),
+        mean(view.ssim for view in scored),
+        min(view.ssim for view in scored),
+    )

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gsplat_core.scene.coverage import coverage, has_sky
+from gsplat_core.scene.coverage import coverages, has_sky
 from gsplat_core.scene.dataset import Dataset, View
 from trainers.config import TrainConfig
 
@@ -59,7 +59,7 @@ def cut_out(dataset: Dataset) -> Literal["black", "white", "random"] | None:
 
 def _sees_a_sky(dataset: Dataset) -> bool:
     xyz = dataset.points.xyz.double().numpy()
-    return len(xyz) > 0 and has_sky([coverage(view.camera, xyz) for view in dataset.train])
+    return len(xyz) > 0 and has_sky(coverages(dataset.train, xyz))
 
 
 def _border(view: View) -> Tensor:

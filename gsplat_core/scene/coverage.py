@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from gsplat_core.scene.cameras import Camera, Matrix
+from gsplat_core.scene.dataset import View
 from gsplat_core.scene.scale import points_in_view
 
 # A capture has a sky if this share of its photographs' area is open; rooms have 1 percent.
 _OPEN_SHARE = 0.05
 # And gaps if this share is enclosed; rooms have 0.3 percent.
 _ENCLOSED_SHARE = 0.01
+_SAMPLE = 50_000
 # Cells along the longer side of a photograph.
 _CELLS = 24
 
@@ -46,6 +48,12 @@ class Coverage:
         rows, columns = np.nonzero(cells)
         middles: Matrix = (np.stack([columns, rows], axis=1).astype(np.float64) + 0.5) * self.side
         return middles
+
+
+def coverages(views: Sequence[View], xyz: Matrix) -> list[Coverage]:
+    """How the points [P, 3] cover each photograph; of very many, evenly chosen ones tell it as well."""
+    sample = xyz[:: max(len(xyz) // _SAMPLE, 1)]
+    return [coverage(view.camera, sample) for view in views]
 
 
 def coverage(camera: Camera, xyz: Matrix) -> Coverage:

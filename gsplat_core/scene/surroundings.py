@@ -1,23 +1,23 @@
 """Points to start from where the reconstruction has none: behind everything, and in gaps between its points.
 
 Structure from motion finds no features in a sky, and matches none on leaves. Density control copies what is
-there, so
-nothing grows in such places: a sky tears holes or becomes fog near the cameras, a forest stays a smear.
+there, so nothing grows in such places: a sky tears holes or becomes fog near the cameras, a forest stays a
+smear.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gsplat_core.scene.cameras import Matrix
-from gsplat_core.scene.coverage import Coverage, coverage, has_gaps, has_sky
+from gsplat_core.scene.coverage import Coverage, coverages, has_gaps, has_sky
 from gsplat_core.scene.dataset import Points, View
-from gsplat_core.scene.scale import SceneScale, points_in_view
+from gsplat_core.scene.scale import Rows, SceneScale, points_in_view
 
 # Directions of the sky over the whole sphere: about 1.4 degrees apart.
 _DIRECTIONS = 20_000
@@ -32,6 +32,7 @@ _THERE_ALREADY = 0.03
 # far hides nothing.
 _NEIGHBORS = 12
 _BEHIND = 0.75
+_SAMPLE = 4000
 # Points in a gap, per side of a cell and for each view before duplicates go.
 _PER_SIDE = 3
 
@@ -68,13 +69,13 @@ def surroundings(
             already.
     """
     points = xyz.double().numpy()
-    covered = [coverage(view.camera, points) for view in views]
+    covered = [_kept(view, cover) for view, cover in zip(views, coverages(views, points), strict=True)]
     found = []
     if sky or (sky is None and has_sky(covered)):
         found.append(_sky(views, covered, points, scale, behind))
     in_sky = sum(len(part[0]) for part in found)
     if gaps or (gaps is None and has_gaps(covered)):
-        found.append(_gaps(views, covered, scale))
+        found.append(_gaps(views, covered, scale, len(points)))
     places = np.concatenate([part[0] for part in found]) if found else np.zeros((0, 3))
     colors = np.concatenate([part[1] for part in found]) if found else np.zeros((0, 3))
     added = Points(torch.from_numpy(places.astype(np.float32)), torch.from_numpy(colors.astype(np.float32)))
@@ -114,16 +115,29 @@ def _sky(
     return places[chosen][needed][::every], mean[needed][::every]
 
 
-def _gaps(views: Sequence[View], covered: Sequence[Coverage], scale: SceneScale) -> tuple[Matrix, Matrix]:
+def _kept(view: View, cover: Coverage) -> Coverage:
+    """Without the cells that are masked out."""
+    mask = view.mask()
+    if mask is None:
+        return cover
+    share = torch.nn.functional.adaptive_avg_pool2d(mask[None].float(), cover.open.shape)[0]
+    kept = (share >= 1).numpy()
+    return replace(cover, open=cover.open & kept, enclosed=cover.enclosed & kept)
+
+
+def _gaps(
+    views: Sequence[View], covered: Sequence[Coverage], scale: SceneScale, most: int
+) -> tuple[Matrix, Matrix]:
     """Places in enclosed cells, as far away as what surrounds them."""
     places, colors, sizes = [np.zeros((0, 3))], [np.zeros((0, 3))], [np.zeros(0)]
     for view, cover in zip(views, covered, strict=True):
         middles = cover.centers(cover.enclosed)
         if not len(middles) or not len(cover.depths):
             continue
-        squared = ((middles[:, None] - cover.pixels) ** 2).sum(axis=2)
+        every = max(len(cover.pixels) // _SAMPLE, 1)
+        squared = ((middles[:, None] - cover.pixels[::every]) ** 2).sum(axis=2)
         nearest = np.argsort(squared, axis=1)[:, :_NEIGHBORS]
-        depth = np.quantile(cover.depths[nearest], _BEHIND, axis=1)
+        depth = np.quantile(cover.depths[::every][nearest], _BEHIND, axis=1)
         steps = (np.arange(_PER_SIDE) + 0.5) / _PER_SIDE - 0.5
         within = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2) * cover.side
         pixels = (middles[:, None] + within).reshape(-1, 2)
@@ -135,16 +149,17 @@ def _gaps(views: Sequence[View], covered: Sequence[Coverage], scale: SceneScale)
         places.append((rays * depth[:, None] - camera.viewmat[:3, 3]) @ camera.viewmat[:3, :3])
         colors.append(_colors_at(view, cover.side / _PER_SIDE, pixels))
         sizes.append(depth * cover.side / _PER_SIDE / camera.K[0, 0])
-    return _thinned(np.concatenate(places), np.concatenate(colors), np.concatenate(sizes), scale)
+    spread = _thinned(np.concatenate(places), np.concatenate(sizes), scale)
+    rows = spread[:: -(-len(spread) // most) or 1]
+    return np.concatenate(places)[rows], np.concatenate(colors)[rows]
 
 
-def _thinned(places: Matrix, colors: Matrix, sizes: Matrix, scale: SceneScale) -> tuple[Matrix, Matrix]:
-    """One of the places in each cube as large as their median distance."""
+def _thinned(places: Matrix, sizes: Matrix, scale: SceneScale) -> Rows:
+    """The row of one of the places in each cube as large as their median distance."""
     if not len(places):
-        return places, colors
+        return np.zeros(0, np.int64)
     cube = np.floor((places - scale.center) / np.median(sizes)).astype(np.int64)
-    first = np.unique(cube, axis=0, return_index=True)[1]
-    return places[first], colors[first]
+    return np.sort(np.unique(cube, axis=0, return_index=True)[1])
 
 
 def _colors_at(view: View, side: float, pixels: Matrix) -> Matrix:

@@ -99,6 +99,22 @@ def test_a_gap_is_filled_at_the_depth_around_it() -> None:
     assert len(torch.unique((places / 0.1).round(), dim=0)) == len(places)
 
 
+def test_what_is_masked_out_is_neither_sky_nor_gap() -> None:
+    def masked(camera: Camera) -> View:
+        kept = np.ones((HEIGHT, WIDTH), bool)
+        kept[: HEIGHT // 2 + 8] = False
+        return View(camera, lambda: image(top=BLUE), lambda: kept)
+
+    assert len(added([masked(camera) for camera in cameras()], ground()).points.xyz) == 0
+
+
+def test_there_are_never_more_than_points() -> None:
+    few = ground()[::20]
+    found = added(views(image(top=BLUE)), few, sky=True, gaps=True)
+    assert 0 < found.sky <= len(few)
+    assert len(found.points.xyz) - found.sky <= len(few)
+
+
 @pytest.mark.parametrize(("sky", "gaps"), [(False, False), (False, None), (None, False)])
 def test_each_can_be_left_out(sky: bool | None, gaps: bool | None) -> None:
     outdoors = added(views(image(top=BLUE)), ground(), sky=sky, gaps=gaps)

@@ -1,4 +1,4 @@
-"""Single settings from the command line: `--set lambda_dssim=0.3 adc.refine_every=50`."""
+"""Single settings from the command line: `--set lambda_dssim=0.3 mcmc.refine_every=50`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def with_settings(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
         name, equals, text = setting.partition("=")
         path = name.strip().split(".")
         if not equals or not all(path):
-            raise UsageError(f"--set {setting}: expected NAME=VALUE, for example adc.refine_every=50.")
+            raise UsageError(f"--set {setting}: expected NAME=VALUE, for example mcmc.refine_every=50.")
         _put(values, path if path[0] in values else ["densify", *path], _parsed(text), setting)
     try:
         return from_json(TrainConfig, values)

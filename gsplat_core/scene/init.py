@@ -60,9 +60,10 @@ def initialize(
     neighbors = min(_NEIGHBORS, n - 1)
     length = 1.0 if scale is None else scale.length
     squared_gap = knn(means, neighbors)[1].mean(dim=1) if neighbors else torch.full((n,), length**2)
-    radius = squared_gap.sqrt().clamp_min(SMALLEST_GAP * length) * scale_factor
+    radius = squared_gap.sqrt().clamp_min(SMALLEST_GAP * length)
     if scale is not None:
         radius = torch.minimum(radius, LARGEST_START * scale.reach(means))
+    radius *= scale_factor
     quats = torch.zeros(n, 4)
     quats[:, 0] = 1
     return Gaussians(

@@ -66,8 +66,8 @@ def test_an_unknown_option_is_usage():
     ("arguments", "message"),
     [
         (["--strategy", "adx"], "Unknown density control 'adx'"),
-        (["--set", "adc.refine_evry=3"], "--set adc.refine_evry=3: there is no densify.adc.refine_evry"),
-        (["--set", "adc.refine_every=often"], "densify.adc.refine_every must be int"),
+        (["--set", "mcmc.refine_evry=3"], "--set mcmc.refine_evry=3: there is no densify.mcmc.refine_evry"),
+        (["--set", "mcmc.refine_every=often"], "densify.mcmc.refine_every must be int"),
         (["--set", "lm.full.views=0"], "lm.full.views must be positive"),
         (["--steps", "0"], "--steps must be at least 1"),
         (["--downscale", "0"], "--downscale must be at least 1"),

@@ -13,6 +13,7 @@ from gsplat_core.densify.lpm import LPMConfig
 from gsplat_core.densify.mcmc import MCMCConfig
 from gsplat_core.densify.pruning import PruningConfig
 from gsplat_core.densify.registry import PLUGINS, STRATEGIES, parts
+from gsplat_core.densify.seeding import SeedingConfig
 from gsplat_core.densify.taming import TamingConfig
 from gsplat_core.densify.turbo import TurboConfig
 from trainers.resolution import ResolutionConfig
@@ -41,6 +42,7 @@ PARTS = {
     "taming": TamingConfig(start=10, stop=35, views=3),
     "dash": DashConfig(stop=35, every=5),
     "turbo": TurboConfig(start=10, stop=35),
+    "seeding": SeedingConfig(start=10, stop=35, error=0.02, contrast=1.0, share=0.2),
     "pruning": PruningConfig(start=12, stop=36, every=12, share=0.01, most=0.1),
 }
 

@@ -72,7 +72,7 @@ class TrainOptions:
     gaps: Annotated[Where | None, _option("{auto,always,never}", "auto")] = None
     """Start with Gaussians in gaps between the 3D points, too; auto: where these are large."""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = ()
-    """Change entries of config.json, such as adc.refine_every=50 or learning_rates.opacities=0.025."""
+    """Change entries of config.json, such as mcmc.refine_every=50 or learning_rates.opacities=0.025."""
     config: Annotated[Path | None, _option("FILE", "the preset")] = None
     """Start from this config.json instead of a preset."""
     resume: bool = False

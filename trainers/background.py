@@ -14,14 +14,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gsplat_core.scene.coverage import coverages, has_sky
+from gsplat_core.scene.coverage import has_sky
 from gsplat_core.scene.dataset import Dataset, View
 from trainers.config import TrainConfig
 
 # Photographs that were cut out have borders of one colour: this share of them, to so many of 255 steps.
 _BORDER_SHARE = 0.6
 _SAME = 6
-_PLAIN: dict[Literal["black", "white"], int] = {"black": 0, "white": 255}
+PLAIN: dict[Literal["black", "white"], int] = {"black": 0, "white": 255}
 
 
 def with_background(config: TrainConfig, dataset: Dataset) -> TrainConfig:
@@ -32,17 +32,10 @@ def with_background(config: TrainConfig, dataset: Dataset) -> TrainConfig:
     - black otherwise.
     """
     if config.background == "auto":
-        config = replace(
-            config, background=cut_out(dataset) or ("random" if _sees_a_sky(dataset) else "black")
-        )
+        sky = len(dataset.points.xyz) > 0 and has_sky(dataset.coverage)
+        config = replace(config, background=cut_out(dataset) or ("random" if sky else "black"))
     # ADC has a rule of its own for scenes on white.
-    densify = {
-        part: replace(settings, white_background=config.background == "white")
-        if hasattr(settings, "white_background")
-        else settings
-        for part, settings in config.densify.items()
-    }
-    return replace(config, densify=densify)
+    return config.with_shared(white_background=config.background == "white")
 
 
 def cut_out(dataset: Dataset) -> Literal["black", "white", "random"] | None:
@@ -51,15 +44,10 @@ def cut_out(dataset: Dataset) -> Literal["black", "white", "random"] | None:
     if any(view.alpha() is not None for view in dataset.train):
         return "random"
     borders = torch.cat([_border(view) for view in dataset.train])
-    for name, value in _PLAIN.items():
+    for name, value in PLAIN.items():
         if float(((borders.int() - value).abs().amax(dim=1) <= _SAME).float().mean()) >= _BORDER_SHARE:
             return name
     return None
-
-
-def _sees_a_sky(dataset: Dataset) -> bool:
-    xyz = dataset.points.xyz.double().numpy()
-    return len(xyz) > 0 and has_sky(coverages(dataset.train, xyz))
 
 
 def _border(view: View) -> Tensor:

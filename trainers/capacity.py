@@ -8,8 +8,6 @@ neighbouring pixels and views largely repeat.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
 
 from gsplat_core.scene.dataset import View
 from trainers.config import TrainConfig
@@ -35,12 +33,4 @@ def within_capacity(config: TrainConfig, views: Sequence[View]) -> TrainConfig:
     limit = capacity(views)
     if config.max_gaussians is not None:
         limit = min(limit, config.max_gaussians)
-    return replace(config, densify=capped(config.densify, limit))
-
-
-def capped(densify: dict[str, Any], limit: int) -> dict[str, Any]:
-    """The configurations of a density control's parts with this cap where they have one."""
-    return {
-        part: replace(settings, max_gaussians=limit) if hasattr(settings, "max_gaussians") else settings
-        for part, settings in densify.items()
-    }
+    return config.with_shared(max_gaussians=limit)

@@ -12,7 +12,7 @@ import json
 import math
 import types
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -145,6 +145,14 @@ class TrainConfig:
     def max_gaussians(self) -> int | None:
         """The cap of the strategy, if it has one."""
         return create(self.strategy, self.densify).most
+
+    def with_shared(self, **values: Any) -> TrainConfig:
+        """What concerns the whole run, told to each part of the density control that has a field for it."""
+
+        def told(settings: Any) -> Any:
+            return replace(settings, **{name: values[name] for name in values if hasattr(settings, name)})
+
+        return replace(self, densify={part: told(settings) for part, settings in self.densify.items()})
 
     @property
     def compress(self) -> str | None:

@@ -16,7 +16,6 @@ most where steps are fewest. docs/strategies.md has the measurements.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from gsplat_core.densify.adc import ADCConfig
 from gsplat_core.densify.pruning import PruningConfig
@@ -127,14 +126,10 @@ def with_strategy(config: TrainConfig, strategy: str) -> TrainConfig:
         UsageError: no density control has this name.
     """
     factor = config.steps / PUBLISHED_STEPS
-    rules = {settings.scale for settings in config.densify.values() if hasattr(settings, "scale")}
-
-    def fitted(settings: Any) -> Any:
-        settings = settings.stretched(factor)
-        return replace(settings, scale=rules.pop()) if hasattr(settings, "scale") and rules else settings
-
     densify = {
-        part: config.densify[part] if part in config.densify else fitted(settings)
+        part: config.densify[part] if part in config.densify else settings.stretched(factor)
         for part, settings in configurations(strategy).items()
     }
-    return replace(config, strategy=strategy, densify=densify)
+    changed = replace(config, strategy=strategy, densify=densify)
+    rule = next((part.scale for part in config.densify.values() if hasattr(part, "scale")), None)
+    return changed if rule is None else changed.with_shared(scale=rule)

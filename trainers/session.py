@@ -114,14 +114,13 @@ def compressed_training(config: TrainConfig, dataset: Dataset) -> CompressedTrai
 
 def rendered_views(config: TrainConfig, dataset: Dataset) -> RenderedViews:
     """The training views as the density control may look at them."""
-    background = backdrop(test_background(config), torch.device("cpu"))
     return RenderedViews(
         dataset.train,
         config.sh_degree,
         config.antialiased,
         dataset.points.xyz,
         dataset.sightings,
-        None if background is None else background[0],
+        backdrop(test_background(config), torch.device("cpu")),
     )
 
 

@@ -11,7 +11,7 @@ from gsplat_core.scene.dataset import Dataset, Points
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.init import initialize, random_points
 from gsplat_core.scene.surroundings import surroundings
-from trainers.background import cut_out
+from trainers.background import PLAIN, cut_out
 from trainers.config import TrainConfig
 
 _WHERE = {"auto": None, "always": True, "never": False}
@@ -52,8 +52,8 @@ def _points(config: TrainConfig, dataset: Dataset, published: bool, note: Callab
     sky = _WHERE[config.sky]
     if sky is None and cut_out(dataset):
         sky = False
-    behind = {"black": (0.0, 0.0, 0.0), "white": (1.0, 1.0, 1.0)}.get(config.background)
-    added = surroundings(dataset.train, points.xyz, scale, sky, _WHERE[config.gaps], behind)
+    behind = PLAIN[config.background] if config.background in ("black", "white") else None
+    added = surroundings(dataset, sky, _WHERE[config.gaps], behind)
     gaps = len(added.points.xyz) - added.sky
     if added.sky:
         note(f"Many rays look past all 3D points: {added.sky:,} Gaussians make a sky there (--sky never).")

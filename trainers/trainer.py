@@ -28,6 +28,7 @@ from gsplat_core.scene.scale import SceneScale
 from gsplat_core.second_order.linearization import Settings
 from gsplat_core.second_order.objective import as_float
 from trainers.config import TrainConfig
+from trainers.evaluation import backdrop
 from trainers.lm import LevenbergMarquardt, Refinement
 from trainers.schedules import exponential, sh_degree_at
 from trainers.views import Target
@@ -94,6 +95,7 @@ class Trainer:
         step = self.step + 1
         target = self.composited(target, step)
         self._set_learning_rates(step)
+        view = self._scene_view(step, target)
 
         wants = self.strategy.wants(step)
         shown = self._shown(step)
@@ -104,7 +106,7 @@ class Trainer:
         compared = target.compared(colors)
         loss = l1_dssim(compared, target.image[None], self.config.lambda_dssim)
         compared = compared.detach()
-        total = loss + self._side_terms(step, splats, compared[0], target, meta)
+        total = loss + self._side_terms(step, splats, compared[0], target, meta, view)
         # Memory peaks during backward: shapes and tile lists go as soon as they have served, and the gradient
         # of the centres is not copied, as retain_grad() would.
         meta = {name: meta[name] for name in WATCHED if name in meta}
@@ -118,7 +120,7 @@ class Trainer:
             self.adam.step()
             for param in self.store.params.values():
                 param.grad = None
-            edits = self._edits(step, target)
+            edits = self._edits(step, view)
             if edits:
                 self.strategy.follow(self.store.apply(edits))
             if self._reorders_at(step):
@@ -153,11 +155,11 @@ class Trainer:
         params = self.store.params
         return params if self.compression is None else self.compression.shown(step, params)
 
-    def _edits(self, step: int, target: Target) -> list[Edit]:
+    def _edits(self, step: int, view: SceneView) -> list[Edit]:
         """Once a scene is trained for its codec, that alone edits it."""
         if self.compression is not None and step >= self.compression.schedule.start:
             return self.compression.on_step(step, self.store.params)
-        return self.strategy.on_step(step, self._scene_view(step, target))
+        return self.strategy.on_step(step, view)
 
     def _reorders_at(self, step: int) -> bool:
         """A codec knows the rows of the scene that it was fitted to, so their order stays from then on."""
@@ -166,11 +168,16 @@ class Trainer:
         return every > 0 and (step - 1) % every == 0 and not fitted
 
     def _side_terms(
-        self, step: int, splats: Mapping[str, Tensor], image: Tensor, target: Target, meta: dict[str, Any]
+        self,
+        step: int,
+        splats: Mapping[str, Tensor],
+        image: Tensor,
+        target: Target,
+        meta: dict[str, Any],
+        view: SceneView,
     ) -> Tensor | float:
         """What is added to the photometric loss for the sake of strategy and codec."""
         terms: Tensor | float = 0.0
-        view = self._scene_view(step, target)
         if (regularization := self.strategy.regularization(splats, view)) is not None:
             terms = terms + regularization
         if self.compression is not None:
@@ -220,11 +227,10 @@ class Trainer:
 
     def _background(self, step: int) -> Tensor | None:
         """[1, 3]; random ones depend on seed and step only, so a resumed run needs no generator's state."""
-        device = self.device
         if self.config.background == "random":
             generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
-            return torch.rand(1, 3, generator=generator).to(device)
-        return torch.ones(1, 3, device=device) if self.config.background == "white" else None
+            return torch.rand(1, 3, generator=generator).to(self.device)
+        return backdrop(self.config.background, self.device)
 
     def _render_stats(
         self, meta: dict[str, Any], means2d_grad: Tensor, compared: Tensor, target: Target, wants: Wants

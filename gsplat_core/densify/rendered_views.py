@@ -24,7 +24,7 @@ class RenderedViews:
         antialiased: as the scene is trained.
         points: [P, 3] the sparse points.
         sightings: for each view the rows of `points` that it sees (`Dataset.sightings`).
-        background: [3] the colour behind the scene; None for black.
+        background: [1, 3] the colour behind the scene; None for black.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class RenderedViews:
         self._views = views
         self._points = torch.zeros(0, 3) if points is None else points
         self._sightings = sightings
-        self._background = None if background is None else background[None]
+        self._background = background
         self.sh_degree = sh_degree
         self.antialiased = antialiased
 

@@ -145,13 +145,10 @@ class Seeding(Plugin):
         distance = depth.flatten()[pixels]
         means = center(lens).to(depth) + distance[:, None] * rays(lens, places)
         sizes = (c.size * distance / float(lens.K[0, 0])).clamp(min=1e-30).log()
-        new = {
-            name: value.detach()[:1].expand(len(pixels), *value.shape[1:]) for name, value in params.items()
-        }
-        quats = torch.zeros_like(new["quats"])
+        quats = params["quats"].new_zeros(len(pixels), 4)
         quats[:, 0] = 1
         return {
-            **{name: torch.zeros_like(value) for name, value in new.items()},
+            **{name: value.new_zeros(len(pixels), *value.shape[1:]) for name, value in params.items()},
             "means": means,
             "quats": quats,
             "scales": sizes[:, None].expand(-1, 3),

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from gsplat_core.scene.cameras import Camera, Matrix
-from gsplat_core.scene.dataset import View
 from gsplat_core.scene.scale import points_in_view
 
 # A capture has a sky if this share of its photographs' area is open; rooms have 1 percent.
@@ -50,10 +49,10 @@ class Coverage:
         return middles
 
 
-def coverages(views: Sequence[View], xyz: Matrix) -> list[Coverage]:
+def coverages(cameras: Sequence[Camera], xyz: Matrix) -> list[Coverage]:
     """How the points [P, 3] cover each photograph; of very many, evenly chosen ones tell it as well."""
     sample = xyz[:: max(len(xyz) // _SAMPLE, 1)]
-    return [coverage(view.camera, sample) for view in views]
+    return [coverage(camera, sample) for camera in cameras]
 
 
 def coverage(camera: Camera, xyz: Matrix) -> Coverage:

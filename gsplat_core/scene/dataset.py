@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from gsplat_core.errors import DataError, ResourceError, UsageError
 from gsplat_core.scene.cameras import NEAR_PER_DISTANCE, Camera, Matrix
 from gsplat_core.scene.capture import Capture, capture_from_colmap
 from gsplat_core.scene.colmap import find_models, read_model
+from gsplat_core.scene.coverage import Coverage, coverages
 from gsplat_core.scene.images import AlphaRule, Pixels, shrink
 from gsplat_core.scene.mask_files import with_masks
 from gsplat_core.scene.masks import Kept, unmixed
@@ -265,6 +267,11 @@ class Dataset:
     def scene_extent(self) -> float:
         """Of 3DGS: 1.1 times the largest distance of a training camera from their mean, in scene units."""
         return self.scale.published
+
+    @cached_property
+    def coverage(self) -> list[Coverage]:
+        """Where each training photograph shows points and where none."""
+        return coverages([view.camera for view in self.train], self.points.xyz.double().numpy())
 
     def prefetch(self) -> None:
         """Starts to decode all images in background threads; returns at once.

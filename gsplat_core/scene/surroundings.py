@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from gsplat_core.scene.cameras import Matrix
-from gsplat_core.scene.coverage import Coverage, coverages, has_gaps, has_sky
-from gsplat_core.scene.dataset import Points, View
+from gsplat_core.scene.coverage import Coverage, has_gaps, has_sky
+from gsplat_core.scene.dataset import Dataset, Points, View
 from gsplat_core.scene.scale import Rows, SceneScale, points_in_view
 
 # Directions of the sky over the whole sphere: about 1.4 degrees apart.
@@ -51,25 +50,20 @@ class Surroundings:
 
 
 def surroundings(
-    views: Sequence[View],
-    xyz: Tensor,
-    scale: SceneScale,
-    sky: bool | None = None,
-    gaps: bool | None = None,
-    behind: Sequence[float] | None = None,
+    dataset: Dataset, sky: bool | None = None, gaps: bool | None = None, behind: int | None = None
 ) -> Surroundings:
     """Points behind everything and in gaps of the reconstruction.
 
     Args:
-        views: the training views; all photographs are read.
-        xyz: [P, 3] sparse points, P >= 1.
-        scale: of the capture.
+        dataset: with at least one point; all training photographs are read if any are added.
         sky, gaps: whether to add points of each kind; None: where many rays see no point.
-        behind: [3] the colour that is drawn behind the scene, if it is one; a sky of that colour is there
-            already.
+        behind: the grey value, of 255, that is drawn behind the scene, if it is one; a sky of that colour is
+            there already.
     """
-    points = xyz.double().numpy()
-    covered = [_kept(view, cover) for view, cover in zip(views, coverages(views, points), strict=True)]
+    views, scale, points = dataset.train, dataset.scale, dataset.points.xyz.double().numpy()
+    covered: list[Coverage] = []
+    if sky is not False or gaps is not False:
+        covered = [_kept(view, cover) for view, cover in zip(views, dataset.coverage, strict=True)]
     found = []
     if sky or (sky is None and has_sky(covered)):
         found.append(_sky(views, covered, points, scale, behind))
@@ -87,7 +81,7 @@ def _sky(
     covered: Sequence[Coverage],
     xyz: Matrix,
     scale: SceneScale,
-    behind: Sequence[float] | None,
+    behind: int | None,
 ) -> tuple[Matrix, Matrix]:
     """Places on a sphere around the cameras that views see through open cells, in one colour."""
     far = float(np.quantile(np.linalg.norm(xyz - scale.center, axis=1), 0.99))
@@ -109,7 +103,7 @@ def _sky(
     spread = np.sqrt((squares[chosen] / seen[chosen, None] - mean**2).clip(min=0).mean(axis=1))
     needed = spread <= _SAME_COLOR
     if behind is not None:
-        needed &= abs(mean - np.asarray(behind)).max(axis=1) > _THERE_ALREADY
+        needed &= abs(mean - behind / 255).max(axis=1) > _THERE_ALREADY
     # Never more than there are points: a few of these deserve no sky of thousands.
     every = -(-int(needed.sum()) // len(xyz)) or 1
     return places[chosen][needed][::every], mean[needed][::every]

@@ -8,7 +8,7 @@ import torch
 
 from gsplat_core.scene.cameras import Camera, rigid
 from gsplat_core.scene.coverage import coverage
-from gsplat_core.scene.dataset import View
+from gsplat_core.scene.dataset import Dataset, Points, View
 from gsplat_core.scene.scale import scene_scale
 from gsplat_core.scene.surroundings import surroundings
 
@@ -47,9 +47,9 @@ def ground() -> np.ndarray:
 
 def added(photographs: list[View], xyz: np.ndarray, **options: bool | None):
     scale = scene_scale([view.camera for view in photographs], xyz)
-    return surroundings(
-        photographs, torch.from_numpy(xyz).float(), scale, options.get("sky"), options.get("gaps")
-    )
+    points = torch.from_numpy(xyz).float()
+    dataset = Dataset(photographs, [], Points(points, torch.full_like(points, 0.5)), scale)
+    return surroundings(dataset, options.get("sky"), options.get("gaps"))
 
 
 def test_a_wall_of_points_leaves_nothing_open() -> None:

@@ -33,17 +33,9 @@ class Entry:
         if self.strategy is not None:
             config = with_strategy(config, self.strategy)
         config = scaled_to(with_settings(config, self.settings), steps)
-        parts = {
-            part: replace(settings, **_shared(settings, cap, seed))
-            for part, settings in config.densify.items()
-        }
-        return replace(config, densify=parts, cap="none", data=str(scene), downscale=downscale, seed=seed)
-
-
-def _shared(settings: object, cap: int, seed: int) -> dict[str, int]:
-    """The cap is also the budget of those that have one."""
-    values = {"max_gaussians": cap, "budget": cap, "seed": seed}
-    return {name: value for name, value in values.items() if hasattr(settings, name)}
+        # The cap is also the budget of those that have one.
+        config = config.with_shared(max_gaussians=cap, budget=cap, seed=seed)
+        return replace(config, cap="none", data=str(scene), downscale=downscale, seed=seed)
 
 
 ENTRIES = [

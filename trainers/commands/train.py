@@ -176,23 +176,13 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     if options.compress is not None:
         compression = replace(config.compression or CompressionConfig(), codec=options.compress)
         config = replace(config, compression=compression)
-    config = with_settings(_with_shared_settings(config, options.max_gaussians), options.set)
+    config = config.with_shared(seed=config.seed)
+    if options.max_gaussians is not None:
+        config = replace(config, cap="none").with_shared(max_gaussians=options.max_gaussians)
+    config = with_settings(config, options.set)
     if config.optimizer == "lm" and config.compression is not None:
         raise UsageError("--optimizer lm does not train for a codec; leave out --compress, or use adam.")
     return config
-
-
-def _with_shared_settings(config: TrainConfig, max_gaussians: int | None) -> TrainConfig:
-    """What concerns the whole run is told to each part of the density control that asks for it."""
-    shared: dict[str, Any] = {"seed": config.seed}
-    if max_gaussians is not None:
-        config = replace(config, cap="none")
-        shared["max_gaussians"] = max_gaussians
-    densify = {
-        part: replace(settings, **{name: value for name, value in shared.items() if hasattr(settings, name)})
-        for part, settings in config.densify.items()
-    }
-    return replace(config, densify=densify)
 
 
 def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:

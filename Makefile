@@ -59,7 +59,7 @@ sanitize: build
 	PYTHONPATH=tests:. $(RUN) -m cuda_on_cpu.operators address
 	CXX=$${CXX:-c++} && GSPLAT_LIBRARY=build/sanitize/_ops.abi3.so ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	LD_PRELOAD="$$($$CXX -print-file-name=libasan.so) $$($$CXX -print-file-name=libstdc++.so)" \
-	$(RUN) -m pytest tests/ops tests/test_rasterizer.py tests/test_forward_mode.py tests/second_order/test_linearization.py \
+	$(RUN) -m pytest tests/ops tests/render/test_rasterizer.py tests/test_forward_mode.py tests/second_order/test_linearization.py \
 	tests/second_order/test_solver.py
 
 cuda-report: build

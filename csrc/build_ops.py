@@ -14,7 +14,9 @@ What makes one library enough:
   their own, so the library also works with a PyTorch and on a machine without CUDA.
 
 Ninja drives the compiler: a second build compiles what changed. Environment: ``CXX`` is the compiler (default
-``c++``), ``MAX_JOBS`` the number of compilers at a time (default: one per core); see also ``build_cuda.py``.
+``c++``), ``MAX_JOBS`` the number of compilers at a time (default: one per core), ``GSPLAT_BUILD_ISAS`` the
+instruction sets to build for besides ``generic``, such as ``avx512`` (default: all; fewer while you work on a
+kernel); see also ``build_cuda.py``.
 """
 
 from __future__ import annotations
@@ -153,7 +155,8 @@ def ninja_file(flavour: str, torch: Path, compiler: str, cuda: CudaBuild | None)
         lines.append(f"build {objects[-1]}: {rule} {source}")
         lines.append(f"  flags = {' '.join(flags)}")
 
-    has_isa = [f"-DGSPLAT_HAS_{isa.upper()}=1" for isa in ISA_FLAGS]
+    isas = wanted_isas()
+    has_isa = [f"-DGSPLAT_HAS_{isa.upper()}=1" for isa in isas]
     about = [f"""'-DGSPLAT_VERSION="{read_version()}"' '-DGSPLAT_CUDA="{cuda or "none"}"'"""]
     for source in sorted([*CSRC.glob("ops/*.cpp"), *CSRC.glob("cpu/*.cpp")]):
         compile_one(source, [*has_isa, *about] if source.name == "runtime.cpp" else has_isa)
@@ -165,12 +168,25 @@ def ninja_file(flavour: str, torch: Path, compiler: str, cuda: CudaBuild | None)
     # The order matters. Of an inline function that several objects hold, the linker keeps the first copy.
     # Objects of lesser instruction sets come first, so no shared function is kept in a form that an older CPU
     # cannot run.
-    for isa, flags in ISA_FLAGS.items():
+    for isa, flags in isas.items():
         for source in sorted(CSRC.glob("cpu/kernels/*.cpp")):
             compile_one(source, [f"-DGSPLAT_ISA={isa}", f"-DGSPLAT_ISA_{isa.upper()}=1", *flags], f".{isa}")
     lines.append(f"build {LIBRARY_NAME}: link {' '.join(objects)} | exports.map")
     lines.append(f"  libraries = {libraries}")
     return "\n".join(lines) + "\n"
+
+
+def wanted_isas() -> dict[str, list[str]]:
+    """The instruction sets to build for and their flags."""
+    names = os.environ.get("GSPLAT_BUILD_ISAS")
+    if not names:
+        return ISA_FLAGS
+    wanted = {"generic", *names.split(",")}
+    if unknown := sorted(wanted - ISA_FLAGS.keys()):
+        raise SystemExit(
+            f"gsplat_core: GSPLAT_BUILD_ISAS names {unknown[0]!r}; here there are {', '.join(ISA_FLAGS)}."
+        )
+    return {name: flags for name, flags in ISA_FLAGS.items() if name in wanted}
 
 
 def read_version() -> str:

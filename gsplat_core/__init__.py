@@ -8,13 +8,13 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from gsplat_core.checks import set_checks as set_checks
-    from gsplat_core.rasterizer import rasterization as rasterization
+    from gsplat_core.render.rasterizer import rasterization as rasterization
 
 
 def __getattr__(name: str) -> Any:
     """Imports the public functions on first use, so that reading a file or printing help loads no PyTorch."""
     if name == "rasterization":
-        from gsplat_core.rasterizer import rasterization
+        from gsplat_core.render.rasterizer import rasterization
 
         return rasterization
     if name == "set_checks":

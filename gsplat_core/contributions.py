@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gsplat_core import pipeline
+from gsplat_core.render import stages
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
 
@@ -71,12 +71,12 @@ def contributions(
         viewmats, Ks = (
             torch.from_numpy(matrix).to(means)[None, None] for matrix in (camera.viewmat, camera.K)
         )
-        splats = pipeline.project(
+        splats = stages.project(
             means, quats, scales, None, opacities, viewmats, Ks, camera.width, camera.height,
             eps2d=eps2d, near_plane=camera.near, antialiased=antialiased,
         )  # fmt: skip
-        tiles = pipeline.bin_splats(splats, camera.width, camera.height)
-        measured = pipeline.contributions(splats, tiles, camera.width, camera.height, max_alpha=max_alpha)
+        tiles = stages.bin_splats(splats, camera.width, camera.height)
+        measured = stages.contributions(splats, tiles, camera.width, camera.height, max_alpha=max_alpha)
         weights, pixels, largest = measured[0, 0].unbind(-1)
         total.weights.add_(weights)
         torch.maximum(total.largest_weights_of_a_view, weights, out=total.largest_weights_of_a_view)

@@ -29,8 +29,9 @@ import tyro
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from gsplat_core import losses, optim, pipeline
+from gsplat_core import losses, optim
 from gsplat_core.ops.gauss_newton import GEOMETRY, MOMENTS, PAIRS
+from gsplat_core.render import stages
 from trainers.benchmark.splats import random_splats
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -130,7 +131,7 @@ def stage_times(device: str, gaussians: int, width: int, height: int, repeats: i
     v_colors = torch.ones_like(colors)
 
     s = random_splats(gaussians, width, height)
-    shapes = [x.to(device) for x in (s.means2d, s.conic_roots, s.depths, s.opacities, s.radii)]
+    shapes = [x.to(device) for x in (s.means2d, s.shapes, s.depths, s.opacities, s.radii)]
     size = (width, height, TILE_SIZE)
     lists = ops.bin_splats(*shapes, *size)
     blended = (shapes[0], shapes[1], shapes[3], s.colors.to(device), None, *lists, *size, 0.99)
@@ -205,15 +206,13 @@ def milliseconds(function: Callable[[], object], device: str, repeats: int) -> f
 def graph() -> Iterator[Row]:
     """A forward and backward pass captured once and replayed gives what calling it gives."""
     s = random_splats(5000, 320, 240)
-    splats = pipeline.Splats(
-        *(x.cuda()[None] for x in (s.means2d, s.conic_roots, s.depths, s.opacities, s.radii))
-    )
+    splats = stages.Splats(*(x.cuda()[None] for x in (s.means2d, s.shapes, s.depths, s.opacities, s.radii)))
     colors = s.colors.cuda()[None].requires_grad_()
     target = torch.rand(1, 240, 320, 3, device="cuda")
 
     def render() -> tuple[Tensor, Tensor]:
-        tiles, totals = pipeline.bin_splats_bounded(splats, 320, 240, max_intersections=100_000)
-        image = pipeline.composite(splats, colors, None, tiles, 320, 240).colors
+        tiles, totals = stages.bin_splats_bounded(splats, 320, 240, max_intersections=100_000)
+        image = stages.composite(splats, colors, None, tiles, 320, 240).colors
         loss = losses.l1_dssim(image[0, 0], target[0])
         (gradient,) = torch.autograd.grad(loss, colors)
         return gradient, totals

@@ -122,9 +122,9 @@ def composite_random_splats(
     """Bins and composites; after each pass its name and the number of intersections."""
     s = random_splats(num, width, height, median_sigma)
     ops = torch.ops.gsplat_core
-    lists = ops.bin_splats(s.means2d, s.conic_roots, s.depths, s.opacities, s.radii, width, height, TILE_SIZE)
+    lists = ops.bin_splats(s.means2d, s.shapes, s.depths, s.opacities, s.radii, width, height, TILE_SIZE)
     size = (width, height, TILE_SIZE, 0.99)
-    splats = (s.conic_roots, s.opacities, s.colors, None, *lists, *size)
+    splats = (s.shapes, s.opacities, s.colors, None, *lists, *size)
     image, alphas, _ = ops.composite(s.means2d, None, None, *splats)
     yield "forward", int(lists[1].numel())
     upstream = (torch.ones_like(image), torch.ones_like(alphas))

@@ -30,7 +30,7 @@ struct TouchedTiles {
   int first_row, rows;
 
   __device__ TouchedTiles(const SplatInputs& in, int64_t splat, ImageSize image, int tile_size)
-      : ellipse(in.conic_roots[3 * splat], in.conic_roots[3 * splat + 1], in.conic_roots[3 * splat + 2],
+      : ellipse(in.shapes[3 * splat], in.shapes[3 * splat + 1], in.shapes[3 * splat + 2],
                 in.opacities[splat]),
         mean_x(in.means2d[2 * splat]),
         mean_y(in.means2d[2 * splat + 1]),

@@ -94,7 +94,7 @@ struct SumTarget {
     if (!owner.owns) return;
     if (i < kMoments) {
       // The six moments fill the places of the mean, the root and the opacity.
-      base = i < 2 ? out.means2d + i : i < 5 ? out.conic_roots + (i - 2) : out.opacities;
+      base = i < 2 ? out.means2d + i : i < 5 ? out.shapes + (i - 2) : out.opacities;
       stride = i < 2 ? 2 : i < 5 ? 3 : 1;
       return;
     }
@@ -222,9 +222,9 @@ __global__ void __launch_bounds__(256) finish_splat_gradients(CompositeInputs in
   const int64_t id = in.lists.order[position];
   if (id < 0) return;
   float* mean = out.means2d + 2 * id;
-  float* v_root = out.conic_roots + 3 * id;
+  float* v_root = out.shapes + 3 * id;
   const Moments<float> moments = {mean[0], mean[1], v_root[0], v_root[1], v_root[2], out.opacities[id]};
-  const float* root = in.conic_roots + 3 * id;
+  const float* root = in.shapes + 3 * id;
   const SplatGrad<float> g = splat_vjp(moments, root[0], root[1], root[2], in.opacities[id]);
   mean[0] = g.mean_x;
   mean[1] = g.mean_y;

@@ -115,7 +115,7 @@ __device__ void stage_splats(const CompositeInputs& in, const Tile& tile, int fi
   for (int i = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x); i < count;
        i += static_cast<int>(blockDim.x * blockDim.y)) {
     const int64_t id = in.lists.flatten_ids[first + i];
-    const float root[3] = {in.conic_roots[3 * id], in.conic_roots[3 * id + 1], in.conic_roots[3 * id + 2]};
+    const float root[3] = {in.shapes[3 * id], in.shapes[3 * id + 1], in.shapes[3 * id + 2]};
     const float opacity = in.opacities[id], scale = static_cast<float>(kRootScale);
     StagedSplat<kColors>& splat = batch.splats[i];
     const float mean_x = in.means2d[2 * id] - static_cast<float>(tile.x);

@@ -26,9 +26,9 @@ __global__ void __launch_bounds__(kThreads)
   if (s.visible) s = project(camera, load_gaussian<Shape>(in, row), options_of(settings));
   out.means2d[2 * splat] = zero_unless(s.visible, s.mean.x);
   out.means2d[2 * splat + 1] = zero_unless(s.visible, s.mean.y);
-  out.conic_roots[3 * splat] = zero_unless(s.visible, s.l11);
-  out.conic_roots[3 * splat + 1] = zero_unless(s.visible, s.l21);
-  out.conic_roots[3 * splat + 2] = zero_unless(s.visible, s.l22);
+  out.shapes[3 * splat] = zero_unless(s.visible, s.l11);
+  out.shapes[3 * splat + 1] = zero_unless(s.visible, s.l21);
+  out.shapes[3 * splat + 2] = zero_unless(s.visible, s.l22);
   out.depths[splat] = zero_unless(s.visible, s.depth);
   out.opacities[splat] = zero_unless(s.visible, s.opacity);
   out.radii[2 * splat] = static_cast<int32_t>(zero_unless(s.visible, s.radius_x));
@@ -60,10 +60,9 @@ __global__ void __launch_bounds__(kThreads)
     CameraGrad<float> v_camera = zero_camera_grad();
     if (place.exists && is_visible(radii, splat)) {
       const Camera<float> camera = load_camera(in.viewmats + 16 * image, in.Ks + 9 * image, settings.image);
-      const auto g =
-          project_vjp(camera, load_gaussian<Shape>(in, row), options_of(settings),
-                      {v.means2d[2 * splat], v.means2d[2 * splat + 1]}, load_vec3(v.conic_roots, splat),
-                      v.depths[splat], v.opacities[splat], v_camera);
+      const auto g = project_vjp(camera, load_gaussian<Shape>(in, row), options_of(settings),
+                                 {v.means2d[2 * splat], v.means2d[2 * splat + 1]}, load_vec3(v.shapes, splat),
+                                 v.depths[splat], v.opacities[splat], v_camera);
       v_mean = v_mean + g.mean;
       ShapeArrays<Shape>::add(v_shape, g.shape);
       v_opacity += g.opacity;

@@ -30,7 +30,7 @@ __global__ void __launch_bounds__(kThreads)
   }
   out.means2d[2 * splat] = mean_and_depth.x;
   out.means2d[2 * splat + 1] = mean_and_depth.y;
-  store_vec3(out.conic_roots, splat, root);
+  store_vec3(out.shapes, splat, root);
   out.depths[splat] = mean_and_depth.z;
   out.opacities[splat] = opacity;
 }

@@ -32,11 +32,10 @@ struct TensorTileLists final : TileListAllocator {
   }
 };
 
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> bin_splats(Tensor means2d, Tensor conic_roots,
-                                                              Tensor depths, Tensor opacities2d, Tensor radii,
-                                                              int64_t width, int64_t height,
-                                                              int64_t tile_size) {
-  const BinArguments a(means2d, conic_roots, depths, opacities2d, radii, width, height, tile_size);
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> bin_splats(Tensor means2d, Tensor shapes, Tensor depths,
+                                                              Tensor opacities2d, Tensor radii, int64_t width,
+                                                              int64_t height, int64_t tile_size) {
+  const BinArguments a(means2d, shapes, depths, opacities2d, radii, width, height, tile_size);
   TensorTileLists lists(a.means2d, a.tiles);
   GSPLAT_CALL(bin_splats, a.inputs, a.image, a.grid.tile_size, lists);
   return {lists.tile_offsets_, lists.flatten_ids_, lists.order_, lists.slot_offsets_, lists.slots_};
@@ -46,12 +45,12 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> bin_splats(Tensor means2d, Te
 
 STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
-      "bin_splats(Tensor means2d, Tensor conic_roots, Tensor depths, Tensor opacities2d, Tensor radii, int "
+      "bin_splats(Tensor means2d, Tensor shapes, Tensor depths, Tensor opacities2d, Tensor radii, int "
       "width, "
       "int height, int tile_size) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
   // CUDA only: nothing waits for the device, because the lists have room for a given number of intersections.
   m.def(
-      "bin_splats_bounded(Tensor means2d, Tensor conic_roots, Tensor depths, Tensor opacities2d, Tensor "
+      "bin_splats_bounded(Tensor means2d, Tensor shapes, Tensor depths, Tensor opacities2d, Tensor "
       "radii, "
       "int width, int height, int tile_size, int max_intersections) -> "
       "(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor totals)");

@@ -17,17 +17,17 @@ inline void check_intersections(int64_t count) {
 
 // Keeps the packed copies alive that `inputs` points to.
 struct BinArguments {
-  Tensor means2d, conic_roots, depths, opacities2d, radii;
+  Tensor means2d, shapes, depths, opacities2d, radii;
   SplatInputs inputs;
   ImageSize image;
   TileGrid grid;
   int64_t tiles;  // of all images
 
-  BinArguments(const Tensor& means2d_, const Tensor& conic_roots_, const Tensor& depths_,
+  BinArguments(const Tensor& means2d_, const Tensor& shapes_, const Tensor& depths_,
                const Tensor& opacities2d_, const Tensor& radii_, int64_t width, int64_t height,
                int64_t tile_size)
       : means2d(packed(means2d_)),
-        conic_roots(packed(conic_roots_)),
+        shapes(packed(shapes_)),
         depths(packed(depths_)),
         opacities2d(packed(opacities2d_)),
         radii(packed(radii_)),
@@ -35,20 +35,19 @@ struct BinArguments {
         grid(image, check_tile_size(tile_size)) {
     check_tensor(means2d, "means2d", {kAny, kAny, 2});
     const int64_t images = means2d.size(0), n = means2d.size(1);
-    check_tensor(conic_roots, "conic_roots", {images, n, 3});
+    check_tensor(shapes, "shapes", {images, n, 3});
     check_tensor(depths, "depths", {images, n});
     check_tensor(opacities2d, "opacities2d", {images, n});
     check_tensor(radii, "radii", {images, n, 2}, ScalarType::Int);
     check_same_device({{"means2d", means2d},
-                       {"conic_roots", conic_roots},
+                       {"shapes", shapes},
                        {"depths", depths},
                        {"opacities2d", opacities2d},
                        {"radii", radii}});
     check_index_range(images * n, "splats (images x Gaussians)");
     tiles = images * grid.count();
     check_index_range(tiles, "tiles");
-    inputs = {images,     n, floats(means2d), floats(conic_roots), floats(depths), floats(opacities2d),
-              ints(radii)};
+    inputs = {images, n, floats(means2d), floats(shapes), floats(depths), floats(opacities2d), ints(radii)};
   }
 };
 

@@ -23,12 +23,12 @@ struct CpuKernels {
 
 STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
-      "composite(Tensor means2d, Tensor? absgrad_carrier, Tensor? statistics_carrier, Tensor conic_roots, "
+      "composite(Tensor means2d, Tensor? absgrad_carrier, Tensor? statistics_carrier, Tensor shapes, "
       "Tensor opacities2d, Tensor colors, Tensor? backgrounds, Tensor tile_offsets, Tensor flatten_ids, "
       "Tensor order, Tensor slot_offsets, Tensor slots, int width, int height, int tile_size, "
       "float max_alpha) -> (Tensor, Tensor, Tensor)");
   m.def(
-      "composite_backward(Tensor means2d, Tensor conic_roots, Tensor opacities2d, Tensor colors, "
+      "composite_backward(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, "
       "Tensor? backgrounds, Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, "
       "Tensor slots, int width, int height, int tile_size, float max_alpha, Tensor out_colors, "
       "Tensor out_alphas, Tensor v_out_colors, Tensor v_out_alphas, Tensor? v_probe, bool absgrad) -> "

@@ -11,14 +11,14 @@ namespace gsplat::ops {
 // The carriers take no part in the value; their gradients are defined in Python.
 template <class Kernels>
 std::tuple<Tensor, Tensor, Tensor> composite(Tensor means2d, std::optional<Tensor>,
-                                             std::optional<Tensor> statistics_carrier, Tensor conic_roots,
+                                             std::optional<Tensor> statistics_carrier, Tensor shapes,
                                              Tensor opacities2d, Tensor colors,
                                              std::optional<Tensor> backgrounds, Tensor tile_offsets,
                                              Tensor flatten_ids, Tensor order, Tensor slot_offsets,
                                              Tensor slots, int64_t width, int64_t height, int64_t tile_size,
                                              double max_alpha) {
-  const CompositeArguments a(colors, backgrounds, means2d, conic_roots, opacities2d, tile_offsets,
-                             flatten_ids, order, slot_offsets, slots, width, height, tile_size, max_alpha);
+  const CompositeArguments a(colors, backgrounds, means2d, shapes, opacities2d, tile_offsets, flatten_ids,
+                             order, slot_offsets, slots, width, height, tile_size, max_alpha);
   const int64_t images = a.inputs.images;
   Tensor out_colors = empty_like_device(a.means2d, {images, height, width, a.inputs.channels});
   Tensor out_alphas = empty_like_device(a.means2d, {images, height, width, 1});
@@ -34,12 +34,12 @@ std::tuple<Tensor, Tensor, Tensor> composite(Tensor means2d, std::optional<Tenso
 
 template <class Kernels>
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> composite_backward(
-    Tensor means2d, Tensor conic_roots, Tensor opacities2d, Tensor colors, std::optional<Tensor> backgrounds,
+    Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, std::optional<Tensor> backgrounds,
     Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots, int64_t width,
     int64_t height, int64_t tile_size, double max_alpha, Tensor out_colors, Tensor out_alphas,
     Tensor v_out_colors, Tensor v_out_alphas, std::optional<Tensor> v_probe, bool absgrad) {
-  const CompositeArguments a(colors, backgrounds, means2d, conic_roots, opacities2d, tile_offsets,
-                             flatten_ids, order, slot_offsets, slots, width, height, tile_size, max_alpha);
+  const CompositeArguments a(colors, backgrounds, means2d, shapes, opacities2d, tile_offsets, flatten_ids,
+                             order, slot_offsets, slots, width, height, tile_size, max_alpha);
   const int64_t images = a.inputs.images, n = a.inputs.gaussians, channels = a.inputs.channels;
   out_colors = packed(out_colors);
   out_alphas = packed(out_alphas);
@@ -60,7 +60,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> composite_backward(
                      {"v_probe", v_probe}});
   // Zero for culled splats, which the kernel never visits.
   Tensor v_means2d = zeros_like_device(a.means2d, {images, n, 2});
-  Tensor v_conic_roots = zeros_like_device(a.means2d, {images, n, 3});
+  Tensor v_shapes = zeros_like_device(a.means2d, {images, n, 3});
   Tensor v_opacities2d = zeros_like_device(a.means2d, {images, n});
   Tensor v_colors = zeros_like_device(a.means2d, {images, n, channels});
   Tensor v_means2d_abs = absgrad ? zeros_like_device(a.means2d, {images, n, 2}) : absent(a.means2d);
@@ -69,13 +69,13 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> composite_backward(
                                  floats(v_out_alphas), floats(v_probe)};
   const CompositeGrads out = {
       mutable_floats(v_means2d),
-      mutable_floats(v_conic_roots),
+      mutable_floats(v_shapes),
       mutable_floats(v_opacities2d),
       mutable_floats(v_colors),
       absgrad ? mutable_floats(v_means2d_abs) : nullptr,
       statistics ? reinterpret_cast<BlendingStatistics*>(mutable_floats(v_statistics)) : nullptr};
   Kernels::composite_backward(a.means2d, a.inputs, v, out);
-  return {v_means2d, v_conic_roots, v_opacities2d, v_colors, v_means2d_abs, v_statistics};
+  return {v_means2d, v_shapes, v_opacities2d, v_colors, v_means2d_abs, v_statistics};
 }
 
 }  // namespace gsplat::ops

@@ -16,15 +16,15 @@ inline void check_slots(const TileLists& lists) {
 
 // Splats and their tile lists; keeps the packed copies alive that `inputs` points to.
 struct SplatArguments {
-  Tensor means2d, conic_roots, opacities2d, tile_offsets, flatten_ids, order, slot_offsets, slots;
+  Tensor means2d, shapes, opacities2d, tile_offsets, flatten_ids, order, slot_offsets, slots;
   CompositeInputs inputs;  // without colours
 
-  SplatArguments(const Tensor& means2d_, const Tensor& conic_roots_, const Tensor& opacities2d_,
+  SplatArguments(const Tensor& means2d_, const Tensor& shapes_, const Tensor& opacities2d_,
                  const Tensor& tile_offsets_, const Tensor& flatten_ids_, const Tensor& order_,
                  const Tensor& slot_offsets_, const Tensor& slots_, int64_t width, int64_t height,
                  int64_t tile_size, double max_alpha)
       : means2d(packed(means2d_)),
-        conic_roots(packed(conic_roots_)),
+        shapes(packed(shapes_)),
         opacities2d(packed(opacities2d_)),
         tile_offsets(packed(tile_offsets_)),
         flatten_ids(packed(flatten_ids_)),
@@ -33,7 +33,7 @@ struct SplatArguments {
         slots(packed(slots_)) {
     check_tensor(means2d, "means2d", {kAny, kAny, 2});
     const int64_t images = means2d.size(0), n = means2d.size(1);
-    check_tensor(conic_roots, "conic_roots", {images, n, 3});
+    check_tensor(shapes, "shapes", {images, n, 3});
     check_tensor(opacities2d, "opacities2d", {images, n});
     STD_TORCH_CHECK(max_alpha > 0.0 && max_alpha < 1.0,
                     "gsplat_core: argument 'max_alpha' must lie between 0 and 1, got ", max_alpha);
@@ -45,7 +45,7 @@ struct SplatArguments {
     check_tensor(slot_offsets, "slot_offsets", {order.size(0) + 1}, ScalarType::Int);
     if (slots.numel() > 0) check_tensor(slots, "slots", {flatten_ids.size(0)}, ScalarType::Int);
     check_same_device({{"means2d", means2d},
-                       {"conic_roots", conic_roots},
+                       {"shapes", shapes},
                        {"opacities2d", opacities2d},
                        {"tile_offsets", tile_offsets},
                        {"flatten_ids", flatten_ids},
@@ -59,7 +59,7 @@ struct SplatArguments {
               grid.tile_size,
               static_cast<float>(max_alpha),
               floats(means2d),
-              floats(conic_roots),
+              floats(shapes),
               floats(opacities2d),
               nullptr,
               nullptr,

@@ -11,31 +11,31 @@
 namespace gsplat::ops {
 
 template <class Kernels>
-std::tuple<Tensor, Tensor> composite_jvp(Tensor means2d, Tensor conic_roots, Tensor opacities2d,
-                                         Tensor colors, std::optional<Tensor> backgrounds,
-                                         Tensor tile_offsets, Tensor flatten_ids, Tensor order,
-                                         Tensor slot_offsets, Tensor slots, int64_t width, int64_t height,
-                                         int64_t tile_size, double max_alpha, Tensor t_means2d,
-                                         Tensor t_conic_roots, Tensor t_opacities2d, Tensor t_colors) {
-  const CompositeArguments a(colors, backgrounds, means2d, conic_roots, opacities2d, tile_offsets,
-                             flatten_ids, order, slot_offsets, slots, width, height, tile_size, max_alpha);
+std::tuple<Tensor, Tensor> composite_jvp(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors,
+                                         std::optional<Tensor> backgrounds, Tensor tile_offsets,
+                                         Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots,
+                                         int64_t width, int64_t height, int64_t tile_size, double max_alpha,
+                                         Tensor t_means2d, Tensor t_shapes, Tensor t_opacities2d,
+                                         Tensor t_colors) {
+  const CompositeArguments a(colors, backgrounds, means2d, shapes, opacities2d, tile_offsets, flatten_ids,
+                             order, slot_offsets, slots, width, height, tile_size, max_alpha);
   const int64_t images = a.inputs.images, n = a.inputs.gaussians, channels = a.inputs.channels;
   t_means2d = packed(t_means2d);
-  t_conic_roots = packed(t_conic_roots);
+  t_shapes = packed(t_shapes);
   t_opacities2d = packed(t_opacities2d);
   t_colors = packed(t_colors);
   check_tensor(t_means2d, "t_means2d", {images, n, 2});
-  check_tensor(t_conic_roots, "t_conic_roots", {images, n, 3});
+  check_tensor(t_shapes, "t_shapes", {images, n, 3});
   check_tensor(t_opacities2d, "t_opacities2d", {images, n});
   check_tensor(t_colors, "t_colors", {images, n, channels});
   check_same_device({{"means2d", a.means2d},
                      {"t_means2d", t_means2d},
-                     {"t_conic_roots", t_conic_roots},
+                     {"t_shapes", t_shapes},
                      {"t_opacities2d", t_opacities2d},
                      {"t_colors", t_colors}});
   Tensor t_image = empty_like_device(a.means2d, {images, height, width, channels});
   Tensor t_alphas = empty_like_device(a.means2d, {images, height, width, 1});
-  const CompositeTangents tangents = {floats(t_means2d), floats(t_conic_roots), floats(t_opacities2d),
+  const CompositeTangents tangents = {floats(t_means2d), floats(t_shapes), floats(t_opacities2d),
                                       floats(t_colors)};
   const CompositeOutputs out = {mutable_floats(t_image), mutable_floats(t_alphas)};
   Kernels::composite_jvp(a.means2d, a.inputs, tangents, out);

@@ -34,7 +34,7 @@ struct CpuKernels {
 
 STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
-      "composite_moments(Tensor means2d, Tensor conic_roots, Tensor opacities2d, Tensor colors, "
+      "composite_moments(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, "
       "Tensor? backgrounds, Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, "
       "Tensor slots, int width, int height, int tile_size, float max_alpha, Tensor out_colors, "
       "Tensor weights) -> Tensor");

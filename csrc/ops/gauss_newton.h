@@ -14,12 +14,12 @@
 namespace gsplat::ops {
 
 template <class Kernels>
-Tensor composite_moments(Tensor means2d, Tensor conic_roots, Tensor opacities2d, Tensor colors,
+Tensor composite_moments(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors,
                          std::optional<Tensor> backgrounds, Tensor tile_offsets, Tensor flatten_ids,
                          Tensor order, Tensor slot_offsets, Tensor slots, int64_t width, int64_t height,
                          int64_t tile_size, double max_alpha, Tensor out_colors, Tensor weights) {
-  const CompositeArguments a(colors, backgrounds, means2d, conic_roots, opacities2d, tile_offsets,
-                             flatten_ids, order, slot_offsets, slots, width, height, tile_size, max_alpha);
+  const CompositeArguments a(colors, backgrounds, means2d, shapes, opacities2d, tile_offsets, flatten_ids,
+                             order, slot_offsets, slots, width, height, tile_size, max_alpha);
   const int64_t images = a.inputs.images, n = a.inputs.gaussians;
   check_tensor(a.colors, "colors", {images, n, 3});
   check_same_device({{"means2d", a.means2d}, {"out_colors", out_colors}, {"weights", weights}});

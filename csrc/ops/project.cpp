@@ -30,7 +30,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
       "project_backward(Tensor means, Tensor? quats, Tensor? scales, Tensor? covars, Tensor opacities, "
       "Tensor viewmats, Tensor Ks, int width, int height, float eps2d, float near_plane, float far_plane, "
-      "float radius_clip, bool antialiased, Tensor radii, Tensor v_means2d, Tensor v_conic_roots, Tensor "
+      "float radius_clip, bool antialiased, Tensor radii, Tensor v_means2d, Tensor v_shapes, Tensor "
       "v_depths, "
       "Tensor v_opacities2d, bool needs_camera) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
 }

@@ -17,14 +17,14 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> project(
                            near_plane, far_plane, radius_clip, antialiased);
   const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
   Tensor means2d = empty_like_device(a.means, {b, c, n, 2});
-  Tensor conic_roots = empty_like_device(a.means, {b, c, n, 3});
+  Tensor shapes = empty_like_device(a.means, {b, c, n, 3});
   Tensor depths = empty_like_device(a.means, {b, c, n});
   Tensor opacities2d = empty_like_device(a.means, {b, c, n});
   Tensor radii = empty_like_device(a.means, {b, c, n, 2}, ScalarType::Int);
-  const SplatOutputs out = {mutable_floats(means2d), mutable_floats(conic_roots), mutable_floats(depths),
+  const SplatOutputs out = {mutable_floats(means2d), mutable_floats(shapes), mutable_floats(depths),
                             mutable_floats(opacities2d), mutable_ints(radii)};
   Kernels::project(a.means, a.inputs, a.settings, out);
-  return {means2d, conic_roots, depths, opacities2d, radii};
+  return {means2d, shapes, depths, opacities2d, radii};
 }
 
 template <class Kernels>
@@ -32,24 +32,24 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> project_backw
     Tensor means, std::optional<Tensor> quats, std::optional<Tensor> scales, std::optional<Tensor> covars,
     Tensor opacities, Tensor viewmats, Tensor Ks, int64_t width, int64_t height, double eps2d,
     double near_plane, double far_plane, double radius_clip, bool antialiased, Tensor radii, Tensor v_means2d,
-    Tensor v_conic_roots, Tensor v_depths, Tensor v_opacities2d, bool needs_camera) {
+    Tensor v_shapes, Tensor v_depths, Tensor v_opacities2d, bool needs_camera) {
   const ProjectArguments a(means, quats, scales, covars, opacities, viewmats, Ks, width, height, eps2d,
                            near_plane, far_plane, radius_clip, antialiased);
   const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
   radii = packed(radii);
   v_means2d = packed(v_means2d);
-  v_conic_roots = packed(v_conic_roots);
+  v_shapes = packed(v_shapes);
   v_depths = packed(v_depths);
   v_opacities2d = packed(v_opacities2d);
   check_tensor(radii, "radii", {b, c, n, 2}, ScalarType::Int);
   check_tensor(v_means2d, "v_means2d", {b, c, n, 2});
-  check_tensor(v_conic_roots, "v_conic_roots", {b, c, n, 3});
+  check_tensor(v_shapes, "v_shapes", {b, c, n, 3});
   check_tensor(v_depths, "v_depths", {b, c, n});
   check_tensor(v_opacities2d, "v_opacities2d", {b, c, n});
   check_same_device({{"means", a.means},
                      {"radii", radii},
                      {"v_means2d", v_means2d},
-                     {"v_conic_roots", v_conic_roots},
+                     {"v_shapes", v_shapes},
                      {"v_depths", v_depths},
                      {"v_opacities2d", v_opacities2d}});
 
@@ -61,7 +61,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> project_backw
   Tensor v_opacities = empty_like_device(a.means, {b, n});
   Tensor v_viewmats = needs_camera ? empty_like_device(a.means, {b, c, 4, 4}) : absent(a.means);
   Tensor v_Ks = needs_camera ? empty_like_device(a.means, {b, c, 3, 3}) : absent(a.means);
-  const SplatGrads v = {floats(v_means2d), floats(v_conic_roots), floats(v_depths), floats(v_opacities2d)};
+  const SplatGrads v = {floats(v_means2d), floats(v_shapes), floats(v_depths), floats(v_opacities2d)};
   const GaussianGrads out = {mutable_floats(v_means),
                              given ? nullptr : mutable_floats(v_quats),
                              given ? nullptr : mutable_floats(v_scales),

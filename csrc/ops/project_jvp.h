@@ -31,13 +31,13 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> project_jvp(
   radii = packed(radii);
   check_tensor(radii, "radii", {b, c, n, 2}, ScalarType::Int);
   Tensor t_means2d = empty_like_device(a.means, {b, c, n, 2});
-  Tensor t_conic_roots = empty_like_device(a.means, {b, c, n, 3});
+  Tensor t_shapes = empty_like_device(a.means, {b, c, n, 3});
   Tensor t_depths = empty_like_device(a.means, {b, c, n});
   Tensor t_opacities2d = empty_like_device(a.means, {b, c, n});
-  const SplatTangents out = {mutable_floats(t_means2d), mutable_floats(t_conic_roots),
-                             mutable_floats(t_depths), mutable_floats(t_opacities2d)};
+  const SplatTangents out = {mutable_floats(t_means2d), mutable_floats(t_shapes), mutable_floats(t_depths),
+                             mutable_floats(t_opacities2d)};
   Kernels::project_jvp(a.means, a.inputs, t.inputs, a.settings, ints(radii), out);
-  return {t_means2d, t_conic_roots, t_depths, t_opacities2d};
+  return {t_means2d, t_shapes, t_depths, t_opacities2d};
 }
 
 }  // namespace gsplat::ops

@@ -13,7 +13,7 @@ namespace gsplat {
 // Of SplatOutputs; rows of culled splats are zero.
 struct SplatTangents {
   float* means2d;
-  float* conic_roots;
+  float* shapes;
   float* depths;
   float* opacities;
 };
@@ -21,7 +21,7 @@ struct SplatTangents {
 // Of the tensors of CompositeInputs, backgrounds excepted.
 struct CompositeTangents {
   const float* means2d;
-  const float* conic_roots;
+  const float* shapes;
   const float* opacities;
   const float* colors;
 };
@@ -39,7 +39,7 @@ struct MovingSplat {
 
 GSPLAT_HD MovingSplat load_moving(const CompositeInputs& in, const CompositeTangents& t, int64_t id) {
   const float scale = static_cast<float>(kRootScale);
-  const float* root = t.conic_roots + 3 * id;
+  const float* root = t.shapes + 3 * id;
   return {t.means2d[2 * id], t.means2d[2 * id + 1],
           scale * root[0],   scale * root[1],
           scale * root[2],   log2(Dual<float>(in.opacities[id], t.opacities[id])).tangent};

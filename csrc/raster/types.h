@@ -40,17 +40,17 @@ struct ProjectionSettings {
 
 // One row per splat; rows of culled splats are zero.
 struct SplatOutputs {
-  float* means2d;      // [images, gaussians, 2]
-  float* conic_roots;  // [images, gaussians, 3]
-  float* depths;       // [images, gaussians]
-  float* opacities;    // [images, gaussians]
-  int32_t* radii;      // [images, gaussians, 2]
+  float* means2d;    // [images, gaussians, 2]
+  float* shapes;     // [images, gaussians, 3]
+  float* depths;     // [images, gaussians]
+  float* opacities;  // [images, gaussians]
+  int32_t* radii;    // [images, gaussians, 2]
 };
 
 struct SplatInputs {
   int64_t images, gaussians;
   const float* means2d;
-  const float* conic_roots;
+  const float* shapes;
   const float* depths;
   const float* opacities;
   const int32_t* radii;
@@ -58,7 +58,7 @@ struct SplatInputs {
 
 struct SplatGrads {
   const float* means2d;
-  const float* conic_roots;
+  const float* shapes;
   const float* depths;
   const float* opacities;
 };
@@ -111,7 +111,7 @@ struct CompositeInputs {
   int tile_size;
   float max_alpha;
   const float* means2d;
-  const float* conic_roots;
+  const float* shapes;
   const float* opacities;
   const float* colors;       // [images, gaussians, channels]
   const float* backgrounds;  // [images, channels] or null
@@ -147,7 +147,7 @@ struct CompositeGradInputs {
 
 struct CompositeGrads {
   float* means2d;
-  float* conic_roots;
+  float* shapes;
   float* opacities;
   float* colors;
   float* means2d_abs;              // null when not wanted

@@ -17,11 +17,11 @@ from torch import Tensor
 
 from gsplat_core.arguments import check_choice, check_unsupported
 from gsplat_core.compat.radii import square_radii
-from gsplat_core.inputs import prepare
-from gsplat_core.meta import conics
-from gsplat_core.pipeline import Splats, project
-from gsplat_core.rasterizer import rasterization as _rasterization
 from gsplat_core.reference import sh_basis
+from gsplat_core.render.inputs import prepare
+from gsplat_core.render.meta import conics
+from gsplat_core.render.rasterizer import rasterization as _rasterization
+from gsplat_core.render.stages import Splats, project
 
 __version__ = "1.5.3"
 PROFILES = {"gsplat-1.4": 0.999, "gsplat-1.5": 0.999, "gsplat-1.6": 0.99}  # cap of alpha
@@ -87,7 +87,7 @@ def rasterization(
         del kwargs["tile_size"]
     colors, alphas, meta = _rasterization(*args[:_STABLE], **kwargs, max_alpha=PROFILES[profile])
     if profile == "gsplat-1.4":
-        meta["radii"] = square_radii(meta["conic_roots"], meta["radii"])
+        meta["radii"] = square_radii(meta["shapes"], meta["radii"])
     return colors, alphas, meta
 
 
@@ -156,7 +156,7 @@ def fully_fused_projection(
         shaped(splats.radii),
         shaped(splats.means2d),
         shaped(splats.depths),
-        conics(shaped(splats.conic_roots)),
+        conics(shaped(splats.shapes)),
         compensations,
     )
 

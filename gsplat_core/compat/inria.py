@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from gsplat_core.arguments import check_choice, check_tensor
 from gsplat_core.checks import checks_enabled, require_finite
 from gsplat_core.compat.radii import square_radii
-from gsplat_core.inputs import prepare
 from gsplat_core.pinhole import pose_problem
-from gsplat_core.pipeline import bin_splats, colour, composite, project
+from gsplat_core.render.inputs import prepare
+from gsplat_core.render.stages import bin_splats, colour, composite, project
 
 NEAR_PLANE = 0.2
 SMALLEST_SKEW = 1e-4  # callers multiply the matrices in float32
@@ -180,7 +180,7 @@ def rasterize_gaussians(
 
     tiles = bin_splats(splats, width, height)
     planes = composite(splats, channels, background, tiles, width, height).colors[0, 0].permute(2, 0, 1)
-    radii = square_radii(splats.conic_roots, splats.radii)[0, 0]
+    radii = square_radii(splats.shapes, splats.radii)[0, 0]
     return (planes, radii) if profile == "inria-2023" else (planes[:3], radii, planes[3:])
 
 

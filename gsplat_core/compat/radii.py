@@ -6,18 +6,18 @@ import torch
 from torch import Tensor
 
 
-def square_radii(conic_roots: Tensor, radii: Tensor) -> Tensor:
+def square_radii(shapes: Tensor, radii: Tensor) -> Tensor:
     """Three standard deviations along the longer axis of projected Gaussians, in pixels, rounded up.
 
     Args:
-        conic_roots: [..., 3], see :class:`gsplat_core.pipeline.Splats`.
+        shapes: [..., 3], see :class:`gsplat_core.render.stages.Splats`.
         radii: [..., 2] int32, zero where culled.
 
     Returns:
         [...] int32, zero where culled.
     """
     with torch.no_grad():
-        l11, l21, l22 = conic_roots.unbind(-1)
+        l11, l21, l22 = shapes.unbind(-1)
         det = (l11 * l22).square()  # 1 / det is the determinant of the covariance
         middle = 0.5 * (l11.square() + l21.square() + l22.square()) / det
         longest = middle + (middle.square() - 1 / det).clamp(min=0.1).sqrt()

@@ -15,7 +15,7 @@ from gsplat_core.ops import library as library
 @torch.library.register_fake("gsplat_core::bin_splats")
 def _(
     means2d: Tensor,
-    conic_roots: Tensor,
+    shapes: Tensor,
     depths: Tensor,
     opacities2d: Tensor,
     radii: Tensor,
@@ -31,7 +31,7 @@ def _(
 @torch.library.register_fake("gsplat_core::bin_splats_bounded")
 def _(
     means2d: Tensor,
-    conic_roots: Tensor,
+    shapes: Tensor,
     depths: Tensor,
     opacities2d: Tensor,
     radii: Tensor,

@@ -18,7 +18,7 @@ def _(
     means2d: Tensor,
     absgrad_carrier: Tensor | None,
     statistics_carrier: Tensor | None,
-    conic_roots: Tensor,
+    shapes: Tensor,
     opacities2d: Tensor,
     colors: Tensor,
     backgrounds: Tensor | None,
@@ -43,7 +43,7 @@ def _(
 @torch.library.register_fake("gsplat_core::composite_backward")
 def _(
     means2d: Tensor,
-    conic_roots: Tensor,
+    shapes: Tensor,
     opacities2d: Tensor,
     colors: Tensor,
     *others: Any,
@@ -51,7 +51,7 @@ def _(
     v_probe, absgrad = others[-2:]
     return (
         means2d.new_empty(means2d.shape),
-        means2d.new_empty(conic_roots.shape),
+        means2d.new_empty(shapes.shape),
         means2d.new_empty(opacities2d.shape),
         means2d.new_empty(colors.shape),
         means2d.new_empty(means2d.shape if absgrad else 0),
@@ -69,7 +69,7 @@ def _backward(
 ) -> tuple[Tensor | None, ...]:
     *tensors, out_colors, out_alphas = ctx.saved_tensors
     absgrad, statistics, wants_background = (ctx.needs_input_grad[i] for i in (1, 2, 6))
-    v_means2d, v_conic_roots, v_opacities2d, v_colors, v_means2d_abs, v_statistics = once(
+    v_means2d, v_shapes, v_opacities2d, v_colors, v_means2d_abs, v_statistics = once(
         torch.ops.gsplat_core.composite_backward.default,
         *tensors,
         ctx.width,
@@ -89,7 +89,7 @@ def _backward(
         v_means2d,
         v_means2d_abs if absgrad else None,
         v_statistics if statistics else None,
-        v_conic_roots,
+        v_shapes,
         v_opacities2d,
         v_colors,
         v_backgrounds,
@@ -99,7 +99,7 @@ def _backward(
 
 @torch.library.register_fake("gsplat_core::composite_jvp")
 def _(
-    means2d: Tensor, conic_roots: Tensor, opacities2d: Tensor, colors: Tensor, *others: Any
+    means2d: Tensor, shapes: Tensor, opacities2d: Tensor, colors: Tensor, *others: Any
 ) -> tuple[Tensor, ...]:
     width, height = others[6:8]
     shape = (means2d.shape[0], height, width)
@@ -111,13 +111,13 @@ def _jvp(
 ) -> tuple[Tensor, ...]:
     means2d, _, _, *others = inputs
     _, alphas, probe = outputs
-    t_means2d, _, _, t_conic_roots, t_opacities2d, t_colors, t_backgrounds, *_ = tangents
+    t_means2d, _, _, t_shapes, t_opacities2d, t_colors, t_backgrounds, *_ = tangents
     t_image, t_alphas = once(
         torch.ops.gsplat_core.composite_jvp.default,
         means2d,
         *others,
         t_means2d,
-        t_conic_roots,
+        t_shapes,
         t_opacities2d,
         t_colors,
     )

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.ops import gauss_newton as gauss_newton_ops
-from gsplat_core.pipeline import Splats, TileLists, bin_splats
+from gsplat_core.render.stages import Splats, TileLists, bin_splats
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order.vectors import Vector, add_
 
@@ -311,7 +311,7 @@ class _Group:
         s, background = self.settings, self.settings.background
         return (
             self.splats.means2d[0],
-            self.splats.conic_roots[0],
+            self.splats.shapes[0],
             self.splats.opacities[0],
             self.colors[0],
             None if background is None else background.expand(len(self.places), 3).contiguous(),

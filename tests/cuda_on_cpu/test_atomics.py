@@ -12,15 +12,15 @@ from torch import Tensor
 
 from cuda_on_cpu.library import Library
 from cuda_on_cpu.operators import emulated
-from gsplat_core import pipeline
 from gsplat_core.ops.gauss_newton import MOMENTS
+from gsplat_core.render import stages
 
 ops = torch.ops.gsplat_core
 
 WIDTH, HEIGHT, PATCH = 50, 40, 8  # a warp has a patch of PATCH x PATCH pixels
 
 
-def blended(splats: pipeline.Splats, slack: float) -> Tensor:
+def blended(splats: stages.Splats, slack: float) -> Tensor:
     """Which splats blend at which pixels, [splats, H, W]; decided with `slack`, in favour of blending."""
     means, roots, depths, opacities, radii = (s[0, 0] for s in splats)
     order = depths.argsort()
@@ -49,7 +49,7 @@ def pairs_of_warps_and_splats(pixels: Tensor) -> int:
 class Case:
     """Splats, their compositing's arguments but for the means, and the pairs of warps and splats."""
 
-    splats: pipeline.Splats
+    splats: stages.Splats
     compositing: tuple[Any, ...]
     least: int
     most: int
@@ -60,11 +60,11 @@ class Case:
         t = {name: value[None] for name, value in scene.items()}
         opacities = torch.full((1, 150), 0.95) if opaque else t["opacities"]
         shapes = (t["means"], t["quats"], t["scales"] + 0.1 * opaque, None, opacities)
-        splats = pipeline.project(*shapes, t["viewmats"], t["Ks"], WIDTH, HEIGHT)
-        tiles = pipeline.bin_splats(splats, WIDTH, HEIGHT)
+        splats = stages.project(*shapes, t["viewmats"], t["Ks"], WIDTH, HEIGHT)
+        tiles = stages.bin_splats(splats, WIDTH, HEIGHT)
         colors = torch.rand(1, 150, channels)
         compositing = (
-            splats.conic_roots[0],
+            splats.shapes[0],
             splats.opacities[0],
             colors,
             None,

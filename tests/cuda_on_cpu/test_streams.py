@@ -17,8 +17,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from cuda_on_cpu import workload
 from cuda_on_cpu.operators import emulated
-from gsplat_core import pipeline, rasterization
+from gsplat_core import rasterization
 from gsplat_core.activations import activate
+from gsplat_core.render import stages
 
 WIDTH, HEIGHT = 50, 40
 STREAM = 3
@@ -85,12 +86,12 @@ def bounded_pass(p: dict[str, Tensor], max_intersections: int) -> tuple[list[Ten
     scales, opacities = activate(p["log_scales"], p["logits"])
     one = {name: x[None] for name, x in p.items()} | {"scales": scales[None], "opacities": opacities[None]}
     shapes = (one["means"], one["quats"], one["scales"], None, one["opacities"], one["viewmats"], one["Ks"])
-    splats = pipeline.project(*shapes, WIDTH, HEIGHT)
+    splats = stages.project(*shapes, WIDTH, HEIGHT)
     colors = torch.ops.gsplat_core.spherical_harmonics(
         3, one["means"], one["viewmats"], one["sh0"], one["shN"], splats.radii
     )
-    tiles, totals = pipeline.bin_splats_bounded(splats, WIDTH, HEIGHT, max_intersections=max_intersections)
-    image = pipeline.composite(splats, colors, None, tiles, WIDTH, HEIGHT).colors
+    tiles, totals = stages.bin_splats_bounded(splats, WIDTH, HEIGHT, max_intersections=max_intersections)
+    image = stages.composite(splats, colors, None, tiles, WIDTH, HEIGHT).colors
     return gradients(p, image[0, 0]), totals
 
 

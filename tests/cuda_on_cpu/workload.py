@@ -82,8 +82,8 @@ def binning() -> dict[str, Tensor]:
         results[f"totals with room for {room}"] = totals
     lists = ops.bin_splats(*flat, 40, 30, 16)
     results |= {f"list {i}": values for i, values in enumerate(lists)}
-    means2d, conic_roots, _, opacities, _ = flat
-    results["contributions"] = ops.contributions(means2d, conic_roots, opacities, *lists, 40, 30, 16, 0.99)
+    means2d, shapes, _, opacities, _ = flat
+    results["contributions"] = ops.contributions(means2d, shapes, opacities, *lists, 40, 30, 16, 0.99)
     return results
 
 

@@ -9,7 +9,7 @@ import torch
 from splats import covariances, random_scene
 from torch import Tensor
 
-from gsplat_core import pipeline
+from gsplat_core.render import stages
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -52,10 +52,10 @@ def test_spherical_harmonics_jvp(split: bool) -> None:
 
 @pytest.mark.parametrize(("channels", "background"), [(3, True), (20, False)])
 def test_composite_jvp(channels: int, background: bool) -> None:
-    splats = pipeline.Splats(*ops.project(*gaussians_and_cameras(), *SETTINGS))
-    tiles = pipeline.bin_splats(splats, *SIZE)
-    means2d, conic_roots, _, opacities, _ = (s.flatten(0, 1) for s in splats)
-    inputs = (means2d, conic_roots, opacities, torch.rand(2, 20, channels))
+    splats = stages.Splats(*ops.project(*gaussians_and_cameras(), *SETTINGS))
+    tiles = stages.bin_splats(splats, *SIZE)
+    means2d, shapes, _, opacities, _ = (s.flatten(0, 1) for s in splats)
+    inputs = (means2d, shapes, opacities, torch.rand(2, 20, channels))
     backgrounds = torch.rand(2, channels) if background else None
     torch.library.opcheck(ops.composite_jvp, (*inputs, backgrounds, *tiles, *SIZE, 16, 0.99, *like(inputs)))
 

@@ -9,7 +9,7 @@ import torch
 from splats import covariances, random_scene
 from torch import Tensor
 
-from gsplat_core import pipeline
+from gsplat_core.render import stages
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -34,9 +34,9 @@ def project_arguments(antialiased: bool, covars: bool) -> tuple[Any, ...]:
     return (leaf(t["means"]), *shape, *cameras, *SETTINGS, antialiased)
 
 
-def splats_and_tiles(num_channels: int) -> tuple[pipeline.Splats, Tensor, pipeline.TileLists]:
-    splats = pipeline.Splats(*(s.detach() for s in ops.project(*project_arguments(False, False))))
-    tiles = pipeline.bin_splats(splats, *SIZE)
+def splats_and_tiles(num_channels: int) -> tuple[stages.Splats, Tensor, stages.TileLists]:
+    splats = stages.Splats(*(s.detach() for s in ops.project(*project_arguments(False, False))))
+    tiles = stages.bin_splats(splats, *SIZE)
     return splats, torch.rand(4, 20, num_channels), tiles
 
 
@@ -78,9 +78,9 @@ def test_bin_splats() -> None:
 )
 def test_composite(channels: int, absgrad: bool, statistics: bool, background: bool) -> None:
     splats, colors, tiles = splats_and_tiles(channels)
-    means2d, conic_roots, _, opacities, _ = (s.flatten(0, 1) for s in splats)
+    means2d, shapes, _, opacities, _ = (s.flatten(0, 1) for s in splats)
     backgrounds = leaf(torch.rand(4, channels)) if background else None
-    shared = (leaf(conic_roots), leaf(opacities), leaf(colors), backgrounds, *tiles, *SIZE, 16, 0.99)
+    shared = (leaf(shapes), leaf(opacities), leaf(colors), backgrounds, *tiles, *SIZE, 16, 0.99)
     carriers = (
         torch.zeros_like(means2d, requires_grad=True) if absgrad else None,
         torch.zeros(*means2d.shape[:2], 3, requires_grad=True) if statistics else None,
@@ -98,8 +98,8 @@ def test_composite(channels: int, absgrad: bool, statistics: bool, background: b
 
 def test_contributions() -> None:
     splats, _, tiles = splats_and_tiles(3)
-    means2d, conic_roots, _, opacities, _ = (s.flatten(0, 1) for s in splats)
-    torch.library.opcheck(ops.contributions, (means2d, conic_roots, opacities, *tiles, *SIZE, 16, 0.99))
+    means2d, shapes, _, opacities, _ = (s.flatten(0, 1) for s in splats)
+    torch.library.opcheck(ops.contributions, (means2d, shapes, opacities, *tiles, *SIZE, 16, 0.99))
 
 
 def test_camera_gradients_are_computed_only_when_asked_for() -> None:

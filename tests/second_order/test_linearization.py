@@ -7,7 +7,7 @@ import torch
 from second_order.scenes import dense_jacobian, flat, random_vector, render, scene
 from torch import Tensor
 
-from gsplat_core.pipeline import bin_splats
+from gsplat_core.render.stages import bin_splats
 from gsplat_core.second_order.linearization import (
     GEOMETRY,
     Linearization,

@@ -108,7 +108,7 @@ def count_scene(gaussians: int, width: int, height: int, median_sigma: float, se
 
     s = random_splats(gaussians, width, height, median_sigma, seed)
     offsets, ids, *_ = torch.ops.gsplat_core.bin_splats(
-        s.means2d, s.conic_roots, s.depths, s.opacities, s.radii, width, height, TILE_SIZE
+        s.means2d, s.shapes, s.depths, s.opacities, s.radii, width, height, TILE_SIZE
     )
     return count_pairs(s, offsets, ids, TILE_SIZE, MAX_ALPHA), ids.numel()
 
@@ -134,14 +134,14 @@ def time_stages(case: Case) -> Timings:
     size = (case.width, case.height, TILE_SIZE)
 
     def run_bin() -> list[torch.Tensor]:
-        return list(ops.bin_splats(s.means2d, s.conic_roots, s.depths, s.opacities, s.radii, *size))
+        return list(ops.bin_splats(s.means2d, s.shapes, s.depths, s.opacities, s.radii, *size))
 
     def run_forward() -> list[torch.Tensor]:
-        shapes = (s.means2d, None, None, s.conic_roots, s.opacities, s.colors, None)
+        shapes = (s.means2d, None, None, s.shapes, s.opacities, s.colors, None)
         return list(ops.composite(*shapes, *lists, *size, MAX_ALPHA))[:2]
 
     def run_backward() -> list[torch.Tensor]:
-        shapes = (s.means2d, s.conic_roots, s.opacities, s.colors, None)
+        shapes = (s.means2d, s.shapes, s.opacities, s.colors, None)
         return list(
             ops.composite_backward(*shapes, *lists, *size, MAX_ALPHA, *image, v_colors, v_alphas, None, False)
         )

@@ -33,7 +33,7 @@ def count_pairs(
     columns = -(-splats.width // tile_size)
     offsets = tile_offsets.tolist()
     ids = flatten_ids.long()
-    means, roots, opacities = splats.means2d[0], splats.conic_roots[0], splats.opacities[0]
+    means, roots, opacities = splats.means2d[0], splats.shapes[0], splats.opacities[0]
     pairs = 0
     for tile in range(len(offsets) - 1):
         listed = ids[offsets[tile] : offsets[tile + 1]]

@@ -47,7 +47,7 @@ def training_scene(
 
 def _axes(splats: Splats) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Standard deviations along the axes of the splats without the screen's filter, and the first's angle."""
-    l11, l21, l22 = splats.conic_roots[0].double().unbind(-1)
+    l11, l21, l22 = splats.shapes[0].double().unbind(-1)
     determinant = (l11 * l22).square()
     xx = (l21.square() + l22.square()) / determinant - SCREEN_FILTER
     yy = l11.square() / determinant - SCREEN_FILTER

@@ -22,9 +22,7 @@ class Splats:
     width: int
     height: int
     means2d: Tensor  # [1, N, 2] pixels
-    conic_roots: (
-        Tensor  # [1, N, 3] l11, l21, l22: the inverse covariance is U^T U, U = [[l11, l21], [0, l22]]
-    )
+    shapes: Tensor  # [1, N, 3] l11, l21, l22: the inverse covariance is U^T U, U = [[l11, l21], [0, l22]]
     depths: Tensor  # [1, N]
     opacities: Tensor  # [1, N]
     radii: Tensor  # [1, N, 2] int32 pixels
@@ -65,7 +63,7 @@ def random_splats(
     # Inverse of the covariance: [[yy, -xy], [-xy, xx]] / (xx yy - xy^2).
     determinant = xx * yy - xy * xy
     l11 = (yy / determinant).sqrt()
-    conic_roots = torch.stack([l11, -xy / determinant / l11, yy.rsqrt()], -1)
+    shapes = torch.stack([l11, -xy / determinant / l11, yy.rsqrt()], -1)
     opacities = torch.sigmoid(1.8 * normal() - 0.3).clamp(0.006, 0.99)
     # As far as alpha = opacity exp(-d^2 / 2) reaches 1/255.
     reach = (2 * torch.log(255 * opacities)).sqrt()
@@ -74,7 +72,7 @@ def random_splats(
         width=width,
         height=height,
         means2d=uniform(2) * torch.tensor([width, height]),
-        conic_roots=conic_roots,
+        shapes=shapes,
         depths=uniform() * 10 + 0.2,
         opacities=opacities,
         radii=radii,

@@ -141,9 +141,9 @@ struct SplatLanes {
       const int64_t i = ids[lane < count ? lane : count - 1];
       f[0][lane] = in.means2d[2 * i];
       f[1][lane] = in.means2d[2 * i + 1];
-      f[2][lane] = in.conic_roots[3 * i];
-      f[3][lane] = in.conic_roots[3 * i + 1];
-      f[4][lane] = in.conic_roots[3 * i + 2];
+      f[2][lane] = in.shapes[3 * i];
+      f[3][lane] = in.shapes[3 * i + 1];
+      f[4][lane] = in.shapes[3 * i + 2];
       f[5][lane] = in.opacities[i];
     }
     return {Float::load(f[0]), Float::load(f[1]),

@@ -255,13 +255,13 @@ void write_splat(const CompositeInputs& in, int64_t id, const float* total, cons
   // Culled splats have neither a shape nor moments.
   constexpr float kAnyRoot[3] = {1.0f, 0.0f, 1.0f};
   const bool culled = !(in.opacities[id] > 0.0f);
-  const float* root = culled ? kAnyRoot : in.conic_roots + 3 * id;
+  const float* root = culled ? kAnyRoot : in.shapes + 3 * id;
   const SplatGrad<float> g = splat_vjp(moments, root[0], root[1], root[2], culled ? 1.0f : in.opacities[id]);
   out.means2d[2 * id] = g.mean_x;
   out.means2d[2 * id + 1] = g.mean_y;
-  out.conic_roots[3 * id] = g.l11;
-  out.conic_roots[3 * id + 1] = g.l21;
-  out.conic_roots[3 * id + 2] = g.l22;
+  out.shapes[3 * id] = g.l11;
+  out.shapes[3 * id + 1] = g.l21;
+  out.shapes[3 * id + 2] = g.l22;
   out.opacities[id] = g.opacity;
   if constexpr (kAbs) {
     // The sums were taken with scaled roots in place of unscaled ones, two to a product.

@@ -17,7 +17,7 @@ void project_block(const Camera<Float>& camera, const Gaussian<Float, Shape>& ga
   mean.set(0, zero_unless(m, s.mean.x));
   mean.set(1, zero_unless(m, s.mean.y));
   mean.store(out.means2d + 2 * splat, 2, count);
-  store_vec3(zero_unless(m, {s.l11, s.l21, s.l22}), out.conic_roots + 3 * splat, 3, count);
+  store_vec3(zero_unless(m, {s.l11, s.l21, s.l22}), out.shapes + 3 * splat, 3, count);
   LaneBlock<4> rest;
   rest.set(0, zero_unless(m, s.depth));
   rest.set(1, zero_unless(m, s.opacity));
@@ -93,7 +93,7 @@ void backward_block(const GaussianInputs& in, const std::vector<Camera<Float>>& 
   for (int64_t c = 0; c < in.cameras; ++c) {
     const int64_t splat = (batch * in.cameras + c) * in.gaussians + first;
     const auto v_xy = LaneBlock<2>::load(v.means2d + 2 * splat, 2, count);
-    const Vec3<Float> v_root = load_vec3(v.conic_roots + 3 * splat, 3, count);
+    const Vec3<Float> v_root = load_vec3(v.shapes + 3 * splat, 3, count);
     const auto v_z = LaneBlock<1>::load(v.depths + splat, 1, count);
     const auto v_o = LaneBlock<1>::load(v.opacities + splat, 1, count);
     const LaneMask m = visible_lanes(radii + 2 * splat, count) &

@@ -39,7 +39,7 @@ void project_all(const GaussianInputs& in, const GaussianInputs& tangents, const
           depth = opacity = LaneBlock<1>::load(nullptr, 0, 0);
         }
         mean.store(out.means2d + 2 * splat, 2, count);
-        root.store(out.conic_roots + 3 * splat, 3, count);
+        root.store(out.shapes + 3 * splat, 3, count);
         depth.store(out.depths + splat, 1, count);
         opacity.store(out.opacities + splat, 1, count);
       });

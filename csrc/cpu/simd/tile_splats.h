@@ -82,9 +82,9 @@ inline SplatRecord* make_records(const CompositeInputs& in, Buffer<SplatRecord>&
         SplatRecord& r = records[i];
         r.mean_x = in.means2d[2 * i];
         r.mean_y = in.means2d[2 * i + 1];
-        r.l11 = scale * in.conic_roots[3 * i];
-        r.l21 = scale * in.conic_roots[3 * i + 1];
-        r.l22 = scale * in.conic_roots[3 * i + 2];
+        r.l11 = scale * in.shapes[3 * i];
+        r.l21 = scale * in.shapes[3 * i + 1];
+        r.l22 = scale * in.shapes[3 * i + 2];
         r.log2_opacity = logarithms.columns[0][lane];
         for (int c = 0; c < channels; ++c) r.color[c] = in.colors[i * in.channels + c];
       }

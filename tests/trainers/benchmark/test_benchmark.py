@@ -18,14 +18,14 @@ from trainers.benchmark.table import as_json, rasterizer_table
 
 def tile_lists(s: Splats, tile_size: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
     offsets, ids, *_ = torch.ops.gsplat_core.bin_splats(
-        s.means2d, s.conic_roots, s.depths, s.opacities, s.radii, s.width, s.height, tile_size
+        s.means2d, s.shapes, s.depths, s.opacities, s.radii, s.width, s.height, tile_size
     )
     return offsets, ids
 
 
 def count_one_by_one(s: Splats) -> int:
     """The definition, pixel by pixel and splat by splat, without tiles."""
-    means, roots = s.means2d[0].double().tolist(), s.conic_roots[0].double().tolist()
+    means, roots = s.means2d[0].double().tolist(), s.shapes[0].double().tolist()
     opacities, order = s.opacities[0].double().tolist(), s.depths[0].argsort().tolist()
     pairs = 0
     for y in range(s.height):
@@ -55,7 +55,7 @@ def test_a_wall_of_opaque_splats_stops_the_count() -> None:
     # Each lets 2 % of the light through: two fit before the transmittance would fall to 1e-4.
     splats = random_splats(5, 8, 8, median_sigma=1.0)
     splats.means2d[:] = 4.0
-    splats.conic_roots[:] = torch.tensor([1e-4, 0.0, 1e-4])
+    splats.shapes[:] = torch.tensor([1e-4, 0.0, 1e-4])
     splats.opacities[:] = 0.98
     splats.radii[:] = 1000
     assert count_one_by_one(splats) == 2 * 64
@@ -64,7 +64,7 @@ def test_a_wall_of_opaque_splats_stops_the_count() -> None:
 
 def test_the_scene_has_the_stated_statistics() -> None:
     splats = random_splats(20_000, 960, 540, median_sigma=3.0, seed=1)
-    l11, l21, l22 = splats.conic_roots[0].double().unbind(-1)
+    l11, l21, l22 = splats.shapes[0].double().unbind(-1)
     upper = torch.stack([torch.stack([l11, l21], -1), torch.stack([torch.zeros_like(l22), l22], -1)], -2)
     variances = torch.linalg.eigvalsh(torch.linalg.inv(upper.mT @ upper)) - 0.3
     longer = variances[:, 1].clamp(min=0).sqrt()
@@ -78,7 +78,7 @@ def test_the_scene_has_the_stated_statistics() -> None:
 
 def test_the_scene_follows_from_its_seed() -> None:
     one, same, other = (random_splats(10, 64, 64, seed=seed) for seed in (3, 3, 4))
-    assert torch.equal(one.conic_roots, same.conic_roots)
+    assert torch.equal(one.shapes, same.shapes)
     assert not torch.equal(one.means2d, other.means2d)
 
 

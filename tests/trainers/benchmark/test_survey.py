@@ -52,10 +52,8 @@ def test_the_scene_projects_to_the_synthetic_splats() -> None:
     torch.testing.assert_close(meta["means2d"], splats.means2d, rtol=1e-4, atol=1e-3)
     torch.testing.assert_close(meta["depths"], splats.depths, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(meta["opacities"], splats.opacities, rtol=1e-4, atol=1e-5)
-    lengths = splats.conic_roots.norm(dim=-1, keepdim=True)
-    torch.testing.assert_close(
-        meta["conic_roots"] / lengths, splats.conic_roots / lengths, rtol=0.0, atol=0.02
-    )
+    lengths = splats.shapes.norm(dim=-1, keepdim=True)
+    torch.testing.assert_close(meta["shapes"] / lengths, splats.shapes / lengths, rtol=0.0, atol=0.02)
 
 
 def test_the_stages_and_the_rest_are_the_step(survey: Survey) -> None:

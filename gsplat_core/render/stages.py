@@ -22,9 +22,7 @@ class Splats(NamedTuple):
     """Gaussians as the cameras see them. All zero where culled."""
 
     means2d: Tensor  # [B, C, N, 2] pixels
-    conic_roots: (
-        Tensor  # [B, C, N, 3] (l11, l21, l22), U = [[l11, l21], [0, l22]], U^T U = inverse 2D covariance
-    )
+    shapes: Tensor  # [B, C, N, 3] (l11, l21, l22), U = [[l11, l21], [0, l22]], U^T U = inverse 2D covariance
     depths: Tensor  # [B, C, N] along the viewing axis
     opacities: Tensor  # [B, C, N] after anti-aliasing compensation
     radii: Tensor  # [B, C, N, 2] int32, half extents in pixels; 0 where culled
@@ -179,7 +177,7 @@ def composite(
         splats.means2d.flatten(0, 1),
         None if absgrad_carrier is None else absgrad_carrier.flatten(0, 1),
         None if statistics_carrier is None else statistics_carrier.flatten(0, 1),
-        splats.conic_roots.flatten(0, 1),
+        splats.shapes.flatten(0, 1),
         splats.opacities.flatten(0, 1),
         colors.flatten(0, 1),
         None if backgrounds is None else backgrounds.flatten(0, 1),
@@ -207,7 +205,7 @@ def contributions(
     """
     measured = torch.ops.gsplat_core.contributions(
         splats.means2d.detach().flatten(0, 1),
-        splats.conic_roots.detach().flatten(0, 1),
+        splats.shapes.detach().flatten(0, 1),
         splats.opacities.detach().flatten(0, 1),
         *tiles,
         width,

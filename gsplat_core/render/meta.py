@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gsplat_core.pipeline import Splats, TileLists
+from gsplat_core.render.stages import Splats, TileLists
 
 
 class Deferred(NamedTuple):
@@ -74,7 +74,7 @@ def render_meta(
             return tensor.flatten(0, 2)[rows]
         return tensor.reshape(*leading, num, *tensor.shape[3:])
 
-    conic_roots = per_gaussian(splats.conic_roots)
+    shapes = per_gaussian(splats.shapes)
     images = None if rows is None else rows // num
     return Meta(
         batch_ids=None if images is None else images // num_cameras,
@@ -83,8 +83,8 @@ def render_meta(
         radii=per_gaussian(splats.radii),
         means2d=means2d,
         depths=per_gaussian(splats.depths),
-        conic_roots=conic_roots,
-        conics=Deferred(conics, (conic_roots,)),
+        shapes=shapes,
+        conics=Deferred(conics, (shapes,)),
         opacities=per_gaussian(splats.opacities),
         tile_width=tile_width,
         tile_height=tile_height,
@@ -102,9 +102,9 @@ def render_meta(
     )
 
 
-def conics(conic_roots: Tensor) -> Tensor:
+def conics(shapes: Tensor) -> Tensor:
     """Upper triangles (xx, xy, yy) of the inverse 2D covariances, from their roots. [..., 3] to [..., 3]."""
-    l11, l21, l22 = conic_roots.unbind(-1)
+    l11, l21, l22 = shapes.unbind(-1)
     return torch.stack([l11 * l11, l11 * l21, l21 * l21 + l22 * l22], dim=-1)
 
 

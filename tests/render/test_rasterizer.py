@@ -1,4 +1,4 @@
-"""gsplat_core/rasterizer.py: renderers agree with the reference, and behave at the edges of the possible."""
+"""gsplat_core/render/rasterizer.py: renderers agree with the reference, also at the edges of the possible."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from splats import (
 from torch import Tensor
 
 import gsplat_core
-from gsplat_core import pipeline, reference
+from gsplat_core import reference
 from gsplat_core.errors import NumericalError
+from gsplat_core.render import stages
 
 Render = Callable[..., Any]
 ops = torch.ops.gsplat_core
@@ -292,7 +293,7 @@ def test_kernels_see_nothing_with_cameras_that_are_not_finite() -> None:
         broken = {**t, name: torch.full_like(t[name], float("nan"))}
         gaussians = (broken[k][None] for k in ("means", "quats", "scales"))
         cameras = (broken[k][None] for k in ("opacities", "viewmats", "Ks"))
-        assert not pipeline.project(*gaussians, None, *cameras, 70, 50).radii.any()
+        assert not stages.project(*gaussians, None, *cameras, 70, 50).radii.any()
 
 
 def test_quaternions_need_not_have_length_one(any_render: Render) -> None:

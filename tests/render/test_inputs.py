@@ -1,4 +1,4 @@
-"""gsplat_core/inputs.py and arguments.py: what does not fit is named, with what was expected and came."""
+"""gsplat_core/render/inputs.py and arguments.py: what does not fit is named, with what was expected."""
 
 from __future__ import annotations
 

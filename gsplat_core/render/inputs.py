@@ -15,7 +15,7 @@ MAX_SH_DEGREE = 4
 
 
 class Inputs(NamedTuple):
-    """What the stages of :mod:`gsplat_core.pipeline` take: B scenes, C cameras each, N Gaussians."""
+    """What the stages of :mod:`gsplat_core.render.stages` take: B scenes, C cameras each, N Gaussians."""
 
     batch: tuple[int, ...]  # the batch dimensions that the caller used
     means: Tensor  # [B, N, 3]

@@ -1,4 +1,4 @@
-"""gsplat_core/meta.py: gsplat's keys, and lists that say what was drawn where."""
+"""gsplat_core/render/meta.py: gsplat's keys, and lists that say what was drawn where."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from splats import random_scene
 
 from gsplat_core import rasterization
-from gsplat_core.meta import Deferred, Meta
+from gsplat_core.render.meta import Deferred, Meta
 
 SCENE = random_scene(80, cameras=3, width=70, height=50)
 NUM, TILES = 80, (4, 5)
@@ -21,7 +21,7 @@ def test_gsplats_keys_are_there_with_their_shapes() -> None:
         "radii": (3, NUM, 2),
         "means2d": (3, NUM, 2),
         "depths": (3, NUM),
-        "conic_roots": (3, NUM, 3),
+        "shapes": (3, NUM, 3),
         "conics": (3, NUM, 3),
         "opacities": (3, NUM),
         "tiles_per_gauss": (3, NUM),

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from gsplat_core.arguments import check_choice, check_unsupported
 from gsplat_core.checks import checks_enabled, require_finite
-from gsplat_core.inputs import prepare
-from gsplat_core.meta import Meta, render_meta
 from gsplat_core.ops.harmonics_adam import trained_spherical_harmonics
 from gsplat_core.optim import Adam
-from gsplat_core.pipeline import Splats, bin_splats, colour, composite, project
+from gsplat_core.render.inputs import prepare
+from gsplat_core.render.meta import Meta, render_meta
+from gsplat_core.render.stages import Splats, bin_splats, colour, composite, project
 
 RENDER_MODES = ("RGB", "D", "ED", "RGB+D", "RGB+ED")
 RASTERIZE_MODES = ("classic", "antialiased")

@@ -1,0 +1,1 @@
+"""Rendering: settings, stages, and the functions that arrange them."""

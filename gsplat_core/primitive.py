@@ -1,22 +1,38 @@
 """Primitives: what turns a scene's raw parameters into the Gaussians that are projected.
 
 A primitive is a function that runs before projection, in PyTorch, so that it is differentiated by autograd
-(or brings a derivative of its own). The plain Gaussian only activates its parameters; others slice a 6D
-Gaussian by view direction, move with time, hang on the faces of a mesh, or filter against aliasing. Use:
+(or brings a derivative of its own), and the schema of the fields that it reads (`scene/schema.py`). The
+plain Gaussian only activates its parameters; others slice a 6D Gaussian by view direction, move with time,
+hang on the faces of a mesh, or filter against aliasing. A scene knows its primitive by name
+(`Gaussians.primitive`), and `evaluate` is the only way from raw to rendered:
 
-    gaussians = primitive.get("gaussian")(params, {})
+    gaussians = primitive.evaluate(scene)
     colors, alphas, meta = rasterization(**gaussians.arguments(), viewmats=..., Ks=..., ...)
+
+Primitives of this package are modules of `gsplat_core/models`; those of other packages are known once the
+module that registers them is imported.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor
 
 from gsplat_core.activations import activate
 from gsplat_core.errors import UsageError
+from gsplat_core.scene import schema as schemas
+from gsplat_core.scene.schema import Schema
+
+if TYPE_CHECKING:
+    from gsplat_core.scene.gaussians import Gaussians
+
+# Modules of gsplat_core/models, each with the primitive of its name. To add one: write its file, and its name
+# here.
+MODELS: tuple[str, ...] = ()
 
 
 class Evaluated(NamedTuple):
@@ -28,49 +44,106 @@ class Evaluated(NamedTuple):
     opacities: Tensor  # [..., N] in [0, 1]
     colors: Tensor | tuple[Tensor, Tensor]  # features, SH coefficients, or these as (sh0, shN)
     covars: Tensor | None = None  # [..., N, 6] or [..., N, 3, 3] instead of quats and scales
+    response: str = "gaussian"  # how opacity falls with the distance from a splat's centre
+    extras: Tensor | None = None  # [..., N, E] the response's numbers per splat
 
     def arguments(self) -> dict[str, Any]:
-        """The keyword arguments of :func:`gsplat_core.rasterization` that describe the scene."""
-        return self._asdict()
+        """The keyword arguments of :func:`gsplat_core.rasterization` that describe the scene; optional ones
+        only where they are not as by default."""
+        given = self._asdict()
+        if self.covars is None:
+            del given["covars"]
+        if self.response == "gaussian":
+            del given["response"], given["extras"]
+        return given
 
 
-class Primitive(Protocol):
+class Evaluation(Protocol):
     """Evaluates raw parameters for a view.
 
-    `params` holds the trained tensors by name, each with one row per primitive. `context` holds what else the
-    primitive depends on, by name: time, viewmats, a mesh, an appearance embedding; each primitive documents
-    the names that it reads.
+    `params` holds the tensors of the primitive's fields by name, each with one row per primitive. `context`
+    holds what else the primitive depends on, by name: time, viewmats, a mesh, an appearance embedding; each
+    primitive documents the names that it reads.
     """
 
     def __call__(self, params: Mapping[str, Tensor], context: Mapping[str, Any]) -> Evaluated: ...
 
 
+@dataclass(frozen=True)
+class Primitive:
+    """What is registered under a name: a function, and the fields of the scenes that it evaluates."""
+
+    name: str
+    schema: Schema
+    evaluation: Evaluation
+
+    def __call__(self, params: Mapping[str, Tensor], context: Mapping[str, Any]) -> Evaluated:
+        """
+        Raises:
+            ValueError: a field is missing.
+        """
+        if missing := tuple(field for field in self.schema if field.name not in params):
+            raise ValueError(
+                f"the primitive {self.name!r} needs {schemas.names_of(missing)}; given are "
+                f"{schemas.names_of(params)}"
+            )
+        return self.evaluation(params, context)
+
+
 _registry: dict[str, Primitive] = {}
-_P = TypeVar("_P", bound=Primitive)
+_E = TypeVar("_E", bound=Evaluation)
 
 
-def register(name: str) -> Callable[[_P], _P]:
-    """Decorator that makes a primitive available under `name`."""
+def register(name: str, schema: Schema = schemas.GAUSSIAN) -> Callable[[_E], _E]:
+    """Decorator that makes a function available as the primitive `name`.
 
-    def add(primitive: _P) -> _P:
+    Args:
+        name: by which scenes, files and options know it.
+        schema: the fields that it reads; by default those of the plain Gaussian.
+    """
+
+    def add(evaluation: _E) -> _E:
         if name in _registry:
             raise UsageError(f"a primitive named {name!r} is registered already")
-        _registry[name] = primitive
-        return primitive
+        _registry[name] = Primitive(name, schema, evaluation)
+        return evaluation
 
     return add
 
 
 def get(name: str) -> Primitive:
     """The primitive registered as `name`; raises :class:`gsplat_core.errors.UsageError` if there is none."""
+    if name not in _registry and name in MODELS:
+        importlib.import_module(f"gsplat_core.models.{name}")
     if name not in _registry:
         raise UsageError(f"no primitive is named {name!r}; there are: {', '.join(names())}")
     return _registry[name]
 
 
 def names() -> list[str]:
-    """The names of all registered primitives."""
-    return sorted(_registry)
+    """The names of all primitives."""
+    return sorted({*_registry, *MODELS})
+
+
+def evaluate(
+    scene: Gaussians | Mapping[str, Tensor],
+    context: Mapping[str, Any] | None = None,
+    primitive: str = "gaussian",
+) -> Evaluated:
+    """The Gaussians that a scene is rendered as.
+
+    Args:
+        scene: a scene, which knows its primitive; or raw tensors by field, of the primitive named.
+        context: what else the primitive reads, see there.
+        primitive: of raw tensors.
+
+    Raises:
+        UsageError: there is no such primitive.
+        ValueError: it has fields that are not given.
+    """
+    if isinstance(scene, Mapping):
+        return get(primitive)(scene, context or {})
+    return get(scene.primitive)(scene.fields, context or {})
 
 
 @register("gaussian")

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gsplat_core import rasterization
+from gsplat_core import primitive, rasterization
 from gsplat_core.compress.training import CompressedTraining
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.registry import create
@@ -22,7 +22,6 @@ from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
 from gsplat_core.losses import l1_dssim
 from gsplat_core.morton import morton_order
 from gsplat_core.optim import Adam
-from gsplat_core.primitive import gaussian
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.scale import SceneScale
 from gsplat_core.second_order.linearization import Settings
@@ -69,6 +68,7 @@ class Trainer:
     def _adopt(self, gaussians: Gaussians) -> None:
         """Makes these Gaussians the parameters, with a fresh optimizer (betas and eps as in 3DGS)."""
         self.metadata = replace(gaussians.metadata, antialiased=self.config.antialiased)
+        self.primitive = gaussians.primitive
         rates = self.config.learning_rates
         params = {name: value.detach().clone().requires_grad_() for name, value in gaussians.params.items()}
         self.adam = Adam(
@@ -80,7 +80,7 @@ class Trainer:
 
     @property
     def gaussians(self) -> Gaussians:
-        return Gaussians(**self.store.params, extras=dict(self.store.extras), metadata=self.metadata)
+        return Gaussians.of(self.store.params, self.primitive, self.store.extras, self.metadata)
 
     @property
     def device(self) -> torch.device:
@@ -99,7 +99,7 @@ class Trainer:
 
         wants = self.strategy.wants(step)
         shown = self._shown(step)
-        splats = gaussian(shown, {}).arguments()
+        splats = primitive.evaluate({**self.store.extras, **shown}, primitive=self.primitive).arguments()
         # What is drawn as it is gets its gradients from the photograph alone.
         sh_optimizer = self.adam if shown is self.store.params else None
         colors, _, meta = self._render(splats, target, step, wants, sh_optimizer)

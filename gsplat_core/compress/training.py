@@ -14,7 +14,8 @@ from gsplat_core.compress.codec import Codec
 from gsplat_core.compress.prune import importance, least_important
 from gsplat_core.densify.edits import Edit, Prune
 from gsplat_core.scene.cameras import Camera
-from gsplat_core.scene.gaussians import PARAMETERS, Gaussians
+from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.schema import PARAMETERS
 
 
 @dataclass(frozen=True)

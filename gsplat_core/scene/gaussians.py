@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from gsplat_core.activations import activate
+from gsplat_core import primitive as primitives
 from gsplat_core.scene.metadata import Metadata
-from gsplat_core.scene.sh_rotation import MAX_DEGREE, degree_of, num_coefficients, rotate_sh
-from gsplat_core.scene.similarity import Similarity, multiply_quaternions
+from gsplat_core.scene.schema import FROZEN, PARAMETERS, Schema, names_of
+from gsplat_core.scene.sh_rotation import MAX_DEGREE, degree_of, num_coefficients
+from gsplat_core.scene.similarity import Similarity
 
-PARAMETERS = ("means", "quats", "scales", "opacities", "sh0", "shN")
+PLAIN = "gaussian"
+"""The primitive that has nothing but the six parameters."""
+
 _EXTRA_PREFIX = "extras."
 _METADATA_PREFIX = "metadata."
+_PRIMITIVE_PREFIX = "primitive."
 
 
 @dataclass(eq=False)
@@ -33,13 +36,17 @@ class Gaussians:
         sh0: constant SH coefficient [N, 1, 3]; colour = max(0, 0.5 + sum_k b_k sh_k).
         shN: the other SH coefficients [N, K-1, 3], K = (degree + 1)^2, degree 0 to 4.
         extras: further per-Gaussian fields by name, tensors [N, ...]: labels, features, times. They carry no
-            geometry: `transformed` leaves them as they are. The dictionary is held, not copied.
+            geometry: `transformed` leaves them as they are, but for those that the primitive's schema knows.
+            The dictionary is held, not copied. `frozen` [N] bool says which rows training leaves as they are.
         metadata: what the scene as a whole is, such as how it wants to be drawn.
+        primitive: what the rows are (`gsplat_core.primitive`).
+        further: the parameters that this primitive has beyond the six, by name, [N, ...] as its schema says.
 
-    The six parameters share one floating-point dtype, and everything is on one device.
+    All parameters share one floating-point dtype, and everything is on one device.
 
     Raises:
         ValueError: a shape, dtype, device or name that does not fit; the message names the field.
+        UsageError: there is no such primitive.
     """
 
     means: Tensor
@@ -50,26 +57,19 @@ class Gaussians:
     shN: Tensor
     extras: dict[str, Tensor] = field(default_factory=dict)
     metadata: Metadata = field(default_factory=Metadata)
+    primitive: str = PLAIN
+    further: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in PARAMETERS:
-            if not isinstance(getattr(self, name), Tensor):
-                raise ValueError(f"{name}: expected a tensor, got {type(getattr(self, name)).__name__}")
-        if self.means.ndim != 2 or self.means.shape[1] != 3:
-            raise ValueError(f"means: expected shape [N, 3], got {list(self.means.shape)}")
-        n = self.num
-        if self.shN.ndim != 3 or self.shN.shape[0] != n or self.shN.shape[2] != 3:
-            raise ValueError(f"shN: expected shape [{n}, K-1, 3], got {list(self.shN.shape)}")
+        schema = self.schema
+        schema["means"].check(self.means, None, "means")
+        self._check_further(schema)
+        for known in schema.parameters:
+            known.check(self.params[known.name], self.num, known.name)
         try:
             degree_of(self.shN.shape[1] + 1)
         except ValueError as error:
             raise ValueError(f"shN {list(self.shN.shape)}: {error}") from None
-        expected = {"quats": (n, 4), "scales": (n, 3), "opacities": (n,), "sh0": (n, 1, 3)}
-        for name, shape in expected.items():
-            if getattr(self, name).shape != shape:
-                raise ValueError(
-                    f"{name}: expected shape {list(shape)}, got {list(getattr(self, name).shape)}"
-                )
         for name, tensor in self.params.items():
             if not tensor.is_floating_point() or tensor.dtype != self.means.dtype:
                 raise ValueError(
@@ -79,11 +79,27 @@ class Gaussians:
                 raise ValueError(f"{name}: is on {tensor.device} but means on {self.device}")
         for name, tensor in self.extras.items():
             self._check_extra(name, tensor)
+        for known in schema.carried:
+            if known.name not in self.extras:
+                raise ValueError(
+                    f"extras: the primitive {self.primitive!r} reads {known.name!r}, which is not there"
+                )
+            known.check(self.extras[known.name], self.num, f"extras[{known.name!r}]")
         if not isinstance(self.metadata, Metadata):
             raise ValueError(f"metadata: expected Metadata, got {type(self.metadata).__name__}")
 
+    def _check_further(self, schema: Schema) -> None:
+        """That the primitive has these parameters beyond the six, and no others."""
+        expected = [known.name for known in schema.further]
+        if sorted(self.further) != sorted(expected):
+            raise ValueError(
+                f"further: the primitive {self.primitive!r} has the parameters "
+                f"{names_of(schema.further) or 'of the plain Gaussian only'} beyond the six, got "
+                f"{names_of(self.further) or 'none'}; Gaussians.with_primitive makes one scene from another"
+            )
+
     def _check_extra(self, name: str, tensor: Tensor) -> None:
-        if not isinstance(name, str) or not name or name in PARAMETERS or any(c.isspace() for c in name):
+        if not isinstance(name, str) or not name or name in self.params or any(c.isspace() for c in name):
             raise ValueError(f"extras[{name!r}]: expected a name without spaces that is not a parameter's")
         if not isinstance(tensor, Tensor) or tensor.is_complex():
             raise ValueError(f"extras[{name!r}]: expected a real tensor")
@@ -91,11 +107,49 @@ class Gaussians:
             raise ValueError(f"extras[{name!r}]: expected shape [{self.num}, ...], got {list(tensor.shape)}")
         if tensor.device != self.device:
             raise ValueError(f"extras[{name!r}]: is on {tensor.device} but means on {self.device}")
+        if name == FROZEN and (tensor.dtype != torch.bool or tensor.ndim != 1):
+            raise ValueError(
+                f"extras[{name!r}] says which rows are not trained: expected bool [{self.num}], got "
+                f"{tensor.dtype} {list(tensor.shape)}; rename it if it is something else"
+            )
+
+    @classmethod
+    def of(
+        cls,
+        params: Mapping[str, Tensor],
+        primitive: str = PLAIN,
+        extras: Mapping[str, Tensor] | None = None,
+        metadata: Metadata | None = None,
+    ) -> Gaussians:
+        """The scene with these parameters, the six and further ones alike; the inverse of `params`.
+
+        Raises:
+            ValueError, UsageError: as for the class; a parameter is missing.
+        """
+        if missing := [name for name in PARAMETERS if name not in params]:
+            raise ValueError(f"every scene has the parameters {', '.join(PARAMETERS)}; missing: {missing}")
+        return cls(
+            **{name: params[name] for name in PARAMETERS},
+            extras=dict(extras or {}),
+            metadata=metadata or Metadata(),
+            primitive=primitive,
+            further={name: params[name] for name in params if name not in PARAMETERS},
+        )
 
     @property
     def params(self) -> dict[str, Tensor]:
-        """The six parameters by name, the very tensors (not copies)."""
-        return {name: getattr(self, name) for name in PARAMETERS}
+        """The parameters by name, the six and further ones, the very tensors (not copies)."""
+        return {**{name: getattr(self, name) for name in PARAMETERS}, **self.further}
+
+    @property
+    def fields(self) -> dict[str, Tensor]:
+        """What the primitive reads: the parameters, and those of `extras` that its schema knows."""
+        return {**self.params, **{known.name: self.extras[known.name] for known in self.schema.carried}}
+
+    @property
+    def schema(self) -> Schema:
+        """The fields of its primitive."""
+        return primitives.get(self.primitive).schema
 
     @property
     def num(self) -> int:
@@ -112,31 +166,48 @@ class Gaussians:
         return self.means.device
 
     def __repr__(self) -> str:
-        extras = "".join(f", {name} {list(tensor.shape[1:])}" for name, tensor in self.extras.items())
+        extras = "".join(
+            f", {name} {list(tensor.shape[1:])}" for name, tensor in (self.further | self.extras).items()
+        )
         facts = "".join(f", {name} {value}" for name, value in self.metadata.known().items())
         degree = f"SH degree {self.sh_degree}"
-        return f"Gaussians({self.num}, {degree}, {self.means.dtype}, {self.device}{extras}{facts})"
+        kind = "" if self.primitive == PLAIN else f"{self.primitive}, "
+        return f"Gaussians({kind}{self.num}, {degree}, {self.means.dtype}, {self.device}{extras}{facts})"
 
     def with_metadata(self, **facts: Any) -> Gaussians:
         """The same scene with other `metadata`, such as `antialiased=True`."""
-        metadata = dataclasses.replace(self.metadata, **facts)
-        return dataclasses.replace(self, metadata=metadata, extras=dict(self.extras))
+        return self._replaced(metadata=dataclasses.replace(self.metadata, **facts))
+
+    def with_primitive(self, name: str) -> Gaussians:
+        """The rows as those of another primitive: what it has beyond this one starts blank, which is as the
+        plain Gaussian (`Field.blank`), and what it does not have is given up.
+
+        Raises:
+            UsageError: there is no such primitive.
+            ValueError: a field that has no blank value.
+        """
+        schema = primitives.get(name).schema
+        own = self.params | self.extras
+        fields = {
+            known.name: own[known.name] if known.name in own else known.blanks(self.num, self.means)
+            for known in schema
+        }
+        known_here = {known.name for known in self.schema.carried}
+        extras = {key: tensor for key, tensor in self.extras.items() if key not in known_here}
+        return self._replaced(
+            primitive=name,
+            further={known.name: fields[known.name] for known in schema.further},
+            extras=extras | {known.name: fields[known.name] for known in schema.carried},
+        )
 
     @property
     def rasterize_mode(self) -> Literal["classic", "antialiased"]:
         """How `rasterization` must draw the scene to show it as it was trained."""
         return "antialiased" if self.metadata.antialiased else "classic"
 
-    def activated(self) -> dict[str, Tensor | tuple[Tensor, Tensor]]:
-        """Arguments for `rasterization(**...)`: standard deviations, opacities, colours as (sh0, shN)."""
-        scales, opacities = activate(self.scales, self.opacities)
-        return {
-            "means": self.means,
-            "quats": self.quats,
-            "scales": scales,
-            "opacities": opacities,
-            "colors": (self.sh0, self.shN),
-        }
+    def activated(self) -> dict[str, Any]:
+        """Arguments for `rasterization(**...)`: what `gsplat_core.primitive.evaluate` makes of the scene."""
+        return primitives.evaluate(self).arguments()
 
     def subset(self, rows: Tensor | slice) -> Gaussians:
         """Some of the Gaussians, as a new scene (differentiable).
@@ -167,17 +238,20 @@ class Gaussians:
     def merge(scenes: Sequence[Gaussians]) -> Gaussians:
         """All Gaussians of several scenes, in order.
 
-        The SH degree becomes the largest one (missing coefficients are 0). A field of `extras` that only some
-        of the scenes have is filled in for the others: -1 ("no label") for signed integers, 0 for floating
-        point and unsigned, False for booleans. Fields of one name must agree in dtype and trailing shape.
+        The SH degree becomes the largest one (missing coefficients are 0). Scenes of plain Gaussians become
+        those of the primitive of the others, with blank fields (`Field.blank`). A field of `extras` that only
+        some of the scenes have is filled in for the others: -1 ("no label") for signed integers, 0 for
+        floating point and unsigned, False for booleans. Fields of one name must agree in dtype and trailing
+        shape.
 
         Raises:
-            ValueError: no scenes, or dtypes, devices, extra fields or metadata that disagree.
+            ValueError: no scenes, or primitives, dtypes, devices, extra fields or metadata that disagree.
         """
         if not scenes:
             raise ValueError("merge: expected at least one scene")
         degree = max(scene.sh_degree for scene in scenes)
-        scenes = [scene.with_sh_degree(degree) for scene in scenes]
+        primitive = _common_primitive(scene.primitive for scene in scenes)
+        scenes = [scene.with_sh_degree(degree).with_primitive(primitive) for scene in scenes]
         for scene in scenes[1:]:
             if (scene.means.dtype, scene.device) != (scenes[0].means.dtype, scenes[0].device):
                 raise ValueError(
@@ -198,35 +272,30 @@ class Gaussians:
                         f"merge: extras[{name!r}] is {template.dtype} {list(template.shape[1:])} in one "
                         f"scene and {tensor.dtype} {list(tensor.shape[1:])} in another"
                     )
-        return Gaussians(
-            means=torch.cat([scene.means for scene in scenes]),
-            quats=torch.cat([scene.quats for scene in scenes]),
-            scales=torch.cat([scene.scales for scene in scenes]),
-            opacities=torch.cat([scene.opacities for scene in scenes]),
-            sh0=torch.cat([scene.sh0 for scene in scenes]),
-            shN=torch.cat([scene.shN for scene in scenes]),
-            extras={
+        return Gaussians.of(
+            {name: torch.cat([scene.params[name] for scene in scenes]) for name in scenes[0].params},
+            primitive,
+            {
                 name: torch.cat([_extra_or_blank(scene, name, template) for scene in scenes])
                 for name, template in templates.items()
             },
-            metadata=scenes[0].metadata,
+            scenes[0].metadata,
         )
 
     def transformed(self, similarity: Similarity) -> Gaussians:
-        """The scene after x -> s R x + t: centres, rotations, sizes and view-dependent colours follow.
+        """The scene after x -> s R x + t: centres, rotations, sizes and view-dependent colours follow, and
+        further fields as their primitive's schema says.
 
-        Opacities, the constant colour and `extras` do not change. Differentiable. Images of the moved scene
-        from equally moved cameras are the same (except for near and far planes, which are lengths).
+        Opacities, the constant colour and other fields of `extras` do not change. Differentiable. Images of
+        the moved scene from equally moved cameras are the same (except for near and far planes, which are
+        lengths).
         """
-        turn = similarity.quaternion().to(self.device, self.quats.dtype)
-        return dataclasses.replace(
-            self,
-            means=similarity.apply(self.means),
-            quats=multiply_quaternions(turn.expand_as(self.quats), self.quats),
-            scales=self.scales + math.log(similarity.scale),
-            shN=rotate_sh(self.shN, similarity.rotation),
-            extras=dict(self.extras),
-        )
+        moved = {
+            known.name: known.moved(tensor, similarity)
+            for known, tensor in ((known, self.fields[known.name]) for known in self.schema)
+        }
+        carried = {known.name: moved.pop(known.name) for known in self.schema.carried}
+        return Gaussians.of(moved, self.primitive, self.extras | carried, self.metadata)
 
     def with_sh_degree(self, degree: int) -> Gaussians:
         """The scene with another SH degree: new coefficients are 0, surplus ones are cut off."""
@@ -236,7 +305,7 @@ class Gaussians:
         shN = self.shN[:, :wanted]
         if wanted > present:
             shN = torch.cat([shN, shN.new_zeros(self.num, wanted - present, 3)], dim=1)
-        return dataclasses.replace(self, shN=shN, extras=dict(self.extras))
+        return self._replaced(shN=shN)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Gaussians:
         """The scene on another device, and its parameters (not `extras`) in another floating-point dtype."""
@@ -249,7 +318,7 @@ class Gaussians:
         return self._mapped(Tensor.detach)
 
     def requires_grad_(self, flag: bool = True) -> Gaussians:
-        """Switches gradients of the six parameters on or off, in place."""
+        """Switches gradients of the parameters on or off, in place."""
         for tensor in self.params.values():
             tensor.requires_grad_(flag)
         return self
@@ -257,23 +326,26 @@ class Gaussians:
     def _mapped(
         self, change: Callable[[Tensor], Tensor], change_extra: Callable[[Tensor], Tensor] | None = None
     ) -> Gaussians:
-        return Gaussians(
-            change(self.means),
-            change(self.quats),
-            change(self.scales),
-            change(self.opacities),
-            change(self.sh0),
-            change(self.shN),
-            extras={name: (change_extra or change)(tensor) for name, tensor in self.extras.items()},
-            metadata=self.metadata,
+        return Gaussians.of(
+            {name: change(tensor) for name, tensor in self.params.items()},
+            self.primitive,
+            {name: (change_extra or change)(tensor) for name, tensor in self.extras.items()},
+            self.metadata,
         )
 
+    def _replaced(self, **changes: Any) -> Gaussians:
+        """With other values of some attributes; dictionaries are its own."""
+        own = {"extras": dict(self.extras), "further": dict(self.further)}
+        return dataclasses.replace(self, **{**own, **changes})
+
     def state_dict(self) -> dict[str, Tensor]:
-        """A flat dictionary of tensors for a checkpoint: the parameters, extras as `extras.NAME`, and what is
-        not as usual in the metadata as `metadata.NAME`."""
+        """A flat dictionary of tensors for a checkpoint: the parameters, extras as `extras.NAME`, what is not
+        as usual in the metadata as `metadata.NAME`, and for any primitive but the plain Gaussian an empty
+        tensor, `primitive.NAME`."""
         extras = {_EXTRA_PREFIX + name: tensor.detach() for name, tensor in self.extras.items()}
         facts = {_METADATA_PREFIX + name: tensor for name, tensor in self.metadata.state_dict().items()}
-        return {name: tensor.detach() for name, tensor in self.params.items()} | extras | facts
+        kind = {} if self.primitive == PLAIN else {_PRIMITIVE_PREFIX + self.primitive: torch.empty(0)}
+        return {name: tensor.detach() for name, tensor in self.params.items()} | extras | facts | kind
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Tensor]) -> Gaussians:
@@ -281,28 +353,38 @@ class Gaussians:
 
         Raises:
             ValueError: a parameter is missing, a key is unknown, or the tensors do not fit together.
+            UsageError: its primitive is not known here.
         """
-        missing = [name for name in PARAMETERS if name not in state]
-        extras, facts, unknown = {}, {}, []
+        primitive, params, extras, facts = PLAIN, {}, {}, {}
         for key, tensor in state.items():
             if key.startswith(_EXTRA_PREFIX):
                 extras[key.removeprefix(_EXTRA_PREFIX)] = tensor
             elif key.startswith(_METADATA_PREFIX):
                 facts[key.removeprefix(_METADATA_PREFIX)] = tensor
-            elif key not in PARAMETERS:
-                unknown.append(key)
+            elif key.startswith(_PRIMITIVE_PREFIX):
+                primitive = key.removeprefix(_PRIMITIVE_PREFIX)
+            else:
+                params[key] = tensor
+        known = [known.name for known in primitives.get(primitive).schema.parameters]
+        missing = [name for name in known if name not in params]
+        unknown = [name for name in params if name not in known]
         if missing or unknown:
-            raise ValueError(f"scene state: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}")
-        return cls(
-            state["means"],
-            state["quats"],
-            state["scales"],
-            state["opacities"],
-            state["sh0"],
-            state["shN"],
-            extras=extras,
-            metadata=Metadata.from_state_dict(facts),
+            raise ValueError(
+                f"state of a scene of primitive {primitive!r}: missing {missing or 'nothing'}, "
+                f"unknown {unknown or 'nothing'}"
+            )
+        return cls.of(params, primitive, extras, Metadata.from_state_dict(facts))
+
+
+def _common_primitive(names: Iterable[str]) -> str:
+    """What scenes of these primitives are together."""
+    others = sorted(set(names) - {PLAIN})
+    if len(others) > 1:
+        raise ValueError(
+            f"merge: scenes of the primitives {' and '.join(map(repr, others))} cannot be drawn as one; "
+            "make them agree with .with_primitive() first, which gives up what the other does not have"
         )
+    return others[0] if others else PLAIN
 
 
 def _extra_or_blank(scene: Gaussians, name: str, template: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gsplat_core.scene.gaussians import PARAMETERS, Gaussians
+from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.schema import PARAMETERS
 from gsplat_core.scene.sh_rotation import num_coefficients, sh_basis
 from gsplat_core.scene.similarity import Similarity
 

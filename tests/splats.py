@@ -54,7 +54,7 @@ class Scene:
 
     def only(self, count: int) -> Scene:
         """The scene with its first `count` Gaussians."""
-        per_gaussian = {"means", "quats", "scales", "opacities", "colors", "covars"}
+        per_gaussian = {"means", "quats", "scales", "opacities", "colors", "covars", "extras"}
         return replace(
             self, tensors={k: v[:count] if k in per_gaussian else v for k, v in self.tensors.items()}
         )
@@ -110,6 +110,27 @@ def random_scene(
         height,
         sh_degree,
     )
+
+
+def adapted(scene: Scene, camera: str = "pinhole", response: str = "gaussian", seed: int = 0) -> Scene:
+    """The scene for another camera and response: focal lengths with which objects about 4 units away are as
+    large as for a pinhole camera, and random coefficients and extras within their usual ranges."""
+    kind, g = reference.CAMERAS[camera], torch.Generator().manual_seed(seed)
+
+    def within(ranges: tuple[tuple[float, float], ...], *shape: int) -> Tensor:
+        low, high = torch.tensor(ranges, dtype=torch.float32).reshape(-1, 2).unbind(-1)
+        return low + (high - low) * torch.rand(*shape, len(ranges), generator=g)
+
+    num_cameras, tensors = scene.tensors["Ks"].shape[0], {}
+    if kind.coefficients:
+        tensors["lens"] = within(kind.coefficients, num_cameras)
+    if reference.RESPONSES[response].extras:
+        tensors["extras"] = within(reference.RESPONSES[response].extras, scene.tensors["means"].shape[0])
+    one, no_lens = torch.ones(1).double(), torch.zeros(1, len(kind.coefficients)).double()
+    unit = reference.Intrinsics(one, one, 0 * one, 0 * one, no_lens, scene.width, scene.height)
+    scale = 0.25 / kind.jacobian(torch.tensor([[0.0, 0.0, 4.0]]).double(), unit)[0, 0, 0].item()
+    focal_lengths = torch.tensor([[scale, 1, 1], [1, scale, 1], [1, 1, 1]])
+    return scene.with_(Ks=scene.tensors["Ks"] * focal_lengths, **tensors)
 
 
 def needles() -> Scene:

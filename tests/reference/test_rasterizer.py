@@ -1,4 +1,4 @@
-"""gsplat_core/reference.py against closed forms and finite differences."""
+"""gsplat_core/reference/rasterizer.py against closed forms and finite differences."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from scipy.special import sph_harm_y
-from splats import covariances, intrinsics, one_thread, random_scene, render_with_gradients
+from splats import adapted, covariances, intrinsics, one_thread, random_scene, render_with_gradients
 from torch import Tensor
 
-from gsplat_core.reference import rasterization, sh_basis
+from gsplat_core.reference import CAMERAS, RESPONSES, rasterization
 
 
 @pytest.fixture(autouse=True)
@@ -85,57 +84,34 @@ def test_alpha_is_capped_and_a_pixel_stops_before_it_is_fully_opaque() -> None:
     assert at_centre(layers, max_alpha=0.995) == pytest.approx(0.995)
 
 
-def test_the_jacobian_is_limited_outside_of_the_image() -> None:
-    def variance(ratio: float) -> float:
-        scene = one_gaussian(sigma=1.0)
-        scene["means"] = torch.tensor([[ratio, 0.0, 1.0]]).double()
-        conic = rasterization(**scene, width=33, height=25)[2]["conics"][0, 0]
-        return 1 / conic[0].item()
-
-    edge = (16.5 + 0.15 * 33) / 100  # 0.15 widths beyond the border
-    assert variance(edge / 2) == pytest.approx(1e4 * (1 + (edge / 2) ** 2) + 0.3)
-    assert variance(edge * 2) == pytest.approx(1e4 * (1 + edge**2) + 0.3)
-
-
-@pytest.mark.parametrize("degree", range(5))
-def test_the_basis_is_that_of_the_complex_spherical_harmonics(degree: int) -> None:
-    directions = torch.nn.functional.normalize(torch.randn(50, 3).double(), dim=-1)
-    theta, phi = torch.acos(directions[:, 2]), torch.atan2(directions[:, 1], directions[:, 0])
-    basis = sh_basis(3 * directions, degree)
-    for m in range(-degree, degree + 1):
-        value = torch.from_numpy(sph_harm_y(degree, abs(m), theta.numpy(), phi.numpy()))
-        part = value.real if m >= 0 else value.imag
-        expected = part * (math.sqrt(2) if m else 1)
-        assert torch.allclose(basis[:, degree * degree + degree + m], expected, atol=1e-12)
-
-
-def test_the_first_bases_are_those_of_3dgs() -> None:
-    x, y, z = torch.nn.functional.normalize(torch.randn(3).double(), dim=0)
-    basis = sh_basis(torch.stack([x, y, z]), 3)
-    assert basis[0].item() == pytest.approx(0.28209479177387814)
-    assert basis[1].item() == pytest.approx(-0.4886025119029199 * y.item())
-    assert basis[3].item() == pytest.approx(-0.4886025119029199 * x.item())
-    assert basis[7].item() == pytest.approx(-1.0925484305920792 * (x * z).item())
-    assert basis[15].item() == pytest.approx(-0.5900435899266435 * (x * (x * x - 3 * y * y)).item())
-
-
 @pytest.mark.parametrize("rasterize_mode", ["classic", "antialiased"])
-def test_gradients_agree_with_finite_differences(rasterize_mode: str) -> None:
+@pytest.mark.parametrize("response", RESPONSES)
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_gradients_agree_with_finite_differences(camera: str, response: str, rasterize_mode: str) -> None:
     scene = random_scene(2, width=6, height=5, sh_degree=1)
+    options = {"camera_model": camera, "response": response, "rasterize_mode": rasterize_mode}
     scene = scene.with_(
         Ks=intrinsics(6, 5, 3, 2.5)[None], opacities=scene.tensors["opacities"].clamp(0.2, 0.8)
     )
+    scene = adapted(scene, camera, response)
     leaves = scene.leaves(torch.float64)
     names = list(leaves)
 
     def render(*values: Tensor) -> Tensor:
         arguments = scene.arguments(dict(zip(names, values, strict=True)))
-        colors, alphas, meta = rasterization(**arguments, render_mode="RGB+ED", rasterize_mode=rasterize_mode)
+        colors, alphas, meta = rasterization(**arguments, render_mode="RGB+ED", **options)
         keep = ~meta["ambiguous"][..., None]
         return torch.cat([colors * keep, alphas * keep], dim=-1)
 
-    assert rasterization(**scene.arguments())[2]["ambiguous"].double().mean() < 0.2
+    assert rasterization(**scene.arguments(), **options)[2]["ambiguous"].double().mean() < 0.2
     assert torch.autograd.gradcheck(render, tuple(leaves.values()), eps=1e-7, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["lens", "extras"])
+def test_parameters_that_a_variant_lacks_are_refused(name: str) -> None:
+    scene = one_gaussian() | {name: torch.zeros(1, 3)}
+    with pytest.raises(ValueError, match=f"'{name}' needs 0 numbers for '(pinhole|gaussian)', got 3"):
+        rasterization(**scene, width=33, height=25)
 
 
 def test_covariances_replace_rotations_and_scales() -> None:

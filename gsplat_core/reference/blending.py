@@ -1,0 +1,69 @@
+"""From splats to the pixels of one image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gsplat_core.reference.compositors import Weights
+from gsplat_core.reference.orders import swappable
+from gsplat_core.reference.responses import MIN_ALPHA, Response
+from gsplat_core.reference.statistics import Probe
+
+
+class Drawn(NamedTuple):
+    """V splats of an image, nearest first."""
+
+    means2d: Tensor  # [V, P, 2], the same for all pixels
+    conics: Tensor
+    opacities: Tensor
+    extras: Tensor
+    depths: Tensor
+    colors: Tensor  # [V, D]
+    carrier: Tensor  # [V, 3] of the statistics
+    doubtful: Tensor
+
+
+class Image(NamedTuple):
+    """[H, W, D] colours, [H, W, 1] alphas, [H, W, 1] probe and [H, W, 1] ambiguous."""
+
+    colors: Tensor
+    alphas: Tensor
+    probe: Tensor
+    ambiguous: Tensor
+
+
+def blend(
+    splats: Drawn,
+    response: Response,
+    compositor: Callable[[Tensor, float], Weights],
+    width: int,
+    height: int,
+    max_alpha: float,
+    band: float,
+) -> Image:
+    """Every splat meets every one of the P = width x height pixels."""
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    pixels = torch.stack([columns, rows], dim=-1).reshape(-1, 2).double() + 0.5
+    dx, dy = (splats.means2d - pixels).unbind(-1)
+    a, b, c = splats.conics[:, :, None].unbind(1)
+    q = a * dx * dx + 2 * b * dx * dy + c * dy * dy  # [V, P]
+    faded = splats.opacities[:, None] * response.at(q, splats.extras)
+
+    weights, near_finish = compositor(torch.where(faded < MIN_ALPHA, 0.0, faded.clamp(max=max_alpha)), band)
+    probe = Probe.apply(splats.carrier, weights.detach())
+    colors = weights.T @ splats.colors
+    colors = colors + 0 * probe[:, None]  # the statistics are there whether the probe is used or not
+
+    near_threshold = near_finish | ((faded / MIN_ALPHA - 1).abs() < band)
+    near_threshold |= (faded / max_alpha - 1).abs() < band
+    touched = faded > MIN_ALPHA * (1 - band)
+    ambiguous = near_threshold | (touched & splats.doubtful[:, None]) | swappable(splats.depths, touched)
+    shape = (height, width, -1)
+    return Image(
+        colors.reshape(shape), weights.sum(0).reshape(shape), probe.reshape(shape),
+        ambiguous.any(0).reshape(shape),
+    )  # fmt: skip

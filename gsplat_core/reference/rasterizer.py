@@ -1,0 +1,147 @@
+"""The arrangement of the parts, with the arguments of :func:`gsplat_core.rasterization`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gsplat_core.reference import outputs
+from gsplat_core.reference.blending import Drawn, blend
+from gsplat_core.reference.cameras import CAMERAS, Intrinsics
+from gsplat_core.reference.compositors import COMPOSITORS
+from gsplat_core.reference.gaussians import covariances
+from gsplat_core.reference.harmonics import view_dependent
+from gsplat_core.reference.orders import by_depth
+from gsplat_core.reference.projection import project
+from gsplat_core.reference.responses import RESPONSES
+from gsplat_core.reference.statistics import add_absolute_gradient
+
+
+def rasterization(
+    means: Tensor,
+    quats: Tensor | None,
+    scales: Tensor | None,
+    opacities: Tensor,
+    colors: Tensor | tuple[Tensor, Tensor],
+    viewmats: Tensor,
+    Ks: Tensor,
+    width: int,
+    height: int,
+    near_plane: float = 0.01,
+    far_plane: float = 1e10,
+    radius_clip: float = 0.0,
+    eps2d: float = 0.3,
+    sh_degree: int | None = None,
+    backgrounds: Tensor | None = None,
+    render_mode: str = "RGB",
+    absgrad: bool = False,
+    rasterize_mode: str = "classic",
+    camera_model: str = "pinhole",
+    covars: Tensor | None = None,
+    lens: Tensor | None = None,
+    response: str = "gaussian",
+    extras: Tensor | None = None,
+    compositor: str = "over",
+    max_alpha: float = 0.99,
+    statistics: bool = False,
+    band: float = 1e-3,
+) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    """Renders like :func:`gsplat_core.rasterization`, whose arguments of the same names these are.
+
+    Args:
+        lens: [..., C, P] coefficients of the camera beyond `Ks`: P as in `CAMERAS[...].coefficients`.
+        extras: [..., N, E] parameters of the response: E as in `RESPONSES[...].extras`.
+        band: see below.
+
+    Returns:
+        colors [..., C, H, W, X], alphas [..., C, H, W, 1] and meta, all float64. ``meta["ambiguous"]``
+        [..., C, H, W] marks the pixels where a decision (skip, stop, cap, order, cull, clamp) was taken
+        within a relative distance of ``band`` of its threshold, so that float32 may take the other one.
+        ``meta["doubtful"]`` [..., C, N] marks the splats of which this is so.
+    """
+    batch, num_cameras, num = means.shape[:-2], viewmats.shape[-3], means.shape[-2]
+    num_batches = math.prod(batch)
+    if isinstance(colors, tuple):
+        colors = torch.cat(colors, dim=-2)
+    shared = colors.dim() == len(batch) + (2 if sh_degree is None else 3)  # by all cameras
+    lens = viewmats.new_zeros(*batch, num_cameras, 0) if lens is None else lens
+    extras = means.new_zeros(*batch, num, 0) if extras is None else extras
+    camera, responds = CAMERAS[camera_model], RESPONSES[response]
+    _check("lens", lens, len(camera.coefficients), camera_model)
+    _check("extras", extras, len(responds.extras), response)
+
+    # [B, 1, N, ...] per Gaussian and [B, C, 1, ...] per camera, in float64
+    means = means.double().reshape(num_batches, 1, num, 3)
+    covars = covariances(quats, scales, covars).reshape(num_batches, 1, num, 3, 3)
+    opacities = opacities.double().reshape(num_batches, 1, num)
+    extras = extras.double().reshape(num_batches, 1, num, len(responds.extras))
+    per_color = colors.shape[len(batch) + (1 if shared else 2) :]
+    colors = colors.double().reshape(num_batches, 1 if shared else num_cameras, num, *per_color)
+    viewmats = viewmats.double().reshape(num_batches, num_cameras, 1, 4, 4)
+    Ks = Ks.double().reshape(num_batches, num_cameras, 1, 3, 3)
+    lens = lens.double().reshape(num_batches, num_cameras, 1, len(camera.coefficients))
+    intrinsics = Intrinsics(Ks[..., 0, 0], Ks[..., 1, 1], Ks[..., 0, 2], Ks[..., 1, 2], lens, width, height)
+
+    splats = project(
+        means, covars, opacities, extras, viewmats, intrinsics, camera, responds,
+        near_plane, far_plane, radius_clip, eps2d, rasterize_mode == "antialiased", band,
+    )  # fmt: skip
+    doubtful = splats.doubtful
+    if sh_degree is not None:
+        colors, nearly_black = view_dependent(colors, means, viewmats, splats.visible, sh_degree, band)
+        doubtful = doubtful | nearly_black
+    colors = outputs.channels(colors.expand(*splats.depths.shape, -1), splats.depths, render_mode)
+
+    means2d = splats.means2d.reshape(*batch, num_cameras, num, 2)
+    absolute_gradient = torch.zeros_like(means2d)
+    if absgrad:
+        means2d.absgrad = absolute_gradient  # type: ignore[attr-defined]
+    images_means2d = means2d.reshape(num_batches * num_cameras, num, 2)
+    carrier = torch.zeros(*batch, num_cameras, num, 3, dtype=torch.float64, requires_grad=statistics)
+    images_carrier = carrier.reshape(num_batches * num_cameras, num, 3)
+    images = []
+    for image in range(num_batches * num_cameras):
+        b, c = divmod(image, num_cameras)
+        order = by_depth(splats.depths[b, c], splats.visible[b, c])
+        at_pixels = images_means2d[image, order, None].expand(-1, height * width, 2)
+        if absgrad:
+            add_absolute_gradient(at_pixels, absolute_gradient.view_as(images_means2d)[image], order)
+        drawn = Drawn(
+            at_pixels, splats.conics[b, c, order], splats.opacities[b, c, order], extras[b, 0, order],
+            splats.depths[b, c, order], colors[b, c, order], images_carrier[image, order],
+            doubtful[b, c, order],
+        )  # fmt: skip
+        images.append(blend(drawn, responds, COMPOSITORS[compositor], width, height, max_alpha, band))
+    shape = (*batch, num_cameras, height, width)
+    rendered, alphas, probe, ambiguous = (
+        torch.stack(parts).reshape(*shape, -1) for parts in zip(*images, strict=True)
+    )
+
+    if backgrounds is not None:
+        rendered = outputs.over_background(rendered, alphas, backgrounds, render_mode)
+    if render_mode.endswith("ED"):
+        rendered = outputs.expected_depth(rendered, alphas)
+
+    def per_splat(tensor: Tensor) -> Tensor:
+        return tensor.reshape(*batch, *tensor.shape[1:])
+
+    meta = {
+        "means2d": means2d,
+        "depths": per_splat(splats.depths),
+        "conics": per_splat(splats.conics),
+        "opacities": per_splat(splats.opacities),
+        "radii": per_splat(splats.radii),
+        "ambiguous": ambiguous[..., 0],
+        "doubtful": per_splat(doubtful),
+    }
+    if statistics:
+        meta |= {"statistics": carrier, "probe": probe[..., 0]}
+    return rendered, alphas, meta
+
+
+def _check(name: str, values: Tensor, count: int, variant: str) -> None:
+    if values.shape[-1] != count:
+        raise ValueError(f"argument '{name}' needs {count} numbers for {variant!r}, got {values.shape[-1]}")

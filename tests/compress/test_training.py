@@ -62,6 +62,17 @@ def test_learning_rates_fall_at_the_end() -> None:
     assert factors == sorted(factors, reverse=True)
 
 
+@pytest.mark.parametrize("schedule", [Schedule(0, 300), Schedule(60, 360)])
+def test_learning_rates_fall_along_a_cosine(schedule: Schedule) -> None:
+    """From 1 without a jump, point-symmetric about the middle between 1 and 0.05."""
+    begin, end = schedule.stop - 100, schedule.stop
+    assert schedule.learning_rate_factor(begin + 1) == pytest.approx(1, abs=1e-3)
+    for after in range(101):
+        opposite = schedule.learning_rate_factor(end - after)
+        assert schedule.learning_rate_factor(begin + after) + opposite == pytest.approx(1.05)
+    assert schedule.learning_rate_factor(begin + 25) == pytest.approx(0.525 + 0.475 * 0.5**0.5)
+
+
 def test_scores_rank_and_ties_go_to_the_first() -> None:
     scores = torch.tensor([1.0, 3.0, 0.0, 3.0, 1.0])
     assert most_important(scores, 3).tolist() == [0, 1, 3]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.losses import l1_dssim
-from gsplat_core.second_order.objective import L1DSSIM, HuberSSIM, of_kept, ssim_statistics
+from gsplat_core.second_order.objective import L1DSSIM, WINDOW, HuberSSIM, of_kept, ssim_statistics
 
 
 def images(height: int = 20, width: int = 17) -> tuple[Tensor, Tensor]:
@@ -53,6 +53,38 @@ def test_curvature_is_symmetric_and_positive_with_the_diagonal_it_says(objective
         assert model.curvature(unit)[place] == pytest.approx(float(model.diagonal[place]), rel=1e-3)
     constant = torch.ones_like(image)
     assert (constant * model.curvature(constant)).sum() > 0
+
+
+def test_curvature_of_ssim_is_that_of_its_two_factors_with_the_other_held() -> None:
+    """1 - SSIM = 1 - (1 - m^2/A) (1 - V/B), twice differentiated by the error with A, B and the
+    other factor held."""
+    image, truth = (tensor.double() for tensor in images())
+    statistics = ssim_statistics(image, truth)
+    window = torch.tensor(WINDOW, dtype=torch.float64)
+
+    def local_mean(of: Tensor) -> Tensor:
+        planes = of.permute(2, 0, 1)[:, None]
+        return torch.nn.functional.conv2d(planes, torch.outer(window, window)[None, None], padding=5)[
+            :, 0
+        ].permute(1, 2, 0)
+
+    def factors(error: Tensor) -> tuple[Tensor, Tensor]:
+        mean = local_mean(error)
+        variance = local_mean(error * error) - mean * mean
+        return 1 - mean * mean / statistics.a, 1 - variance / statistics.b
+
+    error = (image - truth).requires_grad_()
+    of_mean, of_variance = factors(error)
+    loss = -(of_mean * of_variance.detach() + of_mean.detach() * of_variance).mean()
+    v = torch.randn(image.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    (gradient,) = torch.autograd.grad(loss, error, create_graph=True)
+    (expected,) = torch.autograd.grad(gradient, error, v)
+    model = L1DSSIM(lambda_dssim=1.0).model(image.float(), truth.float())
+    assert torch.allclose(
+        model.curvature(v.float()).double(), expected, rtol=1e-3, atol=1e-3 * float(expected.std())
+    )
+    assert bool((of_mean > 0).all())
+    assert bool((of_variance > 0).all())
 
 
 def test_what_is_masked_out_is_not_there(objective) -> None:

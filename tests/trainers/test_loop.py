@@ -155,8 +155,13 @@ def test_a_loss_that_is_not_finite_is_rolled_back_with_a_lower_learning_rate(con
 
 def test_after_three_rollbacks_it_gives_up_and_the_last_good_state_stays(config, tmp_path):
     run = Run(replace(config, checkpoint_seconds=0), tmp_path, Poison(step=17, times=99))
-    with pytest.raises(NumericalError, match="not finite at step 17"):
+    with pytest.raises(NumericalError, match="not finite at step 17, for the 4th time"):
         run.fit()
+    assert [e["lr_factor"] for e in read_history(run.folder.history) if "lr_factor" in e] == [
+        0.5,
+        0.25,
+        0.125,
+    ]
     assert newest_checkpoint(run.folder.checkpoints, warn=print).step == 16
 
 

@@ -80,6 +80,22 @@ def test_transparency_shrinks_with_its_photograph():
     assert (small.alpha[:, :3].min(), small.alpha[:, 5:].max()) == (255, 0)
 
 
+@pytest.mark.parametrize(("factor", "height", "width"), [(2, 12, 16), (3, 13, 20), (5, 4, 21)])
+def test_smaller_photographs_show_the_same_field_of_view(factor: int, height: int, width: int):
+    """What the camera sees at a corner of the photograph is at that corner of the smaller one."""
+    K = torch.tensor([[[30.0, 0.0, 7.0], [0.0, 40.0, 5.5], [0.0, 0.0, 1.0]]])
+    large = dataclasses.replace(target(height, width), K=K)
+    small = large.shrunk(factor)
+    assert (small.height, small.width) == (max(height // factor, 1), max(width // factor, 1))
+    assert small.image.shape == (small.height, small.width, 3)
+    corners = torch.tensor([[0, 0, 1.0], [width, 0, 1.0], [0, height, 1.0], [width, height, 1.0]])
+    directions = corners @ torch.linalg.inv(large.K[0]).T
+    scale = torch.tensor([small.width / width, small.height / height, 1.0])
+    torch.testing.assert_close(directions @ small.K[0].T, corners * scale)
+    assert torch.equal(large.K, K)
+    assert large.shrunk(1) is large
+
+
 @pytest.mark.parametrize("factor", [2, 3])
 def test_what_is_masked_out_has_no_part_in_smaller_photographs(factor: int):
     mask = torch.rand(24, 36, generator=torch.Generator().manual_seed(1)) > 0.4

@@ -15,7 +15,6 @@ sm_90).
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -186,13 +185,6 @@ def print_traffic(part: Pass, pixels: int) -> None:
     )
 
 
-def compiled_name(kernel: str) -> str:
-    """The name as nvcc's symbols have it, where enumerators are numbers."""
-    for number, enumerator in enumerate(("none", "absolute", "absolute_and_statistics")):
-        kernel = re.sub(rf"\b{enumerator}\b", str(number), kernel)
-    return kernel
-
-
 def lanes_per_instruction(turns: list[int]) -> str:
     lanes, warps = turns
     return f"{lanes / warps:.1f}" if warps else "-"
@@ -207,7 +199,7 @@ def compositing(counters: Counters, pixels: int) -> dict[str, dict[str, float]]:
             continue
         (_, rows), (_, visits) = counted["events"]["pairs"], counted["events"]["visits"]
         of_kernel = {"slots per pixel": 32 * rows / pixels}
-        loop = compiled.get(compiled_name(kernel), {})
+        loop = compiled.get(kernel, {})
         if "per row" in loop:
             modelled = visits * loop["per visit"] + rows * loop["per row"]
             of_kernel["million warp instructions"] = modelled / 1e6

@@ -2,21 +2,20 @@
 //
 // Each warp replays the forward pass over its patch, front to back (see math/blending.h for why that works).
 // What a splat gets from the 64 pixels is summed over the warp and added to memory once. These sums are the
-// moments of math/response.h, which are linear in the pixels: they are gathered in the places of the
-// gradients themselves, and finish_splat_gradients() turns them into gradients in place.
+// moments of math/response.h and the sums of the payloads (math/payload), which are linear in the pixels:
+// they are gathered in the places of the gradients themselves, and finish_splat_gradients() turns them into
+// gradients in place.
 #include "cuda/composite.h"
 #include "cuda/composite_tile.cuh"
+#include "math/payload/absgrad.h"
+#include "math/payload/color.h"
+#include "math/payload/statistics.h"
 
 namespace gsplat::cuda {
 namespace {
 
 constexpr int kMoments = 6;
-constexpr int kAbsSums = 2;
-constexpr int kStatistics = 3;
 constexpr int kAnyChannels = 0;  // a number of channels that is known at run time only
-
-// Which sums are taken, besides those of moments and colours.
-enum class Extras { none, absolute, absolute_and_statistics };
 
 // What a pixel is given.
 template <int kColors>
@@ -51,22 +50,14 @@ struct PixelGrads {
 };
 
 // A lane's sums for one splat.
-template <int kColors, Extras kExtras>
+template <class Sums>
 struct SplatSums {
-  static constexpr int kAbs = kExtras == Extras::none ? 0 : kAbsSums;
-  static constexpr int kStats = kExtras == Extras::absolute_and_statistics ? kStatistics : 0;
-  static constexpr int kCount = kMoments + kColors + kAbs + kStats;
+  static constexpr int kCount = kMoments + Sums::kSums;
 
   ColumnMoments<float> moments;
-  float colors[kColors > 0 ? kColors : 1];
-  float absolute[kAbsSums], statistics[kStatistics];
+  typename Sums::template Sums<float> payloads;
 
-  __device__ SplatSums() : moments(ColumnMoments<float>::zero()) {
-#pragma unroll
-    for (int c = 0; c < kColors; ++c) colors[c] = 0.0f;
-    for (int i = 0; i < kAbsSums; ++i) absolute[i] = 0.0f;
-    for (int i = 0; i < kStatistics; ++i) statistics[i] = 0.0f;
-  }
+  __device__ SplatSums() : moments(ColumnMoments<float>::zero()) {}
 
   // In the order of SumTarget.
   __device__ void list(float dx, float (&sums)[kCount]) const {
@@ -74,40 +65,27 @@ struct SplatSums {
                                    moments.eu * dx, moments.euy, moments.eyy};
 #pragma unroll
     for (int i = 0; i < kMoments; ++i) sums[i] = first[i];
-#pragma unroll
-    for (int c = 0; c < kColors; ++c) sums[kMoments + c] = colors[c];
-#pragma unroll
-    for (int i = 0; i < kAbs; ++i) sums[kMoments + kColors + i] = absolute[i];
-#pragma unroll
-    for (int i = 0; i < kStats; ++i) sums[kMoments + kColors + kAbs + i] = statistics[i];
+    payloads.list(sums + kMoments);
   }
 };
 
-// Where the lane that ends up with a sum adds it: a place of the splat's row in an array.
+// Where the lane that ends up with a sum adds it.
+template <class Sums>
 struct SumTarget {
   float* base;  // null: nowhere
   int stride;
 
-  __device__ SumTarget(const CompositeGrads& out, int channels, int colors, int absolute, SumOwner owner)
-      : base(nullptr), stride(0) {
-    int i = owner.index;
+  __device__ SumTarget(const CompositeGrads& out, int channels, SumOwner owner) : base(nullptr), stride(0) {
+    const int i = owner.index;
     if (!owner.owns) return;
     if (i < kMoments) {
       // The six moments fill the places of the mean, the root and the opacity.
       base = i < 2 ? out.means2d + i : i < 5 ? out.shapes + (i - 2) : out.opacities;
       stride = i < 2 ? 2 : i < 5 ? 3 : 1;
-      return;
-    }
-    i -= kMoments;
-    if (i < colors) {
-      base = out.colors + i;
-      stride = channels;
-    } else if (i < colors + absolute) {
-      base = out.means2d_abs == nullptr ? nullptr : out.means2d_abs + (i - colors);
-      stride = kAbsSums;
     } else {
-      base = reinterpret_cast<float*>(out.statistics) + (i - colors - absolute);
-      stride = kStatistics;
+      const SumPlace place = Sums::place(out, channels, i - kMoments);
+      base = place.base;
+      stride = place.stride;
     }
   }
 
@@ -117,11 +95,10 @@ struct SumTarget {
 };
 
 // Adds what a pixel gives to a splat. Returns the weight with which the splat was blended there.
-template <int kColors, Extras kExtras>
+template <int kColors, class Sums>
 __device__ float replay_splat(const CompositeInputs& in, const CompositeGradInputs& v,
                               const SplatShape<float>& shape, const StagedSplat<kColors>& splat, float dx,
-                              BlendedPixel& pixel, PixelGrads<kColors>& grads,
-                              SplatSums<kColors, kExtras>& sums) {
+                              BlendedPixel& pixel, PixelGrads<kColors>& grads, SplatSums<Sums>& sums) {
   GSPLAT_COUNT(pairs);
   const Blend blend(shape, dx, splat.mean_y, in.max_alpha, pixel);
   if (!blend.blends) return 0.0f;
@@ -130,29 +107,16 @@ __device__ float replay_splat(const CompositeInputs& in, const CompositeGradInpu
   if constexpr (kColors == kAnyChannels) {
     const float* colors = in.colors + static_cast<int64_t>(splat.id) * in.channels;
     for (int c = 0; c < in.channels; ++c) g = fma(colors[c], v.v_colors[grads.index * in.channels + c], g);
-  } else {
-#pragma unroll
-    for (int c = 0; c < kColors; ++c) {
-      g = fma(splat.colors[c], grads.v_colors[c], g);
-      sums.colors[c] = fma(weight, grads.v_colors[c], sums.colors[c]);
-    }
   }
+  sums.payloads.take(
+      weight, [&](int c) { return splat.colors[c]; }, [&](int c) { return grads.v_colors[c]; }, g);
   grads.behind = fma(-weight, g, grads.behind);
   const float v_alpha = alpha_vjp(pixel.transmittance, blend.alpha, g, grads.behind);
   pixel.transmittance = blend.behind;
   // No gradient through the cap.
   const float e = zero_unless(blend.uncapped <= in.max_alpha, blend.alpha * v_alpha);
   sums.moments.add(e, blend.u, blend.dy);
-  if constexpr (kExtras != Extras::none) {
-    const Vec2<float> v_mean = scaled_mean_vjp(shape, e, blend.u, shape.l22 * blend.dy);
-    sums.absolute[0] += abs(v_mean.x);
-    sums.absolute[1] += abs(v_mean.y);
-  }
-  if constexpr (kExtras == Extras::absolute_and_statistics) {
-    sums.statistics[0] = fma(weight, grads.error, sums.statistics[0]);
-    sums.statistics[1] += weight;
-    sums.statistics[2] += 1.0f;
-  }
+  sums.payloads.see(shape, {blend.u, shape.l22 * blend.dy, e, weight, 1.0f, grads.error});
   return weight;
 }
 
@@ -183,21 +147,21 @@ __device__ void add_color_gradients(const CompositeInputs& in, const CompositeGr
 
 // Two of the largest blocks on a multiprocessor leave 64 registers to a thread; not everything fits into
 // them.
-template <int kColors, Extras kExtras>
-constexpr int kBlocks =
-    kColors == kAnyChannels || (kColors == 4 && kExtras == Extras::absolute_and_statistics) ? 1 : 2;
+template <int kColors>
+constexpr int kBlocks = kColors == kAnyChannels ? 1 : 2;
 
-template <int kColors, Extras kExtras>
-__global__ void __launch_bounds__(kMostTileThreads, kBlocks<kColors, kExtras>)
+template <int kColors, class... Extras>
+__global__ void __launch_bounds__(kMostTileThreads, kBlocks<kColors>)
     composite_tiles_backward(CompositeInputs in, CompositeGradInputs v, CompositeGrads out) {
-  using Sums = SplatSums<kColors, kExtras>;
+  using Row = Payloads<Extras..., Color<kColors>>;
+  using Sums = SplatSums<Row>;
   __shared__ StagedBatch<kColors> batch;
   const Tile tile(in);
   const PixelPlace upper_place(in, tile, pixel_x(), pixel_y());
   const PixelPlace lower_place(in, tile, pixel_x(), pixel_y() + kHalf);
   BlendedPixel upper(pixel_y(), upper_place), lower(pixel_y() + kHalf, lower_place);
   PixelGrads<kColors> upper_grads(in, v, tile, upper_place), lower_grads(in, v, tile, lower_place);
-  const SumTarget target(out, in.channels, kColors, Sums::kAbs, sum_owner<Sums::kCount>());
+  const SumTarget<Row> target(out, in.channels, sum_owner<Sums::kCount>());
   const auto visit = [&](int, const StagedSplat<kColors>& splat, float dx, bool in_upper, bool in_lower) {
     const SplatShape<float> shape = splat.shape();
     Sums sums;
@@ -233,24 +197,16 @@ __global__ void __launch_bounds__(256) finish_splat_gradients(CompositeInputs in
   v_root[2] = g.l22;
   out.opacities[id] = g.opacity;
   if (out.means2d_abs != nullptr) {
-    const float unscale = static_cast<float>(1.0 / (kRootScale * kRootScale));
-    out.means2d_abs[2 * id] *= unscale;
-    out.means2d_abs[2 * id + 1] *= unscale;
+    const float unit = static_cast<float>(AbsGrad::kUnit);
+    out.means2d_abs[2 * id] *= unit;
+    out.means2d_abs[2 * id + 1] *= unit;
   }
 }
 
-template <int kColors>
+template <int kColors, class... Extras>
 void launch(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out,
             Stream stream) {
-  const dim3 blocks = tile_blocks(in), threads = tile_threads(in);
-  if (out.statistics != nullptr) {
-    composite_tiles_backward<kColors, Extras::absolute_and_statistics>
-        <<<blocks, threads, 0, stream>>>(in, v, out);
-  } else if (out.means2d_abs != nullptr) {
-    composite_tiles_backward<kColors, Extras::absolute><<<blocks, threads, 0, stream>>>(in, v, out);
-  } else {
-    composite_tiles_backward<kColors, Extras::none><<<blocks, threads, 0, stream>>>(in, v, out);
-  }
+  composite_tiles_backward<kColors, Extras...><<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, v, out);
   check_launch("composite_tiles_backward");
 }
 
@@ -259,18 +215,22 @@ void launch(const CompositeInputs& in, const CompositeGradInputs& v, const Compo
 void composite_backward(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out,
                         Stream stream) {
   if (in.images == 0 || in.lists.visible == 0) return;
-  switch (in.channels) {
-    case 1:
-      launch<1>(in, v, out, stream);
-      break;
-    case 3:
-      launch<3>(in, v, out, stream);
-      break;
-    case 4:
-      launch<4>(in, v, out, stream);
-      break;
-    default:
-      launch<kAnyChannels>(in, v, out, stream);
+  const bool abs = out.means2d_abs != nullptr, statistics = out.statistics != nullptr;
+  // What trainings ask for most has code of its own; the rest is served by code that can do more.
+  if (!abs && !statistics && in.channels == 1) {
+    launch<1>(in, v, out, stream);
+  } else if (!abs && !statistics && in.channels == 3) {
+    launch<3>(in, v, out, stream);
+  } else if (!abs && !statistics && in.channels == 4) {
+    launch<4>(in, v, out, stream);
+  } else if (!abs && !statistics) {
+    launch<kAnyChannels>(in, v, out, stream);
+  } else if (!statistics && in.channels == 3) {
+    launch<3, AbsGrad>(in, v, out, stream);
+  } else if (in.channels == 3) {
+    launch<3, Statistics, AbsGrad>(in, v, out, stream);
+  } else {
+    launch<kAnyChannels, Statistics, AbsGrad>(in, v, out, stream);
   }
   constexpr int kThreads = 256;
   finish_splat_gradients<<<blocks_of(kThreads, in.lists.visible), kThreads, 0, stream>>>(in, out);

@@ -16,8 +16,14 @@ inline constexpr uint32_t kAllLanes = 0xffffffffu;
 __device__ inline int lane_index() { return static_cast<int>(threadIdx.x % kWarp); }
 __device__ inline int warp_index() { return static_cast<int>(threadIdx.x / kWarp); }
 
-// Every addition of floats to memory that others add to goes through here.
-__device__ inline void atomic_add(float* target, float value) { atomicAdd(target, value); }
+// Every addition of floats to global memory that others add to goes through here.
+__device__ inline void atomic_add(float* target, float value) {
+#if defined(__CUDA_ARCH__)
+  // Else nvcc also makes code for other kinds of memory where it has lost sight of where the pointer is from.
+  __builtin_assume(__isGlobal(target));
+#endif
+  atomicAdd(target, value);
+}
 
 // Which of the sums of warp_sums() a lane ends up with, and whether it is the one lane to use it.
 struct SumOwner {

@@ -20,6 +20,8 @@
 #else
 #define GSPLAT_HD inline
 #endif
+// For the innermost loops, where a call would spill the registers of all lanes.
+#define GSPLAT_HD_INLINE GSPLAT_HD __attribute__((always_inline))
 
 // Translation units that are compiled once per instruction set keep all of their code, these formulas
 // included, in a namespace of their own: an inline function compiled for AVX-512 must not be merged by the

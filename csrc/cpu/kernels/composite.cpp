@@ -62,7 +62,7 @@ void composite_all(const CompositeInputs& in, const CompositeOutputs& out) {
 }  // namespace
 
 void composite(const CompositeInputs& in, const CompositeOutputs& out) {
-  for_channels<kRecordChannels>(in.channels, [&](auto channels) { composite_all<channels>(in, out); });
+  for_channels<1, 3, 4>(in.channels, [&](auto channels) { composite_all<channels>(in, out); });
 }
 
 }  // namespace gsplat::GSPLAT_ISA

@@ -1,36 +1,32 @@
 // Backward pass of compositing: gradients of every splat from the gradients of the pixels.
 //
 // Each tile replays its forward pass, front to back, and writes one row of sums per intersection (splat and
-// tile): the moments of math/response.h and the gradients of the colours. A second loop adds up the rows of
-// each splat in a fixed order and finishes its gradients. So no two threads ever add to the same number, and
-// the result does not depend on how many there are. The rows lie in the order of the splats, because writing
-// memory here and there costs less than reading it so.
+// tile): the moments of math/response.h and the sums of the payloads (math/payload). A second loop adds up
+// the rows of each splat in a fixed order and finishes its gradients. So no two threads ever add to the same
+// number, and the result does not depend on how many there are. The rows lie in the order of the splats,
+// because writing memory here and there costs less than reading it so.
 #include <cstring>
 
 #include "cpu/parallel.h"
 #include "cpu/rasterizer.h"
 #include "cpu/simd/block_images.h"
+#include "math/payload/absgrad.h"
+#include "math/payload/color.h"
+#include "math/payload/statistics.h"
 
 namespace gsplat::GSPLAT_ISA {
 namespace {
 
-constexpr int kMostStaticChannels = 4;
-constexpr int kGroup = 8;  // more channels are added in groups of so many
+constexpr int kMoments = 6;
+constexpr int kGroup = 8;  // an unknown number of channels is added up in groups of so many
 
-// Where the sums lie in a row: six moments, the absolute gradient of the mean and the statistics if wanted,
-// then the colours.
-template <bool kAbs, bool kStatistics>
-struct RowLayout {
-  static constexpr int kFirstAbs = 6;
-  static constexpr int kFirstStatistic = kFirstAbs + (kAbs ? 2 : 0);
-  static constexpr int kFirstColor = kFirstStatistic + (kStatistics ? 3 : 0);
-
-  // Row length in floats, a multiple of 4 so that rows are aligned for 128-bit loads.
-  static constexpr int stride(int channels) {
-    const int colors = channels <= kMostStaticChannels ? channels : (channels + kGroup - 1) / kGroup * kGroup;
-    return (kFirstColor + colors + 3) / 4 * 4;
-  }
-};
+// The sums of a splat lie in a row: its moments, those of the payloads, and the colours if their number is
+// known at run time only. Its length in floats is a multiple of 4, so that rows are aligned for 128-bit
+// loads.
+template <class Sums>
+constexpr int row_length(int dynamic_channels) {
+  return (kMoments + Sums::kSums + (dynamic_channels + kGroup - 1) / kGroup * kGroup + 3) / 4 * 4;
+}
 
 struct BlockScratch {
   BlockSplats splats;
@@ -89,7 +85,7 @@ struct SplatRows {
 struct PixelGrads {
   alignas(64) float v_alpha[kBlockPixels];  // gradient of alpha, the background's part included
   alignas(64) float behind[kBlockPixels];   // E - R: what the splats still to come contribute; E at first
-  alignas(64) float v_probe[kBlockPixels];  // weights of the pixels in the statistics, if wanted
+  alignas(64) float v_probe[kBlockPixels];  // weights of the pixels in the statistics; zero if not given
   const float* v_colors;                    // [channel, pixel]
 };
 
@@ -106,7 +102,11 @@ void load_pixel_grads(const CompositeInputs& in, const CompositeGradInputs& v, c
   load_planes(v.colors, channels, in.image, place, colors);
   load_planes(v.v_alphas, 1, in.image, place, pixels.v_alpha);
   load_planes(v.alphas, 1, in.image, place, alphas);
-  if (v.v_probe != nullptr) load_planes(v.v_probe, 1, in.image, place, pixels.v_probe);
+  if (v.v_probe != nullptr) {
+    load_planes(v.v_probe, 1, in.image, place, pixels.v_probe);
+  } else {
+    std::memset(pixels.v_probe, 0, sizeof(pixels.v_probe));
+  }
   pixels.v_colors = v_colors;
   std::memset(v_colors + channels * kBlockPixels, 0, sizeof(float) * (planes - channels) * kBlockPixels);
   for (int i = 0; i < kBlockPixels; i += kLanes) {
@@ -140,21 +140,19 @@ inline void write_sums(const Float* values, float* row) {
 }
 
 // Writes the sums of one splat over the pixels of a block.
-template <int kChannels, bool kAbs, bool kStatistics>
+template <int kChannels, class... Extras>
 [[gnu::always_inline]] inline void write_row(const CompositeInputs& in, const BlockSplats& splats, int n,
                                              const BlockPlace& place, CellSet cells, PixelState& state,
                                              PixelGrads& pixels, float* row) {
-  using Layout = RowLayout<kAbs, kStatistics>;
+  using Sums = Payloads<Extras..., Color<kChannels>>;
+  constexpr int kSums = kMoments + Sums::kSums;
   const Float max_alpha(in.max_alpha), one(1.0f), zero(0.0f);
   const SplatRecord& record = splats[n];
   const SplatShape<Float> shape = shape_of(record);
   const float* color = splats.color<kChannels>(in, n);
   const BlockSplat splat(record, place);
   auto moments = QuadraticMoments<Float>::zero();
-  Float abs_x = zero, abs_y = zero;
-  Float weighted = zero, weight_sum = zero, pixel_count = zero;
-  Float v_color[kChannels == kDynamic ? 1 : kChannels];
-  for (Float& sum : v_color) sum = zero;
+  typename Sums::template Sums<Float> payloads;
   alignas(64) float weights[kChannels == kDynamic ? kBlockPixels : 1];
 
   each_cell(cells, [&](int cell) __attribute__((always_inline)) {
@@ -164,15 +162,13 @@ template <int kChannels, bool kAbs, bool kStatistics>
       const int first = cell * kCellPixels + i * kLanes;
       const Float &alpha = blend.alpha[i], &weight = blend.weight[i];
       Float g = Float::load(pixels.v_alpha + first);
-      const auto add_channel = [&](int c) __attribute__((always_inline)) {
-        const Float v_c = Float::load(pixels.v_colors + c * kBlockPixels + first);
-        g = fma(Float(color[c]), v_c, g);
-        if constexpr (kChannels != kDynamic) v_color[c] = fma(weight, v_c, v_color[c]);
+      const auto color_of = [&](int c) __attribute__((always_inline)) { return Float(color[c]); };
+      const auto v_color = [&](int c) __attribute__((always_inline)) {
+        return Float::load(pixels.v_colors + c * kBlockPixels + first);
       };
-      if constexpr (kChannels != kDynamic) {
-        repeat<kChannels>(add_channel);
-      } else {
-        for (int c = 0; c < in.channels; ++c) add_channel(c);
+      payloads.take(weight, color_of, v_color, g);
+      if constexpr (kChannels == kDynamic) {
+        for (int c = 0; c < in.channels; ++c) g = fma(color_of(c), v_color(c), g);
         weight.store(weights + first);
       }
       const Float blended = weight * g, behind = Float::load(pixels.behind + first) - blended;
@@ -180,35 +176,15 @@ template <int kChannels, bool kAbs, bool kStatistics>
       // No gradient through the cap.
       const Float e = zero_unless(at.uncapped[i] <= max_alpha, log_alpha_vjp(blended, alpha, behind));
       moments.add(e, at.u[i], at.v[i]);
-      if constexpr (kAbs) {
-        const Vec2<Float> v_mean = scaled_mean_vjp(shape, e, at.u[i], at.v[i]);
-        abs_x += abs(v_mean.x);
-        abs_y += abs(v_mean.y);
-      }
-      if constexpr (kStatistics) {
-        weighted = fma(weight, Float::load(pixels.v_probe + first), weighted);
-        weight_sum += weight;
-        pixel_count += zero_unless(weight > zero, one);
-      }
+      payloads.see(shape, {at.u[i], at.v[i], e, weight, zero_unless(weight > zero, one),
+                           Float::load(pixels.v_probe + first)});
     });
   });
 
-  Float sums[Layout::kFirstColor + kChannels] = {moments.e,   moments.eu,  moments.ev,
-                                                 moments.euu, moments.euv, moments.evv};
-  if constexpr (kAbs) {
-    sums[Layout::kFirstAbs] = abs_x;
-    sums[Layout::kFirstAbs + 1] = abs_y;
-  }
-  if constexpr (kStatistics) {
-    sums[Layout::kFirstStatistic] = weighted;
-    sums[Layout::kFirstStatistic + 1] = weight_sum;
-    sums[Layout::kFirstStatistic + 2] = pixel_count;
-  }
-  if constexpr (kChannels != kDynamic) {
-    repeat<kChannels>([&](auto c) { sums[Layout::kFirstColor + c] = v_color[c]; });
-    write_sums<Layout::kFirstColor + kChannels>(sums, row);
-  } else {
-    write_sums<Layout::kFirstColor>(sums, row);
+  Float sums[kSums] = {moments.e, moments.eu, moments.ev, moments.euu, moments.euv, moments.evv};
+  payloads.list(sums + kMoments);
+  write_sums<kSums>(sums, row);
+  if constexpr (kChannels == kDynamic) {
     for (int c = 0; c < in.channels; c += kGroup) {
       Float group[kGroup];
       for (Float& sum : group) sum = zero;
@@ -222,7 +198,7 @@ template <int kChannels, bool kAbs, bool kStatistics>
           });
         });
       });
-      sums8(group, row + Layout::kFirstColor + c);
+      sums8(group, row + kSums + c);
     }
   }
 }
@@ -248,9 +224,9 @@ void add_rows(const SplatRows& all, int64_t id, float* total) {
 }
 
 // Turns the sums of one splat into its gradients; those of a splat that no pixel saw are zero.
-template <bool kAbs, bool kStatistics>
+template <int kChannels, class... Extras>
 void write_splat(const CompositeInputs& in, int64_t id, const float* total, const CompositeGrads& out) {
-  using Layout = RowLayout<kAbs, kStatistics>;
+  using Sums = Payloads<Extras..., Color<kChannels>>;
   const QuadraticMoments<float> moments = {total[0], total[1], total[2], total[3], total[4], total[5]};
   // Culled splats have neither a shape nor moments.
   constexpr float kAnyRoot[3] = {1.0f, 0.0f, 1.0f};
@@ -263,25 +239,18 @@ void write_splat(const CompositeInputs& in, int64_t id, const float* total, cons
   out.shapes[3 * id + 1] = g.l21;
   out.shapes[3 * id + 2] = g.l22;
   out.opacities[id] = g.opacity;
-  if constexpr (kAbs) {
-    // The sums were taken with scaled roots in place of unscaled ones, two to a product.
-    const float unscale = static_cast<float>(1.0 / (kRootScale * kRootScale));
-    out.means2d_abs[2 * id] = total[Layout::kFirstAbs] * unscale;
-    out.means2d_abs[2 * id + 1] = total[Layout::kFirstAbs + 1] * unscale;
+  Sums::finish(total + kMoments, out, in.channels, id);
+  if constexpr (kChannels == kDynamic) {
+    const float* colors = total + kMoments + Sums::kSums;
+    for (int c = 0; c < in.channels; ++c) out.colors[id * in.channels + c] = colors[c];
   }
-  if constexpr (kStatistics) {
-    const float* s = total + Layout::kFirstStatistic;
-    out.statistics[id] = {s[0], s[1], s[2]};
-  }
-  const float* colors = total + Layout::kFirstColor;
-  for (int c = 0; c < in.channels; ++c) out.colors[id * in.channels + c] = colors[c];
 }
 
-template <int kChannels, bool kAbs, bool kStatistics>
+template <int kChannels, class... Extras>
 void backward_all(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out) {
-  using Layout = RowLayout<kAbs, kStatistics>;
-  constexpr int kStride = kChannels == kDynamic ? kDynamic : Layout::stride(kChannels);
-  const int64_t stride = Layout::stride(in.channels);
+  using Sums = Payloads<Extras..., Color<kChannels>>;
+  constexpr int kStride = kChannels == kDynamic ? kDynamic : row_length<Sums>(0);
+  const int64_t stride = row_length<Sums>(kChannels == kDynamic ? in.channels : 0);
   const SplatRecord* records = make_records(in, per_thread<Buffer<SplatRecord>>());
   SplatRows& rows = per_thread<SplatRows>();  // the caller's, in all threads
   const TileWalk walk(in.image, in.tile_size);
@@ -305,7 +274,7 @@ void backward_all(const CompositeInputs& in, const CompositeGradInputs& v, const
       if (cells == 0) {
         std::memset(row, 0, sizeof(float) * stride);
       } else {
-        write_row<kChannels, kAbs, kStatistics>(in, splats, n, place, cells, state, pixels, row);
+        write_row<kChannels, Extras...>(in, splats, n, place, cells, state, pixels, row);
       }
     }
   });
@@ -313,25 +282,25 @@ void backward_all(const CompositeInputs& in, const CompositeGradInputs& v, const
     float* total = per_thread<SumBuffer>().reserve(stride);
     for (int64_t id = begin; id < end; ++id) {
       add_rows<kStride>(rows, id, total);
-      write_splat<kAbs, kStatistics>(in, id, total, out);
+      write_splat<kChannels, Extras...>(in, id, total, out);
     }
   });
-}
-
-template <int kChannels>
-void backward_channels(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out) {
-  const bool abs = out.means2d_abs != nullptr, statistics = out.statistics != nullptr;
-  if (abs && statistics) return backward_all<kChannels, true, true>(in, v, out);
-  if (abs) return backward_all<kChannels, true, false>(in, v, out);
-  if (statistics) return backward_all<kChannels, false, true>(in, v, out);
-  return backward_all<kChannels, false, false>(in, v, out);
 }
 
 }  // namespace
 
 void composite_backward(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out) {
-  for_channels<kMostStaticChannels>(in.channels,
-                                    [&](auto channels) { backward_channels<channels>(in, v, out); });
+  const bool abs = out.means2d_abs != nullptr, statistics = out.statistics != nullptr;
+  // What trainings ask for most has code of its own; the rest is served by code that can do more.
+  // Statistics come first, so that their sums are added up alike whatever the number of channels.
+  if (!abs && !statistics) {
+    for_channels<1, 3, 4>(in.channels, [&](auto channels) { backward_all<channels>(in, v, out); });
+  } else if (in.channels == 3 && !statistics) {
+    backward_all<3, AbsGrad>(in, v, out);
+  } else {
+    for_channels<3>(in.channels,
+                    [&](auto channels) { backward_all<channels, Statistics, AbsGrad>(in, v, out); });
+  }
 }
 
 }  // namespace gsplat::GSPLAT_ISA

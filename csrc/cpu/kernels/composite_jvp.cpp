@@ -10,8 +10,6 @@
 namespace gsplat::GSPLAT_ISA {
 namespace {
 
-constexpr int kMostStaticChannels = 4;
-
 // The tangents of a SplatRecord.
 struct alignas(64) SplatTangent : MovingSplat {
   float color[8];
@@ -114,8 +112,7 @@ void jvp_all(const CompositeInputs& in, const CompositeTangents& t, const Compos
 
 void composite_jvp(const CompositeInputs& in, const CompositeTangents& tangents,
                    const CompositeOutputs& out) {
-  for_channels<kMostStaticChannels>(in.channels,
-                                    [&](auto channels) { jvp_all<channels>(in, tangents, out); });
+  for_channels<3>(in.channels, [&](auto channels) { jvp_all<channels>(in, tangents, out); });
 }
 
 }  // namespace gsplat::GSPLAT_ISA

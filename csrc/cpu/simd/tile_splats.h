@@ -26,17 +26,13 @@ struct alignas(64) SplatRecord {
 // A number of channels that is known at run time only.
 inline constexpr int kDynamic = 0;
 
-// Calls body(std::integral_constant) with the number of channels if that is at most kMost, else with
-// kDynamic.
-template <int kMost, class Body>
+// Calls body(std::integral_constant) with the number of channels if that is one of kCounts, for which there
+// is code of its own then, else with kDynamic.
+template <int... kCounts, class Body>
 void for_channels(int channels, Body&& body) {
-  if constexpr (kMost == 0) {
-    body(std::integral_constant<int, kDynamic>{});
-  } else if (channels == kMost) {
-    body(std::integral_constant<int, kMost>{});
-  } else {
-    for_channels<kMost - 1>(channels, body);
-  }
+  bool found = false;
+  ((channels == kCounts ? (found = true, body(std::integral_constant<int, kCounts>{})) : void()), ...);
+  if (!found) body(std::integral_constant<int, kDynamic>{});
 }
 
 inline constexpr int kCellSide = 4;                        // pixels

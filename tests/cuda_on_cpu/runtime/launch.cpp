@@ -19,8 +19,8 @@ namespace {
 
 uint32_t launches = 0;
 
-// "kernel<3, none>" from the signature of a function that has the kernel as its template argument `kernel`:
-// without namespaces, which GCC writes as "a::" or "<unnamed>::".
+// "kernel<3, AbsGrad>" from the signature of a function that has the kernel as its template argument
+// `kernel`: without namespaces, which GCC writes as "a::" or "<unnamed>::".
 std::string kernel_name(std::string_view signature) {
   constexpr std::string_view before = "kernel = ", unnamed = "<unnamed>::";
   std::string rest(signature.substr(signature.find(before) + before.size()));

@@ -1,42 +1,63 @@
-"""Compiles the formulas of csrc/math in double precision for these tests."""
+"""Compiles the formulas of csrc/math for these tests, those with derivatives in double precision."""
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import shutil
 import subprocess
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pybind11
 import pytest
+from numpy.typing import ArrayLike, NDArray
 from paths import ROOT
 
-SOURCE = Path(__file__).with_name("formulas.cpp")
+HERE = Path(__file__).parent
+
+
+def compiled(source: Path, library: Path, options: list[str]) -> Path:
+    compiler = os.environ.get("CXX", "c++")
+    if shutil.which(compiler.split()[0]) is None:
+        pytest.skip("no C++ compiler to build the formulas with")
+    flags = ["-std=c++20", "-O1", "-shared", "-fPIC", f"-I{ROOT / 'csrc'}", *options]
+    subprocess.run([*compiler.split(), *flags, str(source), "-o", str(library)], check=True)
+    return library
 
 
 @pytest.fixture(scope="session")
 def formulas(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    compiler = os.environ.get("CXX", "c++")
-    if shutil.which(compiler.split()[0]) is None:
-        pytest.skip("no C++ compiler to build the formulas with")
+    """The formulas with derivatives, by their names."""
     library = tmp_path_factory.mktemp("formulas") / f"formulas{sysconfig.get_config_var('EXT_SUFFIX')}"
-    includes = [pybind11.get_include(), sysconfig.get_path("include"), str(ROOT / "csrc")]
-    flags = ["-std=c++20", "-O1", "-shared", "-fPIC", "-fvisibility=hidden"]
-    command = [
-        *compiler.split(),
-        *flags,
-        *(f"-I{path}" for path in includes),
-        str(SOURCE),
-        "-o",
-        str(library),
-    ]
-    subprocess.run(command, check=True)
+    includes = (pybind11.get_include(), sysconfig.get_path("include"))
+    compiled(HERE / "formulas.cpp", library, ["-fvisibility=hidden", *(f"-I{path}" for path in includes)])
     spec = importlib.util.spec_from_file_location("formulas", library)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+Function = Callable[[str, ArrayLike, int], NDArray[np.float64]]
+
+
+@pytest.fixture(scope="session")
+def function(tmp_path_factory: pytest.TempPathFactory) -> Function:
+    """The other formulas: `function(name, numbers, size)` are the `size` numbers that it writes."""
+    path = tmp_path_factory.mktemp("functions") / "functions.so"
+    library = ctypes.CDLL(str(compiled(HERE / "functions.cpp", path, [])))
+
+    def call(name: str, numbers: ArrayLike, size: int) -> NDArray[np.float64]:
+        given = np.ascontiguousarray(numbers, dtype=np.float64)
+        result = np.empty(size)
+        pointer = ctypes.POINTER(ctypes.c_double)
+        getattr(library, name)(given.ctypes.data_as(pointer), result.ctypes.data_as(pointer))
+        return result
+
+    return call

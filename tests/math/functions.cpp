@@ -1,0 +1,221 @@
+// The formulas of csrc/math that have no derivative in forward and reverse mode: each as a function of a list
+// of numbers that writes a list of numbers. Those of single precision round what they are given.
+#include "math/adam.h"
+#include "math/arrangements.h"
+#include "math/blending.h"
+#include "math/cholesky.h"
+#include "math/ellipse.h"
+#include "math/gauss_newton.h"
+#include "math/quaternion.h"
+#include "math/relocation.h"
+#include "math/response.h"
+#include "math/sgld_noise.h"
+#include "math/ssim.h"
+
+using namespace gsplat;
+
+namespace {
+
+template <class T>
+Vec3<T> vec3(const double* x) {
+  return {T(x[0]), T(x[1]), T(x[2])};
+}
+
+template <class T>
+void write(const Vec3<T>& v, double* out) {
+  out[0] = v.x;
+  out[1] = v.y;
+  out[2] = v.z;
+}
+
+void write(const Random4& numbers, double* out) {
+  for (int i = 0; i < 4; ++i) out[i] = numbers.x[i];
+}
+
+uint64_t number64(const double* low_high) {
+  return static_cast<uint64_t>(low_high[1]) << 32 | static_cast<uint64_t>(low_high[0]);
+}
+
+SsimDerivatives<double> ssim_derivatives(const double* x) { return {x[0], x[1], x[2]}; }
+
+void write(const SsimDerivatives<double>& by, double* out) {
+  out[0] = by.mean;
+  out[1] = by.variance;
+  out[2] = by.covariance;
+}
+
+Ellipse<double> ellipse(const double* x) { return Ellipse<double>(x[0], x[1], x[2], x[3]); }
+
+}  // namespace
+
+extern "C" {
+
+// state 3, gradient, step 7 -> state 3
+void adam(const double* x, double* out) {
+  float n[11];
+  for (int i = 0; i < 11; ++i) n[i] = static_cast<float>(x[i]);
+  const AdamState s = adam_update({n[0], n[1], n[2]}, n[3], {n[4], n[5], n[6], n[7], n[8], n[9], n[10]});
+  out[0] = s.param;
+  out[1] = s.exp_avg;
+  out[2] = s.exp_avg_sq;
+}
+
+// arrangement, thing -> place
+void arrangement(const double* x, double* out) {
+  out[0] = arranged(static_cast<int>(x[0]), static_cast<int>(x[1]));
+}
+
+// upper triangle of 4 rows 10, added to the diagonal 4, right-hand side 4 -> factor 10, solution 4
+void solve4(const double* x, double* out) {
+  for (int i = 0; i < 10; ++i) out[i] = x[i];
+  for (int i = 0; i < 4; ++i) out[10 + i] = x[14 + i];
+  cholesky<4>(out, x + 10);
+  solve_factored<4>(out, out + 10);
+}
+
+// root 3, opacity -> half sizes 2, dy of the rightmost point, level
+void ellipse_sizes(const double* x, double* out) {
+  const Ellipse<double> e = ellipse(x);
+  out[0] = e.half_x;
+  out[1] = e.half_y;
+  out[2] = e.rightmost_dy;
+  out[3] = e.level;
+}
+
+// scaled root 3, log2 of the opacity -> the same
+void ellipse_sizes_of_shape(const double* x, double* out) {
+  const Ellipse<double> e(SplatShape<double>{x[0], x[1], x[2], x[3]});
+  out[0] = e.half_x;
+  out[1] = e.half_y;
+  out[2] = e.rightmost_dy;
+  out[3] = e.level;
+}
+
+// root 3, opacity, low, high -> left, right
+void ellipse_span(const double* x, double* out) { ellipse(x).span(x[4], x[5], out[0], out[1]); }
+
+// root 3, opacity, left, right, top, bottom -> whether it touches
+void ellipse_touches(const double* x, double* out) { out[0] = ellipse(x).touches(x[4], x[5], x[6], x[7]); }
+
+// low, high, count -> first, last
+void pixel_range(const double* x, double* out) {
+  const PixelRange<double> range(x[0], x[1], x[2]);
+  out[0] = range.first;
+  out[1] = range.last;
+}
+
+// opacity, copies -> opacity, ratio of scales
+void relocation(const double* x, double* out) {
+  const Relocated<double> r = relocated(x[0], static_cast<int>(x[1]));
+  out[0] = r.opacity;
+  out[1] = r.scale_ratio;
+}
+
+// counter 4, key in two halves, the lower first -> numbers 4
+void random4(const double* x, double* out) {
+  Random4 counter;
+  for (int i = 0; i < 4; ++i) counter.x[i] = static_cast<uint32_t>(x[i]);
+  write(philox(counter, number64(x + 4)), out);
+}
+
+// row, seed and step in halves -> numbers 4
+void random4_of_row(const double* x, double* out) {
+  write(noise_numbers(number64(x), number64(x + 2), number64(x + 4)), out);
+}
+
+void uniform1(const double* x, double* out) { out[0] = uniform(static_cast<uint32_t>(x[0])); }
+
+// uniform numbers 2 -> normal numbers 2
+void normal2(const double* x, double* out) {
+  float first, second;
+  normals(static_cast<float>(x[0]), static_cast<float>(x[1]), first, second);
+  out[0] = first;
+  out[1] = second;
+}
+
+// uniform numbers 4 -> normal numbers 3
+void normal3(const double* x, double* out) {
+  const float uniforms[4] = {static_cast<float>(x[0]), static_cast<float>(x[1]), static_cast<float>(x[2]),
+                             static_cast<float>(x[3])};
+  write(normal_vector(uniforms), out);
+}
+
+// opacity, steepness, threshold -> gate
+void gate(const double* x, double* out) { out[0] = noise_gate(x[0], x[1], x[2]); }
+
+// mean 3, scale 3, strength -> whether it stays
+void in_place(const double* x, double* out) {
+  out[0] = stays_in_place(vec3<float>(x), vec3<float>(x + 3), static_cast<float>(x[6]));
+}
+
+// quaternion 4, scale 3, normal vector 3 -> noise 3
+void noise(const double* x, double* out) {
+  write(sgld_noise(Quaternion<double>{x[0], x[1], x[2], x[3]}, vec3<double>(x + 4), vec3<double>(x + 7)),
+        out);
+}
+
+void window(const double* x, double* out) { out[0] = ssim_window(static_cast<int>(x[0])); }
+
+// nothing -> how far the window reaches, its taps
+void window_size(const double*, double* out) {
+  out[0] = kSsimRadius;
+  out[1] = kSsimTaps;
+}
+
+// moments 4, pivot -> value, derivatives 3
+void ssim(const double* x, double* out) {
+  const Ssim<double> s({x[0], x[1], x[2], x[3]}, static_cast<float>(x[4]));
+  out[0] = s.value;
+  write(s.derivatives(), out + 1);
+}
+
+// derivatives 3, change of the pivot -> derivatives 3
+void ssim_other_pivot(const double* x, double* out) {
+  write(with_other_pivot(ssim_derivatives(x), x[3]), out);
+}
+
+// filtered derivatives 3, both pixels -> gradient
+void ssim_gradient(const double* x, double* out) {
+  out[0] = ssim_pixel_gradient(ssim_derivatives(x), x[3], x[4]);
+}
+
+// both pixels, scale -> gradient
+void l1_gradient(const double* x, double* out) {
+  out[0] = l1_pixel_gradient(x[0], x[1], static_cast<float>(x[2]));
+}
+
+// (u, v) -> monomials 15
+void monomials15(const double* x, double* out) { monomials(x[0], x[1], out); }
+
+// weights 3, derivatives of the colours 3, blending weight -> alpha, color 3, mixed 3
+void moments_of_pixel(const double* x, double* out) {
+  const PixelMoments<double> m = pixel_moments(x, x + 3, x[6]);
+  out[0] = m.alpha;
+  for (int c = 0; c < 3; ++c) {
+    out[1 + c] = m.color[c];
+    out[4 + c] = m.mixed[c];
+  }
+}
+
+// moments 36, two influences of 6 and 3 -> their product
+void quadratic_form(const double* x, double* out) {
+  Influence<double> a, b;
+  for (int i = 0; i < 6; ++i) {
+    a.log_alpha[i] = x[36 + i];
+    b.log_alpha[i] = x[45 + i];
+  }
+  for (int c = 0; c < 3; ++c) {
+    a.color[c] = x[42 + c];
+    b.color[c] = x[51 + c];
+  }
+  out[0] = dot(a, multiply_moments(x, b));
+}
+
+// scaled root 3, log2 of the opacity, e, u, v -> by the mean's x and y
+void mean_gradient_of_pixel(const double* x, double* out) {
+  const Vec2<double> g = scaled_mean_vjp(SplatShape<double>{x[0], x[1], x[2], x[3]}, x[4], x[5], x[6]);
+  out[0] = g.x;
+  out[1] = g.y;
+}
+
+}  // extern "C"

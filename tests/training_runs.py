@@ -10,9 +10,10 @@ import torch
 from rich.console import Console
 
 from trainers.loop import Loop
+from trainers.parts.registry import create
 from trainers.progress import TrainingProgress
 from trainers.run_folder import RunFolder
-from trainers.session import compressed_training, rendered_views
+from trainers.session import rendered_views
 from trainers.sources import load_photographs
 from trainers.start import initial_gaussians
 from trainers.trainer import Trainer
@@ -35,7 +36,7 @@ class Run:
             initial_gaussians(self.config, dataset),
             dataset.scale,
             rendered_views(self.config, dataset),
-            compressed_training(self.config, dataset),
+            create(self.config, dataset.train),
         )
         self.trainer.advance = self._followed(self.trainer.advance)
         self.trainer.refine = self._followed(self.trainer.refine)

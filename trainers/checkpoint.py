@@ -21,7 +21,7 @@ import gsplat_core
 from gsplat_core.errors import DataError
 from gsplat_core.io.atomic import atomic_path, write_text
 
-FORMAT = 1
+FORMAT = 2
 KEEP = 2
 
 Tree = Any  # nested dicts and lists of tensors and JSON values
@@ -71,7 +71,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Reads and verifies one checkpoint.
 
     Raises:
-        DataError: written by a newer version, edited, damaged, incomplete or something else altogether.
+        DataError: written by a newer or older version, edited, damaged, incomplete or something else
+            altogether.
     """
     tensors_path = path.with_suffix(".safetensors")
     try:
@@ -83,8 +84,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if number > FORMAT:
         raise DataError(
             path,
-            f"written by version {manifest.get('version')} in format {number}; this one reads up to {FORMAT}",
+            f"written by version {manifest.get('version')} in format {number}; this one reads {FORMAT}",
             remedy="Update gsplat-core.",
+        )
+    if number < FORMAT:
+        raise DataError(
+            path,
+            f"written by version {manifest.get('version')} in format {number}; this one reads {FORMAT}",
+            remedy="Finish the run with that version, or start it anew.",
         )
     if sha256 != _manifest_sha256(manifest):
         raise DataError(path, "its content does not match its hash", remedy="It was edited or damaged.")

@@ -18,9 +18,11 @@ from typing import Any, Literal, TypeVar
 
 from gsplat_core.compress.training import CompressionConfig
 from gsplat_core.densify.registry import configurations, create
+from gsplat_core.densify.strategy import ScaleRule
 from gsplat_core.errors import DataError, UsageError
 from gsplat_core.scene.images import AlphaRule
 from trainers.lm import LMConfig
+from trainers.parts.registry import settings_class
 from trainers.resolution import ResolutionConfig
 
 T = TypeVar("T")
@@ -114,6 +116,9 @@ class TrainConfig:
     compression: CompressionConfig | None = None
     """Train the scene for a codec; None leaves it as it is."""
 
+    parts: dict[str, Any] = field(default_factory=dict)
+    """Further parts of the training and their settings (trainers/parts/registry.py)."""
+
     reorder_every: int = 1000
     """After so many steps Gaussians are put in an order that keeps neighbours in space near in memory, which
     makes steps faster; 0: never."""
@@ -132,6 +137,11 @@ class TrainConfig:
         if unknown := sorted(set(self.densify) - set(defaults)):
             raise ValueError(f"densify.{unknown[0]!r} is no part of the strategy {self.strategy!r}")
         object.__setattr__(self, "densify", {**defaults, **self.densify})
+        try:
+            for part in self.parts:
+                settings_class(part)
+        except UsageError as error:
+            raise ValueError(f"parts: {error}") from None
 
     @property
     def alpha_rule(self) -> AlphaRule:
@@ -145,6 +155,11 @@ class TrainConfig:
     def max_gaussians(self) -> int | None:
         """The cap of the strategy, if it has one."""
         return create(self.strategy, self.densify).most
+
+    @property
+    def scale_rule(self) -> ScaleRule:
+        """What the scene's length is for the strategy."""
+        return create(self.strategy, self.densify).scale
 
     def with_shared(self, **values: Any) -> TrainConfig:
         """What concerns the whole run, told to each part of the density control that has a field for it."""
@@ -212,6 +227,8 @@ def from_json(cls: type[T], values: Any, where: str = "") -> T:
     checked = {key: _checked(hints[key], value, where + key) for key, value in values.items()}
     if cls is TrainConfig and "densify" in checked:
         checked["densify"] = _densify(checked["densify"], checked.get("strategy", TrainConfig.strategy))
+    if cls is TrainConfig and "parts" in checked:
+        checked["parts"] = _parts(checked["parts"])
     return cls(**checked)
 
 
@@ -227,6 +244,14 @@ def _densify(values: dict[str, Any], strategy: str) -> dict[str, Any]:
             f"unknown entry densify.{unknown[0]!r}; strategy {strategy!r} has {', '.join(known)}"
         )
     return {part: from_json(type(known[part]), values[part], f"densify.{part}.") for part in values}
+
+
+def _parts(values: dict[str, Any]) -> dict[str, Any]:
+    """The settings of the training's further parts, each of its own class."""
+    try:
+        return {part: from_json(settings_class(part), values[part], f"parts.{part}.") for part in values}
+    except UsageError as error:
+        raise ValueError(f"parts: {error}") from None
 
 
 def _checked(hint: Any, value: Any, where: str) -> Any:

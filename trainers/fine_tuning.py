@@ -13,6 +13,8 @@ from gsplat_core.compress.training import CompressedTraining, Schedule
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import Gaussians
 from trainers.config import TrainConfig
+from trainers.parts.codec import Codec as CodecPart
+from trainers.parts.registry import create
 from trainers.trainer import Trainer
 from trainers.views import Feed
 
@@ -51,7 +53,8 @@ def fine_tune(
     config = fine_tuning_config(config, steps)
     cameras = [view.camera for view in dataset.train]
     compression = CompressedTraining(codec, Schedule(0, steps, keep), cameras, config.antialiased)
-    trainer = Trainer(config, gaussians, dataset.scale, None, compression)
+    parts = create(config, dataset.train, {"codec": CodecPart(compression)})
+    trainer = Trainer(config, gaussians, dataset.scale, None, parts)
     with closing(Feed(dataset.train, config.seed, trainer.device)) as feed:
         for step in range(1, steps + 1):
             loss, _ = trainer.advance(feed(step))

@@ -8,8 +8,6 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from gsplat_core.compress.registry import CODECS
-from gsplat_core.compress.training import CompressedTraining, Schedule
 from gsplat_core.densify.rendered_views import RenderedViews
 from gsplat_core.errors import UsageError
 from gsplat_core.io import export_verified, gsz
@@ -21,6 +19,8 @@ from trainers.config import TrainConfig
 from trainers.coordinates import share_coordinates
 from trainers.evaluation import backdrop, evaluate, mean
 from trainers.loop import Loop
+from trainers.parts.codec import Codec
+from trainers.parts.registry import create
 from trainers.progress import TrainingProgress, peak_memory_bytes
 from trainers.resolution import ResolutionSchedule
 from trainers.results import test_background, write_results
@@ -63,9 +63,8 @@ def train(
         config = with_background(config, dataset)
         limited = within_capacity(config, dataset.train)
         gaussians = initial_gaussians(limited, dataset, note).to(device)
-        compression = compressed_training(config, dataset)
         views = rendered_views(config, dataset)
-        trainer = Trainer(limited, gaussians, dataset.scale, views, compression)
+        trainer = Trainer(limited, gaussians, dataset.scale, views, create(limited, dataset.train))
         with TrainingProgress(config.last_step, console) as progress:
             loop = Loop(
                 trainer,
@@ -84,9 +83,9 @@ def train(
                 write_json(run.config, config.to_json())
             totals = loop.fit()
         result = trainer.gaussians.detached()
-        if compression is not None:
+        if (codec := trainer.parts.find(Codec)) is not None:
             # What is measured and exported is what others will decode.
-            gsz.save(run.compressed, result, compression.codec)
+            gsz.save(run.compressed, result, codec.training.codec)
             result = gsz.load(run.compressed).to(device)
         export_verified(run.point_cloud, result)
         costs = {
@@ -99,17 +98,6 @@ def train(
         if device.type == "cuda":
             costs["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated(device)
         return write_results(run, config, dataset, result, costs)
-
-
-def compressed_training(config: TrainConfig, dataset: Dataset) -> CompressedTraining | None:
-    """What training for a codec adds to the steps of this run; None when there is no codec."""
-    options = config.compression
-    if options is None:
-        return None
-    codec = CODECS[options.codec].create(options.coarseness)
-    schedule = Schedule(round(options.start * (config.steps - 1)), config.steps, options.keep)
-    cameras = [view.camera for view in dataset.train]
-    return CompressedTraining(codec, schedule, cameras, config.antialiased)
 
 
 def rendered_views(config: TrainConfig, dataset: Dataset) -> RenderedViews:

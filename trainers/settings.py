@@ -15,7 +15,8 @@ def with_settings(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
 
     Args:
         settings: NAME=VALUE each, NAME as in config.json with dots between levels. The parts of the density
-            control may leave out "densify.". VALUE is JSON; what is not counts as text.
+            control may leave out "densify.", those of the training "parts.". VALUE is JSON; what is not
+            counts as text.
 
     Raises:
         UsageError: a name that there is not, or a value of the wrong type or out of range.
@@ -26,7 +27,9 @@ def with_settings(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
         path = name.strip().split(".")
         if not equals or not all(path):
             raise UsageError(f"--set {setting}: expected NAME=VALUE, for example mcmc.refine_every=50.")
-        _put(values, path if path[0] in values else ["densify", *path], _parsed(text), setting)
+        if path[0] not in values:
+            path = ["parts" if path[0] in values["parts"] else "densify", *path]
+        _put(values, path, _parsed(text), setting)
     try:
         return from_json(TrainConfig, values)
     except ValueError as error:

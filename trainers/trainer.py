@@ -5,7 +5,7 @@ One photograph, one rendering, L1 + D-SSIM, Adam, density control. Saving, loggi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +13,6 @@ import torch
 from torch import Tensor
 
 from gsplat_core import primitive, rasterization
-from gsplat_core.compress.training import CompressedTraining
-from gsplat_core.densify.edits import Edit
-from gsplat_core.densify.registry import create
 from gsplat_core.densify.rendered_views import RenderedViews
 from gsplat_core.densify.store import ParameterStore
 from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
@@ -25,10 +22,12 @@ from gsplat_core.optim import Adam
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.scale import SceneScale
 from gsplat_core.second_order.linearization import Settings
-from gsplat_core.second_order.objective import as_float
 from trainers.config import TrainConfig
 from trainers.evaluation import backdrop
 from trainers.lm import LevenbergMarquardt, Refinement
+from trainers.parts.part import Rendering
+from trainers.parts.parts import Parts
+from trainers.parts.registry import create
 from trainers.schedules import exponential, sh_degree_at
 from trainers.views import Target
 
@@ -37,10 +36,14 @@ WATCHED = ("means2d", "radii", "depths", "statistics")
 
 
 class Trainer:
-    """Parameters, optimizer and strategy of one run.
+    """Parameters, optimizer and parts of one run.
 
     `step` is the number of steps done. Two trainers with the same state, fed the same targets, stay equal
     to the bit on the CPU.
+
+    Args:
+        views: the training photographs for parts that look at more than one per step.
+        parts: what the training is made of; None: what the configuration says, without photographs.
     """
 
     def __init__(
@@ -49,21 +52,20 @@ class Trainer:
         gaussians: Gaussians,
         scale: SceneScale,
         views: RenderedViews | None = None,
-        compression: CompressedTraining | None = None,
+        parts: Parts | None = None,
     ) -> None:
         self.config = config
-        self.compression = compression
         self.scale = scale
+        self.scene_extent = scale.published if config.scale_rule == "published" else scale.length
         self.step = 0
         self.lr_factor = 1.0
         self.lm = LevenbergMarquardt(
             config.lm, config.lambda_dssim, config.seed, config.lm.iterations(config.steps)
         )
         self.views = views
+        self.parts = create(config) if parts is None else parts
+        self.parts.initialize(gaussians.num, gaussians.device)
         self._adopt(gaussians)
-        self.strategy = create(config.strategy, config.densify)
-        self.strategy.initialize(gaussians.num, gaussians.device)
-        self.scene_extent = scale.published if self.strategy.scale == "published" else scale.length
 
     def _adopt(self, gaussians: Gaussians) -> None:
         """Makes these Gaussians the parameters, with a fresh optimizer (betas and eps as in 3DGS)."""
@@ -77,6 +79,12 @@ class Trainer:
             eps=1e-15,
         )
         self.store = ParameterStore(params, self.adam, gaussians.extras, most=self.config.max_gaussians)
+        self.trained = {group.name: group for group in self.parts.parameters()}
+        """What the parts train, by name; each tensor is a group of the same optimizer."""
+        for name, group in self.trained.items():
+            self.adam.add_param_group(
+                {"params": [group.tensor], "name": name, "betas": group.betas, "eps": group.eps}
+            )
 
     @property
     def gaussians(self) -> Gaussians:
@@ -91,42 +99,45 @@ class Trainer:
         return self.store.params["means"].shape[0]
 
     def advance(self, target: Target) -> tuple[Tensor, Tensor]:
-        """One step on one photograph. Returns the loss (a scalar on the device) and the image [H, W, 3]."""
-        step = self.step + 1
+        """One step on one photograph. Returns the loss (a scalar on the device) and the image [H, W, 3], as
+        it is compared with the photograph."""
+        step, parts = self.step + 1, self.parts
         target = self.composited(target, step)
         self._set_learning_rates(step)
-        view = self._scene_view(step, target)
+        scene = self._scene_view(step, target)
+        wants = parts.wants(step)
 
-        wants = self.strategy.wants(step)
-        shown = self._shown(step)
-        splats = primitive.evaluate({**self.store.extras, **shown}, primitive=self.primitive).arguments()
-        # What is drawn as it is gets its gradients from the photograph alone.
-        sh_optimizer = self.adam if shown is self.store.params else None
-        colors, _, meta = self._render(splats, target, step, wants, sh_optimizer)
-        compared = target.compared(colors)
-        loss = l1_dssim(compared, target.image[None], self.config.lambda_dssim)
-        compared = compared.detach()
-        total = loss + self._side_terms(step, splats, compared[0], target, meta, view)
+        rendering = self._rendering(step, target, wants, scene)
+        image = parts.image(step, rendering, target)
+        rendering = replace(rendering, image=target.compared(image))
+        loss = l1_dssim(rendering.image, target.image[None], self.config.lambda_dssim)
+        further = parts.loss(step, rendering, target)
+        total = loss if further is None else loss + further
+
         # Memory peaks during backward: shapes and tile lists go as soon as they have served, and the gradient
         # of the centres is not copied, as retain_grad() would.
-        meta = {name: meta[name] for name in WATCHED if name in meta}
+        meta = {name: rendering.meta[name] for name in WATCHED if name in rendering.meta}
+        compared = rendering.image.detach()
+        del rendering
         centre_gradients: list[Tensor] = []
         meta["means2d"].register_hook(centre_gradients.append)
         total.backward()
 
         with torch.no_grad():
             gradient = meta["means2d"].absgrad if wants.absgrad else centre_gradients[0]
-            self.strategy.on_backward(step, self._render_stats(meta, gradient, compared, target, wants))
-            self.adam.step()
-            for param in self.store.params.values():
-                param.grad = None
-            edits = self._edits(step, view)
-            if edits:
-                self.strategy.follow(self.store.apply(edits))
+            parts.on_backward(step, self._render_stats(meta, gradient, compared, target, wants))
+            self._optimize()
+            if edits := parts.edits(step, scene):
+                parts.follow(self.store.apply(edits))
             if self._reorders_at(step):
-                self.strategy.follow(self.store.reorder(morton_order(self.store.params["means"])))
+                parts.follow(self.store.reorder(morton_order(self.store.params["means"])))
         self.step = step
-        return loss.detach(), colors[0].detach()
+        return loss.detach(), image[0].detach()
+
+    def _optimize(self) -> None:
+        self.adam.step()
+        for group in self.adam.param_groups:
+            group["params"][0].grad = None
 
     def refine(self, targets: Sequence[Target]) -> Refinement:
         """One step of Levenberg-Marquardt, after those of Adam, whose moments are given up."""
@@ -150,43 +161,9 @@ class Trainer:
         self.step = step
         return refinement
 
-    def _shown(self, step: int) -> Mapping[str, Tensor]:
-        """What this step renders: the scene's parameters, or what a codec would make of them."""
-        params = self.store.params
-        return params if self.compression is None else self.compression.shown(step, params)
-
-    def _edits(self, step: int, view: SceneView) -> list[Edit]:
-        """Once a scene is trained for its codec, that alone edits it."""
-        if self.compression is not None and step >= self.compression.schedule.start:
-            return self.compression.on_step(step, self.store.params)
-        return self.strategy.on_step(step, view)
-
     def _reorders_at(self, step: int) -> bool:
-        """A codec knows the rows of the scene that it was fitted to, so their order stays from then on."""
-        fitted = self.compression is not None and step >= self.compression.schedule.start
         every = self.config.reorder_every
-        return every > 0 and (step - 1) % every == 0 and not fitted
-
-    def _side_terms(
-        self,
-        step: int,
-        splats: Mapping[str, Tensor],
-        image: Tensor,
-        target: Target,
-        meta: dict[str, Any],
-        view: SceneView,
-    ) -> Tensor | float:
-        """What is added to the photometric loss for the sake of strategy and codec."""
-        terms: Tensor | float = 0.0
-        if (regularization := self.strategy.regularization(splats, view)) is not None:
-            terms = terms + regularization
-        if self.compression is not None:
-            terms = terms + self.compression.penalty(step, self.store.params)
-        if "probe" in meta:
-            # Zero itself; its gradient makes the statistics (see gsplat_core.rasterization).
-            error = (image - as_float(target.image)).abs().mean(dim=-1)
-            terms = terms + (meta["probe"][0] * error).sum()
-        return terms
+        return every > 0 and (step - 1) % every == 0 and not self.parts.holds_rows(step)
 
     def _scene_view(self, step: int, target: Target) -> SceneView:
         if self.views is not None:
@@ -203,10 +180,12 @@ class Trainer:
     def _sh_degree(self, step: int) -> int:
         return sh_degree_at(step, self.config.sh_degree_every, self.config.sh_degree)
 
-    def _render(
-        self, splats: dict[str, Any], target: Target, step: int, wants: Wants, sh_optimizer: Adam | None
-    ) -> tuple[Tensor, Tensor, dict[str, Any]]:
-        return rasterization(
+    def _rendering(self, step: int, target: Target, wants: Wants, scene: SceneView) -> Rendering:
+        """The scene as this step shows it, from the camera of its photograph."""
+        shown = self.parts.shown(step, self.store.params)
+        splats = primitive.evaluate({**self.store.extras, **shown}, primitive=self.primitive).arguments()
+        background = self._background(step)
+        colors, alphas, meta = rasterization(
             **splats,
             viewmats=target.viewmat,
             Ks=target.K,
@@ -214,12 +193,14 @@ class Trainer:
             height=target.height,
             near_plane=target.near,
             sh_degree=self._sh_degree(step),
-            backgrounds=self._background(step),
+            backgrounds=background,
             rasterize_mode="antialiased" if self.config.antialiased else "classic",
             absgrad=wants.absgrad,
             statistics=wants.weights,
-            sh_optimizer=sh_optimizer,
+            # What is drawn as it is gets its gradients from the photograph alone.
+            sh_optimizer=self.adam if shown is self.store.params else None,
         )
+        return Rendering(colors, alphas, background, splats, meta, scene)
 
     def composited(self, target: Target, step: int) -> Target:
         """The photograph on what is rendered behind the scene at a step."""
@@ -251,21 +232,22 @@ class Trainer:
         )
 
     def _set_learning_rates(self, step: int) -> None:
-        rates = self.config.learning_rates
-        factor = self.lr_factor
-        if self.compression is not None:
-            factor *= self.compression.schedule.learning_rate_factor(step)
+        factor = self.lr_factor * self.parts.learning_rate_factor(step)
         for group in self.adam.param_groups:
-            rate = getattr(rates, group["name"])
-            if group["name"] == "means":
-                rate = (
-                    exponential(rates.means, rates.means_final, step, self.config.steps) * self.scene_extent
-                )
+            name = group["name"]
+            rate = self.trained[name].rate(step) if name in self.trained else self._scene_rate(name, step)
             group["lr"] = rate * factor
+
+    def _scene_rate(self, name: str, step: int) -> float:
+        rates = self.config.learning_rates
+        if name == "means":
+            return exponential(rates.means, rates.means_final, step, self.config.steps) * self.scene_extent
+        rate: float = getattr(rates, name)
+        return rate
 
     def is_finite(self, losses: list[Tensor]) -> bool:
         """Whether these losses and all parameters are finite; one synchronisation with the device."""
-        sums = [value.detach().sum() for value in self.store.params.values()]
+        sums = [group["params"][0].detach().sum() for group in self.adam.param_groups]
         return bool(torch.isfinite(torch.stack(losses + sums)).all())
 
     def state_dict(self) -> dict[str, Any]:
@@ -280,8 +262,7 @@ class Trainer:
             "lr_factor": self.lr_factor,
             "gaussians": self.gaussians.state_dict(),
             "adam": moments,
-            "strategy": self.strategy.state_dict(),
-            "compression": {} if self.compression is None else self.compression.state_dict(),
+            "parts": self.parts.state_dict(),
             "lm": self.lm.state_dict(),
         }
 
@@ -294,9 +275,7 @@ class Trainer:
                 key: value.clone() if key == "step" else value.to(device, copy=True)
                 for key, value in moments.items()
             }
-        self.strategy.load_state_dict(state["strategy"])
-        if self.compression is not None:
-            self.compression.load_state_dict(state["compression"])
+        self.parts.load_state_dict(state["parts"])
         self.lm.load_state_dict(state["lm"], device)
         self.step = state["step"]
         self.lr_factor = state["lr_factor"]

@@ -143,6 +143,7 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     """The configuration of a new run."""
     from gsplat_core.compress.training import CompressionConfig
     from trainers.config import read_config
+    from trainers.parts.registry import refuse_second_order
     from trainers.presets import preset, scaled_to, with_strategy
     from trainers.settings import with_settings
 
@@ -180,8 +181,7 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     if options.max_gaussians is not None:
         config = replace(config, cap="none").with_shared(max_gaussians=options.max_gaussians)
     config = with_settings(config, options.set)
-    if config.optimizer == "lm" and config.compression is not None:
-        raise UsageError("--optimizer lm does not train for a codec; leave out --compress, or use adam.")
+    refuse_second_order(config)
     return config
 
 

@@ -1,0 +1,179 @@
+"""What a part of a training may do in each step. A part overrides what it needs; all hooks have a neutral
+default.
+
+A step, in the order in which a part is asked, counted from 1:
+
+    wants, shown        what is rendered
+    image               what becomes of the rendering before it is compared with the photograph
+    loss                what is added to the photometric loss
+    on_backward         what the gradients tell
+    edits, follow       after the optimizer's step: who is added and removed, and whose rows moved where
+
+Tensors that a part trains itself are named by `parameters`; they are optimized, checked and saved by whoever
+runs the training. What else a part remembers is its `state_dict`, so that a run goes on to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from gsplat_core.densify.edits import Edit
+from gsplat_core.densify.plan import RowPlan
+from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
+from gsplat_core.scene.dataset import View
+from trainers.views import Target
+
+if TYPE_CHECKING:
+    from trainers.config import TrainConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """A tensor that a part trains, and Adam's settings for it.
+
+    Args:
+        name: within the part.
+        tensor: a leaf, float32, of any shape.
+        rate: the learning rate at a step.
+        betas, eps: as in `gsplat_core.optim.Adam`.
+    """
+
+    name: str
+    tensor: Tensor
+    rate: Callable[[int], float]
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-15
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """What the rasterizer made of the scene, seen from one camera.
+
+    Args:
+        image: [1, H, W, 3] float32, the scene in front of the background.
+        alphas: [1, H, W, 1] how much of the background the scene covers.
+        background: [1, 3] in [0, 1]; None for black.
+    """
+
+    image: Tensor
+    alphas: Tensor
+    background: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class Rendering(Picture):
+    """The picture of a training step, with what it was made of.
+
+    Args:
+        splats: the arguments of `gsplat_core.rasterization` that describe the Gaussians shown, activated.
+        meta: what that function returned with it.
+        scene: the scene before the step.
+    """
+
+    splats: Mapping[str, Any]
+    meta: Mapping[str, Any]
+    scene: SceneView
+
+
+class Part:
+    """A part that does nothing."""
+
+    settings: ClassVar[type[Any] | None] = None
+    """The dataclass of what can be set, which then stands in `TrainConfig.parts` under the part's name. None
+    where nothing can, or where the settings have a place of their own in `TrainConfig`."""
+
+    first_order: ClassVar[str | None] = None
+    """Why Levenberg-Marquardt, which fits the scene alone to the photographs as they are, does not finish a
+    run with this part, and what to do; None where it may."""
+
+    @classmethod
+    def of(cls, name: str, config: TrainConfig, views: Sequence[View]) -> Part | None:
+        """The part of a run, or None where the run has none.
+
+        Args:
+            name: under which it is registered.
+            views: the training views; empty where their photographs do not matter.
+        """
+        settings = config.parts.get(name)
+        return None if settings is None else cls(settings, config, views)
+
+    def __init__(self, settings: Any = None, config: TrainConfig | None = None, views: Sequence[View] = ()):
+        """Called by `of`; `settings` is of the class that the part names."""
+
+    def initialize(self, num: int, device: torch.device) -> None:
+        """Starts with a scene of `num` Gaussians; tensors belong on this device."""
+
+    def parameters(self) -> Sequence[Group]:
+        """The tensors that the part trains: the same objects from `initialize` on."""
+        return ()
+
+    def learning_rate_factor(self, step: int) -> float:
+        """A factor on all learning rates of the training."""
+        return 1.0
+
+    def wants(self, step: int) -> Wants:
+        """What `on_backward` has to be told in this step."""
+        return Wants()
+
+    def shown(self, step: int, params: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The raw parameters to render: the scene's, or a differentiable function of them."""
+        return params
+
+    def image(self, step: int, rendering: Rendering, target: Target) -> Tensor:
+        """[1, H, W, 3] what is compared with the photograph: `rendering.image`, or a function of it."""
+        return rendering.image
+
+    def loss(self, step: int, rendering: Rendering, target: Target) -> Tensor | None:
+        """A scalar to add to the photometric loss.
+
+        Args:
+            rendering: its image is what is compared with the photograph, black where that is masked out.
+        """
+        return None
+
+    def on_backward(self, step: int, stats: RenderStats) -> None:
+        """Takes in what the backward pass told."""
+
+    def holds_rows(self, step: int) -> bool:
+        """Whether no other part may edit the scene after this step, and rows stay in their order."""
+        return False
+
+    def edits(self, step: int, scene: SceneView) -> list[Edit]:
+        """The edits after the optimizer's step. Those of all parts are one transaction."""
+        return []
+
+    def follow(self, plan: RowPlan) -> None:
+        """Rows of the scene have moved: what has one row per Gaussian follows."""
+
+    def at_test(self, picture: Picture, view: int | None) -> Tensor:
+        """[1, H, W, 3] what a finished scene's rendering is compared with photographs as.
+
+        Args:
+            view: which of the training views this is; None for one that was not trained on.
+        """
+        return picture.image
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but `parameters` that is needed to go on to the bit: tensors and JSON values; a copy."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from `state_dict`, after `initialize`."""
+
+    def result(self) -> dict[str, Any] | None:
+        """JSON values that belong to the trained scene, for those who measure it or train it on; None where
+        there is nothing to tell."""
+        return None
+
+    def settle(self, result: Mapping[str, Any]) -> None:
+        """Takes what another run's `result` told as given: from then on it trains nothing itself. Called
+        after `initialize`.
+
+        Raises:
+            ValueError: no result of such a part.
+        """

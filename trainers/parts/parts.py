@@ -1,0 +1,127 @@
+"""All parts of a training as one: what several parts say to the same question, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from gsplat_core.densify.edits import Edit
+from gsplat_core.densify.plan import RowPlan
+from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
+from trainers.parts.part import Group, Part, Picture, Rendering
+from trainers.views import Target
+
+P = TypeVar("P", bound=Part)
+R = TypeVar("R", bound=Picture)
+
+
+class Parts(Part):
+    """Parts by name, asked in their order. What is shown and what becomes of an image passes through all of
+    them, one after the other; losses are added; edits are one transaction.
+    """
+
+    def __init__(self, parts: Mapping[str, Part]) -> None:
+        self._parts = dict(parts)
+
+    def __iter__(self) -> Iterator[Part]:
+        return iter(self._parts.values())
+
+    def find(self, kind: type[P]) -> P | None:
+        """The part of this class, if there is one."""
+        return next((part for part in self if isinstance(part, kind)), None)
+
+    def initialize(self, num: int, device: torch.device) -> None:
+        for part in self:
+            part.initialize(num, device)
+
+    def parameters(self) -> list[Group]:
+        return [
+            replace(group, name=f"{name}.{group.name}")
+            for name, part in self._parts.items()
+            for group in part.parameters()
+        ]
+
+    def learning_rate_factor(self, step: int) -> float:
+        factor = 1.0
+        for part in self:
+            factor *= part.learning_rate_factor(step)
+        return factor
+
+    def wants(self, step: int) -> Wants:
+        wants = Wants()
+        for part in self:
+            wants = wants | part.wants(step)
+        return wants
+
+    def shown(self, step: int, params: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        for part in self:
+            params = part.shown(step, params)
+        return params
+
+    def image(self, step: int, rendering: Rendering, target: Target) -> Tensor:
+        for part in self:
+            rendering = _with_image(rendering, part.image(step, rendering, target))
+        return rendering.image
+
+    def loss(self, step: int, rendering: Rendering, target: Target) -> Tensor | None:
+        total = None
+        for part in self:
+            term = part.loss(step, rendering, target)
+            if term is not None:
+                total = term if total is None else total + term
+        return total
+
+    def on_backward(self, step: int, stats: RenderStats) -> None:
+        for part in self:
+            part.on_backward(step, stats)
+
+    def holds_rows(self, step: int) -> bool:
+        return any(part.holds_rows(step) for part in self)
+
+    def edits(self, step: int, scene: SceneView) -> list[Edit]:
+        holders = [part for part in self if part.holds_rows(step)]
+        return [edit for part in holders or self for edit in part.edits(step, scene)]
+
+    def follow(self, plan: RowPlan) -> None:
+        for part in self:
+            part.follow(plan)
+
+    def at_test(self, picture: Picture, view: int | None) -> Tensor:
+        for part in self:
+            picture = _with_image(picture, part.at_test(picture, view))
+        return picture.image
+
+    def state_dict(self) -> dict[str, Any]:
+        """By name: what each part remembers, and the tensors that it trains."""
+        return {
+            name: {
+                "state": part.state_dict(),
+                "trained": {group.name: group.tensor.detach().clone() for group in part.parameters()},
+            }
+            for name, part in self._parts.items()
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name]["state"])
+            with torch.no_grad():
+                for group in part.parameters():
+                    group.tensor.copy_(state[name]["trained"][group.name])
+
+    def result(self) -> dict[str, Any]:
+        """By name: the results of those that have one."""
+        results = {name: part.result() for name, part in self._parts.items()}
+        return {name: result for name, result in results.items() if result is not None}
+
+    def settle(self, result: Mapping[str, Any]) -> None:
+        for name, part in self._parts.items():
+            if name in result:
+                part.settle(result[name])
+
+
+def _with_image(picture: R, image: Tensor) -> R:
+    return picture if image is picture.image else replace(picture, image=image)

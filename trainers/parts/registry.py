@@ -1,0 +1,56 @@
+"""The parts of a training by name. To add one: write its file, and its line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gsplat_core.errors import UsageError
+from gsplat_core.scene.dataset import View
+from trainers.parts.codec import Codec
+from trainers.parts.density import Density
+from trainers.parts.part import Part
+from trainers.parts.parts import Parts
+
+if TYPE_CHECKING:
+    from trainers.config import TrainConfig
+
+# In the order in which they are asked.
+PARTS: dict[str, type[Part]] = {
+    "density": Density,
+    "codec": Codec,
+}
+
+
+def settings_class(name: str) -> type[Any]:
+    """The dataclass of the settings of a part that a run may have or not.
+
+    Raises:
+        UsageError: there is no such part.
+    """
+    known = {part: kind.settings for part, kind in PARTS.items() if kind.settings is not None}
+    if (found := known.get(name)) is None:
+        raise UsageError(f"Unknown part {name!r} of a training; known are: {', '.join(known) or 'none'}.")
+    return found
+
+
+def create(config: TrainConfig, views: Sequence[View] = (), given: Mapping[str, Part] | None = None) -> Parts:
+    """The parts of a run.
+
+    Args:
+        views: the training views; those who only train the scene without its photographs may leave them out.
+        given: parts that replace those of the configuration or are added to them, by registered names.
+    """
+    given = given or {}
+    parts = {
+        name: given[name] if name in given else kind.of(name, config, views) for name, kind in PARTS.items()
+    }
+    return Parts({name: part for name, part in parts.items() if part is not None})
+
+
+def refuse_second_order(config: TrainConfig) -> None:
+    """Raises UsageError where Levenberg-Marquardt shall finish a run with parts that it knows nothing of."""
+    if config.optimizer == "lm":
+        for name, kind in PARTS.items():
+            if kind.first_order and kind.of(name, config, ()) is not None:
+                raise UsageError(f"--optimizer lm {kind.first_order}, or use adam.")

@@ -16,6 +16,7 @@ module that registers them is imported.
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
@@ -98,9 +99,11 @@ def register(name: str, schema: Schema = schemas.GAUSSIAN) -> Callable[[_E], _E]
     """Decorator that makes a function available as the primitive `name`.
 
     Args:
-        name: by which scenes, files and options know it.
+        name: by which scenes, files and options know it; letters, digits, `_` and `-`.
         schema: the fields that it reads; by default those of the plain Gaussian.
     """
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise UsageError(f"a primitive's name has letters, digits, _ and -, not {name!r}")
 
     def add(evaluation: _E) -> _E:
         if name in _registry:
@@ -123,6 +126,13 @@ def get(name: str) -> Primitive:
 def names() -> list[str]:
     """The names of all primitives."""
     return sorted({*_registry, *MODELS})
+
+
+def no_place_for(name: str) -> str:
+    """What a file, codec or viewer of plain Gaussians says about a scene of this primitive."""
+    fields = [field.name for field in get(name).schema if field.name not in schemas.PARAMETERS]
+    what = f"{schemas.names_of(fields)} of the primitive {name!r}" if fields else f"the primitive {name!r}"
+    return f"has no place for {what}"
 
 
 def evaluate(

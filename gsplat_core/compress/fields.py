@@ -19,7 +19,9 @@ import torch
 from torch import Tensor
 
 from gsplat_core.compress import symmetry
+from gsplat_core.errors import UnsuitableSceneError
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.schema import PARAMETERS, names_of
 from gsplat_core.scene.sh_rotation import num_coefficients
 
 FIELDS = ("dc", "sh", "scales", "rotation", "opacity")
@@ -32,7 +34,16 @@ _OPPONENT = torch.tensor([[3**-0.5] * 3, [2**-0.5, 0.0, -(2**-0.5)], [6**-0.5, -
 
 
 def to_fields(params: Mapping[str, Tensor], which: Tensor) -> dict[str, Tensor]:
-    """The fields of raw parameters, after the renamings `which` [N]. Differentiable."""
+    """The fields of raw parameters, after the renamings `which` [N]. Differentiable.
+
+    Raises:
+        UnsuitableSceneError: parameters that a plain Gaussian does not have; codecs know no others.
+    """
+    if further := [name for name in params if name not in PARAMETERS]:
+        raise UnsuitableSceneError(
+            "(memory)", f"codecs have no place for {names_of(further)}, which no plain Gaussian has",
+            remedy="Train and code the scene as primitive 'gaussian'.",
+        )  # fmt: skip
     quats, scales = symmetry.rename(params["quats"], params["scales"], which)
     opponent = _OPPONENT.to(params["sh0"])
     return {

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
 from gsplat_core.compress import grid, scalar, vq
 from gsplat_core.compress.codec import Codec
 from gsplat_core.compress.container import Container
-from gsplat_core.errors import DataError
-from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.errors import DataError, UnsuitableSceneError
+from gsplat_core.primitive import no_place_for
+from gsplat_core.scene.gaussians import PLAIN, Gaussians
 from gsplat_core.scene.metadata import Metadata
 
 
@@ -28,8 +30,20 @@ CODECS = {
 }
 
 
-def encode(codec: Codec, gaussians: Gaussians) -> Container:
-    """The coded scene with its metadata."""
+def encode(codec: Codec, gaussians: Gaussians, path: str | os.PathLike[str] = "(memory)") -> Container:
+    """The coded scene with its metadata.
+
+    Args:
+        path: where it will be written, for the error.
+
+    Raises:
+        UnsuitableSceneError: its rows are no plain Gaussians.
+    """
+    if gaussians.primitive != PLAIN:
+        raise UnsuitableSceneError(
+            path, f"the codec {codec.name!r} {no_place_for(gaussians.primitive)}",
+            remedy="Write a .ply, or give that up first: Gaussians.with_primitive('gaussian').",
+        )  # fmt: skip
     container = codec.encode(gaussians)
     if known := gaussians.metadata.known():
         container.header["metadata"] = known

@@ -15,7 +15,6 @@ from gsplat_core.compress.prune import importance, least_important
 from gsplat_core.densify.edits import Edit, Prune
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
-from gsplat_core.scene.schema import PARAMETERS
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class CompressedTraining:
         """The edits after this step: nothing but prunings."""
         if self.schedule.keep == 1 or step not in self.schedule.prunings:
             return []
-        scores = importance(_scene(params), self._cameras, self._antialiased)
+        scores = importance(Gaussians.of(params), self._cameras, self._antialiased)
         keep = max(1, round(len(scores) * self.schedule.keep**0.5))
         return [Prune(least_important(scores, keep))]
 
@@ -136,8 +135,3 @@ class CompressedTraining:
         self.codec.load_state_dict(
             {name.removeprefix("codec."): value for name, value in state.items() if name != "fitted_rows"}
         )
-
-
-def _scene(params: Mapping[str, Tensor]) -> Gaussians:
-    means, quats, scales, opacities, sh0, shN = (params[name] for name in PARAMETERS)
-    return Gaussians(means, quats, scales, opacities, sh0, shN)

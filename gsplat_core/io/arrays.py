@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.schema import PARAMETERS
 from gsplat_core.scene.sh_rotation import num_coefficients
 
 T = TypeVar("T")
@@ -28,9 +29,9 @@ def empty_arrays(count: int, degree: int) -> Arrays:
 
 
 def arrays_of(gaussians: Gaussians) -> Arrays:
-    """The parameters as float32 arrays on the CPU, sharing memory where they already are."""
+    """The six parameters as float32 arrays on the CPU, sharing memory where they already are."""
     scene = gaussians.detached().to("cpu", torch.float32)
-    return {name: tensor.numpy() for name, tensor in scene.params.items()}
+    return {name: scene.params[name].numpy() for name in PARAMETERS}
 
 
 def gaussians_of(arrays: Arrays) -> Gaussians:

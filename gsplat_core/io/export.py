@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +41,7 @@ def export_verified(path: str | os.PathLike[str], gaussians: Gaussians, **option
         raise NumericalError(f"{os.fspath(path)}: not written: {describe_unusable(drop, repair)}.")
     known = format_of(path)
     if options.get("extras") is False:  # the one option that leaves something of a scene out
-        gaussians = dataclasses.replace(gaussians, extras={})
+        gaussians = gaussians.without_extras()
     with _provisional(path, known) as temporary:
         try:
             save(temporary, gaussians, **options)

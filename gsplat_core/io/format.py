@@ -38,7 +38,8 @@ class Format:
             `.compressed.ply` is not `.ply`.
         title: what people call it.
         load, save: None where this direction is not offered.
-        lossless: a scene read back is equal bit for bit, `extras` included. Others hold no extras.
+        lossless: a scene read back is equal bit for bit, `extras`, primitive and its further parameters
+            included. Others hold no extras, and plain Gaussians only.
         max_sh_degree: highest that the format can hold.
         metadata: the entries of `Gaussians.metadata` that the format can hold.
         folder: the named file is accompanied by others in its folder.

@@ -28,9 +28,13 @@ def save(path: Path, gaussians: Gaussians, codec: Codec | None = None) -> None:
 
     Args:
         codec: which, with what settings; by default `scalar` with fine steps.
+
+    Raises:
+        ResourceError: see `gsplat_core.io.atomic`.
+        UnsuitableSceneError: its rows are no plain Gaussians.
     """
     codec = CODECS["scalar"].create(0.25) if codec is None else codec
-    write_bytes(path, encode(codec, gaussians).to_bytes())
+    write_bytes(path, encode(codec, gaussians, path).to_bytes())
 
 
 FORMAT = Format(".gsz", "gsplat_core compressed scene", load=load, save=save, metadata=ALL_METADATA)

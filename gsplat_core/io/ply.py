@@ -14,6 +14,9 @@ FIELD_1, ... when a row has several numbers. The comment line `extra FIELD DTYPE
 back in their shape and type; other readers ignore it. Properties of other writers that are not part of a
 Gaussian become extras too.
 
+The trained fields that a primitive has beyond these follow too, named likewise (`scene/schema.py`); a comment
+names the primitive.
+
 Comments also hold the scene's metadata (`ply_comments`). The column `filter_3D` of Mip-Splatting's files is
 applied to scales and opacities (`mip_filter`) and makes the scene an antialiased one.
 
@@ -26,6 +29,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
+from collections.abc import Container
 from pathlib import Path
 from typing import Literal
 
@@ -33,14 +37,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gsplat_core import primitive as primitives
 from gsplat_core.errors import DataError, UnsuitableSceneError
 from gsplat_core.io import compressed_ply, mip_filter
-from gsplat_core.io.arrays import empty_arrays, gaussians_of, map_blocks
+from gsplat_core.io.arrays import Arrays, arrays_of, empty_arrays, map_blocks
 from gsplat_core.io.atomic import atomic_file
 from gsplat_core.io.compressed_ply import is_compressed
 from gsplat_core.io.format import ALL_METADATA, DataWarning, Format
 from gsplat_core.io.ply_body import block_rows, check_size, read_columns
-from gsplat_core.io.ply_comments import comments_of, metadata_of
+from gsplat_core.io.ply_comments import comments_of, metadata_of, primitive_of
 from gsplat_core.io.ply_header import PlyElement, PlyHeader, read_header
 from gsplat_core.io.source import open_regular
 from gsplat_core.io.usable import keep_usable
@@ -48,7 +53,7 @@ from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.metadata import Metadata
 from gsplat_core.scene.origin import LARGEST_COORDINATE, far_offset
 from gsplat_core.scene.original_coordinates import original_positions
-from gsplat_core.scene.schema import PARAMETERS
+from gsplat_core.scene.schema import FROZEN, PARAMETERS
 from gsplat_core.scene.sh_rotation import MAX_DEGREE, num_coefficients
 
 _NORMALS = ("nx", "ny", "nz")
@@ -86,29 +91,36 @@ def load(path: Path, *, strict: bool) -> Gaussians:
             return compressed_ply.load(path, strict=strict)
         vertex = _splat_element(header, path)
         check_size(file, header, vertex, path)
+        primitive = _primitive(header, path)
         arrays = empty_arrays(vertex.count, _sh_degree(vertex, path))
-        extras = _empty_extras(vertex, header.comments, path)
+        further = _empty_further(vertex, primitive, path)
+        taken = {p for name, array in further.items() for p in _field_columns(name, array)}
+        extras = _empty_extras(vertex, header.comments, taken, path)
         columns = _columns(arrays)
+        for name, array in further.items():
+            columns |= _field_columns(name, array)
         wide = any(vertex.scalars[name] == "f8" for name in "xyz")
         positions = np.empty((vertex.count if wide else 0, 3))
         if wide:
             columns |= {"xyz"[i]: positions[:, i] for i in range(3)}
         for name, (array, _) in extras.items():
-            columns |= _extra_columns(name, array)
+            columns |= _field_columns(name, array)
         read_columns(file, header, vertex, columns, path)
     facts = metadata_of(header.comments, path)
     original = facts.pop("original", False)
     if wide:
         facts["offset"] = _without_offset(positions, arrays["means"], facts.get("offset"), original, path)
-    gaussians = gaussians_of(arrays)
-    gaussians.extras = {
-        name: torch.from_numpy(array).to(dtype=dtype) for name, (array, dtype) in extras.items()
-    }
-    deviations = gaussians.extras.pop(mip_filter.COLUMN, None)
+    fields = {name: torch.from_numpy(array).to(dtype=dtype) for name, (array, dtype) in extras.items()}
+    deviations = fields.pop(mip_filter.COLUMN, None)
+    if deviations is not None:
+        facts = {"antialiased": True} | facts
+    params = {name: torch.from_numpy(array) for name, array in (arrays | further).items()}
+    try:
+        gaussians = Gaussians.of(params, primitive, fields, Metadata(**facts))
+    except ValueError as error:
+        raise DataError(path, str(error), f"line {vertex.line}") from None
     if deviations is not None:
         gaussians = mip_filter.applied(gaussians, deviations.reshape(vertex.count, -1)[:, 0])
-        facts = {"antialiased": True} | facts
-    gaussians.metadata = Metadata(**facts)
     return keep_usable(gaussians, path, strict)
 
 
@@ -129,30 +141,30 @@ def save(
 
     Raises:
         ResourceError: see `gsplat_core.io.atomic`.
-        UnsuitableSceneError: a field of extras has a name that is taken or not ASCII, numbers that PLY does
-            not have, or integers beyond 32 bits.
+        UnsuitableSceneError: a field has a name that is taken or not ASCII, numbers that PLY does not have,
+            or integers beyond 32 bits.
     """
     scene = gaussians.detached().to(dtype=torch.float32)
     if not extras:
-        scene.extras = {}
-    columns = _columns({name: tensor.cpu().numpy() for name, tensor in scene.params.items()})
+        scene = scene.without_extras()
+    columns = _columns(arrays_of(scene))
     kinds = dict.fromkeys([*list(columns)[:3], *_NORMALS, *list(columns)[3:]], ("float", "f4"))
-    comments = comments_of(scene.metadata, coordinates == "original")
+    comments = comments_of(scene.metadata, coordinates == "original", scene.primitive)
     if coordinates == "original":
         positions = original_positions(scene)
         columns |= {"xyz"[i]: positions[:, i] for i in range(3)}
         kinds |= dict.fromkeys("xyz", _PLY_TYPES[torch.float64])
-    for name, tensor in scene.extras.items():
+    for name, tensor in (scene.further | scene.extras).items():
         if problem := _unwritable(tensor):
-            raise _unsuitable(path, name, problem)
-        values = _in_ply_type(tensor)
-        more = _extra_columns(name, values)
+            raise _unsuitable(path, scene, name, problem)
+        more = _field_columns(name, _in_ply_type(tensor))
         if problem := _name_problem(more, kinds):
-            raise _unsuitable(path, name, problem)
+            raise _unsuitable(path, scene, name, problem)
         columns |= more
         kinds |= dict.fromkeys(more, _PLY_TYPES[tensor.dtype])
-        sizes = "".join(f" {size}" for size in tensor.shape[1:])
-        comments.append(f"comment extra {name} {str(tensor.dtype).removeprefix('torch.')}{sizes}")
+        if name in scene.extras:
+            sizes = "".join(f" {size}" for size in tensor.shape[1:])
+            comments.append(f"comment extra {name} {str(tensor.dtype).removeprefix('torch.')}{sizes}")
     header = [
         "ply",
         "format binary_little_endian 1.0",
@@ -273,10 +285,36 @@ def _sh_degree(vertex: PlyElement, path: Path) -> int:
     )
 
 
-# Extra fields
+# Fields beyond the six
 
 
-def _extra_columns(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
+def _primitive(header: PlyHeader, path: Path) -> str:
+    """The primitive that a comment names, or an error that says that it is not known here."""
+    name = primitive_of(header.comments)
+    if name not in primitives.names():
+        raise DataError(
+            path, f"its splats are of the primitive {name[:40]!r}, which is not known here", "header",
+            "Import the module that registers it, or update gsplat-core.",
+        )  # fmt: skip
+    return name
+
+
+def _empty_further(vertex: PlyElement, primitive: str, path: Path) -> Arrays:
+    """Arrays for the parameters that the primitive has beyond the six."""
+    arrays = {
+        field.name: np.empty((vertex.count, *field.shape), np.float32)
+        for field in primitives.get(primitive).schema.further
+    }
+    for name, array in arrays.items():
+        if missing := [p for p in _field_columns(name, array) if p not in vertex.scalars]:
+            raise DataError(
+                path, f"the primitive {primitive!r} has {name!r}, but there is no property {missing[0]!r}",
+                f"line {vertex.line}",
+            )  # fmt: skip
+    return arrays
+
+
+def _field_columns(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
     """Views [N] of a field by property name."""
     if array.ndim == 1:
         return {name: array}
@@ -285,7 +323,7 @@ def _extra_columns(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _empty_extras(
-    vertex: PlyElement, comments: list[str], path: Path
+    vertex: PlyElement, comments: list[str], taken: Container[str], path: Path
 ) -> dict[str, tuple[np.ndarray, torch.dtype | None]]:
     """Arrays for all properties that are not part of a Gaussian, and the dtype to convert each to afterwards.
 
@@ -294,7 +332,10 @@ def _empty_extras(
     loose = {
         name: code
         for name, code in vertex.scalars.items()
-        if name not in _SPLAT_PROPERTIES and name not in _NORMALS and not name.startswith("f_rest_")
+        if name not in _SPLAT_PROPERTIES
+        and name not in _NORMALS
+        and name not in taken
+        and not name.startswith("f_rest_")
     }
     extras: dict[str, tuple[np.ndarray, torch.dtype | None]] = {}
     for name, (dtype, shape) in _described_fields(comments).items():
@@ -309,7 +350,7 @@ def _empty_extras(
             for p in found:
                 del loose[p]
     for name, code in loose.items():
-        if name in PARAMETERS or name in extras:
+        if name in (*PARAMETERS, FROZEN) or name in extras:
             warnings.warn(
                 f"{path}: property {name!r} is ignored: its name is taken", DataWarning, stacklevel=3
             )
@@ -357,7 +398,12 @@ def _name_problem(properties: dict[str, np.ndarray], taken: dict[str, tuple[str,
     return ""
 
 
-def _unsuitable(path: Path, name: str, problem: str) -> UnsuitableSceneError:
+def _unsuitable(path: Path, scene: Gaussians, name: str, problem: str) -> UnsuitableSceneError:
+    if name in scene.further:
+        return UnsuitableSceneError(
+            path, f"the field {name!r} of the primitive {scene.primitive!r}: {problem}",
+            remedy="Give the field another name where the primitive is registered.",
+        )  # fmt: skip
     return UnsuitableSceneError(
         path, f"extras[{name!r}]: {problem}",
         remedy="Rename or convert the field, or leave all such fields out with the option extras=false.",

@@ -4,6 +4,7 @@
     comment antialiased 1             the same (Postshot)
     comment offset X Y Z              ours: where the scene's origin lies in its original coordinates
     comment original_coordinates X Y Z    ours: the same, but the file's positions are the original ones
+    comment splat_primitive NAME          ours: what the splats are, where they are not plain Gaussians
 
 Case does not matter, and the last of several lines counts.
 """
@@ -17,17 +18,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from gsplat_core.io.format import DataWarning
+from gsplat_core.scene.gaussians import PLAIN
 from gsplat_core.scene.metadata import Metadata
 
 ORIGINAL = "original_coordinates"
+_PRIMITIVE = "splat_primitive"
 
 
-def comments_of(metadata: Metadata, original: bool = False) -> list[str]:
+def comments_of(metadata: Metadata, original: bool = False, primitive: str = PLAIN) -> list[str]:
     """The header lines that tell what is not as usual; `original` if positions have the offset in them."""
     lines = ["comment SplatRenderMode: mip"] if metadata.antialiased else []
     if any(metadata.offset):
         lines.append(f"comment {ORIGINAL if original else 'offset'} " + " ".join(map(repr, metadata.offset)))
-    return lines
+    return lines if primitive == PLAIN else [*lines, f"comment {_PRIMITIVE} {primitive}"]
+
+
+def primitive_of(comments: Sequence[str]) -> str:
+    """What the comments say that the splats are (`Gaussians.primitive`)."""
+    found = [re.fullmatch(rf"{_PRIMITIVE} +(\S+)", comment) for comment in comments]
+    return next((match[1] for match in reversed(found) if match), PLAIN)
 
 
 def metadata_of(comments: Sequence[str], path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -42,6 +42,7 @@ def find_unusable(gaussians: Gaussians) -> tuple[dict[str, Tensor], dict[str, Te
         "scale infinite, too large or not a number": ~(g.scales <= LARGEST_SCALE).all(dim=1),
         "opacity not a number": g.opacities.isnan(),
         "colour not finite": ~(_finite(g.sh0) & _finite(g.shN)),
+        **{f"{name} not finite": ~_finite(values) for name, values in g.further.items()},
     }
     repair = {
         "opacity exactly 0 or 1": g.opacities.isinf(),
@@ -91,7 +92,8 @@ def describe_unusable(drop: dict[str, Tensor], repair: dict[str, Tensor]) -> str
 
 
 def _finite(tensor: Tensor) -> Tensor:
-    return tensor.isfinite().flatten(1).all(dim=1)
+    finite = tensor.isfinite()
+    return finite if finite.ndim == 1 else finite.flatten(1).all(dim=1)
 
 
 def _any(masks: dict[str, Tensor]) -> Tensor:

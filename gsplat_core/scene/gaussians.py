@@ -200,6 +200,10 @@ class Gaussians:
             extras=extras | {known.name: fields[known.name] for known in schema.carried},
         )
 
+    def without_extras(self) -> Gaussians:
+        """Without the fields of `extras` that its primitive does not read."""
+        return self._replaced(extras={known.name: self.extras[known.name] for known in self.schema.carried})
+
     @property
     def rasterize_mode(self) -> Literal["classic", "antialiased"]:
         """How `rasterization` must draw the scene to show it as it was trained."""

@@ -8,7 +8,7 @@ the schema instead of knowing names: a new field is trained, saved, merged and m
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -261,7 +261,6 @@ GAUSSIAN = Schema(
 """The plain Gaussian: `Gaussians` says what its fields are."""
 
 
-def names_of(fields: Mapping[str, Any] | tuple[Field, ...]) -> str:
+def names_of(fields: Iterable[str | Field]) -> str:
     """Names of fields for a message."""
-    names = [field.name for field in fields] if isinstance(fields, tuple) else list(fields)
-    return ", ".join(map(repr, names))
+    return ", ".join(repr(field.name if isinstance(field, Field) else field) for field in fields)

@@ -6,6 +6,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import example_primitive  # noqa: F401
 import pytest
 import torch
 from compress.scenes import covariances, scene
@@ -13,8 +14,8 @@ from compress.scenes import covariances, scene
 import gsplat_core.io
 from gsplat_core.compress.codec import Codec
 from gsplat_core.compress.container import Container
-from gsplat_core.compress.registry import CODECS, decode
-from gsplat_core.errors import DataError
+from gsplat_core.compress.registry import CODECS, decode, encode
+from gsplat_core.errors import DataError, UnsuitableSceneError
 from gsplat_core.io import gsz
 from gsplat_core.scene.gaussians import Gaussians
 
@@ -217,3 +218,16 @@ def test_foreign_and_newer_files(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(DataError, match=problem):
             gsplat_core.io.load(path)
+
+
+@codecs
+def test_scenes_of_other_primitives_are_refused_by_name(name: str) -> None:
+    plain, codec = scene(50), CODECS[name].create(1.0)
+    fireflies = plain.with_primitive("firefly")
+    refusal = f"codec '{name}' has no place for 'velocities', 'glow', 'birth' of .*'firefly'"
+    with pytest.raises(UnsuitableSceneError, match=refusal):
+        encode(codec, fireflies)
+    for action in (lambda: codec.encode(fireflies), lambda: codec.refresh(fireflies.params)):
+        with pytest.raises(UnsuitableSceneError, match="no place for 'velocities', 'glow'"):
+            action()
+    assert encode(codec, fireflies.with_primitive("gaussian")).count == 50

@@ -1,0 +1,147 @@
+"""Scenes of every primitive in every format: they come back whole, or are refused by name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import example_primitive  # noqa: F401
+import pytest
+import torch
+from splat_files import typical_scene
+
+from gsplat_core import primitive
+from gsplat_core.errors import DataError, NumericalError, UnsuitableSceneError
+from gsplat_core.io import FORMATS, export_verified, load, save
+from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.schema import FROZEN
+
+primitives = pytest.mark.parametrize("name", primitive.names())
+others = pytest.mark.parametrize("name", [n for n in primitive.names() if n != "gaussian"])
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+def scene_of(name: str, num: int = 30, degree: int = 1) -> Gaussians:
+    scene = typical_scene(num, degree).with_primitive(name)
+    generator = torch.Generator().manual_seed(2)
+    for values in [*scene.further.values(), *(scene.extras[f.name] for f in scene.schema.carried)]:
+        values.copy_(torch.randn(values.shape, generator=generator))
+    return scene
+
+
+def assert_same(a: Gaussians, b: Gaussians) -> None:
+    assert (a.primitive, a.metadata) == (b.primitive, b.metadata)
+    ours, theirs = a.state_dict(), b.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+@primitives
+@pytest.mark.parametrize("num", [0, 1, 30])
+def test_ply_keeps_every_field(tmp_path: Path, name: str, num: int) -> None:
+    scene = scene_of(name, num).with_metadata(antialiased=True)
+    scene.extras["label"] = torch.arange(num)
+    scene.extras[FROZEN] = torch.arange(num) % 3 == 0
+    path = tmp_path / "a.ply"
+    save(path, scene)
+    assert_same(load(path, strict=True), scene)
+    assert_same(export_verified(path, scene), scene)
+    save(path, scene, extras=False)
+    assert_same(load(path), scene.without_extras())
+
+
+def test_the_fields_are_properties_that_other_programs_see(tmp_path: Path) -> None:
+    save(tmp_path / "a.ply", scene_of("firefly"))
+    header = (tmp_path / "a.ply").read_bytes().split(b"end_header")[0].decode().splitlines()
+    assert "comment splat_primitive firefly" in header
+    assert {"property float velocities_0", "property float velocities_2", "property float glow"} < {*header}
+    save(tmp_path / "b.ply", scene_of("gaussian"))
+    assert b"primitive" not in (tmp_path / "b.ply").read_bytes()
+
+
+def edited(tmp_path: Path, old: bytes, new: bytes) -> Path:
+    path = tmp_path / "a.ply"
+    save(path, scene_of("firefly"))
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new))
+    return path
+
+
+def test_a_primitive_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    path = edited(tmp_path, b"splat_primitive firefly", b"splat_primitive mayfly")
+    with pytest.raises(DataError, match=r"\(header\): .* of the primitive 'mayfly'.*Import the module"):
+        load(path)
+
+
+def test_a_field_that_is_missing_is_named(tmp_path: Path) -> None:
+    path = edited(tmp_path, b"float velocities_1", b"float velocities_x")
+    with pytest.raises(DataError, match=r"line \d+\): .*'firefly' has 'velocities'.*'velocities_1'"):
+        load(path)
+    path = edited(tmp_path, b"float birth", b"float death")
+    with pytest.raises(DataError, match=r"the primitive 'firefly' reads 'birth', which is not there"):
+        load(path)
+
+
+def test_without_its_comment_the_fields_are_extras(tmp_path: Path) -> None:
+    read = load(edited(tmp_path, b"comment splat_primitive firefly\n", b""))
+    assert read.primitive == "gaussian"
+    assert {"glow", "velocities_0"} < set(read.extras)
+
+
+def test_a_column_that_is_called_frozen_and_is_no_mask_is_left_out(tmp_path: Path) -> None:
+    scene = scene_of("gaussian")
+    scene.extras[FROZEN] = torch.ones(30, dtype=torch.bool)
+    save(tmp_path / "a.ply", scene)
+    content = (tmp_path / "a.ply").read_bytes()
+    (tmp_path / "a.ply").write_bytes(content.replace(b"comment extra frozen bool\n", b""))
+    with pytest.warns(UserWarning, match="property 'frozen' is ignored: its name is"):
+        assert FROZEN not in load(tmp_path / "a.ply").extras
+    (tmp_path / "a.ply").write_bytes(content.replace(b"extra frozen bool", b"extra frozen uint8"))
+    with pytest.raises(DataError, match=r"'frozen'.*expected bool"):
+        load(tmp_path / "a.ply")
+
+
+def test_rows_whose_fields_are_not_finite_cannot_be_rendered(tmp_path: Path) -> None:
+    scene = scene_of("firefly")
+    scene.further["glow"][4] = float("nan")
+    save(tmp_path / "a.ply", scene)
+    with pytest.warns(UserWarning, match="1 with glow not finite, first number 4"):
+        assert load(tmp_path / "a.ply").num == 29
+    with pytest.raises(NumericalError, match="glow not finite"):
+        export_verified(tmp_path / "a.ply", scene)
+
+
+@others
+@pytest.mark.parametrize("ending", [f.ending for f in FORMATS if f.save and not f.lossless])
+def test_other_formats_refuse_them_by_name(tmp_path: Path, name: str, ending: str) -> None:
+    file = tmp_path / (ending if ending == "meta.json" else f"a{ending}")
+    scene = scene_of(name)
+    refusal = rf"{file.name}: .* has no place for .*the primitive '{name}'.*Write a .ply"
+    for write in (save, export_verified):
+        with pytest.raises(UnsuitableSceneError, match=refusal) as refused:
+            write(file, scene)
+        assert all(repr(field) in str(refused.value) for field in scene.further)
+    assert not any(tmp_path.iterdir())
+    export_verified(file, scene.with_primitive("gaussian"))
+
+
+def test_a_field_whose_property_is_taken_is_refused(tmp_path: Path) -> None:
+    schema = primitive.get("gaussian").schema.plus(primitive.schemas.Field("opacity"))
+
+    @primitive.register("twice", schema)
+    def twice(params, context):
+        return primitive.gaussian(params, context)
+
+    try:
+        with pytest.raises(
+            UnsuitableSceneError,
+            match="'opacity' of the primitive 'twice': the PLY property 'opacity' is taken",
+        ):
+            save(tmp_path / "a.ply", scene_of("twice"))
+    finally:
+        del primitive._registry["twice"]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.render import stages
+from gsplat_core.render.settings import RenderSettings
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
 
@@ -71,12 +72,14 @@ def contributions(
         viewmats, Ks = (
             torch.from_numpy(matrix).to(means)[None, None] for matrix in (camera.viewmat, camera.K)
         )
+        settings = RenderSettings(
+            eps2d=eps2d, near_plane=camera.near, antialiased=antialiased, max_alpha=max_alpha
+        )
         splats = stages.project(
-            means, quats, scales, None, opacities, viewmats, Ks, camera.width, camera.height,
-            eps2d=eps2d, near_plane=camera.near, antialiased=antialiased,
-        )  # fmt: skip
-        tiles = stages.bin_splats(splats, camera.width, camera.height)
-        measured = stages.contributions(splats, tiles, camera.width, camera.height, max_alpha=max_alpha)
+            means, quats, scales, None, opacities, viewmats, Ks, camera.width, camera.height, settings
+        )
+        tiles = stages.bin_splats(splats, camera.width, camera.height, settings)
+        measured = stages.contributions(splats, tiles, camera.width, camera.height, settings)
         weights, pixels, largest = measured[0, 0].unbind(-1)
         total.weights.add_(weights)
         torch.maximum(total.largest_weights_of_a_view, weights, out=total.largest_weights_of_a_view)

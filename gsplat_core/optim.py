@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
 import torch
 from torch import Tensor
 
-from gsplat_core.ops.adam import adam_step_
-
-
-class Update(NamedTuple):
-    """What a step of one parameter takes besides its gradient."""
-
-    exp_avg: Tensor
-    exp_avg_sq: Tensor
-    step: int
-    lr: float
-    options: tuple[float, float, float, bool]
-    """beta1, beta2, eps, bias_correction"""
+from gsplat_core.ops.adam import Update, adam_step_
 
 
 class Adam(torch.optim.Optimizer):

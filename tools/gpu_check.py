@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from gsplat_core import losses, optim
 from gsplat_core.ops.gauss_newton import GEOMETRY, MOMENTS, PAIRS
 from gsplat_core.render import stages
+from gsplat_core.render.settings import USUAL
 from trainers.benchmark.splats import random_splats
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,7 +41,6 @@ PARITY_TESTS = [
     "tests/second_order", "tests/test_losses.py", "tests/test_optim.py", "tests/densify/test_mcmc.py",
     "tests/compress/test_plas.py",
 ]  # fmt: skip
-TILE_SIZE = 16
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,9 @@ def stage_times(device: str, gaussians: int, width: int, height: int, repeats: i
     focal = 0.8 * width
     Ks = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]], device=device)[None, None]
     scene = (means, normal(1, gaussians, 4), 0.01 * uniform(1, gaussians, 3), None, uniform(1, gaussians))
-    settings = (viewmats, Ks, width, height, 0.3, 0.01, 1e10, 0.0, False)
-    splats = ops.project(*scene, *settings)
+    drawing = (width, height, USUAL.numbers())
+    cameras = (viewmats, Ks, *drawing)
+    splats = ops.project(*scene, *cameras)
     v_splats = [torch.ones_like(s) for s in splats[:4]]
     sh = (uniform(1, gaussians, 1, 3), uniform(1, gaussians, 15, 3))
     colors = ops.spherical_harmonics(3, means, viewmats, *sh, splats[4])
@@ -132,9 +133,8 @@ def stage_times(device: str, gaussians: int, width: int, height: int, repeats: i
 
     s = random_splats(gaussians, width, height)
     shapes = [x.to(device) for x in (s.means2d, s.shapes, s.depths, s.opacities, s.radii)]
-    size = (width, height, TILE_SIZE)
-    lists = ops.bin_splats(*shapes, *size)
-    blended = (shapes[0], shapes[1], shapes[3], s.colors.to(device), None, *lists, *size, 0.99)
+    lists = ops.bin_splats(*shapes, *drawing)
+    blended = (shapes[0], shapes[1], shapes[3], s.colors.to(device), None, *lists, *drawing)
     image, alphas, _ = ops.composite(blended[0], None, None, *blended[1:])
     upstream = (image, alphas, torch.ones_like(image), torch.ones_like(alphas), None, False)
     target = uniform(1, height, width, 3)
@@ -152,20 +152,20 @@ def stage_times(device: str, gaussians: int, width: int, height: int, repeats: i
     vectors, picture = normal(gaussians, 45), uniform(128, 128, 14)
     labels, _ = ops.nearest_centroids(vectors, vectors[:256])
     return [
-        timed(lambda: ops.project(*scene, *settings)),
-        timed(lambda: ops.project_backward(*scene, *settings, splats[4], *v_splats, False)),
+        timed(lambda: ops.project(*scene, *cameras)),
+        timed(lambda: ops.project_backward(*scene, *cameras, splats[4], *v_splats, False)),
         timed(lambda: ops.spherical_harmonics(3, means, viewmats, *sh, splats[4])),
         timed(
             lambda: ops.spherical_harmonics_backward(
                 3, means, viewmats, *sh, splats[4], colors, v_colors, False
             )
         ),
-        timed(lambda: ops.bin_splats(*shapes, *size)),
+        timed(lambda: ops.bin_splats(*shapes, *drawing)),
         timed(lambda: ops.composite(blended[0], None, None, *blended[1:])),
         timed(lambda: ops.composite_backward(*blended, *upstream)),
         timed(lambda: ops.l1_ssim(image, target, 0.2, False, True)),
         timed(adam.step),
-        timed(lambda: ops.project_jvp(*scene, *settings, splats[4], *moving)),
+        timed(lambda: ops.project_jvp(*scene, *cameras, splats[4], *moving)),
         timed(
             lambda: ops.spherical_harmonics_jvp(
                 3, means, viewmats, *sh, splats[4], colors, means, viewmats, *sh
@@ -173,7 +173,7 @@ def stage_times(device: str, gaussians: int, width: int, height: int, repeats: i
         ),
         timed(lambda: ops.composite_jvp(*blended, *t_splats)),
         timed(lambda: ops.composite_moments(*blended, image, target)),
-        timed(lambda: ops.gauss_newton_blocks(*scene[:3], *scene[4:], *settings, *seen)),
+        timed(lambda: ops.gauss_newton_blocks(*scene[:3], *scene[4:], *cameras, *seen)),
         timed(lambda: ops.factor_blocks(blocks, numbers)),
         timed(lambda: ops.solve_blocks(factors, numbers)),
         timed(lambda: ops.knn(means[0], 3)),

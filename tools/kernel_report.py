@@ -32,10 +32,10 @@ from static_report import ceilings
 
 import gsplat_core
 from gsplat_core import io
+from gsplat_core.render.settings import USUAL
 from trainers.benchmark.splats import random_splats
 from trainers.camera_paths import default_lens, orbit_of_gaussians
 
-TILE_SIZE = 16
 SPLAT_BYTES = 9 * 4  # mean, conic root, opacity and colour: what compositing must know of a splat
 PIXEL_BYTES = 4 * 4  # colour and alpha
 MEGABYTE = 1e6
@@ -121,9 +121,9 @@ def composite_random_splats(
     """Bins and composites; after each pass its name and the number of intersections."""
     s = random_splats(num, width, height, median_sigma)
     ops = torch.ops.gsplat_core
-    lists = ops.bin_splats(s.means2d, s.shapes, s.depths, s.opacities, s.radii, width, height, TILE_SIZE)
-    size = (width, height, TILE_SIZE, 0.99)
-    splats = (s.shapes, s.opacities, s.colors, None, *lists, *size)
+    drawing = (width, height, USUAL.numbers())
+    lists = ops.bin_splats(s.means2d, s.shapes, s.depths, s.opacities, s.radii, *drawing)
+    splats = (s.shapes, s.opacities, s.colors, None, *lists, *drawing)
     image, alphas, _ = ops.composite(s.means2d, None, None, *splats)
     yield "forward", int(lists[1].numel())
     upstream = (torch.ones_like(image), torch.ones_like(alphas))

@@ -19,6 +19,7 @@ from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
 from gsplat_core.losses import l1_dssim
 from gsplat_core.morton import morton_order
 from gsplat_core.optim import Adam
+from gsplat_core.render.settings import RenderSettings
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.scale import SceneScale
 from gsplat_core.second_order.linearization import Settings
@@ -147,8 +148,7 @@ class Trainer:
         settings = Settings(
             sh_degree=self._sh_degree(step),
             background=None if background is None else background[0],
-            antialiased=self.config.antialiased,
-            near_plane=targets[0].near,
+            drawn=RenderSettings(near_plane=targets[0].near, antialiased=self.config.antialiased),
         )
         with torch.no_grad():
             refinement = self.lm.iterate(

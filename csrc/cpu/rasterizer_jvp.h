@@ -7,12 +7,12 @@
 
 // `tangents` has the sizes of `in` and holds tangents in place of values; `radii` [images, gaussians, 2] and
 // `colors` [images, gaussians, 3] are outputs of the forward pass, which tell what was culled and clamped.
-#define GSPLAT_RASTERIZER_JVP_KERNELS                                                                   \
-  void project_jvp(const GaussianInputs& in, const GaussianInputs& tangents,                            \
-                   const ProjectionSettings& settings, const int32_t* radii, const SplatTangents& out); \
-  void spherical_harmonics_jvp(const ShInputs& in, const ShInputs& tangents, const float* colors,       \
-                               float* out);                                                             \
-  void composite_jvp(const CompositeInputs& in, const CompositeTangents& tangents,                      \
+#define GSPLAT_RASTERIZER_JVP_KERNELS                                                                        \
+  void project_jvp(const GaussianInputs& in, const GaussianInputs& tangents, const RenderSettings& settings, \
+                   const int32_t* radii, const SplatTangents& out);                                          \
+  void spherical_harmonics_jvp(const ShInputs& in, const ShInputs& tangents, const float* colors,            \
+                               float* out);                                                                  \
+  void composite_jvp(const CompositeInputs& in, const CompositeTangents& tangents,                           \
                      const CompositeOutputs& out);
 
 GSPLAT_DECLARE_FOR_EACH_ISA(GSPLAT_RASTERIZER_JVP_KERNELS)

@@ -64,8 +64,10 @@ __global__ void __launch_bounds__(kMostTileThreads, kColors <= 3 ? kMostBlocks :
   Colors<kColors> upper_colors, lower_colors;
   const auto visit = [&](int, const StagedSplat<kColors>& splat, float dx, bool in_upper, bool in_lower) {
     const SplatShape<float> shape = splat.shape();
-    if (in_upper) blend_splat(shape, dx, splat.mean_y, in.max_alpha, splat.colors, upper, upper_colors);
-    if (in_lower) blend_splat(shape, dx, splat.mean_y, in.max_alpha, splat.colors, lower, lower_colors);
+    if (in_upper)
+      blend_splat(shape, dx, splat.mean_y, in.settings.max_alpha, splat.colors, upper, upper_colors);
+    if (in_lower)
+      blend_splat(shape, dx, splat.mean_y, in.settings.max_alpha, splat.colors, lower, lower_colors);
   };
   visit_splats<kColors>(in, tile, first_channel, channels, batch, upper, lower, visit);
   upper_colors.store(in, tile, pixel_y(), upper.transmittance, first_channel, channels, out);

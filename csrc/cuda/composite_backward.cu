@@ -100,7 +100,7 @@ __device__ float replay_splat(const CompositeInputs& in, const CompositeGradInpu
                               const SplatShape<float>& shape, const StagedSplat<kColors>& splat, float dx,
                               BlendedPixel& pixel, PixelGrads<kColors>& grads, SplatSums<Sums>& sums) {
   GSPLAT_COUNT(pairs);
-  const Blend blend(shape, dx, splat.mean_y, in.max_alpha, pixel);
+  const Blend blend(shape, dx, splat.mean_y, in.settings.max_alpha, pixel);
   if (!blend.blends) return 0.0f;
   const float weight = blend.alpha * pixel.transmittance;
   float g = grads.v_alpha;
@@ -114,7 +114,7 @@ __device__ float replay_splat(const CompositeInputs& in, const CompositeGradInpu
   const float v_alpha = alpha_vjp(pixel.transmittance, blend.alpha, g, grads.behind);
   pixel.transmittance = blend.behind;
   // No gradient through the cap.
-  const float e = zero_unless(blend.uncapped <= in.max_alpha, blend.alpha * v_alpha);
+  const float e = zero_unless(blend.uncapped <= in.settings.max_alpha, blend.alpha * v_alpha);
   sums.moments.add(e, blend.u, blend.dy);
   sums.payloads.see(shape, {blend.u, shape.l22 * blend.dy, e, weight, 1.0f, grads.error});
   return weight;

@@ -88,8 +88,8 @@ __global__ void __launch_bounds__(kMostTileThreads, 2)
     stage_tangent<kColors>(in, t, id, first_channel, channels, staged[i]);
   };
   const auto visit = [&](int i, const StagedSplat<kColors>& splat, float dx, bool in_upper, bool in_lower) {
-    if (in_upper) blend_tangents<kColors>(splat, staged[i], dx, in.max_alpha, upper, upper_tangents);
-    if (in_lower) blend_tangents<kColors>(splat, staged[i], dx, in.max_alpha, lower, lower_tangents);
+    if (in_upper) blend_tangents<kColors>(splat, staged[i], dx, in.settings.max_alpha, upper, upper_tangents);
+    if (in_lower) blend_tangents<kColors>(splat, staged[i], dx, in.settings.max_alpha, lower, lower_tangents);
   };
   visit_splats<kColors>(in, tile, first_channel, channels, batch, upper, lower, stage, visit);
   upper_tangents.store(in, tile, pixel_y(), first_channel, channels, out);

@@ -113,10 +113,10 @@ __global__ void __launch_bounds__(kMostTileThreads, 2)
     Addition of_upper, of_lower;
     bool blended = false;
     if (in_upper) {
-      blended |= replay_splat(splat, background, dx, in.max_alpha, upper, upper_weighted, of_upper);
+      blended |= replay_splat(splat, background, dx, in.settings.max_alpha, upper, upper_weighted, of_upper);
     }
     if (in_lower) {
-      blended |= replay_splat(splat, background, dx, in.max_alpha, lower, lower_weighted, of_lower);
+      blended |= replay_splat(splat, background, dx, in.settings.max_alpha, lower, lower_weighted, of_lower);
     }
     if (!__any_sync(kAllLanes, blended)) return;
     float* target = moments + static_cast<int64_t>(splat.id) * kSplatMoments + owner.index;

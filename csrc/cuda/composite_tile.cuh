@@ -21,12 +21,12 @@ inline constexpr int kBatch = 128;                    // splats that a block sta
 inline constexpr int kMostTileThreads = 32 * 32 / 2;  // for the largest tiles
 
 inline dim3 tile_threads(const CompositeInputs& in) {
-  const unsigned patches = static_cast<unsigned>(in.tile_size) / kPatch;
+  const unsigned patches = static_cast<unsigned>(in.settings.tile_size) / kPatch;
   return dim3(patches * kWarp, patches);
 }
 
 inline dim3 tile_blocks(const CompositeInputs& in) {
-  const TileGrid grid(in.image, in.tile_size);
+  const TileGrid grid(in.image, in.settings.tile_size);
   return dim3(static_cast<unsigned>(grid.columns), static_cast<unsigned>(grid.rows),
               static_cast<unsigned>(in.images));
 }
@@ -57,8 +57,8 @@ struct Tile {
 
   __device__ explicit Tile(const CompositeInputs& in)
       : image(blockIdx.z),
-        x(static_cast<int>(blockIdx.x) * in.tile_size),
-        y(static_cast<int>(blockIdx.y) * in.tile_size) {
+        x(static_cast<int>(blockIdx.x) * in.settings.tile_size),
+        y(static_cast<int>(blockIdx.y) * in.settings.tile_size) {
     const int64_t index =
         (static_cast<int64_t>(blockIdx.z) * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
     begin = in.lists.tile_offsets[index];

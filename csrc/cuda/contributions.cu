@@ -31,8 +31,8 @@ __global__ void __launch_bounds__(kMostTileThreads)
   const auto visit = [&](int, const StagedSplat<kNoColors>& splat, float dx, bool in_upper, bool in_lower) {
     const SplatShape<float> shape = splat.shape();
     float weight = 0.0f, other = 0.0f;
-    if (in_upper) weight = blend_weight(shape, dx, splat.mean_y, in.max_alpha, upper);
-    if (in_lower) other = blend_weight(shape, dx, splat.mean_y, in.max_alpha, lower);
+    if (in_upper) weight = blend_weight(shape, dx, splat.mean_y, in.settings.max_alpha, upper);
+    if (in_lower) other = blend_weight(shape, dx, splat.mean_y, in.settings.max_alpha, lower);
     const int pixels =
         __popc(__ballot_sync(kAllLanes, weight > 0.0f)) + __popc(__ballot_sync(kAllLanes, other > 0.0f));
     if (pixels == 0) return;

@@ -13,7 +13,7 @@ void composite_moments(const CompositeInputs& in, const MomentInputs& image, flo
 
 // `colors` [images, gaussians, 3] as evaluated from the SH coefficients; the moments of culled splats are not
 // read.
-void gauss_newton_blocks(const GaussianInputs& in, const ProjectionSettings& settings, const ShInputs& sh,
+void gauss_newton_blocks(const GaussianInputs& in, const RenderSettings& settings, const ShInputs& sh,
                          const float* colors, const float* moments, const GaussNewtonBlocks& out,
                          Stream stream);
 

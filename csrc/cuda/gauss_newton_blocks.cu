@@ -66,7 +66,7 @@ __device__ Influence<float> from_lane(const Influence<float>& y, int source) {
 }
 
 __global__ void __launch_bounds__(kThreads)
-    geometry_blocks(GaussianInputs in, ProjectionSettings settings, ShInputs sh, const float* colors,
+    geometry_blocks(GaussianInputs in, RenderSettings settings, ShInputs sh, const float* colors,
                     const float* moments, float* out) {
   const int64_t blocks = (in.gaussians + kGaussians - 1) / kGaussians, batch = blockIdx.x / blocks;
   const int64_t gaussian = blockIdx.x % blocks * kGaussians + threadIdx.x / kGroup;
@@ -81,7 +81,7 @@ __global__ void __launch_bounds__(kThreads)
     Influence<float> x = {}, y = {};
     Vec3<float> gradient = {0.0f, 0.0f, 0.0f};  // of channel `parameter`, zero where it is clamped
     if (visible && parameter < kGeometry) {
-      const Camera<float> camera = load_camera(in.viewmats + 16 * image, in.Ks + 9 * image, settings.image);
+      const Camera<float> camera = load_camera(in.viewmats + 16 * image, in.Ks + 9 * image, in.image);
       const auto g = load_gaussian<ScaledRotation>(in, row);
       x = log_alpha_influence(camera, g, options_of(settings), parameter);
       if (parameter < kRgb && colors[kRgb * splat + parameter] > 0.0f) {
@@ -147,7 +147,7 @@ __global__ void __launch_bounds__(kHarmonicsThreads)
 
 }  // namespace
 
-void gauss_newton_blocks(const GaussianInputs& in, const ProjectionSettings& settings, const ShInputs& sh,
+void gauss_newton_blocks(const GaussianInputs& in, const RenderSettings& settings, const ShInputs& sh,
                          const float* colors, const float* moments, const GaussNewtonBlocks& out,
                          Stream stream) {
   const unsigned batches = static_cast<unsigned>(in.batches);

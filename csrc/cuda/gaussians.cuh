@@ -31,7 +31,7 @@ struct GaussianPlace {
   }
 };
 
-__device__ inline ProjectOptions<float> options_of(const ProjectionSettings& s) {
+__device__ inline ProjectOptions<float> options_of(const RenderSettings& s) {
   return {s.eps2d, s.near_plane, s.far_plane, s.radius_clip, s.antialiased};
 }
 

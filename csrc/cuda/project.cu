@@ -13,12 +13,12 @@ constexpr int kCameraSums = 16;
 
 template <template <class> class Shape>
 __global__ void __launch_bounds__(kThreads)
-    project_splats(GaussianInputs in, ProjectionSettings settings, SplatOutputs out) {
+    project_splats(GaussianInputs in, RenderSettings settings, SplatOutputs out) {
   const GaussianPlace<kThreads> place(in.gaussians);
   if (!place.exists) return;
   const int64_t image = place.scene, splat = image * in.gaussians + place.gaussian;
   const int64_t row = image / in.cameras * in.gaussians + place.gaussian;
-  const Camera<float> camera = load_camera(in.viewmats + 16 * image, in.Ks + 9 * image, settings.image);
+  const Camera<float> camera = load_camera(in.viewmats + 16 * image, in.Ks + 9 * image, in.image);
   // Most of what is culled is culled by its depth: nothing else is read for it.
   const float depth = to_camera(camera, load_vec3(in.means, row)).z;
   ProjectedSplat<float> s;
@@ -48,7 +48,7 @@ __device__ CameraGrad<float> zero_camera_grad() {
 // camera_sums [images, blocks per scene, kCameraSums].
 template <template <class> class Shape, bool kCamera>
 __global__ void __launch_bounds__(kThreads)
-    project_gradients(GaussianInputs in, ProjectionSettings settings, const int32_t* radii, SplatGrads v,
+    project_gradients(GaussianInputs in, RenderSettings settings, const int32_t* radii, SplatGrads v,
                       GaussianGrads out, float* camera_sums) {
   const GaussianPlace<kThreads> place(in.gaussians);
   const int64_t batch = place.scene, row = batch * in.gaussians + place.gaussian;
@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(kThreads)
     const int64_t image = batch * in.cameras + c, splat = image * in.gaussians + place.gaussian;
     CameraGrad<float> v_camera = zero_camera_grad();
     if (place.exists && is_visible(radii, splat)) {
-      const Camera<float> camera = load_camera(in.viewmats + 16 * image, in.Ks + 9 * image, settings.image);
+      const Camera<float> camera = load_camera(in.viewmats + 16 * image, in.Ks + 9 * image, in.image);
       const auto g = project_vjp(camera, load_gaussian<Shape>(in, row), options_of(settings),
                                  {v.means2d[2 * splat], v.means2d[2 * splat + 1]}, load_vec3(v.shapes, splat),
                                  v.depths[splat], v.opacities[splat], v_camera);
@@ -135,7 +135,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <template <class> class Shape>
-void launch_gradients(const GaussianInputs& in, const ProjectionSettings& settings, const int32_t* radii,
+void launch_gradients(const GaussianInputs& in, const RenderSettings& settings, const int32_t* radii,
                       const SplatGrads& v, const GaussianGrads& out, float* camera_sums, Stream stream) {
   const unsigned grid = static_cast<unsigned>(in.batches) * blocks_of(kThreads, in.gaussians);
   if (grid == 0) return;
@@ -149,7 +149,7 @@ void launch_gradients(const GaussianInputs& in, const ProjectionSettings& settin
 
 }  // namespace
 
-void project(const GaussianInputs& in, const ProjectionSettings& settings, const SplatOutputs& out,
+void project(const GaussianInputs& in, const RenderSettings& settings, const SplatOutputs& out,
              Stream stream) {
   const unsigned grid = static_cast<unsigned>(in.batches * in.cameras) * blocks_of(kThreads, in.gaussians);
   if (grid == 0) return;
@@ -166,7 +166,7 @@ size_t project_backward_workspace(const GaussianInputs& in, bool wants_camera) {
   return sizeof(float) * kCameraSums * in.batches * in.cameras * blocks_of(kThreads, in.gaussians);
 }
 
-void project_backward(const GaussianInputs& in, const ProjectionSettings& settings, const int32_t* radii,
+void project_backward(const GaussianInputs& in, const RenderSettings& settings, const int32_t* radii,
                       const SplatGrads& v, const GaussianGrads& out, void* workspace, Stream stream) {
   float* camera_sums = static_cast<float*>(workspace);
   if (in.covars != nullptr) {

@@ -6,13 +6,13 @@
 
 namespace gsplat::cuda {
 
-void project(const GaussianInputs& in, const ProjectionSettings& settings, const SplatOutputs& out,
+void project(const GaussianInputs& in, const RenderSettings& settings, const SplatOutputs& out,
              Stream stream);
 
 // Bytes of working memory for project_backward().
 size_t project_backward_workspace(const GaussianInputs& in, bool wants_camera);
 
-void project_backward(const GaussianInputs& in, const ProjectionSettings& settings, const int32_t* radii,
+void project_backward(const GaussianInputs& in, const RenderSettings& settings, const int32_t* radii,
                       const SplatGrads& v, const GaussianGrads& out, void* workspace, Stream stream);
 
 }  // namespace gsplat::cuda

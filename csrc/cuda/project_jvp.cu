@@ -10,7 +10,7 @@ constexpr int kThreads = 128;
 
 template <template <class> class Shape>
 __global__ void __launch_bounds__(kThreads)
-    project_tangents(GaussianInputs in, GaussianInputs tangents, ProjectionSettings settings,
+    project_tangents(GaussianInputs in, GaussianInputs tangents, RenderSettings settings,
                      const int32_t* radii, SplatTangents out) {
   const GaussianPlace<kThreads> place(in.gaussians);
   if (!place.exists) return;
@@ -20,8 +20,8 @@ __global__ void __launch_bounds__(kThreads)
   float opacity = 0.0f;
   if (is_visible(radii, splat)) {
     const auto camera =
-        moving_camera(load_camera(in.viewmats + 16 * image, in.Ks + 9 * image, settings.image),
-                      load_camera(tangents.viewmats + 16 * image, tangents.Ks + 9 * image, settings.image));
+        moving_camera(load_camera(in.viewmats + 16 * image, in.Ks + 9 * image, in.image),
+                      load_camera(tangents.viewmats + 16 * image, tangents.Ks + 9 * image, in.image));
     const auto gaussian = moving_gaussian(load_gaussian<Shape>(in, row), load_gaussian<Shape>(tangents, row));
     const ProjectedSplat<Dual<float>> s = project(camera, gaussian, constants(options_of(settings)));
     mean_and_depth = {s.mean.x.tangent, s.mean.y.tangent, s.depth.tangent};
@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void project_jvp(const GaussianInputs& in, const GaussianInputs& tangents, const ProjectionSettings& settings,
+void project_jvp(const GaussianInputs& in, const GaussianInputs& tangents, const RenderSettings& settings,
                  const int32_t* radii, const SplatTangents& out, Stream stream) {
   const unsigned grid = static_cast<unsigned>(in.batches * in.cameras) * blocks_of(kThreads, in.gaussians);
   if (grid == 0) return;

@@ -9,7 +9,7 @@ namespace gsplat::cuda {
 
 // `tangents` has the sizes of `in` and holds tangents in place of values; `radii` [images, gaussians, 2] and
 // `colors` [images, gaussians, 3] are outputs of the forward pass, which tell what was culled and clamped.
-void project_jvp(const GaussianInputs& in, const GaussianInputs& tangents, const ProjectionSettings& settings,
+void project_jvp(const GaussianInputs& in, const GaussianInputs& tangents, const RenderSettings& settings,
                  const int32_t* radii, const SplatTangents& out, Stream stream);
 
 void spherical_harmonics_jvp(const ShInputs& in, const ShInputs& tangents, const float* colors, float* out,

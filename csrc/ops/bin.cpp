@@ -2,6 +2,7 @@
 #include <torch/csrc/stable/library.h>
 
 #include <tuple>
+#include <vector>
 
 #include "cpu/rasterizer.h"
 #include "ops/bin_arguments.h"
@@ -34,8 +35,8 @@ struct TensorTileLists final : TileListAllocator {
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> bin_splats(Tensor means2d, Tensor shapes, Tensor depths,
                                                               Tensor opacities2d, Tensor radii, int64_t width,
-                                                              int64_t height, int64_t tile_size) {
-  const BinArguments a(means2d, shapes, depths, opacities2d, radii, width, height, tile_size);
+                                                              int64_t height, std::vector<double> settings) {
+  const BinArguments a(means2d, shapes, depths, opacities2d, radii, width, height, settings);
   TensorTileLists lists(a.means2d, a.tiles);
   GSPLAT_CALL(bin_splats, a.inputs, a.image, a.grid.tile_size, lists);
   return {lists.tile_offsets_, lists.flatten_ids_, lists.order_, lists.slot_offsets_, lists.slots_};
@@ -46,14 +47,12 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> bin_splats(Tensor means2d, Te
 STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
       "bin_splats(Tensor means2d, Tensor shapes, Tensor depths, Tensor opacities2d, Tensor radii, int "
-      "width, "
-      "int height, int tile_size) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
+      "width, int height, float[] settings) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
   // CUDA only: nothing waits for the device, because the lists have room for a given number of intersections.
   m.def(
       "bin_splats_bounded(Tensor means2d, Tensor shapes, Tensor depths, Tensor opacities2d, Tensor "
-      "radii, "
-      "int width, int height, int tile_size, int max_intersections) -> "
-      "(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor totals)");
+      "radii, int width, int height, float[] settings, int max_intersections) -> (Tensor, Tensor, "
+      "Tensor, Tensor, Tensor, Tensor totals)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) { m.impl("bin_splats", TORCH_BOX(&bin_splats)); }

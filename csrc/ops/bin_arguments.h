@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "ops/checks.h"
+#include "ops/settings.h"
 #include "raster/types.h"
 
 namespace gsplat::ops {
@@ -25,14 +26,14 @@ struct BinArguments {
 
   BinArguments(const Tensor& means2d_, const Tensor& shapes_, const Tensor& depths_,
                const Tensor& opacities2d_, const Tensor& radii_, int64_t width, int64_t height,
-               int64_t tile_size)
+               const std::vector<double>& settings_)
       : means2d(packed(means2d_)),
         shapes(packed(shapes_)),
         depths(packed(depths_)),
         opacities2d(packed(opacities2d_)),
         radii(packed(radii_)),
         image(check_image(width, height)),
-        grid(image, check_tile_size(tile_size)) {
+        grid(image, check_settings(settings_).tile_size) {
     check_tensor(means2d, "means2d", {kAny, kAny, 2});
     const int64_t images = means2d.size(0), n = means2d.size(1);
     check_tensor(shapes, "shapes", {images, n, 3});

@@ -113,12 +113,6 @@ inline ImageSize check_image(int64_t width, int64_t height) {
   return {static_cast<int32_t>(width), static_cast<int32_t>(height)};
 }
 
-inline int check_tile_size(int64_t tile_size) {
-  STD_TORCH_CHECK(tile_size == 8 || tile_size == 16 || tile_size == 32,
-                  "gsplat_core: argument 'tile_size' must be 8, 16 or 32, got ", tile_size);
-  return static_cast<int>(tile_size);
-}
-
 inline void check_index_range(int64_t count, const char* what) {
   STD_TORCH_CHECK(count <= std::numeric_limits<int32_t>::max(), "gsplat_core: too many ", what, ": ", count);
 }

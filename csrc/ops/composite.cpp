@@ -25,14 +25,15 @@ STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
       "composite(Tensor means2d, Tensor? absgrad_carrier, Tensor? statistics_carrier, Tensor shapes, "
       "Tensor opacities2d, Tensor colors, Tensor? backgrounds, Tensor tile_offsets, Tensor flatten_ids, "
-      "Tensor order, Tensor slot_offsets, Tensor slots, int width, int height, int tile_size, "
-      "float max_alpha) -> (Tensor, Tensor, Tensor)");
+      "Tensor order, Tensor slot_offsets, Tensor slots, int width, int height, float[] settings) -> "
+      "(Tensor out_colors, Tensor out_alphas, Tensor probe)");
   m.def(
-      "composite_backward(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, "
-      "Tensor? backgrounds, Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, "
-      "Tensor slots, int width, int height, int tile_size, float max_alpha, Tensor out_colors, "
-      "Tensor out_alphas, Tensor v_out_colors, Tensor v_out_alphas, Tensor? v_probe, bool absgrad) -> "
-      "(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
+      "composite_backward(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, Tensor? "
+      "backgrounds, Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor "
+      "slots, int width, int height, float[] settings, Tensor out_colors, Tensor out_alphas, Tensor "
+      "v_out_colors, Tensor v_out_alphas, Tensor? v_probe, bool absgrad) -> "
+      "(Tensor v_means2d, Tensor v_shapes, Tensor v_opacities2d, Tensor v_colors, "
+      "Tensor v_absgrad_carrier, Tensor v_statistics_carrier)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) {

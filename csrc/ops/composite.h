@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <tuple>
+#include <vector>
 
 #include "ops/composite_arguments.h"
 
@@ -15,10 +16,10 @@ std::tuple<Tensor, Tensor, Tensor> composite(Tensor means2d, std::optional<Tenso
                                              Tensor opacities2d, Tensor colors,
                                              std::optional<Tensor> backgrounds, Tensor tile_offsets,
                                              Tensor flatten_ids, Tensor order, Tensor slot_offsets,
-                                             Tensor slots, int64_t width, int64_t height, int64_t tile_size,
-                                             double max_alpha) {
+                                             Tensor slots, int64_t width, int64_t height,
+                                             std::vector<double> settings) {
   const CompositeArguments a(colors, backgrounds, means2d, shapes, opacities2d, tile_offsets, flatten_ids,
-                             order, slot_offsets, slots, width, height, tile_size, max_alpha);
+                             order, slot_offsets, slots, width, height, settings);
   const int64_t images = a.inputs.images;
   Tensor out_colors = empty_like_device(a.means2d, {images, height, width, a.inputs.channels});
   Tensor out_alphas = empty_like_device(a.means2d, {images, height, width, 1});
@@ -36,10 +37,10 @@ template <class Kernels>
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> composite_backward(
     Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, std::optional<Tensor> backgrounds,
     Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots, int64_t width,
-    int64_t height, int64_t tile_size, double max_alpha, Tensor out_colors, Tensor out_alphas,
-    Tensor v_out_colors, Tensor v_out_alphas, std::optional<Tensor> v_probe, bool absgrad) {
+    int64_t height, std::vector<double> settings, Tensor out_colors, Tensor out_alphas, Tensor v_out_colors,
+    Tensor v_out_alphas, std::optional<Tensor> v_probe, bool absgrad) {
   const CompositeArguments a(colors, backgrounds, means2d, shapes, opacities2d, tile_offsets, flatten_ids,
-                             order, slot_offsets, slots, width, height, tile_size, max_alpha);
+                             order, slot_offsets, slots, width, height, settings);
   const int64_t images = a.inputs.images, n = a.inputs.gaussians, channels = a.inputs.channels;
   out_colors = packed(out_colors);
   out_alphas = packed(out_alphas);

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "ops/checks.h"
+#include "ops/settings.h"
 #include "raster/types.h"
 
 namespace gsplat::ops {
@@ -22,7 +23,7 @@ struct SplatArguments {
   SplatArguments(const Tensor& means2d_, const Tensor& shapes_, const Tensor& opacities2d_,
                  const Tensor& tile_offsets_, const Tensor& flatten_ids_, const Tensor& order_,
                  const Tensor& slot_offsets_, const Tensor& slots_, int64_t width, int64_t height,
-                 int64_t tile_size, double max_alpha)
+                 const std::vector<double>& settings_)
       : means2d(packed(means2d_)),
         shapes(packed(shapes_)),
         opacities2d(packed(opacities2d_)),
@@ -35,10 +36,9 @@ struct SplatArguments {
     const int64_t images = means2d.size(0), n = means2d.size(1);
     check_tensor(shapes, "shapes", {images, n, 3});
     check_tensor(opacities2d, "opacities2d", {images, n});
-    STD_TORCH_CHECK(max_alpha > 0.0 && max_alpha < 1.0,
-                    "gsplat_core: argument 'max_alpha' must lie between 0 and 1, got ", max_alpha);
+    const RenderSettings settings = check_settings(settings_);
     const ImageSize image = check_image(width, height);
-    const TileGrid grid(image, check_tile_size(tile_size));
+    const TileGrid grid(image, settings.tile_size);
     check_tensor(tile_offsets, "tile_offsets", {images * grid.count() + 1}, ScalarType::Int);
     check_tensor(flatten_ids, "flatten_ids", {kAny}, ScalarType::Int);
     check_tensor(order, "order", {kAny}, ScalarType::Int);
@@ -56,8 +56,7 @@ struct SplatArguments {
               n,
               0,
               image,
-              grid.tile_size,
-              static_cast<float>(max_alpha),
+              settings,
               floats(means2d),
               floats(shapes),
               floats(opacities2d),

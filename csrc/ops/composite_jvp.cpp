@@ -20,10 +20,10 @@ struct CpuKernels {
 // The backgrounds count as constants here; what they add is linear.
 STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
-      "composite_jvp(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, "
-      "Tensor? backgrounds, Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, "
-      "Tensor slots, int width, int height, int tile_size, float max_alpha, Tensor t_means2d, "
-      "Tensor t_shapes, Tensor t_opacities2d, Tensor t_colors) -> (Tensor, Tensor)");
+      "composite_jvp(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, Tensor? "
+      "backgrounds, Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor "
+      "slots, int width, int height, float[] settings, Tensor t_means2d, Tensor t_shapes, Tensor "
+      "t_opacities2d, Tensor t_colors) -> (Tensor, Tensor)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) {

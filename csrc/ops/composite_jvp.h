@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <tuple>
+#include <vector>
 
 #include "ops/composite_arguments.h"
 #include "raster/tangents.h"
@@ -14,11 +15,11 @@ template <class Kernels>
 std::tuple<Tensor, Tensor> composite_jvp(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors,
                                          std::optional<Tensor> backgrounds, Tensor tile_offsets,
                                          Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots,
-                                         int64_t width, int64_t height, int64_t tile_size, double max_alpha,
+                                         int64_t width, int64_t height, std::vector<double> settings,
                                          Tensor t_means2d, Tensor t_shapes, Tensor t_opacities2d,
                                          Tensor t_colors) {
   const CompositeArguments a(colors, backgrounds, means2d, shapes, opacities2d, tile_offsets, flatten_ids,
-                             order, slot_offsets, slots, width, height, tile_size, max_alpha);
+                             order, slot_offsets, slots, width, height, settings);
   const int64_t images = a.inputs.images, n = a.inputs.gaussians, channels = a.inputs.channels;
   t_means2d = packed(t_means2d);
   t_shapes = packed(t_shapes);

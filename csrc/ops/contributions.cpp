@@ -19,9 +19,9 @@ struct CpuKernels {
 
 STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
-      "contributions(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor tile_offsets, "
-      "Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots, int width, int height, "
-      "int tile_size, float max_alpha) -> Tensor");
+      "contributions(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor tile_offsets, Tensor "
+      "flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots, int width, int height, float[] "
+      "settings) -> Tensor");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) {

@@ -1,6 +1,8 @@
 // Operator `contributions`: how much of every splat an image shows. `Kernels` are those of a device.
 #pragma once
 
+#include <vector>
+
 #include "ops/composite_arguments.h"
 
 namespace gsplat::ops {
@@ -8,9 +10,9 @@ namespace gsplat::ops {
 template <class Kernels>
 Tensor contributions(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor tile_offsets,
                      Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots, int64_t width,
-                     int64_t height, int64_t tile_size, double max_alpha) {
+                     int64_t height, std::vector<double> settings) {
   const SplatArguments a(means2d, shapes, opacities2d, tile_offsets, flatten_ids, order, slot_offsets, slots,
-                         width, height, tile_size, max_alpha);
+                         width, height, settings);
   // Zero for culled splats, which the kernel never visits.
   Tensor out = zeros_like_device(a.means2d, {a.inputs.images, a.inputs.gaussians, 3});
   Kernels::contributions(a.means2d, a.inputs, reinterpret_cast<Contribution*>(mutable_floats(out)));

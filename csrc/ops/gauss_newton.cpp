@@ -15,7 +15,7 @@ struct CpuKernels {
     check_slots(in.lists);
     GSPLAT_CALL(composite_moments, in, image, moments);
   }
-  static void gauss_newton_blocks(const Tensor&, const GaussianInputs& in, const ProjectionSettings& settings,
+  static void gauss_newton_blocks(const Tensor&, const GaussianInputs& in, const RenderSettings& settings,
                                   const ShInputs& sh, const float* colors, const float* moments,
                                   const GaussNewtonBlocks& out) {
     GSPLAT_CALL(gauss_newton_blocks, in, settings, sh, colors, moments, out);
@@ -34,16 +34,13 @@ struct CpuKernels {
 
 STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
-      "composite_moments(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, "
-      "Tensor? backgrounds, Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, "
-      "Tensor slots, int width, int height, int tile_size, float max_alpha, Tensor out_colors, "
-      "Tensor weights) -> Tensor");
+      "composite_moments(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, Tensor? "
+      "backgrounds, Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor "
+      "slots, int width, int height, float[] settings, Tensor out_colors, Tensor weights) -> Tensor");
   m.def(
       "gauss_newton_blocks(Tensor means, Tensor quats, Tensor scales, Tensor opacities, Tensor viewmats, "
-      "Tensor Ks, int width, int height, float eps2d, float near_plane, float far_plane, float radius_clip, "
-      "bool antialiased, int degree, Tensor sh0, Tensor? shN, Tensor radii, Tensor colors, Tensor moments) "
-      "-> "
-      "(Tensor, Tensor, Tensor)");
+      "Tensor Ks, int width, int height, float[] settings, int degree, Tensor sh0, Tensor? shN, Tensor "
+      "radii, Tensor colors, Tensor moments) -> (Tensor, Tensor, Tensor)");
   m.def("factor_blocks(Tensor blocks, Tensor added) -> Tensor");
   m.def("solve_blocks(Tensor factors, Tensor right) -> Tensor");
 }

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <tuple>
+#include <vector>
 
 #include "math/gauss_newton.h"
 #include "ops/composite_arguments.h"
@@ -17,9 +18,9 @@ template <class Kernels>
 Tensor composite_moments(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors,
                          std::optional<Tensor> backgrounds, Tensor tile_offsets, Tensor flatten_ids,
                          Tensor order, Tensor slot_offsets, Tensor slots, int64_t width, int64_t height,
-                         int64_t tile_size, double max_alpha, Tensor out_colors, Tensor weights) {
+                         std::vector<double> settings, Tensor out_colors, Tensor weights) {
   const CompositeArguments a(colors, backgrounds, means2d, shapes, opacities2d, tile_offsets, flatten_ids,
-                             order, slot_offsets, slots, width, height, tile_size, max_alpha);
+                             order, slot_offsets, slots, width, height, settings);
   const int64_t images = a.inputs.images, n = a.inputs.gaussians;
   check_tensor(a.colors, "colors", {images, n, 3});
   check_same_device({{"means2d", a.means2d}, {"out_colors", out_colors}, {"weights", weights}});
@@ -35,12 +36,14 @@ Tensor composite_moments(Tensor means2d, Tensor shapes, Tensor opacities2d, Tens
 }
 
 template <class Kernels>
-std::tuple<Tensor, Tensor, Tensor> gauss_newton_blocks(
-    Tensor means, Tensor quats, Tensor scales, Tensor opacities, Tensor viewmats, Tensor Ks, int64_t width,
-    int64_t height, double eps2d, double near_plane, double far_plane, double radius_clip, bool antialiased,
-    int64_t degree, Tensor sh0, std::optional<Tensor> shN, Tensor radii, Tensor colors, Tensor moments) {
-  const ProjectArguments a(means, quats, scales, std::nullopt, opacities, viewmats, Ks, width, height, eps2d,
-                           near_plane, far_plane, radius_clip, antialiased);
+std::tuple<Tensor, Tensor, Tensor> gauss_newton_blocks(Tensor means, Tensor quats, Tensor scales,
+                                                       Tensor opacities, Tensor viewmats, Tensor Ks,
+                                                       int64_t width, int64_t height,
+                                                       std::vector<double> settings, int64_t degree,
+                                                       Tensor sh0, std::optional<Tensor> shN, Tensor radii,
+                                                       Tensor colors, Tensor moments) {
+  const ProjectArguments a(means, quats, scales, std::nullopt, opacities, viewmats, Ks, width, height,
+                           settings);
   const HarmonicsArguments h(degree, means, viewmats, sh0, shN, radii);
   const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
   check_same_device({{"means", a.means}, {"colors", colors}, {"moments", moments}});

@@ -53,7 +53,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
       "Tensor(b!) shN, Tensor radii, Tensor colors, Tensor v_colors, bool needs_camera, "
       "Tensor(c!) sh0_exp_avg, Tensor(d!) sh0_exp_avg_sq, Tensor(e!) shN_exp_avg, Tensor(f!) shN_exp_avg_sq, "
       "int step, float sh0_lr, float shN_lr, float beta1, float beta2, float eps, bool bias_correction) "
-      "-> (Tensor, Tensor)");
+      "-> (Tensor v_means, Tensor v_viewmats)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) {

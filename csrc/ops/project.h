@@ -3,18 +3,19 @@
 
 #include <optional>
 #include <tuple>
+#include <vector>
 
 #include "ops/project_arguments.h"
 
 namespace gsplat::ops {
 
 template <class Kernels>
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> project(
-    Tensor means, std::optional<Tensor> quats, std::optional<Tensor> scales, std::optional<Tensor> covars,
-    Tensor opacities, Tensor viewmats, Tensor Ks, int64_t width, int64_t height, double eps2d,
-    double near_plane, double far_plane, double radius_clip, bool antialiased) {
-  const ProjectArguments a(means, quats, scales, covars, opacities, viewmats, Ks, width, height, eps2d,
-                           near_plane, far_plane, radius_clip, antialiased);
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> project(Tensor means, std::optional<Tensor> quats,
+                                                           std::optional<Tensor> scales,
+                                                           std::optional<Tensor> covars, Tensor opacities,
+                                                           Tensor viewmats, Tensor Ks, int64_t width,
+                                                           int64_t height, std::vector<double> settings) {
+  const ProjectArguments a(means, quats, scales, covars, opacities, viewmats, Ks, width, height, settings);
   const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
   Tensor means2d = empty_like_device(a.means, {b, c, n, 2});
   Tensor shapes = empty_like_device(a.means, {b, c, n, 3});
@@ -30,11 +31,10 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> project(
 template <class Kernels>
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> project_backward(
     Tensor means, std::optional<Tensor> quats, std::optional<Tensor> scales, std::optional<Tensor> covars,
-    Tensor opacities, Tensor viewmats, Tensor Ks, int64_t width, int64_t height, double eps2d,
-    double near_plane, double far_plane, double radius_clip, bool antialiased, Tensor radii, Tensor v_means2d,
-    Tensor v_shapes, Tensor v_depths, Tensor v_opacities2d, bool needs_camera) {
-  const ProjectArguments a(means, quats, scales, covars, opacities, viewmats, Ks, width, height, eps2d,
-                           near_plane, far_plane, radius_clip, antialiased);
+    Tensor opacities, Tensor viewmats, Tensor Ks, int64_t width, int64_t height, std::vector<double> settings,
+    Tensor radii, Tensor v_means2d, Tensor v_shapes, Tensor v_depths, Tensor v_opacities2d,
+    bool needs_camera) {
+  const ProjectArguments a(means, quats, scales, covars, opacities, viewmats, Ks, width, height, settings);
   const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
   radii = packed(radii);
   v_means2d = packed(v_means2d);

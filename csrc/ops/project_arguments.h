@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "ops/checks.h"
+#include "ops/settings.h"
 #include "raster/types.h"
 
 namespace gsplat::ops {
@@ -12,21 +13,21 @@ namespace gsplat::ops {
 struct ProjectArguments {
   Tensor means, opacities, viewmats, Ks;
   std::optional<Tensor> quats, scales, covars;
+  RenderSettings settings;
   GaussianInputs inputs;
-  ProjectionSettings settings;
 
   ProjectArguments(const Tensor& means_, const std::optional<Tensor>& quats_,
                    const std::optional<Tensor>& scales_, const std::optional<Tensor>& covars_,
                    const Tensor& opacities_, const Tensor& viewmats_, const Tensor& Ks_, int64_t width,
-                   int64_t height, double eps2d, double near_plane, double far_plane, double radius_clip,
-                   bool antialiased)
+                   int64_t height, const std::vector<double>& settings_)
       : means(packed(means_)),
         opacities(packed(opacities_)),
         viewmats(packed(viewmats_)),
         Ks(packed(Ks_)),
         quats(packed(quats_)),
         scales(packed(scales_)),
-        covars(packed(covars_)) {
+        covars(packed(covars_)),
+        settings(check_settings(settings_)) {
     check_tensor(means, "means", {kAny, kAny, 3});
     const int64_t b = means.size(0), n = means.size(1);
     STD_TORCH_CHECK(covars.has_value() != (quats.has_value() || scales.has_value()) &&
@@ -45,6 +46,7 @@ struct ProjectArguments {
     inputs = {b,
               c,
               n,
+              check_image(width, height),
               floats(means),
               floats(quats),
               floats(scales),
@@ -60,9 +62,6 @@ struct ProjectArguments {
                        {"opacities", opacities},
                        {"viewmats", viewmats},
                        {"Ks", Ks}});
-    settings = {check_image(width, height),      static_cast<float>(eps2d),
-                static_cast<float>(near_plane),  static_cast<float>(far_plane),
-                static_cast<float>(radius_clip), antialiased};
   }
 };
 

@@ -10,8 +10,7 @@ namespace {
 
 struct CpuKernels {
   static void project_jvp(const Tensor&, const GaussianInputs& in, const GaussianInputs& tangents,
-                          const ProjectionSettings& settings, const int32_t* radii,
-                          const SplatTangents& out) {
+                          const RenderSettings& settings, const int32_t* radii, const SplatTangents& out) {
     GSPLAT_CALL(project_jvp, in, tangents, settings, radii, out);
   }
 };
@@ -20,11 +19,10 @@ struct CpuKernels {
 
 STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
-      "project_jvp(Tensor means, Tensor? quats, Tensor? scales, Tensor? covars, Tensor opacities, "
-      "Tensor viewmats, Tensor Ks, int width, int height, float eps2d, float near_plane, float far_plane, "
-      "float radius_clip, bool antialiased, Tensor radii, Tensor t_means, Tensor? t_quats, Tensor? t_scales, "
-      "Tensor? t_covars, Tensor t_opacities, Tensor t_viewmats, Tensor t_Ks) -> (Tensor, Tensor, Tensor, "
-      "Tensor)");
+      "project_jvp(Tensor means, Tensor? quats, Tensor? scales, Tensor? covars, Tensor opacities, Tensor "
+      "viewmats, Tensor Ks, int width, int height, float[] settings, Tensor radii, Tensor t_means, "
+      "Tensor? t_quats, Tensor? t_scales, Tensor? t_covars, Tensor t_opacities, Tensor t_viewmats, "
+      "Tensor t_Ks) -> (Tensor, Tensor, Tensor, Tensor)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) { m.impl("project_jvp", TORCH_BOX(&project_jvp<CpuKernels>)); }

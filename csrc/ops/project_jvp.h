@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <tuple>
+#include <vector>
 
 #include "ops/project_arguments.h"
 #include "raster/tangents.h"
@@ -13,14 +14,12 @@ namespace gsplat::ops {
 template <class Kernels>
 std::tuple<Tensor, Tensor, Tensor, Tensor> project_jvp(
     Tensor means, std::optional<Tensor> quats, std::optional<Tensor> scales, std::optional<Tensor> covars,
-    Tensor opacities, Tensor viewmats, Tensor Ks, int64_t width, int64_t height, double eps2d,
-    double near_plane, double far_plane, double radius_clip, bool antialiased, Tensor radii, Tensor t_means,
-    std::optional<Tensor> t_quats, std::optional<Tensor> t_scales, std::optional<Tensor> t_covars,
-    Tensor t_opacities, Tensor t_viewmats, Tensor t_Ks) {
-  const ProjectArguments a(means, quats, scales, covars, opacities, viewmats, Ks, width, height, eps2d,
-                           near_plane, far_plane, radius_clip, antialiased);
+    Tensor opacities, Tensor viewmats, Tensor Ks, int64_t width, int64_t height, std::vector<double> settings,
+    Tensor radii, Tensor t_means, std::optional<Tensor> t_quats, std::optional<Tensor> t_scales,
+    std::optional<Tensor> t_covars, Tensor t_opacities, Tensor t_viewmats, Tensor t_Ks) {
+  const ProjectArguments a(means, quats, scales, covars, opacities, viewmats, Ks, width, height, settings);
   const ProjectArguments t(t_means, t_quats, t_scales, t_covars, t_opacities, t_viewmats, t_Ks, width, height,
-                           eps2d, near_plane, far_plane, radius_clip, antialiased);
+                           settings);
   const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
   check_tensor(t.means, "t_means", {b, n, 3});
   check_tensor(t.viewmats, "t_viewmats", {b, c, 4, 4});

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "cpu/isa.h"
-#include "ops/checks.h"
+#include "ops/settings.h"
 
 namespace gsplat::ops {
 namespace {
@@ -49,6 +49,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def("available_isas() -> str");
   m.def("set_isa(str name) -> ()");
   m.def("build_info() -> str");
+  m.def("settings_fields() -> str");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CompositeExplicitAutograd, m) {
@@ -56,6 +57,7 @@ STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CompositeExplicitAutograd, m) {
   m.impl("available_isas", TORCH_BOX(&isas));
   m.impl("set_isa", TORCH_BOX(&set_isa));
   m.impl("build_info", TORCH_BOX(&build_info));
+  m.impl("settings_fields", TORCH_BOX(&settings_fields));
 }
 
 }  // namespace gsplat::ops

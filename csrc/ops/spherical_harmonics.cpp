@@ -28,7 +28,8 @@ STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
       "spherical_harmonics_backward(int degree, Tensor means, Tensor viewmats, Tensor sh0, Tensor? shN, "
       "Tensor radii, "
-      "Tensor colors, Tensor v_colors, bool needs_camera) -> (Tensor, Tensor, Tensor, Tensor)");
+      "Tensor colors, Tensor v_colors, bool needs_camera) -> (Tensor v_means, Tensor v_viewmats, Tensor "
+      "v_sh0, Tensor v_shN)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) {

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "raster/settings.h"
+
 namespace gsplat {
 
 struct ImageSize {
@@ -23,6 +25,7 @@ struct TileGrid {
 // The scene as the projection reads it. Either quats and scales or covars is given, the others are null.
 struct GaussianInputs {
   int64_t batches, cameras, gaussians;
+  ImageSize image;         // of every camera
   const float* means;      // [batches, gaussians, 3]
   const float* quats;      // [batches, gaussians, 4]
   const float* scales;     // [batches, gaussians, 3]
@@ -30,12 +33,6 @@ struct GaussianInputs {
   const float* opacities;  // [batches, gaussians]
   const float* viewmats;   // [batches, cameras, 4, 4]
   const float* Ks;         // [batches, cameras, 3, 3]
-};
-
-struct ProjectionSettings {
-  ImageSize image;
-  float eps2d, near_plane, far_plane, radius_clip;
-  bool antialiased;
 };
 
 // One row per splat; rows of culled splats are zero.
@@ -108,8 +105,7 @@ struct CompositeInputs {
   int64_t images, gaussians;
   int channels;
   ImageSize image;
-  int tile_size;
-  float max_alpha;
+  RenderSettings settings;
   const float* means2d;
   const float* shapes;
   const float* opacities;

@@ -21,6 +21,7 @@ from gsplat_core.reference import sh_basis
 from gsplat_core.render.inputs import prepare
 from gsplat_core.render.meta import conics
 from gsplat_core.render.rasterizer import rasterization as _rasterization
+from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.stages import Splats, project
 
 __version__ = "1.5.3"
@@ -139,8 +140,7 @@ def fully_fused_projection(
     def run(opacities: Tensor, antialiased: bool) -> Splats:
         return project(
             inputs.means, inputs.quats, inputs.scales, inputs.covars, opacities, inputs.viewmats, inputs.Ks,
-            width, height, eps2d=eps2d, near_plane=near_plane, far_plane=far_plane, radius_clip=radius_clip,
-            antialiased=antialiased,
+            width, height, RenderSettings(eps2d, near_plane, far_plane, radius_clip, antialiased),
         )  # fmt: skip
 
     splats = run(inputs.opacities, antialiased=False)

@@ -21,6 +21,7 @@ from gsplat_core.checks import checks_enabled, require_finite
 from gsplat_core.compat.radii import square_radii
 from gsplat_core.pinhole import pose_problem
 from gsplat_core.render.inputs import prepare
+from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.stages import bin_splats, colour, composite, project
 
 NEAR_PLANE = 0.2
@@ -158,9 +159,10 @@ def rasterize_gaussians(
     if settings.debug or checks_enabled():
         require_finite(**inputs.named_tensors())
 
+    drawn = RenderSettings(near_plane=NEAR_PLANE, antialiased=bool(settings.antialiasing))
     splats = project(
         inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.opacities, inputs.viewmats,
-        inputs.Ks, width, height, near_plane=NEAR_PLANE, antialiased=bool(settings.antialiasing),
+        inputs.Ks, width, height, drawn,
     )  # fmt: skip
     # Adds zero, and so hands the gradient of the image positions to means2D in the units that callers expect.
     units = splats.means2d.new_tensor([0.5 * width, 0.5 * height])
@@ -178,8 +180,9 @@ def rasterize_gaussians(
         channels = torch.cat([channels, inverse_depths[..., None]], dim=-1)
         background = nn.functional.pad(background, (0, 1))
 
-    tiles = bin_splats(splats, width, height)
-    planes = composite(splats, channels, background, tiles, width, height).colors[0, 0].permute(2, 0, 1)
+    tiles = bin_splats(splats, width, height, drawn)
+    blended = composite(splats, channels, background, tiles, width, height, drawn)
+    planes = blended.colors[0, 0].permute(2, 0, 1)
     radii = square_radii(splats.shapes, splats.radii)[0, 0]
     return (planes, radii) if profile == "inria-2023" else (planes[:3], radii, planes[3:])
 

@@ -12,6 +12,7 @@ from gsplat_core.activations import sigmoid
 from gsplat_core.densify.views import Lens, Shares
 from gsplat_core.render import stages
 from gsplat_core.render.rasterizer import rasterization
+from gsplat_core.render.settings import RenderSettings
 from gsplat_core.scene.dataset import View
 
 
@@ -79,14 +80,14 @@ class RenderedViews:
     def shares(self, params: Mapping[str, Tensor], index: int) -> Shares:
         lens = self.lens(index)
         device = params["means"].device
+        settings = RenderSettings(near_plane=lens.near, antialiased=self.antialiased)
         splats = stages.project(
             params["means"][None], params["quats"][None], params["scales"].exp()[None], None,
             sigmoid(params["opacities"])[None], lens.viewmat.to(device)[None, None],
-            lens.K.to(device)[None, None], lens.width, lens.height, near_plane=lens.near,
-            antialiased=self.antialiased,
+            lens.K.to(device)[None, None], lens.width, lens.height, settings,
         )  # fmt: skip
-        tiles = stages.bin_splats(splats, lens.width, lens.height)
-        measured = stages.contributions(splats, tiles, lens.width, lens.height)[0, 0]
+        tiles = stages.bin_splats(splats, lens.width, lens.height, settings)
+        measured = stages.contributions(splats, tiles, lens.width, lens.height, settings)[0, 0]
         weights, pixels, largest = measured.unbind(-1)
         return Shares(weights, pixels, largest, splats.radii[0, 0].amax(dim=-1), splats.depths[0, 0])
 

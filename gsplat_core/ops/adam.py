@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple, Protocol
+
 import torch
 from torch import Tensor
 
 from gsplat_core.ops import library as library
+
+
+class Update(NamedTuple):
+    """What a step of one parameter takes besides its gradient."""
+
+    exp_avg: Tensor
+    exp_avg_sq: Tensor
+    step: int
+    lr: float
+    options: tuple[float, float, float, bool]
+    """beta1, beta2, eps, bias_correction"""
+
+
+class StepsOneByOne(Protocol):
+    """An optimizer whose step of a parameter an operator may carry out (`gsplat_core.optim.Adam`)."""
+
+    def next_update(self, param: Tensor) -> Update:
+        """Begins a step of this parameter alone.
+
+        Raises:
+            ValueError: the parameter is not one of this optimizer's.
+        """
 
 
 def adam_step_(

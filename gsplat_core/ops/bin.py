@@ -6,42 +6,27 @@ The lists have no derivative.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from gsplat_core.ops import library as library
+from gsplat_core.ops.arguments import SETTINGS, fake_kernel
 
 
-@torch.library.register_fake("gsplat_core::bin_splats")
-def _(
-    means2d: Tensor,
-    shapes: Tensor,
-    depths: Tensor,
-    opacities2d: Tensor,
-    radii: Tensor,
-    width: int,
-    height: int,
-    tile_size: int,
-) -> tuple[Tensor, ...]:
+@fake_kernel("bin_splats")
+def _(means2d: Tensor, width: int, height: int, settings: Sequence[float]) -> tuple[Tensor, ...]:
     context = torch.library.get_ctx()
     visible, intersections = context.new_dynamic_size(), context.new_dynamic_size()
-    return _lists(means2d, width, height, tile_size, visible, intersections)
+    return _lists(means2d, width, height, settings, visible, intersections)
 
 
-@torch.library.register_fake("gsplat_core::bin_splats_bounded")
+@fake_kernel("bin_splats_bounded")
 def _(
-    means2d: Tensor,
-    shapes: Tensor,
-    depths: Tensor,
-    opacities2d: Tensor,
-    radii: Tensor,
-    width: int,
-    height: int,
-    tile_size: int,
-    max_intersections: int,
+    means2d: Tensor, width: int, height: int, settings: Sequence[float], max_intersections: int
 ) -> tuple[Tensor, ...]:
     splats = means2d.shape[0] * means2d.shape[1]
-    lists = _lists(means2d, width, height, tile_size, splats, max_intersections)
+    lists = _lists(means2d, width, height, settings, splats, max_intersections)
     return *lists, means2d.new_empty(2, dtype=torch.int64)
 
 
@@ -49,10 +34,11 @@ def _lists(
     like: Tensor,
     width: int,
     height: int,
-    tile_size: int,
+    settings: Sequence[float],
     visible: int | torch.SymInt,
     intersections: int | torch.SymInt,
 ) -> tuple[Tensor, ...]:
+    tile_size = int(settings[SETTINGS.index("tile_size")])
     tiles = like.shape[0] * -(-height // tile_size) * -(-width // tile_size)
 
     def ints(size: int | torch.SymInt) -> Tensor:

@@ -8,29 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gsplat_core.ops import library as library
+from gsplat_core.ops.arguments import fake_kernel, pick
+from gsplat_core.ops.derivative import Derivative
 from gsplat_core.ops.forward_mode import differentiable, map_over_directions
-from gsplat_core.ops.once import once
 
 
-@torch.library.register_fake("gsplat_core::composite")
+@fake_kernel("composite")
 def _(
-    means2d: Tensor,
-    absgrad_carrier: Tensor | None,
-    statistics_carrier: Tensor | None,
-    shapes: Tensor,
-    opacities2d: Tensor,
-    colors: Tensor,
-    backgrounds: Tensor | None,
-    tile_offsets: Tensor,
-    flatten_ids: Tensor,
-    order: Tensor,
-    slot_offsets: Tensor,
-    slots: Tensor,
-    width: int,
-    height: int,
-    tile_size: int,
-    max_alpha: float,
+    means2d: Tensor, statistics_carrier: Tensor | None, colors: Tensor, width: int, height: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     shape = (means2d.shape[0], height, width)
     return (
@@ -40,15 +25,15 @@ def _(
     )
 
 
-@torch.library.register_fake("gsplat_core::composite_backward")
+@fake_kernel("composite_backward")
 def _(
     means2d: Tensor,
     shapes: Tensor,
     opacities2d: Tensor,
     colors: Tensor,
-    *others: Any,
+    v_probe: Tensor | None,
+    absgrad: bool,
 ) -> tuple[Tensor, ...]:
-    v_probe, absgrad = others[-2:]
     return (
         means2d.new_empty(means2d.shape),
         means2d.new_empty(shapes.shape),
@@ -59,68 +44,46 @@ def _(
     )
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    means2d, _, _, *tensors, ctx.width, ctx.height, ctx.tile_size, ctx.max_alpha = inputs
-    ctx.save_for_backward(means2d, *tensors, *output[:2])
-
-
-def _backward(
-    ctx: Any, v_colors_image: Tensor, v_alphas: Tensor, v_probe: Tensor
-) -> tuple[Tensor | None, ...]:
-    *tensors, out_colors, out_alphas = ctx.saved_tensors
-    absgrad, statistics, wants_background = (ctx.needs_input_grad[i] for i in (1, 2, 6))
-    v_means2d, v_shapes, v_opacities2d, v_colors, v_means2d_abs, v_statistics = once(
-        torch.ops.gsplat_core.composite_backward.default,
-        *tensors,
-        ctx.width,
-        ctx.height,
-        ctx.tile_size,
-        ctx.max_alpha,
-        out_colors,
-        out_alphas,
-        v_colors_image,
-        v_alphas,
-        v_probe if statistics else None,
-        absgrad,
-    )
-    # Rows first: a sum into few numbers at once would depend on the number of threads.
-    v_backgrounds = ((1 - out_alphas) * v_colors_image).sum(2).sum(1) if wants_background else None
-    return (
-        v_means2d,
-        v_means2d_abs if absgrad else None,
-        v_statistics if statistics else None,
-        v_shapes,
-        v_opacities2d,
-        v_colors,
-        v_backgrounds,
-        *[None] * 9,
-    )
-
-
-@torch.library.register_fake("gsplat_core::composite_jvp")
-def _(
-    means2d: Tensor, shapes: Tensor, opacities2d: Tensor, colors: Tensor, *others: Any
-) -> tuple[Tensor, ...]:
-    width, height = others[6:8]
+@fake_kernel("composite_jvp")
+def _(means2d: Tensor, colors: Tensor, width: int, height: int) -> tuple[Tensor, ...]:
     shape = (means2d.shape[0], height, width)
     return means2d.new_empty(*shape, colors.shape[-1]), means2d.new_empty(*shape, 1)
+
+
+_reverse = Derivative("composite_backward", of="composite")
+_forward = Derivative("composite_jvp", of="composite")
+_backgrounds = pick("composite", ["backgrounds"])
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    out_colors, out_alphas, _ = output
+    _reverse.save(ctx, inputs, out_colors, out_alphas)
+
+
+def _backward(ctx: Any, v_out_colors: Tensor, v_out_alphas: Tensor, v_probe: Tensor) -> Any:
+    shared, (out_colors, out_alphas) = _reverse.saved(ctx)
+    results = _reverse(
+        shared,
+        out_colors=out_colors,
+        out_alphas=out_alphas,
+        v_out_colors=v_out_colors,
+        v_out_alphas=v_out_alphas,
+        v_probe=v_probe if _reverse.needs(ctx, "statistics_carrier") else None,
+        absgrad=_reverse.needs(ctx, "absgrad_carrier"),
+    )
+    v_backgrounds = None
+    if _reverse.needs(ctx, "backgrounds"):
+        # Rows first: a sum into few numbers at once would depend on the number of threads.
+        v_backgrounds = ((1 - out_alphas) * v_out_colors).sum(2).sum(1)
+    return _reverse.gradients(ctx, results, backgrounds=v_backgrounds)
 
 
 def _jvp(
     inputs: tuple[Any, ...], outputs: tuple[Tensor, ...], tangents: tuple[Any, ...]
 ) -> tuple[Tensor, ...]:
-    means2d, _, _, *others = inputs
     _, alphas, probe = outputs
-    t_means2d, _, _, t_shapes, t_opacities2d, t_colors, t_backgrounds, *_ = tangents
-    t_image, t_alphas = once(
-        torch.ops.gsplat_core.composite_jvp.default,
-        means2d,
-        *others,
-        t_means2d,
-        t_shapes,
-        t_opacities2d,
-        t_colors,
-    )
+    t_image, t_alphas = _forward(_forward.shared(inputs), **_forward.tangents(tangents))
+    (t_backgrounds,) = _backgrounds(tangents)
     if t_backgrounds is not None:
         t_image = t_image + (1 - alphas) * t_backgrounds[:, None, None]
     return t_image, t_alphas, torch.zeros_like(probe)

@@ -5,14 +5,11 @@ A measure of what is drawn; it has no derivative.
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
 from torch import Tensor
 
-from gsplat_core.ops import library as library
+from gsplat_core.ops.arguments import fake_kernel
 
 
-@torch.library.register_fake("gsplat_core::contributions")
-def _(means2d: Tensor, *others: Any) -> Tensor:
+@fake_kernel("contributions")
+def _(means2d: Tensor) -> Tensor:
     return means2d.new_empty(*means2d.shape[:2], 3)

@@ -96,9 +96,11 @@ def map_over_directions(name: str) -> None:
     or gradients, in turn."""
     operator = getattr(torch.ops.gsplat_core, name)
 
-    def rule(info: Any, dims: tuple[int | None, ...], *values: Any) -> tuple[Any, Any]:
+    def rule(info: Any, dims: tuple[Any, ...], *values: Any) -> tuple[Any, Any]:
         results = [
-            operator(*(v if d is None else v.select(d, i) for v, d in zip(values, dims, strict=True)))
+            operator(
+                *(v.select(d, i) if isinstance(d, int) else v for v, d in zip(values, dims, strict=True))
+            )
             for i in range(info.batch_size)
         ]
         if isinstance(results[0], Tensor):

@@ -5,12 +5,9 @@ The kernels are those of ``csrc/ops/gauss_newton.cpp``. None of them has a deriv
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
 from torch import Tensor
 
-from gsplat_core.ops import library as library
+from gsplat_core.ops.arguments import fake_kernel
 
 GEOMETRY = 11
 """Numbers of a Gaussian's geometry: mean 3, quaternion 4, scales 3, opacity."""
@@ -20,14 +17,13 @@ MOMENTS = 36
 """Sums over pixels per splat, see ``csrc/raster/gauss_newton.h``."""
 
 
-@torch.library.register_fake("gsplat_core::composite_moments")
-def _(means2d: Tensor, *others: Any) -> Tensor:
+@fake_kernel("composite_moments")
+def _(means2d: Tensor) -> Tensor:
     return means2d.new_empty(*means2d.shape[:2], MOMENTS)
 
 
-@torch.library.register_fake("gsplat_core::gauss_newton_blocks")
-def _(means: Tensor, *others: Any) -> tuple[Tensor, Tensor, Tensor]:
-    sh0, shN = others[13:15]
+@fake_kernel("gauss_newton_blocks")
+def _(means: Tensor, sh0: Tensor, shN: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     return (
         means.new_empty(*means.shape[:2], PAIRS),
         means.new_empty(sh0.shape),
@@ -35,11 +31,11 @@ def _(means: Tensor, *others: Any) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-@torch.library.register_fake("gsplat_core::factor_blocks")
-def _(blocks: Tensor, added: Tensor) -> Tensor:
+@fake_kernel("factor_blocks")
+def _(blocks: Tensor) -> Tensor:
     return blocks.new_empty(blocks.shape)
 
 
-@torch.library.register_fake("gsplat_core::solve_blocks")
-def _(factors: Tensor, right: Tensor) -> Tensor:
+@fake_kernel("solve_blocks")
+def _(right: Tensor) -> Tensor:
     return right.new_empty(right.shape)

@@ -11,14 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gsplat_core.ops import library as library
-from gsplat_core.ops.once import once
+from gsplat_core.ops.adam import StepsOneByOne
+from gsplat_core.ops.arguments import fake_kernel, overload
+from gsplat_core.ops.derivative import Derivative
 from gsplat_core.ops.reverse_mode import below_autograd
-from gsplat_core.optim import Adam
 
 
 def trained_spherical_harmonics(
-    degree: int, means: Tensor, viewmats: Tensor, sh0: Tensor, shN: Tensor, radii: Tensor, optimizer: Adam
+    degree: int,
+    means: Tensor,
+    viewmats: Tensor,
+    sh0: Tensor,
+    shN: Tensor,
+    radii: Tensor,
+    optimizer: StepsOneByOne,
 ) -> Tensor:
     """The colours of ``torch.ops.gsplat_core.spherical_harmonics``; backward trains the coefficients.
 
@@ -39,10 +45,13 @@ def trained_spherical_harmonics(
     return colors
 
 
-_forward = torch.ops.gsplat_core.spherical_harmonics.default
+_forward = overload("spherical_harmonics")
+_reverse = Derivative("spherical_harmonics_backward_adam_", of="spherical_harmonics")
 
 
 class _Function(torch.autograd.Function):
+    # Its inputs are those of the operator and the optimizer.
+
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Any:
         ctx.degree, means, viewmats, sh0, shN, radii, ctx.optimizer = inputs
@@ -53,35 +62,33 @@ class _Function(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, v_colors: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         means, viewmats, sh0, shN, radii, colors = ctx.saved_tensors
-        needs_camera = ctx.needs_input_grad[2]
+        needs_camera = _reverse.needs(ctx, "viewmats")
         first, rest = (ctx.optimizer.next_update(param) for param in (sh0, shN))
         if (first.step, *first.options) != (rest.step, *rest.options):
             raise ValueError("sh0 and shN must be trained by the same steps and options")
-        v_means, v_viewmats = once(
-            torch.ops.gsplat_core.spherical_harmonics_backward_adam_.default,
-            ctx.degree,
-            means,
-            viewmats,
-            sh0.detach()[None],
-            shN.detach()[None],
-            radii,
-            colors,
-            v_colors,
-            needs_camera,
-            first.exp_avg[None],
-            first.exp_avg_sq[None],
-            rest.exp_avg[None],
-            rest.exp_avg_sq[None],
-            first.step,
-            first.lr,
-            rest.lr,
-            *first.options,
+        beta1, beta2, eps, bias_correction = first.options
+        results = _reverse(
+            (ctx.degree, means, viewmats, sh0.detach()[None], shN.detach()[None], radii),
+            colors=colors,
+            v_colors=v_colors,
+            needs_camera=needs_camera,
+            sh0_exp_avg=first.exp_avg[None],
+            sh0_exp_avg_sq=first.exp_avg_sq[None],
+            shN_exp_avg=rest.exp_avg[None],
+            shN_exp_avg_sq=rest.exp_avg_sq[None],
+            step=first.step,
+            sh0_lr=first.lr,
+            shN_lr=rest.lr,
+            beta1=beta1,
+            beta2=beta2,
+            eps=eps,
+            bias_correction=bias_correction,
         )
         torch.autograd.graph.increment_version((sh0, shN))
-        return None, v_means, v_viewmats if needs_camera else None, None, None, None, None
+        of_optimizer = None
+        return *_reverse.gradients(ctx, results), of_optimizer
 
 
-@torch.library.register_fake("gsplat_core::spherical_harmonics_backward_adam_")
-def _(degree: int, means: Tensor, viewmats: Tensor, *others: Any) -> tuple[Tensor, Tensor]:
-    needs_camera = others[5]
+@fake_kernel("spherical_harmonics_backward_adam_")
+def _(means: Tensor, viewmats: Tensor, needs_camera: bool) -> tuple[Tensor, Tensor]:
     return means.new_empty(means.shape), means.new_empty(viewmats.shape if needs_camera else 0)

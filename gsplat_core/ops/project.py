@@ -7,22 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gsplat_core.ops import library as library
+from gsplat_core.ops.arguments import fake_kernel
+from gsplat_core.ops.derivative import Derivative
 from gsplat_core.ops.forward_mode import differentiable, map_over_directions
-from gsplat_core.ops.once import once
 
 
-@torch.library.register_fake("gsplat_core::project")
-def _(
-    means: Tensor,
-    quats: Tensor | None,
-    scales: Tensor | None,
-    covars: Tensor | None,
-    opacities: Tensor,
-    viewmats: Tensor,
-    Ks: Tensor,
-    *settings: Any,
-) -> tuple[Tensor, ...]:
+@fake_kernel("project")
+def _(means: Tensor, viewmats: Tensor) -> tuple[Tensor, ...]:
     shape = (*viewmats.shape[:2], means.shape[1])
     return (
         means.new_empty(*shape, 2),
@@ -33,7 +24,7 @@ def _(
     )
 
 
-@torch.library.register_fake("gsplat_core::project_backward")
+@fake_kernel("project_backward")
 def _(
     means: Tensor,
     quats: Tensor | None,
@@ -42,10 +33,8 @@ def _(
     opacities: Tensor,
     viewmats: Tensor,
     Ks: Tensor,
-    *settings_and_gradients: Any,
+    needs_camera: bool,
 ) -> tuple[Tensor, ...]:
-    needs_camera = settings_and_gradients[-1]
-
     def like(tensor: Tensor | None, present: bool = True) -> Tensor:
         return means.new_empty(tensor.shape if tensor is not None and present else 0)
 
@@ -60,30 +49,9 @@ def _(
     )
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    *tensors, ctx.width, ctx.height, ctx.eps2d, ctx.near, ctx.far, ctx.radius_clip, ctx.antialiased = inputs
-    radii = output[-1]
-    ctx.save_for_backward(*tensors, radii)
-
-
-def _backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-    *tensors, radii = ctx.saved_tensors
-    settings = (ctx.width, ctx.height, ctx.eps2d, ctx.near, ctx.far, ctx.radius_clip, ctx.antialiased)
-    v_splats = gradients[:4]  # radii are integers
-    needs_camera = ctx.needs_input_grad[5] or ctx.needs_input_grad[6]
-    v_tensors = once(
-        torch.ops.gsplat_core.project_backward.default, *tensors, *settings, radii, *v_splats, needs_camera
-    )
-    wanted = ctx.needs_input_grad[: len(v_tensors)]
-    return (
-        *(v if needed else None for v, needed in zip(v_tensors, wanted, strict=True)),
-        *[None] * len(settings),
-    )
-
-
-@torch.library.register_fake("gsplat_core::project_jvp")
-def _(means: Tensor, *others: Any) -> tuple[Tensor, ...]:
-    shape = (*others[4].shape[:2], means.shape[1])
+@fake_kernel("project_jvp")
+def _(means: Tensor, viewmats: Tensor) -> tuple[Tensor, ...]:
+    shape = (*viewmats.shape[:2], means.shape[1])
     return (
         means.new_empty(*shape, 2),
         means.new_empty(*shape, 3),
@@ -92,9 +60,35 @@ def _(means: Tensor, *others: Any) -> tuple[Tensor, ...]:
     )
 
 
+_reverse = Derivative("project_backward", of="project")
+_forward = Derivative("project_jvp", of="project")
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    *_, radii = output
+    _reverse.save(ctx, inputs, radii)
+
+
+def _backward(
+    ctx: Any, v_means2d: Tensor, v_shapes: Tensor, v_depths: Tensor, v_opacities2d: Tensor, _: None
+) -> Any:
+    shared, (radii,) = _reverse.saved(ctx)
+    results = _reverse(
+        shared,
+        radii=radii,
+        v_means2d=v_means2d,
+        v_shapes=v_shapes,
+        v_depths=v_depths,
+        v_opacities2d=v_opacities2d,
+        needs_camera=_reverse.needs(ctx, "viewmats", "Ks"),
+    )
+    return _reverse.gradients(ctx, results)
+
+
 def _jvp(inputs: tuple[Any, ...], outputs: tuple[Tensor, ...], tangents: tuple[Any, ...]) -> tuple[Any, ...]:
-    radii = outputs[-1]
-    return (*once(torch.ops.gsplat_core.project_jvp.default, *inputs, radii, *tangents[:7]), None)
+    *_, radii = outputs
+    of_integers = None
+    return *_forward(_forward.shared(inputs), radii=radii, **_forward.tangents(tangents)), of_integers
 
 
 map_over_directions("project_backward")

@@ -13,6 +13,7 @@ from gsplat_core.ops.harmonics_adam import trained_spherical_harmonics
 from gsplat_core.optim import Adam
 from gsplat_core.render.inputs import prepare
 from gsplat_core.render.meta import Meta, render_meta
+from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.stages import Splats, bin_splats, colour, composite, project
 
 RENDER_MODES = ("RGB", "D", "ED", "RGB+D", "RGB+ED")
@@ -147,10 +148,12 @@ def rasterization(
     )
     check_choice("render_mode", render_mode, RENDER_MODES)
     check_choice("rasterize_mode", rasterize_mode, RASTERIZE_MODES)
-    sizes = {"width": width, "height": height, "tile_size": tile_size, "channel_chunk": channel_chunk}
-    for name, size in sizes.items():
+    for name, size in (("width", width), ("height", height), ("channel_chunk", channel_chunk)):
         if size < 1:
             raise ValueError(f"argument '{name}' must be positive, got {size}")
+    settings = RenderSettings(
+        eps2d, near_plane, far_plane, radius_clip, rasterize_mode == "antialiased", max_alpha, tile_size
+    )
     with_colors, with_depth = render_mode.startswith("RGB"), render_mode != "RGB"
     if with_colors and colors is None:
         raise ValueError(f"argument 'colors' must be given for render_mode {render_mode!r}, got None")
@@ -163,8 +166,7 @@ def rasterization(
 
     splats = project(
         inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.opacities, inputs.viewmats,
-        inputs.Ks, width, height, eps2d=eps2d, near_plane=near_plane, far_plane=far_plane,
-        radius_clip=radius_clip, antialiased=rasterize_mode == "antialiased",
+        inputs.Ks, width, height, settings,
     )  # fmt: skip
     splats, means2d, rows = (_packed if packed else _dense)(splats, inputs.batch)
     channels = []
@@ -183,7 +185,7 @@ def rasterization(
     if backgrounds is not None and with_depth:
         backgrounds = torch.nn.functional.pad(backgrounds, (0, 1))
 
-    tiles = bin_splats(splats, width, height, tile_size)
+    tiles = bin_splats(splats, width, height, settings)
     leaf, carrier = _statistics_carriers(splats, inputs.batch, rows) if statistics else (None, None)
     rendered, alphas, probe = composite(
         splats,
@@ -192,8 +194,7 @@ def rasterization(
         tiles,
         width,
         height,
-        tile_size,
-        max_alpha=max_alpha,
+        settings,
         absgrad_carrier=_absgrad_carrier(splats, means2d, rows) if absgrad else None,
         statistics_carrier=carrier,
     )

@@ -16,6 +16,7 @@ from gsplat_core.ops import composite as composite_op
 from gsplat_core.ops import contributions as _contributions  # noqa: F401
 from gsplat_core.ops import project as project_op
 from gsplat_core.ops import spherical_harmonics as harmonics_op
+from gsplat_core.render.settings import USUAL, RenderSettings
 
 
 class Splats(NamedTuple):
@@ -57,12 +58,7 @@ def project(
     Ks: Tensor,
     width: int,
     height: int,
-    *,
-    eps2d: float = 0.3,
-    near_plane: float = 0.01,
-    far_plane: float = 1e10,
-    radius_clip: float = 0.0,
-    antialiased: bool = False,
+    settings: RenderSettings = USUAL,
 ) -> Splats:
     """Projects Gaussians onto image planes (EWA splatting).
 
@@ -75,9 +71,8 @@ def project(
         viewmats, Ks: [B, C, 4, 4] world to camera and [B, C, 3, 3] in pixels.
     """
     splats = project_op.project(
-        means, quats, scales, covars, opacities, viewmats, Ks, width, height,
-        eps2d, near_plane, far_plane, radius_clip, antialiased,
-    )  # fmt: skip
+        means, quats, scales, covars, opacities, viewmats, Ks, width, height, settings.numbers()
+    )
     return Splats(*splats)
 
 
@@ -118,16 +113,16 @@ def colour(
     return evaluated.reshape(num_batches, num_cameras, num, 3)
 
 
-def bin_splats(splats: Splats, width: int, height: int, tile_size: int = 16) -> TileLists:
+def bin_splats(splats: Splats, width: int, height: int, settings: RenderSettings = USUAL) -> TileLists:
     """Sorts the splats by depth and lists for every tile those that reach alpha = 1/255 in it."""
     lists = torch.ops.gsplat_core.bin_splats(
-        *(tensor.detach().flatten(0, 1) for tensor in splats), width, height, tile_size
+        *(tensor.detach().flatten(0, 1) for tensor in splats), width, height, settings.numbers()
     )
     return TileLists(*lists)
 
 
 def bin_splats_bounded(
-    splats: Splats, width: int, height: int, tile_size: int = 16, *, max_intersections: int
+    splats: Splats, width: int, height: int, settings: RenderSettings = USUAL, *, max_intersections: int
 ) -> tuple[TileLists, Tensor]:
     """:func:`bin_splats` on a CUDA device without waiting for it, as CUDA graphs need it.
 
@@ -140,7 +135,11 @@ def bin_splats_bounded(
         are. More than `max_intersections` means that the lists are not complete.
     """
     *lists, totals = torch.ops.gsplat_core.bin_splats_bounded(
-        *(tensor.detach().flatten(0, 1) for tensor in splats), width, height, tile_size, max_intersections
+        *(tensor.detach().flatten(0, 1) for tensor in splats),
+        width,
+        height,
+        settings.numbers(),
+        max_intersections,
     )
     return TileLists(*lists), totals
 
@@ -152,9 +151,8 @@ def composite(
     tiles: TileLists,
     width: int,
     height: int,
-    tile_size: int = 16,
+    settings: RenderSettings = USUAL,
     *,
-    max_alpha: float = 0.99,
     absgrad_carrier: Tensor | None = None,
     statistics_carrier: Tensor | None = None,
 ) -> Blended:
@@ -163,7 +161,6 @@ def composite(
     Args:
         colors: [B, C, N, D].
         backgrounds: [B, C, D] or None for zeros.
-        max_alpha: cap of a splat's alpha; no gradient passes through the cap.
         absgrad_carrier: zeros [B, C, N, 2] whose gradient becomes the sum over pixels of the absolute
             gradient of `splats.means2d` (AbsGS), or None.
         statistics_carrier: zeros [B, C, N, 3] whose gradient tells how much the image shows of each splat, or
@@ -184,8 +181,7 @@ def composite(
         *tiles,
         width,
         height,
-        tile_size,
-        max_alpha,
+        settings.numbers(),
     )
     return Blended(
         colors_image.unflatten(0, images),
@@ -195,7 +191,7 @@ def composite(
 
 
 def contributions(
-    splats: Splats, tiles: TileLists, width: int, height: int, tile_size: int = 16, *, max_alpha: float = 0.99
+    splats: Splats, tiles: TileLists, width: int, height: int, settings: RenderSettings = USUAL
 ) -> Tensor:
     """How much each image shows of each splat, without blending colours and without a derivative.
 
@@ -210,7 +206,6 @@ def contributions(
         *tiles,
         width,
         height,
-        tile_size,
-        max_alpha,
+        settings.numbers(),
     )
     return measured.unflatten(0, splats.depths.shape[:2])

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.ops import gauss_newton as gauss_newton_ops
+from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.render.stages import Splats, TileLists, bin_splats
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order.vectors import Vector, add_
@@ -46,18 +47,12 @@ class View(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """How the images are rendered; the names are those of :func:`gsplat_core.rasterization`."""
+    """What the images show."""
 
     sh_degree: int
     background: Tensor | None = None
     """[3]"""
-    antialiased: bool = False
-    tile_size: int = 16
-    eps2d: float = 0.3
-    near_plane: float = 0.01
-    far_plane: float = 1e10
-    radius_clip: float = 0.0
-    max_alpha: float = 0.99
+    drawn: RenderSettings = USUAL
 
 
 @dataclass(frozen=True)
@@ -227,9 +222,9 @@ class _Group:
             places, viewmats, Ks, width, height, settings,
             *([torch.empty(0)] * 5),  # type: ignore[arg-type]
         )  # fmt: skip
-        splats = Splats(*ops.project(*group._gaussians(activated), *group._projection))
+        splats = Splats(*ops.project(*group._gaussians(activated), *group._drawing))
         colors = ops.spherical_harmonics(*group._harmonics(activated), splats.radii)
-        tiles = bin_splats(splats, width, height, settings.tile_size)
+        tiles = bin_splats(splats, width, height, settings.drawn)
         group = replace(group, splats=splats, colors=colors, tiles=tiles)
         carriers, (means2d, *others) = (None, None), group._compositing
         image, alphas, _ = ops.composite(means2d, *carriers, *others)
@@ -246,7 +241,7 @@ class _Group:
         t = {name: value[None] for name, value in tangents.items()}
         still, fixed = torch.zeros_like(self.viewmats), torch.zeros_like(self.Ks)
         t_means2d, t_roots, _, t_opacities = ops.project_jvp(
-            *self._gaussians(activated), *self._projection, self.splats.radii,
+            *self._gaussians(activated), *self._drawing, self.splats.radii,
             t["means"], t["quats"], t["scales"], None, t["opacities"], still, fixed,
         )  # fmt: skip
         t_colors = ops.spherical_harmonics_jvp(
@@ -264,7 +259,7 @@ class _Group:
         )
         depths = torch.zeros_like(self.splats.depths)
         v_means, v_quats, v_scales, _, v_opacities, *_ = ops.project_backward(
-            *self._gaussians(activated), *self._projection, self.splats.radii,
+            *self._gaussians(activated), *self._drawing, self.splats.radii,
             v_means2d[None], v_roots[None], depths, v_opacities2d[None], False,
         )  # fmt: skip
         shN = activated["colors"][1]
@@ -283,7 +278,7 @@ class _Group:
         means, quats, scales, _, *others = self._gaussians(activated)
         degree, _, _, sh0, shN = self._harmonics(activated)
         geometry, d_sh0, d_shN = ops.gauss_newton_blocks(
-            means, quats, scales, *others, *self._projection, degree, sh0, shN, self.splats.radii,
+            means, quats, scales, *others, *self._drawing, degree, sh0, shN, self.splats.radii,
             self.colors, moments[None],
         )  # fmt: skip
         empty = activated["colors"][1]
@@ -296,10 +291,8 @@ class _Group:
         return means, quats, scales, None, opacities, self.viewmats, self.Ks
 
     @property
-    def _projection(self) -> tuple[Any, ...]:
-        s = self.settings
-        limits = (s.eps2d, s.near_plane, s.far_plane, s.radius_clip)
-        return (self.width, self.height, *limits, s.antialiased)
+    def _drawing(self) -> tuple[Any, ...]:
+        return self.width, self.height, self.settings.drawn.numbers()
 
     def _harmonics(self, activated: dict[str, Any]) -> tuple[Any, ...]:
         sh0, shN = activated["colors"]
@@ -308,7 +301,7 @@ class _Group:
 
     @property
     def _compositing(self) -> tuple[Any, ...]:
-        s, background = self.settings, self.settings.background
+        background = self.settings.background
         return (
             self.splats.means2d[0],
             self.splats.shapes[0],
@@ -316,10 +309,7 @@ class _Group:
             self.colors[0],
             None if background is None else background.expand(len(self.places), 3).contiguous(),
             *self.tiles,
-            self.width,
-            self.height,
-            s.tile_size,
-            s.max_alpha,
+            *self._drawing,
         )
 
 

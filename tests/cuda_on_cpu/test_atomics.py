@@ -14,6 +14,7 @@ from cuda_on_cpu.library import Library
 from cuda_on_cpu.operators import emulated
 from gsplat_core.ops.gauss_newton import MOMENTS
 from gsplat_core.render import stages
+from gsplat_core.render.settings import USUAL
 
 ops = torch.ops.gsplat_core
 
@@ -71,8 +72,7 @@ class Case:
             *tiles,
             WIDTH,
             HEIGHT,
-            16,
-            0.99,
+            USUAL.numbers(),
         )
         least, most = (pairs_of_warps_and_splats(blended(splats, slack)) for slack in (-1e-4, 1e-4))
         assert most < 1.01 * least

@@ -14,6 +14,7 @@ from splats import Scene, covariances, random_scene, render_with_gradients
 from torch import Tensor
 
 import gsplat_core
+from gsplat_core.render.settings import USUAL
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order.linearization import Linearization, Settings
 from gsplat_core.second_order.preconditioner import BlockPreconditioner
@@ -74,16 +75,17 @@ def binning() -> dict[str, Tensor]:
     scene = random_scene(80, width=40, height=30).tensors
     arguments = [scene[n][None] for n in ("means", "quats", "scales")]
     cameras = [scene[n][None] for n in ("opacities", "viewmats", "Ks")]
-    splats = ops.project(*arguments, None, *cameras, 40, 30, 0.3, 0.01, 1e10, 0.0, False)
+    drawing = (40, 30, USUAL.numbers())
+    splats = ops.project(*arguments, None, *cameras, *drawing)
     flat = [s.flatten(0, 1) for s in splats]
     results = {}
     for room in (2000, 50):
-        *_, totals = ops.bin_splats_bounded(*flat, 40, 30, 16, room)
+        *_, totals = ops.bin_splats_bounded(*flat, *drawing, room)
         results[f"totals with room for {room}"] = totals
-    lists = ops.bin_splats(*flat, 40, 30, 16)
+    lists = ops.bin_splats(*flat, *drawing)
     results |= {f"list {i}": values for i, values in enumerate(lists)}
     means2d, shapes, _, opacities, _ = flat
-    results["contributions"] = ops.contributions(means2d, shapes, opacities, *lists, 40, 30, 16, 0.99)
+    results["contributions"] = ops.contributions(means2d, shapes, opacities, *lists, *drawing)
     return results
 
 

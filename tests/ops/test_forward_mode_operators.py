@@ -10,12 +10,13 @@ from splats import covariances, random_scene
 from torch import Tensor
 
 from gsplat_core.render import stages
+from gsplat_core.render.settings import USUAL
 
 pytestmark = pytest.mark.usefixtures("backend")
 
 ops = torch.ops.gsplat_core
 SIZE = (40, 30)
-SETTINGS = (*SIZE, 0.3, 0.01, 1e10, 0.0, False)
+DRAWING = (*SIZE, USUAL.numbers())
 
 
 def like(tensors: tuple[Any, ...]) -> list[Tensor | None]:
@@ -36,14 +37,14 @@ def gaussians_and_cameras(covars: bool = False) -> tuple[Tensor | None, ...]:
 @pytest.mark.parametrize("covars", [False, True])
 def test_project_jvp(covars: bool) -> None:
     tensors = gaussians_and_cameras(covars)
-    radii = ops.project(*tensors, *SETTINGS)[4]
-    torch.library.opcheck(ops.project_jvp, (*tensors, *SETTINGS, radii, *like(tensors)))
+    radii = ops.project(*tensors, *DRAWING)[4]
+    torch.library.opcheck(ops.project_jvp, (*tensors, *DRAWING, radii, *like(tensors)))
 
 
 @pytest.mark.parametrize("split", [False, True])
 def test_spherical_harmonics_jvp(split: bool) -> None:
     tensors = gaussians_and_cameras()
-    radii, sh = ops.project(*tensors, *SETTINGS)[4], torch.rand(1, 20, 16, 3)
+    radii, sh = ops.project(*tensors, *DRAWING)[4], torch.rand(1, 20, 16, 3)
     parts = (sh[:, :, :1].contiguous(), sh[:, :, 1:].contiguous()) if split else (sh, None)
     inputs = (tensors[0], tensors[5], *parts)
     colors = ops.spherical_harmonics(2, *inputs, radii)
@@ -52,18 +53,18 @@ def test_spherical_harmonics_jvp(split: bool) -> None:
 
 @pytest.mark.parametrize(("channels", "background"), [(3, True), (20, False)])
 def test_composite_jvp(channels: int, background: bool) -> None:
-    splats = stages.Splats(*ops.project(*gaussians_and_cameras(), *SETTINGS))
+    splats = stages.Splats(*ops.project(*gaussians_and_cameras(), *DRAWING))
     tiles = stages.bin_splats(splats, *SIZE)
     means2d, shapes, _, opacities, _ = (s.flatten(0, 1) for s in splats)
     inputs = (means2d, shapes, opacities, torch.rand(2, 20, channels))
     backgrounds = torch.rand(2, channels) if background else None
-    torch.library.opcheck(ops.composite_jvp, (*inputs, backgrounds, *tiles, *SIZE, 16, 0.99, *like(inputs)))
+    torch.library.opcheck(ops.composite_jvp, (*inputs, backgrounds, *tiles, *DRAWING, *like(inputs)))
 
 
 def test_tangents_of_another_shape_are_named() -> None:
     tensors = gaussians_and_cameras()
-    radii = ops.project(*tensors, *SETTINGS)[4]
+    radii = ops.project(*tensors, *DRAWING)[4]
     tangents = like(tensors)
     tangents[0] = torch.rand(1, 19, 3)
     with pytest.raises(RuntimeError, match=r"\[1, 19"):
-        ops.project_jvp(*tensors, *SETTINGS, radii, *tangents)
+        ops.project_jvp(*tensors, *DRAWING, radii, *tangents)

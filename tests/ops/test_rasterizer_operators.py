@@ -10,12 +10,13 @@ from splats import covariances, random_scene
 from torch import Tensor
 
 from gsplat_core.render import stages
+from gsplat_core.render.settings import USUAL, RenderSettings
 
 pytestmark = pytest.mark.usefixtures("backend")
 
 ops = torch.ops.gsplat_core
 SIZE = (40, 30)
-SETTINGS = (*SIZE, 0.3, 0.01, 1e10, 0.0)
+DRAWING = (*SIZE, USUAL.numbers())
 
 
 def leaf(tensor: Tensor) -> Tensor:
@@ -31,7 +32,7 @@ def project_arguments(antialiased: bool, covars: bool) -> tuple[Any, ...]:
         matrices = covariances(t["quats"].flatten(0, 1), t["scales"].flatten(0, 1)).unflatten(0, (2, 20))
         shape = (None, None, leaf(matrices.flatten(-2)[..., [0, 1, 2, 4, 5, 8]]))
     cameras = (leaf(t["opacities"]), leaf(t["viewmats"]), leaf(t["Ks"]))
-    return (leaf(t["means"]), *shape, *cameras, *SETTINGS, antialiased)
+    return (leaf(t["means"]), *shape, *cameras, *SIZE, RenderSettings(antialiased=antialiased).numbers())
 
 
 def splats_and_tiles(num_channels: int) -> tuple[stages.Splats, Tensor, stages.TileLists]:
@@ -69,7 +70,7 @@ def test_spherical_harmonics(degree: int, split: bool) -> None:
 
 def test_bin_splats() -> None:
     splats, _, _ = splats_and_tiles(3)
-    torch.library.opcheck(ops.bin_splats, (*(s.flatten(0, 1) for s in splats), *SIZE, 16))
+    torch.library.opcheck(ops.bin_splats, (*(s.flatten(0, 1) for s in splats), *DRAWING))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_composite(channels: int, absgrad: bool, statistics: bool, background: b
     splats, colors, tiles = splats_and_tiles(channels)
     means2d, shapes, _, opacities, _ = (s.flatten(0, 1) for s in splats)
     backgrounds = leaf(torch.rand(4, channels)) if background else None
-    shared = (leaf(shapes), leaf(opacities), leaf(colors), backgrounds, *tiles, *SIZE, 16, 0.99)
+    shared = (leaf(shapes), leaf(opacities), leaf(colors), backgrounds, *tiles, *DRAWING)
     carriers = (
         torch.zeros_like(means2d, requires_grad=True) if absgrad else None,
         torch.zeros(*means2d.shape[:2], 3, requires_grad=True) if statistics else None,
@@ -99,7 +100,7 @@ def test_composite(channels: int, absgrad: bool, statistics: bool, background: b
 def test_contributions() -> None:
     splats, _, tiles = splats_and_tiles(3)
     means2d, shapes, _, opacities, _ = (s.flatten(0, 1) for s in splats)
-    torch.library.opcheck(ops.contributions, (means2d, shapes, opacities, *tiles, *SIZE, 16, 0.99))
+    torch.library.opcheck(ops.contributions, (means2d, shapes, opacities, *tiles, *DRAWING))
 
 
 def test_camera_gradients_are_computed_only_when_asked_for() -> None:

@@ -76,7 +76,7 @@ def test_wrong_shapes_below_batch_dimensions() -> None:
         ({"sh_degree": None, "colors": torch.zeros(10, 0)}, "'colors' must have at least one channel"),
         ({"width": 0}, "'width' must be positive, got 0"),
         ({"height": -2}, "'height' must be positive, got -2"),
-        ({"tile_size": 0}, "'tile_size' must be positive, got 0"),
+        ({"tile_size": 0}, "'tile_size' must be 8, 16 or 32, got 0"),
         ({"channel_chunk": 0}, "'channel_chunk' must be positive, got 0"),
         ({"render_mode": "d"}, "'render_mode' must be one of 'RGB', 'D', 'ED', 'RGB+D', 'RGB+ED', got 'd'"),
         ({"rasterize_mode": "mip"}, "'rasterize_mode' must be one of 'classic', 'antialiased', got 'mip'"),

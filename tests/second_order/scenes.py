@@ -49,8 +49,8 @@ def render(gaussians: Gaussians, camera: Camera, settings: Settings) -> Tensor:
         height=camera.height,
         sh_degree=settings.sh_degree,
         backgrounds=None if background is None else background[None],
-        rasterize_mode="antialiased" if settings.antialiased else "classic",
-        tile_size=settings.tile_size,
+        rasterize_mode="antialiased" if settings.drawn.antialiased else "classic",
+        tile_size=settings.drawn.tile_size,
     )
     return colors[0]
 

@@ -7,6 +7,7 @@ import torch
 from second_order.scenes import dense_jacobian, flat, random_vector, render, scene
 from torch import Tensor
 
+from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.stages import bin_splats
 from gsplat_core.second_order.linearization import (
     GEOMETRY,
@@ -20,8 +21,10 @@ from gsplat_core.second_order.vectors import dot
 
 SETTINGS = {
     "classic": Settings(sh_degree=1),
-    "antialiased over a background": Settings(1, torch.tensor([0.9, 0.3, 0.6]), antialiased=True),
-    "degree below the stored one": Settings(sh_degree=0, tile_size=8),
+    "antialiased over a background": Settings(
+        1, torch.tensor([0.9, 0.3, 0.6]), RenderSettings(antialiased=True)
+    ),
+    "degree below the stored one": Settings(sh_degree=0, drawn=RenderSettings(tile_size=8)),
 }
 
 
@@ -38,7 +41,7 @@ def problem(request: pytest.FixtureRequest):
 
 def linearized(problem) -> Linearization:
     gaussians, cameras, settings, _ = problem
-    return Linearization(gaussians, cameras, settings, at_once=1 if settings.antialiased else 4)
+    return Linearization(gaussians, cameras, settings, at_once=1 if settings.drawn.antialiased else 4)
 
 
 def numbers(linearization: Linearization, seed: int = 0) -> list[Tensor]:
@@ -122,7 +125,7 @@ def test_adjoint_and_symmetric_on_a_larger_scene(backend) -> None:
 @on_every_backend
 def test_a_sample_of_the_tiles_has_the_rows_of_its_pixels() -> None:
     gaussians, cameras = scene(num=100, width=40, height=30)
-    linearization = Linearization(gaussians, cameras, Settings(1, tile_size=8))
+    linearization = Linearization(gaussians, cameras, Settings(1, drawn=RenderSettings(tile_size=8)))
     sample = linearization.sampled(0.4, torch.Generator().manual_seed(0))
     p, u = random_vector(gaussians), numbers(linearization)
     masks = []

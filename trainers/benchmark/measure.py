@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gsplat_core.errors import UsageError
+from gsplat_core.render.settings import USUAL
 from trainers.benchmark.processes import in_fresh_process
-
-TILE_SIZE = 16
-MAX_ALPHA = 0.99
 
 
 @dataclass(frozen=True)
@@ -108,9 +106,9 @@ def count_scene(gaussians: int, width: int, height: int, median_sigma: float, se
 
     s = random_splats(gaussians, width, height, median_sigma, seed)
     offsets, ids, *_ = torch.ops.gsplat_core.bin_splats(
-        s.means2d, s.shapes, s.depths, s.opacities, s.radii, width, height, TILE_SIZE
+        s.means2d, s.shapes, s.depths, s.opacities, s.radii, width, height, USUAL.numbers()
     )
-    return count_pairs(s, offsets, ids, TILE_SIZE, MAX_ALPHA), ids.numel()
+    return count_pairs(s, offsets, ids, USUAL.tile_size, USUAL.max_alpha), ids.numel()
 
 
 def time_stages(case: Case) -> Timings:
@@ -131,19 +129,19 @@ def time_stages(case: Case) -> Timings:
     generator = torch.Generator().manual_seed(case.seed)
     v_colors = torch.rand(1, case.height, case.width, case.channels, generator=generator)
     v_alphas = torch.zeros(1, case.height, case.width, 1)
-    size = (case.width, case.height, TILE_SIZE)
+    drawing = (case.width, case.height, USUAL.numbers())
 
     def run_bin() -> list[torch.Tensor]:
-        return list(ops.bin_splats(s.means2d, s.shapes, s.depths, s.opacities, s.radii, *size))
+        return list(ops.bin_splats(s.means2d, s.shapes, s.depths, s.opacities, s.radii, *drawing))
 
     def run_forward() -> list[torch.Tensor]:
         shapes = (s.means2d, None, None, s.shapes, s.opacities, s.colors, None)
-        return list(ops.composite(*shapes, *lists, *size, MAX_ALPHA))[:2]
+        return list(ops.composite(*shapes, *lists, *drawing))[:2]
 
     def run_backward() -> list[torch.Tensor]:
         shapes = (s.means2d, s.shapes, s.opacities, s.colors, None)
         return list(
-            ops.composite_backward(*shapes, *lists, *size, MAX_ALPHA, *image, v_colors, v_alphas, None, False)
+            ops.composite_backward(*shapes, *lists, *drawing, *image, v_colors, v_alphas, None, False)
         )
 
     with PeakMemory() as memory:

@@ -18,7 +18,7 @@ struct BlockScratch {
 template <int kChannels>
 void composite_block(const CompositeInputs& in, const BlockSplats& splats, const BlockPlace& place,
                      PixelState& state, float* colors) {
-  const Float max_alpha(in.max_alpha);
+  const Float max_alpha(in.settings.max_alpha);
   for (int n = 0; n < splats.count() && state.unfinished != 0; ++n) {
     if constexpr (kChannels == kDynamic) splats.prefetch_color(in, n);
     const CellSet cells = splats.cells(n) & state.unfinished;
@@ -47,16 +47,17 @@ void composite_block(const CompositeInputs& in, const BlockSplats& splats, const
 template <int kChannels>
 void composite_all(const CompositeInputs& in, const CompositeOutputs& out) {
   const SplatRecord* records = make_records(in, per_thread<Buffer<SplatRecord>>());
-  TileWalk(in.image, in.tile_size).each_block(in.images, [&](int64_t tile, int, const BlockPlace& place) {
-    BlockScratch& scratch = per_thread<BlockScratch>();
-    scratch.splats.gather(in, records, tile, place);
-    float* colors = zero_planes(scratch.colors, in.channels);
-    PixelState state(place);
-    composite_block<kChannels>(in, scratch.splats, place, state, colors);
-    write_colors<kChannels>(in, place, colors, state.transmittance, out.colors);
-    for (float& t : state.transmittance) t = 1.0f - t;
-    write_plane(state.transmittance, in.image, place, out.alphas);
-  });
+  TileWalk(in.image, in.settings.tile_size)
+      .each_block(in.images, [&](int64_t tile, int, const BlockPlace& place) {
+        BlockScratch& scratch = per_thread<BlockScratch>();
+        scratch.splats.gather(in, records, tile, place);
+        float* colors = zero_planes(scratch.colors, in.channels);
+        PixelState state(place);
+        composite_block<kChannels>(in, scratch.splats, place, state, colors);
+        write_colors<kChannels>(in, place, colors, state.transmittance, out.colors);
+        for (float& t : state.transmittance) t = 1.0f - t;
+        write_plane(state.transmittance, in.image, place, out.alphas);
+      });
 }
 
 }  // namespace

@@ -146,7 +146,7 @@ template <int kChannels, class... Extras>
                                              PixelGrads& pixels, float* row) {
   using Sums = Payloads<Extras..., Color<kChannels>>;
   constexpr int kSums = kMoments + Sums::kSums;
-  const Float max_alpha(in.max_alpha), one(1.0f), zero(0.0f);
+  const Float max_alpha(in.settings.max_alpha), one(1.0f), zero(0.0f);
   const SplatRecord& record = splats[n];
   const SplatShape<Float> shape = shape_of(record);
   const float* color = splats.color<kChannels>(in, n);
@@ -253,7 +253,7 @@ void backward_all(const CompositeInputs& in, const CompositeGradInputs& v, const
   const int64_t stride = row_length<Sums>(kChannels == kDynamic ? in.channels : 0);
   const SplatRecord* records = make_records(in, per_thread<Buffer<SplatRecord>>());
   SplatRows& rows = per_thread<SplatRows>();  // the caller's, in all threads
-  const TileWalk walk(in.image, in.tile_size);
+  const TileWalk walk(in.image, in.settings.tile_size);
   rows.arrange(in, stride, walk.blocks_per_tile());
   walk.each_block(in.images, [&](int64_t tile, int block, const BlockPlace& place) {
     BlockScratch& scratch = per_thread<BlockScratch>();

@@ -45,7 +45,7 @@ struct PixelTangents {
 template <int kChannels>
 void jvp_block(const CompositeInputs& in, const CompositeTangents& t, const SplatTangent* tangents,
                const BlockSplats& splats, const BlockPlace& place, PixelState& state, PixelTangents& pixels) {
-  const Float max_alpha(in.max_alpha);
+  const Float max_alpha(in.settings.max_alpha);
   constexpr int kAhead = 6;
   for (int n = 0; n < splats.count() && state.unfinished != 0; ++n) {
     if (n + kAhead < splats.count()) __builtin_prefetch(tangents + splats.id(n + kAhead));
@@ -95,17 +95,18 @@ template <int kChannels>
 void jvp_all(const CompositeInputs& in, const CompositeTangents& t, const CompositeOutputs& out) {
   const SplatRecord* records = make_records(in, per_thread<Buffer<SplatRecord>>());
   const SplatTangent* tangents = make_tangents(in, t, per_thread<Buffer<SplatTangent>>());
-  TileWalk(in.image, in.tile_size).each_block(in.images, [&](int64_t tile, int, const BlockPlace& place) {
-    BlockScratch& scratch = per_thread<BlockScratch>();
-    scratch.splats.gather(in, records, tile, place);
-    PixelState state(place);
-    PixelTangents pixels;
-    pixels.colors = zero_planes(scratch.t_colors, in.channels);
-    jvp_block<kChannels>(in, t, tangents, scratch.splats, place, state, pixels);
-    write_colors<kChannels>(in, place, pixels.colors, pixels.transmittance, out.colors);
-    for (float& t_transmittance : pixels.transmittance) t_transmittance = -t_transmittance;
-    write_plane(pixels.transmittance, in.image, place, out.alphas);
-  });
+  TileWalk(in.image, in.settings.tile_size)
+      .each_block(in.images, [&](int64_t tile, int, const BlockPlace& place) {
+        BlockScratch& scratch = per_thread<BlockScratch>();
+        scratch.splats.gather(in, records, tile, place);
+        PixelState state(place);
+        PixelTangents pixels;
+        pixels.colors = zero_planes(scratch.t_colors, in.channels);
+        jvp_block<kChannels>(in, t, tangents, scratch.splats, place, state, pixels);
+        write_colors<kChannels>(in, place, pixels.colors, pixels.transmittance, out.colors);
+        for (float& t_transmittance : pixels.transmittance) t_transmittance = -t_transmittance;
+        write_plane(pixels.transmittance, in.image, place, out.alphas);
+      });
 }
 
 }  // namespace

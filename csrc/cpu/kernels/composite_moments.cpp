@@ -42,7 +42,7 @@ inline void write_sums(const Float* values, float* row) {
 // Writes the moments of one splat over the pixels of a block.
 void write_row(const CompositeInputs& in, const SplatRecord& record, const BlockPlace& place, CellSet cells,
                const float* background, PixelState& state, PixelSums& pixels, float* row) {
-  const Float max_alpha(in.max_alpha), zero(0.0f);
+  const Float max_alpha(in.settings.max_alpha), zero(0.0f);
   const BlockSplat splat(record, place);
   Float sums[kSplatMoments];
   repeat<kSplatMoments>([&](auto i) { sums[i] = zero; });
@@ -101,7 +101,7 @@ struct Unscale {
 
 void composite_moments(const CompositeInputs& in, const MomentInputs& image, float* moments) {
   const SplatRecord* records = make_records(in, per_thread<Buffer<SplatRecord>>());
-  const TileWalk walk(in.image, in.tile_size);
+  const TileWalk walk(in.image, in.settings.tile_size);
   const int blocks = walk.blocks_per_tile();
   float* rows = per_thread<RowBuffer>().reserve(in.lists.intersections * blocks * kSplatMoments);
   walk.each_block(in.images, [&](int64_t tile, int block, const BlockPlace& place) {

@@ -20,7 +20,7 @@ void add(Contribution& sum, const Contribution& c) {
 // Writes `rows` [splats of the tile], which lie `stride` apart.
 void contributions_in_block(const CompositeInputs& in, const BlockSplats& splats, const BlockPlace& place,
                             Contribution* rows, int stride) {
-  const Float max_alpha(in.max_alpha), zero(0.0f);
+  const Float max_alpha(in.settings.max_alpha), zero(0.0f);
   PixelState state(place);
   for (int n = 0; n < splats.count(); ++n, rows += stride) {
     *rows = {0.0f, 0.0f, 0.0f};
@@ -46,7 +46,7 @@ void contributions_in_block(const CompositeInputs& in, const BlockSplats& splats
 
 void contributions(const CompositeInputs& in, Contribution* out) {
   const SplatRecord* records = make_records(in, per_thread<Buffer<SplatRecord>>());
-  const TileWalk walk(in.image, in.tile_size);
+  const TileWalk walk(in.image, in.settings.tile_size);
   const int blocks = walk.blocks_per_tile();
   Contribution* rows = per_thread<RowBuffer>().reserve(in.lists.intersections * blocks);
   walk.each_block(in.images, [&](int64_t tile, int block, const BlockPlace& place) {

@@ -130,13 +130,13 @@ void blocks_of(const GaussianInputs& in, const std::vector<Camera<Float>>& camer
 
 }  // namespace
 
-void gauss_newton_blocks(const GaussianInputs& in, const ProjectionSettings& settings, const ShInputs& sh,
+void gauss_newton_blocks(const GaussianInputs& in, const RenderSettings& settings, const ShInputs& sh,
                          const float* colors, const float* moments, const GaussNewtonBlocks& out) {
   const ProjectOptions<Float> options = load_options(settings);
   each_gaussian_chunk(in.batches, in.gaussians, [&](const GaussianChunk& chunk) {
     std::vector<Camera<Float>> cameras(in.cameras);
     for (int64_t c = 0; c < in.cameras; ++c) {
-      cameras[c] = load_camera(in, settings, chunk.batch * in.cameras + c);
+      cameras[c] = load_camera(in, chunk.batch * in.cameras + c);
     }
     chunk.each_block([&](int64_t i, int count) {
       blocks_of(in, cameras, options, sh, colors, moments, chunk.batch, i, count, out);

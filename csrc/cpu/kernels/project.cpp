@@ -32,13 +32,13 @@ void project_block(const Camera<Float>& camera, const Gaussian<Float, Shape>& ga
 }
 
 template <template <class> class Shape>
-void project_all(const GaussianInputs& in, const ProjectionSettings& settings, const SplatOutputs& out) {
+void project_all(const GaussianInputs& in, const RenderSettings& settings, const SplatOutputs& out) {
   const int64_t n = in.gaussians;
   const ProjectOptions<Float> options = load_options(settings);
   each_gaussian_chunk(in.batches, n, [&](const GaussianChunk& chunk) {
     for (int64_t c = 0; c < in.cameras; ++c) {
       const int64_t image = chunk.batch * in.cameras + c;
-      const Camera<Float> camera = load_camera(in, settings, image);
+      const Camera<Float> camera = load_camera(in, image);
       chunk.each_block([&](int64_t i, int count) {
         const auto gaussians = load_gaussians<Shape>(in, chunk.batch * n + i, count);
         project_block(camera, gaussians, options, image * n + i, count, out);
@@ -144,7 +144,7 @@ void write_camera_grads(const GaussianInputs& in, const std::vector<double>& sum
 }
 
 template <template <class> class Shape>
-void backward_all(const GaussianInputs& in, const ProjectionSettings& settings, const int32_t* radii,
+void backward_all(const GaussianInputs& in, const RenderSettings& settings, const int32_t* radii,
                   const SplatGrads& v, const GaussianGrads& out) {
   const bool wants_camera = out.viewmats != nullptr;
   const int64_t chunks = gaussian_chunks(in.gaussians);
@@ -154,7 +154,7 @@ void backward_all(const GaussianInputs& in, const ProjectionSettings& settings, 
     std::vector<Camera<Float>> cameras(in.cameras);
     std::vector<CameraGrad<Float>> v_cameras;
     for (int64_t c = 0; c < in.cameras; ++c) {
-      cameras[c] = load_camera(in, settings, chunk.batch * in.cameras + c);
+      cameras[c] = load_camera(in, chunk.batch * in.cameras + c);
     }
     if (wants_camera) v_cameras.assign(in.cameras, zero_camera_grad());
     chunk.each_block([&](int64_t i, int count) {
@@ -169,7 +169,7 @@ void backward_all(const GaussianInputs& in, const ProjectionSettings& settings, 
 
 }  // namespace
 
-void project(const GaussianInputs& in, const ProjectionSettings& settings, const SplatOutputs& out) {
+void project(const GaussianInputs& in, const RenderSettings& settings, const SplatOutputs& out) {
   if (in.covars != nullptr) {
     project_all<GivenCovariance>(in, settings, out);
   } else {
@@ -177,7 +177,7 @@ void project(const GaussianInputs& in, const ProjectionSettings& settings, const
   }
 }
 
-void project_backward(const GaussianInputs& in, const ProjectionSettings& settings, const int32_t* radii,
+void project_backward(const GaussianInputs& in, const RenderSettings& settings, const int32_t* radii,
                       const SplatGrads& v, const GaussianGrads& out) {
   if (in.covars != nullptr) {
     backward_all<GivenCovariance>(in, settings, radii, v, out);

@@ -7,15 +7,14 @@ namespace gsplat::GSPLAT_ISA {
 namespace {
 
 template <template <class> class Shape>
-void project_all(const GaussianInputs& in, const GaussianInputs& tangents, const ProjectionSettings& settings,
+void project_all(const GaussianInputs& in, const GaussianInputs& tangents, const RenderSettings& settings,
                  const int32_t* radii, const SplatTangents& out) {
   const int64_t n = in.gaussians;
   const ProjectOptions<Dual<Float>> options = constants(load_options(settings));
   each_gaussian_chunk(in.batches, n, [&](const GaussianChunk& chunk) {
     for (int64_t c = 0; c < in.cameras; ++c) {
       const int64_t image = chunk.batch * in.cameras + c;
-      const Camera<Dual<Float>> camera =
-          moving_camera(load_camera(in, settings, image), load_camera(tangents, settings, image));
+      const Camera<Dual<Float>> camera = moving_camera(load_camera(in, image), load_camera(tangents, image));
       chunk.each_block([&](int64_t i, int count) {
         const int64_t row = chunk.batch * n + i, splat = image * n + i;
         const LaneMask m = visible_lanes(radii + 2 * splat, count);
@@ -49,7 +48,7 @@ void project_all(const GaussianInputs& in, const GaussianInputs& tangents, const
 
 }  // namespace
 
-void project_jvp(const GaussianInputs& in, const GaussianInputs& tangents, const ProjectionSettings& settings,
+void project_jvp(const GaussianInputs& in, const GaussianInputs& tangents, const RenderSettings& settings,
                  const int32_t* radii, const SplatTangents& out) {
   if (in.covars != nullptr) {
     project_all<GivenCovariance>(in, tangents, settings, radii, out);

@@ -7,8 +7,7 @@
 
 namespace gsplat::GSPLAT_ISA {
 
-inline Camera<Float> load_camera(const GaussianInputs& in, const ProjectionSettings& settings,
-                                 int64_t image) {
+inline Camera<Float> load_camera(const GaussianInputs& in, int64_t image) {
   const float* v = in.viewmats + 16 * image;
   const float* k = in.Ks + 9 * image;
   Camera<Float> camera;
@@ -20,12 +19,12 @@ inline Camera<Float> load_camera(const GaussianInputs& in, const ProjectionSetti
   camera.fy = Float(k[4]);
   camera.cx = Float(k[2]);
   camera.cy = Float(k[5]);
-  camera.width = Float(static_cast<float>(settings.image.width));
-  camera.height = Float(static_cast<float>(settings.image.height));
+  camera.width = Float(static_cast<float>(in.image.width));
+  camera.height = Float(static_cast<float>(in.image.height));
   return camera;
 }
 
-inline ProjectOptions<Float> load_options(const ProjectionSettings& s) {
+inline ProjectOptions<Float> load_options(const RenderSettings& s) {
   return {Float(s.eps2d), Float(s.near_plane), Float(s.far_plane), Float(s.radius_clip), s.antialiased};
 }
 

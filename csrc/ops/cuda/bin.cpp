@@ -4,6 +4,7 @@
 #include <torch/csrc/stable/library.h>
 
 #include <tuple>
+#include <vector>
 
 #include "ops/bin_arguments.h"
 #include "ops/cuda/device.h"
@@ -45,8 +46,8 @@ struct Lists {
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> bin_splats(Tensor means2d, Tensor shapes, Tensor depths,
                                                               Tensor opacities2d, Tensor radii, int64_t width,
-                                                              int64_t height, int64_t tile_size) {
-  const BinArguments a(means2d, shapes, depths, opacities2d, radii, width, height, tile_size);
+                                                              int64_t height, std::vector<double> settings) {
+  const BinArguments a(means2d, shapes, depths, opacities2d, radii, width, height, settings);
   const OnDevice device(a.means2d);
   const TileCounts counts(a, device.stream());
   const cuda::BinSizes sizes =
@@ -58,8 +59,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> bin_splats(Tensor means2d, Te
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> bin_splats_bounded(
     Tensor means2d, Tensor shapes, Tensor depths, Tensor opacities2d, Tensor radii, int64_t width,
-    int64_t height, int64_t tile_size, int64_t max_intersections) {
-  const BinArguments a(means2d, shapes, depths, opacities2d, radii, width, height, tile_size);
+    int64_t height, std::vector<double> settings, int64_t max_intersections) {
+  const BinArguments a(means2d, shapes, depths, opacities2d, radii, width, height, settings);
   STD_TORCH_CHECK(max_intersections >= 0,
                   "gsplat_core: argument 'max_intersections' must not be negative, got ", max_intersections);
   check_intersections(max_intersections);

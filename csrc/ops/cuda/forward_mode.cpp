@@ -12,8 +12,7 @@ namespace {
 
 struct CudaKernels {
   static void project_jvp(const Tensor& like, const GaussianInputs& in, const GaussianInputs& tangents,
-                          const ProjectionSettings& settings, const int32_t* radii,
-                          const SplatTangents& out) {
+                          const RenderSettings& settings, const int32_t* radii, const SplatTangents& out) {
     const OnDevice device(like);
     cuda::project_jvp(in, tangents, settings, radii, out, device.stream());
   }

@@ -16,7 +16,7 @@ struct CudaKernels {
     cuda::composite_moments(in, image, moments, device.stream());
   }
   static void gauss_newton_blocks(const Tensor& like, const GaussianInputs& in,
-                                  const ProjectionSettings& settings, const ShInputs& sh, const float* colors,
+                                  const RenderSettings& settings, const ShInputs& sh, const float* colors,
                                   const float* moments, const GaussNewtonBlocks& out) {
     const OnDevice device(like);
     cuda::gauss_newton_blocks(in, settings, sh, colors, moments, out, device.stream());

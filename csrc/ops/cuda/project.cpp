@@ -10,14 +10,13 @@ namespace gsplat::ops {
 namespace {
 
 struct CudaKernels {
-  static void project(const Tensor& like, const GaussianInputs& in, const ProjectionSettings& settings,
+  static void project(const Tensor& like, const GaussianInputs& in, const RenderSettings& settings,
                       const SplatOutputs& out) {
     const OnDevice device(like);
     cuda::project(in, settings, out, device.stream());
   }
-  static void project_backward(const Tensor& like, const GaussianInputs& in,
-                               const ProjectionSettings& settings, const int32_t* radii, const SplatGrads& v,
-                               const GaussianGrads& out) {
+  static void project_backward(const Tensor& like, const GaussianInputs& in, const RenderSettings& settings,
+                               const int32_t* radii, const SplatGrads& v, const GaussianGrads& out) {
     const OnDevice device(like);
     Workspace workspace(like, cuda::project_backward_workspace(in, out.viewmats != nullptr));
     cuda::project_backward(in, settings, radii, v, out, workspace.data(), device.stream());

@@ -9,6 +9,7 @@ import torch
 
 from gsplat_core.errors import UsageError
 from gsplat_core.ops import library  # noqa: F401  (registers the operators)
+from gsplat_core.render.settings import RenderSettings
 from trainers.benchmark.measure import Case, PeakMemory, count_scene, measure, resident_bytes, time_stages
 from trainers.benchmark.pairs import count_pairs
 from trainers.benchmark.splats import Splats, random_splats
@@ -18,8 +19,9 @@ from trainers.benchmark.table import as_json, rasterizer_table
 
 def tile_lists(s: Splats, tile_size: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
     offsets, ids, *_ = torch.ops.gsplat_core.bin_splats(
-        s.means2d, s.shapes, s.depths, s.opacities, s.radii, s.width, s.height, tile_size
-    )
+        s.means2d, s.shapes, s.depths, s.opacities, s.radii, s.width, s.height,
+        RenderSettings(tile_size=tile_size).numbers(),
+    )  # fmt: skip
     return offsets, ids
 
 

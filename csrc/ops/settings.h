@@ -1,0 +1,51 @@
+// The settings of the rasterizer as its operators take them: one number per field, in the order of the
+// fields.
+#pragma once
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "ops/checks.h"
+#include "raster/settings.h"
+
+namespace gsplat::ops {
+
+// The names of the fields, with a space between them.
+inline std::string settings_fields() {
+  std::string names;
+#define GSPLAT_FIELD(type, name) names += names.empty() ? #name : " " #name;
+  GSPLAT_RENDER_SETTINGS(GSPLAT_FIELD)
+#undef GSPLAT_FIELD
+  return names;
+}
+
+inline RenderSettings check_settings(const std::vector<double>& numbers) {
+#define GSPLAT_FIELD(type, name) double name;
+  struct Given {
+    GSPLAT_RENDER_SETTINGS(GSPLAT_FIELD)
+  } given;
+#undef GSPLAT_FIELD
+  constexpr size_t kFields = sizeof(Given) / sizeof(double);
+  STD_TORCH_CHECK(numbers.size() == kFields, "gsplat_core: argument 'settings' must have ", kFields,
+                  " numbers (", settings_fields(), "), got ", numbers.size());
+  size_t next = 0;
+#define GSPLAT_FIELD(type, name) \
+  given.name = numbers[next++];  \
+  STD_TORCH_CHECK(!std::isnan(given.name), "gsplat_core: argument '" #name "' must be a number, got NaN");
+  GSPLAT_RENDER_SETTINGS(GSPLAT_FIELD)
+#undef GSPLAT_FIELD
+  STD_TORCH_CHECK(given.eps2d >= 0.0, "gsplat_core: argument 'eps2d' must not be negative, got ",
+                  given.eps2d);
+  STD_TORCH_CHECK(given.antialiased == 0.0 || given.antialiased == 1.0,
+                  "gsplat_core: argument 'antialiased' must be true or false, got ", given.antialiased);
+  STD_TORCH_CHECK(given.max_alpha > 0.0 && given.max_alpha < 1.0,
+                  "gsplat_core: argument 'max_alpha' must lie between 0 and 1, got ", given.max_alpha);
+  STD_TORCH_CHECK(given.tile_size == 8.0 || given.tile_size == 16.0 || given.tile_size == 32.0,
+                  "gsplat_core: argument 'tile_size' must be 8, 16 or 32, got ", given.tile_size);
+#define GSPLAT_FIELD(type, name) static_cast<type>(given.name),
+  return {GSPLAT_RENDER_SETTINGS(GSPLAT_FIELD)};
+#undef GSPLAT_FIELD
+}
+
+}  // namespace gsplat::ops

@@ -1,0 +1,25 @@
+// How splats are made and drawn, whatever the scene and the camera: the same for all stages and backends.
+#pragma once
+
+#include <cstdint>
+
+// V(type, name) in the order in which operators take the numbers. `RenderSettings` of
+// gsplat_core/render/settings.py has the same names in the same order, and says what they mean.
+#define GSPLAT_RENDER_SETTINGS(V) \
+  V(float, eps2d)                 \
+  V(float, near_plane)            \
+  V(float, far_plane)             \
+  V(float, radius_clip)           \
+  V(bool, antialiased)            \
+  V(float, max_alpha)             \
+  V(int32_t, tile_size)
+
+namespace gsplat {
+
+struct RenderSettings {
+#define GSPLAT_FIELD(type, name) type name;
+  GSPLAT_RENDER_SETTINGS(GSPLAT_FIELD)
+#undef GSPLAT_FIELD
+};
+
+}  // namespace gsplat

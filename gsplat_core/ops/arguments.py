@@ -1,0 +1,60 @@
+"""The arguments of operators by the names in their schemas, so that nothing depends on their places.
+
+Places are looked up once, at import.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from operator import itemgetter
+from typing import Any, TypeVar
+
+import torch
+
+from gsplat_core.ops import library as library
+
+Pick = Callable[[tuple[Any, ...]], tuple[Any, ...]]
+SETTINGS: tuple[str, ...] = tuple(torch.ops.gsplat_core.settings_fields().split())
+"""What the numbers of an argument `settings` are, in their order."""
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def overload(operator: str) -> Any:
+    """The operator of this name in the namespace ``gsplat_core``."""
+    return getattr(torch.ops.gsplat_core, operator).default
+
+
+def argument_names(operator: str) -> list[str]:
+    """In the order of its schema."""
+    return [argument.name for argument in overload(operator)._schema.arguments]
+
+
+def pick(operator: str, names: Iterable[str]) -> Pick:
+    """A function that takes the values of these arguments out of all arguments of an operator.
+
+    Raises:
+        TypeError: the operator has no argument of such a name.
+    """
+    given = argument_names(operator)
+    if unknown := [name for name in names if name not in given]:
+        raise TypeError(f"gsplat_core::{operator} has no argument {unknown[0]!r}; it has {', '.join(given)}")
+    places = [given.index(name) for name in names]
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda values: tuple(values[place] for place in places)
+
+
+def fake_kernel(operator: str) -> Callable[[_F], _F]:
+    """Registers a fake kernel: a function of those arguments of the operator that its own are named after."""
+
+    def register(function: _F) -> _F:
+        needed = pick(operator, list(inspect.signature(function).parameters))
+
+        @torch.library.register_fake(f"gsplat_core::{operator}")
+        def _(*arguments: Any) -> Any:
+            return function(*needed(arguments))
+
+        return function
+
+    return register

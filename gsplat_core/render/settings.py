@@ -1,0 +1,64 @@
+"""How splats are made and drawn, whatever the scene and the camera."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+TILE_SIZES = (8, 16, 32)
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """The numbers that the stages of the rasterizer share.
+
+    Args:
+        eps2d: added to the diagonal of the projected covariance, in square pixels.
+        near_plane, far_plane: Gaussians whose centre is not between them along the viewing axis are culled.
+        radius_clip: Gaussians of at most this many pixels are culled.
+        antialiased: whether the opacity is lowered as `eps2d` makes a Gaussian larger (Mip-Splatting).
+        max_alpha: cap of a splat's alpha; no gradient passes through the cap.
+        tile_size: side of the tiles in pixels, one of `TILE_SIZES`.
+
+    Raises:
+        ValueError: a value is of another kind or outside its range; the message names it.
+    """
+
+    # The order is that of the numbers; csrc/raster/settings.h has the same.
+    eps2d: float = 0.3
+    near_plane: float = 0.01
+    far_plane: float = 1e10
+    radius_clip: float = 0.0
+    antialiased: bool = False
+    max_alpha: float = 0.99
+    tile_size: int = 16
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.antialiased, bool):
+            raise ValueError(f"argument 'antialiased' must be true or false, got {self.antialiased!r}")
+        # Kept, because every stage asks for them.
+        object.__setattr__(self, "_numbers", tuple(map(_number, FIELDS, vars(self).values())))
+        if self.eps2d < 0:
+            raise ValueError(f"argument 'eps2d' must not be negative, got {self.eps2d}")
+        if not 0 < self.max_alpha < 1:
+            raise ValueError(f"argument 'max_alpha' must lie between 0 and 1, got {self.max_alpha}")
+        if self.tile_size not in TILE_SIZES:
+            raise ValueError(f"argument 'tile_size' must be 8, 16 or 32, got {self.tile_size}")
+
+    def numbers(self) -> tuple[float, ...]:
+        """One number per field, in the order of the fields, as the operators take them."""
+        numbers: tuple[float, ...] = self._numbers  # type: ignore[attr-defined]
+        return numbers
+
+
+FIELDS = tuple(RenderSettings.__dataclass_fields__)
+"""The names of the numbers."""
+
+
+def _number(name: str, value: object) -> float:
+    if not isinstance(value, int | float) or math.isnan(value):
+        raise ValueError(f"argument {name!r} must be a number, got {value!r}")
+    return float(value)
+
+
+USUAL = RenderSettings()

@@ -3,6 +3,7 @@
 #
 #   PYTHON=python3.12       the Python that .venv is made from
 #   TORCH=torch==2.12.0     another PyTorch (default: the tested one, from constraints.txt)
+#   MUTATIONS=              options of make mutations, such as "--only python --count 50 --seed 3"; --help has all
 #   TORCH_INDEX=            where pip looks for PyTorch besides its usual index. The default has the CPU build, which
 #                           on Linux saves gigabytes of CUDA libraries; without a way there pip's usual index serves.
 
@@ -25,7 +26,7 @@ help:
 	@echo "make lint      ruff, clang-format and mypy; 'make format' mends what can be mended"
 	@echo "make sanitize  run the operator tests with the address and undefined-behaviour sanitizers"
 	@echo "make cuda-report  compare the CUDA kernels with their ceilings: registers, spills, instructions, work per pixel"
-	@echo "make mutations    take away each barrier of the CUDA kernels: do the tests notice?"
+	@echo "make mutations    plant mistakes in Python and csrc/math, take away barriers: do the tests notice?   (hours)"
 	@echo "make bench     measure this machine, the rasterizer and training"
 	@echo "make clean     remove what was built ($(VENV) and runs/ stay)"
 
@@ -67,7 +68,7 @@ cuda-report: build
 	$(RUN) tools/kernel_report.py --check
 
 mutations: build
-	PYTHONPATH=tests:. $(RUN) -m cuda_on_cpu.mutations
+	PYTHONPATH=tests:. $(RUN) -m mutations $(MUTATIONS)
 
 bench: build
 	$(BIN)/gsplat-core bench

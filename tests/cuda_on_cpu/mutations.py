@@ -1,6 +1,6 @@
 """Takes away one barrier of the kernels after the other: would the tests notice?
 
-    make mutations
+    make mutations MUTATIONS="--only barriers"
 
 A barrier is left out when the kernels run, by its place in the source, so that nothing is compiled again. The
 workload then runs in order and in random orders until the checker reports something or a result is wrong.

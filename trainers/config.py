@@ -22,7 +22,7 @@ from gsplat_core.densify.strategy import ScaleRule
 from gsplat_core.errors import DataError, UsageError
 from gsplat_core.scene.images import AlphaRule
 from trainers.lm import LMConfig
-from trainers.parts.registry import settings_class
+from trainers.parts.registry import appearance_of, settings_class
 from trainers.resolution import ResolutionConfig
 
 T = TypeVar("T")
@@ -173,6 +173,11 @@ class TrainConfig:
     def compress(self) -> str | None:
         """The codec that the scene is trained for, if any."""
         return None if self.compression is None else self.compression.codec
+
+    @property
+    def appearance(self) -> str:
+        """How photographs may differ in their colours, as `--appearance` has it."""
+        return appearance_of(self.parts)
 
     @property
     def adam_steps(self) -> int:

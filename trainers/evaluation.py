@@ -8,7 +8,7 @@ the colours of each image were fitted to its photograph (`gsplat_core.color_corr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,6 +23,7 @@ from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.dataset import View
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order.objective import as_float
+from trainers.parts.part import Picture
 from trainers.views import Target
 
 MOST_DB = 100.0
@@ -61,12 +62,18 @@ class Scored:
         return {"name": self.name, "psnr": self.psnr, "ssim": self.ssim, "cc_psnr": self.cc_psnr}
 
 
-@torch.no_grad()
 def render(gaussians: Gaussians, camera: Camera, background: str = "black") -> Tensor:
     """The image [H, W, 3] of one camera, clamped to [0, 1], with all SH degrees, antialiased where it is."""
+    return picture(gaussians, camera, background).image[0].clamp(0, 1)
+
+
+@torch.no_grad()
+def picture(gaussians: Gaussians, camera: Camera, background: str = "black") -> Picture:
+    """The same before anything becomes of it."""
     device = gaussians.device
+    behind = backdrop(background, device)
     splats: dict[str, Any] = gaussians.activated()
-    colors, _, _ = rasterization(
+    colors, alphas, _ = rasterization(
         **splats,
         viewmats=torch.as_tensor(camera.viewmat, dtype=torch.float32, device=device)[None],
         Ks=torch.as_tensor(camera.K, dtype=torch.float32, device=device)[None],
@@ -74,16 +81,26 @@ def render(gaussians: Gaussians, camera: Camera, background: str = "black") -> T
         height=camera.height,
         near_plane=camera.near,
         sh_degree=gaussians.sh_degree,
-        backgrounds=backdrop(background, device),
+        backgrounds=behind,
         rasterize_mode=gaussians.rasterize_mode,
     )
-    return colors[0].clamp(0, 1)
+    return Picture(colors, alphas, behind)
 
 
-def evaluate(gaussians: Gaussians, views: Iterable[View], background: str = "black") -> Iterator[Scored]:
-    """Renders and measures the views one by one."""
+def evaluate(
+    gaussians: Gaussians,
+    views: Iterable[View],
+    background: str = "black",
+    at_test: Callable[[Picture, View], Tensor] = lambda picture, view: picture.image,
+) -> Iterator[Scored]:
+    """Renders and measures the views one by one.
+
+    Args:
+        at_test: what the rendering [1, H, W, 3] of a view is compared with its photograph as.
+    """
     for view in views:
-        image = render(gaussians, view.camera, background)
+        with torch.no_grad():
+            image = at_test(picture(gaussians, view.camera, background), view)[0].clamp(0, 1)
         truth, mask = photograph(view, background, image.device)
         quality, similarity = capped(psnr(image, truth, mask)), ssim(image, truth, mask=mask)
         yield Scored(view.name, truth, image, quality, similarity, mask)

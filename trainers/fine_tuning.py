@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
@@ -41,6 +42,7 @@ def fine_tune(
     steps: int,
     keep: float,
     watch: Callable[[int, Tensor, int], None] = lambda step, loss, count: None,
+    results: Mapping[str, Any] | None = None,
 ) -> Gaussians:
     """Prunes the scene to a fraction and trains it as `codec` will show it.
 
@@ -49,11 +51,13 @@ def fine_tune(
         steps: training steps, one view each.
         keep: fraction of the Gaussians that stays.
         watch: called after every step with its number, the loss and the number of Gaussians.
+        results: what other parts of that training found (`trainers.parts.results`), which stays as it is.
     """
     config = fine_tuning_config(config, steps)
     cameras = [view.camera for view in dataset.train]
     compression = CompressedTraining(codec, Schedule(0, steps, keep), cameras, config.antialiased)
     parts = create(config, dataset.train, {"codec": CodecPart(compression)})
+    parts.settle(results or {})
     trainer = Trainer(config, gaussians, dataset.scale, None, parts)
     with closing(Feed(dataset.train, config.seed, trainer.device)) as feed:
         for step in range(1, steps + 1):

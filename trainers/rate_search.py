@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from gsplat_core.scene.gaussians import Gaussians
 from trainers.config import TrainConfig
 from trainers.evaluation import evaluate, mean
 from trainers.fine_tuning import fine_tune
+from trainers.parts.results import at_test, settled
 from trainers.results import test_background
 
 SSIM_PER_DB = 1 / 60
@@ -117,6 +118,7 @@ def search(
     goal: Goal,
     steps: int,
     report: Callable[[Round], None],
+    results: Mapping[str, Any] | None = None,
 ) -> Search:
     """Walks the path until the goal is passed, and chooses.
 
@@ -125,12 +127,13 @@ def search(
         codec: name in `gsplat_core.compress.registry`.
         steps: of training per round.
         report: called after each round.
+        results: what the parts of that training found (`trainers.parts.results`).
 
     Returns:
         for a loss, the smallest file within it; for a size, the best one within it. Where no round meets the
         goal, the one that comes nearest.
     """
-    path = _Path(gaussians, dataset, config, codec, steps)
+    path = _Path(gaussians, dataset, config, codec, steps, results or {})
     while len(path.rounds) < MAX_ROUNDS:
         last = path.rounds[-1] if path.rounds else None
         if last is None:
@@ -170,9 +173,18 @@ class _Path:
     """The rounds so far, and the scene of the last one as it was trained."""
 
     def __init__(
-        self, gaussians: Gaussians, dataset: Dataset, config: TrainConfig, codec: str, steps: int
+        self,
+        gaussians: Gaussians,
+        dataset: Dataset,
+        config: TrainConfig,
+        codec: str,
+        steps: int,
+        results: Mapping[str, Any],
     ) -> None:
         self.dataset, self.config, self.codec, self.steps = dataset, config, codec, steps
+        self.results = results
+        parts = settled(config, dataset.train, results, gaussians.device)
+        self.compared = at_test(parts, dataset.train)
         self.start_count = gaussians.num
         self.scene = gaussians
         self.rounds: list[Round] = []
@@ -181,7 +193,9 @@ class _Path:
     def advance(self, scene: Gaussians, keep: float, coarseness: float) -> Round:
         codec = CODECS[self.codec].create(coarseness)
         start = time.perf_counter()
-        self.scene = fine_tune(scene, self.dataset, self.config, codec, self.steps, keep)
+        self.scene = fine_tune(
+            scene, self.dataset, self.config, codec, self.steps, keep, results=self.results
+        )
         trained = time.perf_counter()
         data = encode(codec, self.scene).to_bytes()
         encoded = time.perf_counter()
@@ -210,5 +224,5 @@ class _Path:
         """Mean PSNR and SSIM of the views."""
         views = self.dataset.test or self.dataset.train
         background = test_background(self.config)
-        scored = list(evaluate(gaussians, views, background))
+        scored = list(evaluate(gaussians, views, background, self.compared))
         return mean(entry.psnr for entry in scored), mean(entry.ssim for entry in scored)

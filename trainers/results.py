@@ -16,6 +16,8 @@ from trainers.coordinates import share_coordinates
 from trainers.evaluation import PROTOCOL, Scored, evaluate, mean
 from trainers.machine import cores, cpu_name
 from trainers.media import png_names, save_png
+from trainers.parts.parts import Parts
+from trainers.parts.results import at_test, read_part_results, settled
 from trainers.report import write_report
 from trainers.run_folder import RunFolder
 
@@ -45,8 +47,9 @@ def write_results(
     """
     names = [view.name for view in dataset.test or dataset.train]
     files = dict(zip(names, png_names(names), strict=True))
+    parts = settled(config, dataset.train, read_part_results(run.parts), gaussians.device)
     metrics, scored = measure(
-        config, dataset, gaussians, lambda view: save_png(run.test / files[view.name], view.render)
+        config, dataset, gaussians, parts, lambda view: save_png(run.test / files[view.name], view.render)
     )
     metrics |= costs
     write_json(run.metrics, metrics)
@@ -58,11 +61,13 @@ def measure(
     config: TrainConfig,
     dataset: Dataset,
     gaussians: Gaussians,
+    parts: Parts | None = None,
     each: Callable[[Scored], None] = lambda view: None,
 ) -> tuple[dict[str, Any], list[Scored]]:
     """Renders and measures the test views, or the training views where there are none.
 
     Args:
+        parts: of the finished training, where it had any that are asked about images.
         each: called with every view once it is measured.
 
     Returns:
@@ -71,7 +76,8 @@ def measure(
     share_coordinates(dataset, gaussians)
     split, views = ("test", dataset.test) if dataset.test else ("train", dataset.train)
     scored = []
-    for result in evaluate(gaussians, views, test_background(config)):
+    compared = at_test(Parts({}) if parts is None else parts, dataset.train)
+    for result in evaluate(gaussians, views, test_background(config), compared):
         each(result)
         scored.append(result)
     metrics = {

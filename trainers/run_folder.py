@@ -29,6 +29,7 @@ class RunFolder:
         self.point_cloud = self.path / "point_cloud.ply"
         self.compressed = self.path / "point_cloud.gsz"
         self.compression = self.path / "compression.json"
+        self.parts = self.path / "parts"
         self.test = self.path / "test"
         self.report = self.path / "report.html"
         self.crash_report = self.path / "crash_report.txt"
@@ -55,7 +56,7 @@ class RunFolder:
             self.crash_report,
         ):
             file.unlink(missing_ok=True)
-        for folder in (self.checkpoints, self.test):
+        for folder in (self.checkpoints, self.parts, self.test):
             shutil.rmtree(folder, ignore_errors=True)
 
     def read_metrics(self) -> dict[str, Any]:

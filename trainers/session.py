@@ -21,6 +21,7 @@ from trainers.evaluation import backdrop, evaluate, mean
 from trainers.loop import Loop
 from trainers.parts.codec import Codec
 from trainers.parts.registry import create
+from trainers.parts.results import at_test, write_part_results
 from trainers.progress import TrainingProgress, peak_memory_bytes
 from trainers.resolution import ResolutionSchedule
 from trainers.results import test_background, write_results
@@ -88,6 +89,7 @@ def train(
             gsz.save(run.compressed, result, codec.training.codec)
             result = gsz.load(run.compressed).to(device)
         export_verified(run.point_cloud, result)
+        write_part_results(run.parts, trainer.parts.result())
         costs = {
             "steps": trainer.step,
             "train_seconds": totals.train_seconds,
@@ -125,7 +127,8 @@ def quick_scores(trainer: Trainer, dataset: Dataset) -> dict[str, float]:
     if not views:
         return {}
     gaussians, config = trainer.gaussians.detached(), trainer.config
-    scored = list(evaluate(gaussians, views, test_background(config)))
+    compared = at_test(trainer.parts, dataset.train)
+    scored = list(evaluate(gaussians, views, test_background(config), compared))
     return {
         "test_psnr": mean(result.psnr for result in scored),
         "test_ssim": mean(result.ssim for result in scored),

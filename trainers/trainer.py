@@ -26,7 +26,7 @@ from gsplat_core.second_order.linearization import Settings
 from trainers.config import TrainConfig
 from trainers.evaluation import backdrop
 from trainers.lm import LevenbergMarquardt, Refinement
-from trainers.parts.part import Rendering
+from trainers.parts.part import Picture, Rendering
 from trainers.parts.parts import Parts
 from trainers.parts.registry import create
 from trainers.schedules import exponential, sh_degree_at
@@ -66,6 +66,11 @@ class Trainer:
         self.views = views
         self.parts = create(config) if parts is None else parts
         self.parts.initialize(gaussians.num, gaussians.device)
+        if views is not None:
+            behind = views.background
+            views.as_photographed = lambda image, alphas, view: self.parts.at_test(
+                Picture(image, alphas, behind), view
+            )
         self._adopt(gaussians)
 
     def _adopt(self, gaussians: Gaussians) -> None:

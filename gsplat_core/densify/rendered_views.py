@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -40,9 +40,12 @@ class RenderedViews:
         self._views = views
         self._points = torch.zeros(0, 3) if points is None else points
         self._sightings = sightings
-        self._background = background
+        self.background = background
         self.sh_degree = sh_degree
         self.antialiased = antialiased
+        self.as_photographed: Callable[[Tensor, Tensor, int], Tensor] | None = None
+        """What turns a rendering [1, H, W, 3] with its alphas [1, H, W, 1] into what is compared with a
+        photograph, given by its number; where a model of the photographs is trained with the scene."""
 
     def __len__(self) -> int:
         return len(self._views)
@@ -66,7 +69,9 @@ class RenderedViews:
 
     @torch.no_grad()
     def image(self, params: Mapping[str, Tensor], index: int) -> Tensor:
-        colors, _, _ = self._render(params, index, backgrounds=self._background)
+        colors, alphas, _ = self._render(params, index, backgrounds=self.background)
+        if self.as_photographed is not None:
+            colors = self.as_photographed(colors, alphas, index)
         mask = self._views[index].mask()
         # Black where the photograph is masked out, as that is.
         return colors[0] if mask is None else colors[0] * mask.to(colors.device)[..., None]

@@ -77,6 +77,7 @@ def _compress(
     from gsplat_core.strict_json import write_json
     from trainers.coordinates import share_coordinates
     from trainers.messages import warn
+    from trainers.parts.results import read_part_results, write_part_results
     from trainers.rate_search import Round, search
     from trainers.results import write_results
     from trainers.run_folder import RunFolder
@@ -98,8 +99,10 @@ def _compress(
         )
 
     start = time.perf_counter()
-    found = search(gaussians, dataset, config, codec, goal, steps, report)
+    results = read_part_results(RunFolder(run).parts)
+    found = search(gaussians, dataset, config, codec, goal, steps, report, results)
     folder.remove_results()
+    write_part_results(folder.parts, results)
     write_json(folder.config, config.to_json())
     write_bytes(folder.compressed, found.chosen.data)
     outcome = {

@@ -124,7 +124,9 @@ def _measured(
     """The measurements of a scene wherever it comes from; the file is written where one is named."""
     from gsplat_core.strict_json import write_json
     from trainers.messages import warn
+    from trainers.parts.results import read_part_results, settled
     from trainers.results import measure
+    from trainers.run_folder import RunFolder
     from trainers.session import choose_device
     from trainers.sources import load_photographs, load_scene
 
@@ -132,7 +134,9 @@ def _measured(
     dataset = load_photographs(config)
     for warning in dataset.warnings:
         warn(warning)
-    metrics, _ = measure(config, dataset, gaussians)
+    results = read_part_results(RunFolder(source).parts)
+    parts = settled(config, dataset.train, results, gaussians.device)
+    metrics, _ = measure(config, dataset, gaussians, parts)
     metrics |= {"source": str(source.resolve()), "data": config.data, "downscale": config.downscale}
     if output is not None:
         write_json(output, metrics)

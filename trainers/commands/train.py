@@ -55,6 +55,10 @@ class TrainOptions:
     """Which sparse model of the folder, for example 0."""
     compress: Annotated[Codec | None, _option("{vq,grid,scalar}", "no")] = None
     """Train the scene for a codec; also writes point_cloud.gsz, and measures what that decodes to."""
+    appearance: Annotated[Literal["affine", "none"] | None, _option("{affine,none}", "none")] = None
+    """Learn how each photograph was exposed (an affine change of its colours) with the scene."""
+    parts: Annotated[tuple[str, ...], arg(metavar="NAME ...", help_behavior_hint="")] = ()
+    """Further parts of the training, by name (trainers/parts/registry.py)."""
     images: Annotated[Path | None, _option("FOLDER", "images and the like")] = None
     """Folder of the photographs, inside DATA or anywhere."""
     masks: Annotated[Path | None, _option("FOLDER|none", "DATA/masks, if it is there")] = None
@@ -143,7 +147,7 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     """The configuration of a new run."""
     from gsplat_core.compress.training import CompressionConfig
     from trainers.config import read_config
-    from trainers.parts.registry import refuse_second_order
+    from trainers.parts.registry import refuse_second_order, with_appearance, with_parts
     from trainers.presets import preset, scaled_to, with_strategy
     from trainers.settings import with_settings
 
@@ -177,6 +181,9 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     if options.compress is not None:
         compression = replace(config.compression or CompressionConfig(), codec=options.compress)
         config = replace(config, compression=compression)
+    if options.appearance is not None:
+        config = with_appearance(config, options.appearance)
+    config = with_parts(config, options.parts)
     config = config.with_shared(seed=config.seed)
     if options.max_gaussians is not None:
         config = replace(config, cap="none").with_shared(max_gaussians=options.max_gaussians)
@@ -195,7 +202,8 @@ def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
     names = ("preset", "steps", "downscale", "seed", "test_every", "model", "sky", "gaps", "max_gaussians")
     # A run knows what became of `auto`.
     background = () if options.background == "auto" else ("background",)
-    given = _given(options, *background, "strategy", "compress", "optimizer", *names) | _loading(options)
+    names = (*names, *background, "strategy", "compress", "optimizer", "appearance")
+    given = _given(options, *names) | _loading(options)
     for name, value in given.items():
         if value != getattr(config, name):
             option = "--" + name.replace("_", "-")
@@ -203,6 +211,8 @@ def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
                 f"{run.path} was started with {option} {getattr(config, name)}, not {value}. "
                 f"Leave {option} out to continue it, or start a new run in another folder."
             )
+    if missing := [name for name in options.parts if name not in config.parts]:
+        raise UsageError(f"{run.path} was started without the part {missing[0]}; leave out --parts.")
     changed = with_settings(config, options.set)
     if changed != config:
         raise UsageError(f"{run.path} was started with other settings than --set {' '.join(options.set)}.")

@@ -109,7 +109,7 @@ class Part:
         """Starts with a scene of `num` Gaussians; tensors belong on this device."""
 
     def parameters(self) -> Sequence[Group]:
-        """The tensors that the part trains: the same objects from `initialize` on."""
+        """The tensors that the part trains: the same objects from `initialize` on. None once it settled."""
         return ()
 
     def learning_rate_factor(self, step: int) -> float:
@@ -171,9 +171,8 @@ class Part:
         return None
 
     def settle(self, result: Mapping[str, Any]) -> None:
-        """Takes what another run's `result` told as given: from then on it trains nothing itself. Called
-        after `initialize`.
+        """Takes what `result` told as given: the part trains nothing any more. Called before `initialize`.
 
         Raises:
-            ValueError: no result of such a part.
+            ValueError: this is no result of such a part.
         """

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gsplat_core.errors import UsageError
 from gsplat_core.scene.dataset import View
 from trainers.parts.codec import Codec
 from trainers.parts.density import Density
+from trainers.parts.exposure import Exposure
 from trainers.parts.part import Part
 from trainers.parts.parts import Parts
 
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
 PARTS: dict[str, type[Part]] = {
     "density": Density,
     "codec": Codec,
+    "exposure": Exposure,
 }
+# What `--appearance` calls them.
+APPEARANCES = {"affine": "exposure"}
 
 
 def settings_class(name: str) -> type[Any]:
@@ -46,6 +51,29 @@ def create(config: TrainConfig, views: Sequence[View] = (), given: Mapping[str, 
         name: given[name] if name in given else kind.of(name, config, views) for name, kind in PARTS.items()
     }
     return Parts({name: part for name, part in parts.items() if part is not None})
+
+
+def with_parts(config: TrainConfig, names: Sequence[str]) -> TrainConfig:
+    """The configuration with further parts, with their default settings unless it has them already.
+
+    Raises:
+        UsageError: there is no such part.
+    """
+    added = {name: settings_class(name)() for name in names if name not in config.parts}
+    return replace(config, parts={**config.parts, **added})
+
+
+def with_appearance(config: TrainConfig, appearance: str) -> TrainConfig:
+    """The configuration with one model of the photographs' colours, or with none."""
+    wanted = APPEARANCES.get(appearance)
+    others = [part for part in APPEARANCES.values() if part != wanted]
+    config = replace(config, parts={name: s for name, s in config.parts.items() if name not in others})
+    return config if wanted is None else with_parts(config, [wanted])
+
+
+def appearance_of(parts: Mapping[str, Any]) -> str:
+    """What `with_appearance` was asked for."""
+    return next((name for name, part in APPEARANCES.items() if part in parts), "none")
 
 
 def refuse_second_order(config: TrainConfig) -> None:

@@ -208,7 +208,7 @@ class TestTurbo:
         base = Listener()
         turbo = Turbo(base, TurboConfig(visits=0.5))
         turbo.initialize(4, "cpu")
-        for weights in ([1.0, 1, 0, 1e-5], [1.0, 0, 0, 0], [1.0, 1, 0, 0], [1.0, 1, 1, 0]):
+        for weights in ([1.0, 1, 0, 8e-4], [1.0, 0, 0, 8e-4], [1.0, 2e-3, 0, 8e-4], [1.0, 2e-3, 1, 8e-4]):
             turbo.on_backward(590, stats(4, weights=weights))
         turbo.on_step(600, seen_by(4))
         assert base.guidance[0].eagerness.tolist() == [1, 1, 0, 0]

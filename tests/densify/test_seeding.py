@@ -116,6 +116,9 @@ def test_at_a_cap_they_take_the_rows_of_the_faintest_only(base: str, opacity: fl
     assert len(tracked.params["means"]) == 5
     on_surface = (tracked.params["means"].detach()[:, 2] - DEPTH).abs() < 1e-5
     assert bool(on_surface.any()) == replaced
+    # What is new has no past: not in the fields that are set, nor in those that stay.
+    for state in tracked.optimizer.state.values():
+        assert bool((state["exp_avg"][on_surface] == 0).all())
 
 
 def test_without_views_it_says_so() -> None:

@@ -341,6 +341,15 @@ def test_tensors_that_do_not_belong_together_are_refused() -> None:
         ParameterStore({})
 
 
+def test_tensors_that_no_longer_belong_together_are_refused() -> None:
+    """The caller's dictionaries are those of the store, and may have been changed since."""
+    scene = Scene()
+    scene.extras["label"] = torch.zeros(NUM + 1)
+    with pytest.raises(ValueError, match="label"):
+        scene.apply(Prune(rows(0)))
+    assert len(scene.params["means"]) == NUM
+
+
 @given(st.permutations(range(NUM)), st.booleans())
 @settings(deadline=None, max_examples=30)
 def test_reordering_takes_every_field_and_moment_along(order: list[int], after_an_edit: bool) -> None:

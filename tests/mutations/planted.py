@@ -52,6 +52,29 @@ def first_failure(groups: Iterable[Sequence[str]]) -> dict[str, Any]:
     return {"failure": None, "ran": ran}
 
 
+class _Failures:
+    """A plugin of pytest that runs the chosen tests and tells all that fail."""
+
+    def __init__(self, tests: Iterable[str]) -> None:
+        self._chosen = set(tests)
+        self.failed: list[str] = []
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [item for item in items if item.nodeid in self._chosen]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed.append(report.nodeid)
+
+
+def failing(tests: Sequence[str]) -> list[str]:
+    """Those of some tests that fail."""
+    failures = _Failures(tests)
+    files = sorted({test.split("::")[0] for test in tests})
+    pytest.main([*files, "-q", "-p", "no:cacheprovider"], plugins=[failures])
+    return failures.failed
+
+
 class _OfLibraries(_Chosen):
     """Runs the tests that use one of some fixtures, in their order, and the tests without any."""
 

@@ -126,7 +126,8 @@ def behaviour(node: ast.AST) -> list[ast.AST]:
         case ast.ClassDef(body=body):
             return list(body)
         case ast.AnnAssign(value=value):
-            return [] if value is None else [value]
+            # The default of a setting is a choice: no property tells 0.3 from 0.27.
+            return [] if value is None or isinstance(value, ast.Constant) else [value]
         case ast.If(test=ast.Compare(left=ast.Name(id="__name__"))):
             return []
     return list(ast.iter_child_nodes(node))

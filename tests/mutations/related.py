@@ -68,6 +68,7 @@ class KnownTests:
     tests: dict[str, KnownTest] = field(default_factory=dict)
     _digests: dict[str, dict[str, str]] = field(default_factory=dict)
     _sources: dict[str, dict[int, Place]] = field(default_factory=dict)
+    _current: dict[str, str] = field(default_factory=dict)
 
     def places(self, file: str) -> dict[int, Place]:
         if file not in self._sources:
@@ -149,11 +150,10 @@ class KnownTests:
         steps = functions.get(place.function)
         if steps is None or place.step == HEAD:
             return steps is not None
+        if file not in self._current:
+            self._current[file] = digest(self.root / file)
         known = self._digests[test.split("::")[0]].get(file)
-        return place.step in steps or known != self._digest(file)
-
-    def _digest(self, file: str) -> str:
-        return digest(self.root / file)
+        return place.step in steps or known != self._current[file]
 
     def _users(self, file: str) -> Iterator[str]:
         """The files that import something from a file."""

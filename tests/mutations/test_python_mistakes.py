@@ -59,6 +59,7 @@ def test_names_are_swapped_where_both_are_known() -> None:
         "print(1 + 2)",
         "assert x is not None",
         "Name = int | None",
+        "class Settings:\n    rate: float = 0.3",
         'path = folder / "name"',
         "if TYPE_CHECKING:\n    x = 1",
     ],

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from gsplat_core.compress.training import CompressionConfig
-from gsplat_core.densify.registry import configurations, create
+from gsplat_core.densify.registry import configurations, create, with_shared
 from gsplat_core.densify.strategy import ScaleRule
 from gsplat_core.errors import DataError, UsageError
 from gsplat_core.scene.images import AlphaRule
@@ -163,11 +163,8 @@ class TrainConfig:
 
     def with_shared(self, **values: Any) -> TrainConfig:
         """What concerns the whole run, told to each part of the density control that has a field for it."""
-
-        def told(settings: Any) -> Any:
-            return replace(settings, **{name: values[name] for name in values if hasattr(settings, name)})
-
-        return replace(self, densify={part: told(settings) for part, settings in self.densify.items()})
+        densify = {part: with_shared(settings, **values) for part, settings in self.densify.items()}
+        return replace(self, densify=densify)
 
     @property
     def compress(self) -> str | None:
@@ -184,8 +181,8 @@ class TrainConfig:
         """How many steps Adam takes; with Levenberg-Marquardt not fewer than density control needs."""
         if self.optimizer == "adam":
             return self.steps
-        refined = [getattr(part, "refine_stop", 0) for part in self.densify.values()]
-        return min(max(round(self.lm.start * self.steps), *refined), self.steps)
+        ends = create(self.strategy, self.densify).ends
+        return min(max(round(self.lm.start * self.steps), ends), self.steps)
 
     @property
     def last_step(self) -> int:

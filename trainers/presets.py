@@ -130,6 +130,4 @@ def with_strategy(config: TrainConfig, strategy: str) -> TrainConfig:
         part: config.densify[part] if part in config.densify else settings.stretched(factor)
         for part, settings in configurations(strategy).items()
     }
-    changed = replace(config, strategy=strategy, densify=densify)
-    rule = next((part.scale for part in config.densify.values() if hasattr(part, "scale")), None)
-    return changed if rule is None else changed.with_shared(scale=rule)
+    return replace(config, strategy=strategy, densify=densify).with_shared(scale=config.scale_rule)

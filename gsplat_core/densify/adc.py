@@ -184,6 +184,10 @@ class ADC(Strategy):
     def most(self) -> int | None:
         return self.config.max_gaussians
 
+    @property
+    def ends(self) -> int:
+        return self.config.refine_stop
+
     def grows_at(self, step: int) -> bool:
         c = self.config
         return c.refine_start < step < c.refine_stop and step % c.refine_every == 0

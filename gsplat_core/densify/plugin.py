@@ -58,6 +58,10 @@ class Plugin(Strategy):
     def most(self) -> int | None:
         return self.base.most
 
+    @property
+    def ends(self) -> int:
+        return self.base.ends
+
     def grows_at(self, step: int) -> bool:
         return self.base.grows_at(step)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from typing import Any
 
 from gsplat_core.densify.adc import ADC, ADCConfig
@@ -31,6 +32,8 @@ PLUGINS: dict[str, tuple[type[Any], type[Any]]] = {
     "taming": (TamingConfig, Taming),
     "turbo": (TurboConfig, Turbo),
 }
+# What concerns a whole run: a configuration that has a field of such a name is told the run's value.
+SHARED = ("seed", "max_gaussians", "scale", "white_background")
 
 
 def parts(name: str) -> list[str]:
@@ -60,6 +63,18 @@ def parts(name: str) -> list[str]:
 def configurations(name: str) -> dict[str, Any]:
     """The default configuration of each part of a density control."""
     return {part: (PLUGINS | STRATEGIES)[part][0]() for part in parts(name)}
+
+
+def with_shared(config: Any, **values: Any) -> Any:
+    """The configuration of a part with those values of `SHARED` that it has fields for.
+
+    Raises:
+        ValueError: a name that is not among them.
+    """
+    if unknown := sorted(set(values) - set(SHARED)):
+        raise ValueError(f"{unknown[0]!r} does not concern a whole run; {', '.join(SHARED)} do")
+    own = {field.name for field in fields(config)}
+    return replace(config, **{name: value for name, value in values.items() if name in own})
 
 
 def create(name: str, configs: Mapping[str, Any] | None = None) -> Strategy:

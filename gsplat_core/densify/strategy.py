@@ -248,6 +248,12 @@ class Strategy:
         """A number of Gaussians that is never exceeded by growth; None for no cap."""
         return None
 
+    @property
+    def ends(self) -> int:
+        """The step from which on it lets the scene settle, so that something else may finish
+        the run; 0 if that may be at any time."""
+        return 0
+
     def grows_at(self, step: int) -> bool:
         """Whether `on_step` may add Gaussians at this step: then plug-ins prepare their guidance."""
         return False

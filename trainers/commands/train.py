@@ -187,6 +187,8 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     config = config.with_shared(seed=config.seed)
     if options.max_gaussians is not None:
         config = replace(config, cap="none").with_shared(max_gaussians=options.max_gaussians)
+        if config.max_gaussians != options.max_gaussians:
+            raise UsageError(f"--max-gaussians: the density control {config.strategy!r} has no such limit.")
     config = with_settings(config, options.set)
     refuse_second_order(config)
     return config

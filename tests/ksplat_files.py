@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.harmonics import SH_C0
 
-C0 = 0.28209479177387814
 BLOCK, RANGE, BUCKET = 5.0, 32767, 4
 
 
@@ -26,7 +26,7 @@ def written_ksplat(scene: Gaussians, level: int) -> bytes:
         scene.shN[:, d * d - 1 : d * d + 2 * d].transpose(1, 2).reshape(n, -1) for d in range(1, degree + 1)
     ]
     sh = torch.cat(bands, dim=1).numpy() if bands else np.zeros((n, 0))
-    rgba = np.rint(255 * np.c_[0.5 + C0 * scene.sh0[:, 0], scene.opacities.sigmoid()]).clip(0, 255)
+    rgba = np.rint(255 * np.c_[0.5 + SH_C0 * scene.sh0[:, 0], scene.opacities.sigmoid()]).clip(0, 255)
     columns = [
         means.astype("<u2" if level else "<f4"),
         scene.scales.exp().numpy().astype(kind),

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gsplat_core.io import load
 from gsplat_core.scene.gaussians import Gaussians
-from gsplat_core.scene.sh_rotation import num_coefficients
+from gsplat_core.scene.harmonics import num_coefficients
 
 
 def typical_scene(num: int = 300, degree: int = 3, seed: int = 0) -> Gaussians:

@@ -11,6 +11,8 @@ import pytest
 from paths import SAMPLE
 from PIL import Image
 
+from gsplat_core.quaternions import rotation_matrix
+
 MODEL = SAMPLE / "sparse" / "0"
 BUDGET = 4_000_000  # bytes, so that a clone stays light
 
@@ -54,16 +56,6 @@ def camera() -> tuple[int, int, np.ndarray]:
     return width, height, parameters
 
 
-def rotation_matrix(w: float, x: float, y: float, z: float) -> np.ndarray:
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-
-
 @cache
 def images() -> dict[int, Posed]:
     reader = Reader("images.bin")
@@ -75,7 +67,7 @@ def images() -> dict[int, Posed]:
         (count,) = reader.take("Q")
         rows = np.frombuffer(reader.data, [("xy", "<f8", 2), ("id", "<i8")], count, reader.at)
         reader.at += rows.nbytes
-        found[image_id] = Posed(rotation_matrix(*pose[:4]), np.array(pose[4:]), name, rows["xy"], rows["id"])
+        found[image_id] = Posed(rotation_matrix(pose[:4]), np.array(pose[4:]), name, rows["xy"], rows["id"])
     reader.finish()
     return found
 

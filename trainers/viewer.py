@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from gsplat_core.errors import UsageError
+from gsplat_core.quaternions import rotation_matrices
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
-
-SH_C0 = 0.28209479177387814
+from gsplat_core.scene.harmonics import rgb_of
 
 
 def serve(gaussians: Gaussians, host: str, port: int, start: Camera, up: tuple[float, float, float]) -> Any:
@@ -52,15 +52,10 @@ def serve(gaussians: Gaussians, host: str, port: int, start: Camera, up: tuple[f
 def splats(gaussians: Gaussians) -> dict[str, np.ndarray]:
     """What viser draws: centres [N, 3], covariances [N, 3, 3], colours [N, 3] and opacities [N, 1]."""
     scene = gaussians.detached().to("cpu")
-    w, x, y, z = (scene.quats / scene.quats.norm(dim=1, keepdim=True)).numpy().T
-    rotation = np.empty((scene.num, 3, 3), np.float32)
-    rotation[:, 0] = np.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], axis=1)
-    rotation[:, 1] = np.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)], axis=1)
-    rotation[:, 2] = np.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], axis=1)
-    axes = rotation * scene.scales.exp().numpy()[:, None, :]
+    axes = (rotation_matrices(scene.quats) * scene.scales.exp()[:, None, :]).numpy()
     return {
         "centers": scene.means.numpy(),
         "covariances": axes @ axes.transpose(0, 2, 1),
-        "rgbs": np.clip(0.5 + SH_C0 * scene.sh0[:, 0].numpy(), 0, 1),
+        "rgbs": rgb_of(scene.sh0[:, 0]).clamp(0, 1).numpy(),
         "opacities": scene.opacities.sigmoid().numpy()[:, None],
     }

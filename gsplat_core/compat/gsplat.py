@@ -17,12 +17,13 @@ from torch import Tensor
 
 from gsplat_core.arguments import check_choice, check_unsupported
 from gsplat_core.compat.radii import square_radii
-from gsplat_core.reference import sh_basis
+from gsplat_core.quaternions import rotation_matrices
 from gsplat_core.render.inputs import prepare
 from gsplat_core.render.meta import conics
 from gsplat_core.render.rasterizer import rasterization as _rasterization
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.stages import Splats, project
+from gsplat_core.scene.harmonics import sh_basis
 
 __version__ = "1.5.3"
 PROFILES = {"gsplat-1.4": 0.999, "gsplat-1.5": 0.999, "gsplat-1.6": 0.99}  # cap of alpha
@@ -166,7 +167,7 @@ def spherical_harmonics(
 ) -> Tensor:
     """Evaluates spherical harmonics: dirs [..., 3] of any length, coeffs [..., K, D], masks [...] bool or
     None (zero where False). Returns [..., D], without the offset and the clamp that rasterization applies."""
-    basis = sh_basis(dirs, degrees_to_use)
+    basis = sh_basis(torch.nn.functional.normalize(dirs, dim=-1), degrees_to_use)
     values = (basis[..., None] * coeffs[..., : basis.shape[-1], :]).sum(dim=-2)
     return values if masks is None else torch.where(masks[..., None], values, 0.0)
 
@@ -176,15 +177,7 @@ def quat_scale_to_covar_preci(
 ) -> tuple[Tensor | None, Tensor | None]:
     """Covariances and their inverses, each [..., 3, 3], with `triu` the upper triangles [..., 6], or None
     if not asked for, of Gaussians with rotations [..., 4] (w, x, y, z) and standard deviations [..., 3]."""
-    w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
-    rotation = torch.stack(
-        [
-            1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-            2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-        ],
-        dim=-1,
-    ).unflatten(-1, (3, 3))  # fmt: skip
+    rotation = rotation_matrices(quats)
 
     def squared(root: Tensor) -> Tensor:
         matrix = root @ root.mT

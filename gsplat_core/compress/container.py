@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.errors import DataError
-from gsplat_core.scene.sh_rotation import MAX_DEGREE
+from gsplat_core.scene.harmonics import MAX_DEGREE
 
 MAGIC = b"GSZ"
 VERSION = 2

@@ -21,8 +21,8 @@ from torch import Tensor
 from gsplat_core.compress import symmetry
 from gsplat_core.errors import UnsuitableSceneError
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.harmonics import num_coefficients
 from gsplat_core.scene.schema import PARAMETERS, names_of
-from gsplat_core.scene.sh_rotation import num_coefficients
 
 FIELDS = ("dc", "sh", "scales", "rotation", "opacity")
 # Beyond these nothing changes in an image: alpha is capped at 0.99, and below 1/255 nothing is drawn.

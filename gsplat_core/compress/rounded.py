@@ -19,7 +19,7 @@ from gsplat_core.compress.latents import Basis
 from gsplat_core.compress.positions import Lattice
 from gsplat_core.ops.context_coder import decode_table, encode_table
 from gsplat_core.scene.gaussians import Gaussians
-from gsplat_core.scene.sh_rotation import degree_of
+from gsplat_core.scene.harmonics import degree_of
 
 LARGEST_STEP = 64.0
 SMALLEST_STEP = 1e-7

@@ -12,7 +12,7 @@ import itertools
 import torch
 from torch import Tensor
 
-from gsplat_core.scene.similarity import multiply_quaternions
+from gsplat_core.quaternions import multiply, rotation_matrices
 
 
 def _cube_group() -> tuple[Tensor, Tensor]:
@@ -26,14 +26,7 @@ def _cube_group() -> tuple[Tensor, Tensor]:
             quaternions.append(q)
     quaternions += [torch.tensor([0.5, *signs]) for signs in itertools.product((0.5, -0.5), repeat=3)]
     group = torch.stack(quaternions)
-    w, x, y, z = group.unbind(dim=1)
-    rows = [
-        torch.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], dim=1),
-        torch.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)], dim=1),
-        torch.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], dim=1),
-    ]
-    matrices = torch.stack(rows, dim=1)
-    return group, matrices.abs().argmax(dim=1)
+    return group, rotation_matrices(group).abs().argmax(dim=1)
 
 
 _GROUP, _AXES = _cube_group()
@@ -48,7 +41,7 @@ def renaming(quats: Tensor) -> Tensor:
 
 def rename(quats: Tensor, scales: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
     """Unit quaternions [N, 4] with w >= 0, and log-scales [N, 3], after the renamings [N]. Differentiable."""
-    turned = multiply_quaternions(torch.nn.functional.normalize(quats, dim=1), _GROUP.to(quats)[which])
+    turned = multiply(torch.nn.functional.normalize(quats, dim=1), _GROUP.to(quats)[which])
     turned = torch.where(turned[:, :1] < 0, -turned, turned)
     return turned, scales.gather(1, _AXES.to(quats.device)[which])
 
@@ -57,7 +50,7 @@ def undo(quats: Tensor, scales: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
     """The inverse of `rename`, up to the length and sign of the quaternions."""
     inverse = _GROUP.to(quats)[which] * quats.new_tensor([1.0, -1.0, -1.0, -1.0])
     axes = _AXES.to(quats.device)[which]
-    return multiply_quaternions(quats, inverse), torch.empty_like(scales).scatter(1, axes, scales)
+    return multiply(quats, inverse), torch.empty_like(scales).scatter(1, axes, scales)
 
 
 def like(quats: Tensor, model: Tensor) -> Tensor:

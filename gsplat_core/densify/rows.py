@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from gsplat_core.quaternions import rotation_matrices
+
 
 def indices(mask: Tensor) -> Tensor:
     """The rows [M] where a mask [N] is True."""
@@ -46,15 +48,4 @@ def offsets_within(quats: Tensor, sizes: Tensor, count: int, random: torch.Gener
         random: on the CPU.
     """
     normal = torch.randn(len(quats), count, 3, generator=random).to(sizes)
-    return torch.einsum("nij,ncj->nci", _rotation_matrices(quats), normal * sizes[:, None, :])
-
-
-def _rotation_matrices(quats: Tensor) -> Tensor:
-    """Rotation matrices [M, 3, 3] of quaternions [M, 4], (w, x, y, z), of any length but zero."""
-    w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+    return torch.einsum("nij,ncj->nci", rotation_matrices(quats), normal * sizes[:, None, :])

@@ -28,7 +28,7 @@ from gsplat_core.densify.strategy import SceneView, Strategy
 from gsplat_core.densify.stretching import point_in_time
 from gsplat_core.densify.two_views import center, rays
 from gsplat_core.densify.views import Views
-from gsplat_core.scene.init import SH_C0
+from gsplat_core.scene.harmonics import sh0_of
 
 # Pixels around one that say whether it is wrong: noise and a shift by a pixel are not.
 _WINDOW = 5
@@ -153,7 +153,7 @@ class Seeding(Plugin):
             "quats": quats,
             "scales": sizes[:, None].expand(-1, 3),
             "opacities": torch.full_like(sizes, math.log(c.opacity / (1 - c.opacity))),
-            "sh0": ((photograph.flatten(0, 1)[pixels] - 0.5) / SH_C0)[:, None, :],
+            "sh0": sh0_of(photograph.flatten(0, 1)[pixels])[:, None, :],
         }
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.harmonics import num_coefficients
 from gsplat_core.scene.schema import PARAMETERS
-from gsplat_core.scene.sh_rotation import num_coefficients
 
 T = TypeVar("T")
 Arrays = dict[str, np.ndarray]

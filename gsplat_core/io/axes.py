@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from gsplat_core.io.arrays import Arrays
-from gsplat_core.scene.sh_rotation import degree_of, sh_basis
+from gsplat_core.scene.harmonics import degree_of, sh_basis
 
 SIGNS = {"x": (1, -1, -1), "y": (-1, 1, -1), "z": (-1, -1, 1)}
 

@@ -9,7 +9,7 @@ elements of the file:
 
     packed_position   x, y, z in 11, 10, 11 bits from the top, on the chunk's bounds
     packed_scale      logarithms of the standard deviations, likewise
-    packed_color      r, g, b = 0.5 + C0 sh0 on the chunk's bounds, then alpha; 8 bits each from the top
+    packed_color      r, g, b = 0.5 + SH_C0 sh0 on the chunk's bounds, then alpha; 8 bits each from the top
     packed_rotation   smallest three of (w, x, y, z): 2 bits which is the largest, then 10 bits for each other
                       component on [-1/sqrt(2), 1/sqrt(2)]
     f_rest            (v / 8 + 1/2) 256 truncated, channel-major as in the uncompressed PLY, on [-4, 4]
@@ -36,10 +36,9 @@ from gsplat_core.io.source import Source, open_regular
 from gsplat_core.io.usable import keep_usable
 from gsplat_core.morton import morton_order
 from gsplat_core.scene.gaussians import Gaussians
-from gsplat_core.scene.sh_rotation import num_coefficients
+from gsplat_core.scene.harmonics import SH_C0, num_coefficients, rgb_of
 
 CHUNK = 256
-C0 = np.float32(0.28209479177387814)
 LARGEST_LOG_SCALE = 20.0
 
 _BOUNDS = [f"{end}_{name}" for end in ("min", "max") for name in "xyz"]
@@ -175,7 +174,7 @@ def _floats(records: np.ndarray, names: list[str]) -> np.ndarray:
 def _encode(block: Arrays, bounds: np.ndarray, packed: np.ndarray, rest: np.ndarray) -> None:
     """Fills the bounds [chunks, 18], codes [n, 4] and coefficients [n, 3K] of a block of splats."""
     scales = np.clip(block["scales"], -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE)
-    colors = 0.5 + C0 * block["sh0"][:, 0]
+    colors = rgb_of(block["sh0"][:, 0])
     for values, at in ((block["means"], 0), (scales, 6), (colors, 12)):
         starts = np.arange(0, len(values), CHUNK)
         np.minimum.reduceat(values, starts, axis=0, out=bounds[:, at : at + 3])
@@ -220,7 +219,7 @@ def _decode(
             sh0 *= own[:, 15:18] - own[:, 12:15]
             sh0 += own[:, 12:15]
         sh0 -= np.float32(0.5)
-        sh0 *= 1 / C0
+        sh0 *= 1 / SH_C0
     arrays["opacities"][rows] = LOGITS[color & 255]
     three = np.stack([rotation >> shift & 1023 for shift in (20, 10, 0)]) * np.float32(1 / 1023)
     three -= np.float32(0.5)

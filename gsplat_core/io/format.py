@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.harmonics import MAX_DEGREE
 from gsplat_core.scene.metadata import Metadata
-from gsplat_core.scene.sh_rotation import MAX_DEGREE
 
 ALL_METADATA = frozenset(entry.name for entry in fields(Metadata))
 

@@ -43,14 +43,14 @@ from gsplat_core.io.format import ALL_METADATA, DataWarning, Format
 from gsplat_core.io.quantize import ALPHA_MARGIN, alpha_bytes, bytes_of
 from gsplat_core.io.source import Source, check_expansion, read_whole
 from gsplat_core.io.usable import keep_usable
+from gsplat_core.quaternions import rotation_matrix
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.harmonics import MAX_DEGREE, num_coefficients, rgb_of
 from gsplat_core.scene.metadata import Metadata
-from gsplat_core.scene.sh_rotation import MAX_DEGREE, num_coefficients
 from gsplat_core.scene.similarity import Similarity
 
 EXTENSION = "KHR_gaussian_splatting"
 OWN_EXTRAS = "gsplat_core"
-C0 = np.float32(0.28209479177387814)
 MAX_JSON = 16 << 20
 
 _GLB, _JSON, _BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
@@ -108,7 +108,7 @@ def save(path: Path, gaussians: Gaussians) -> None:
         degree = math.isqrt(k)
         columns[_coefficient(degree, k - degree**2)] = np.ascontiguousarray(coefficients[:, k])
     color = np.empty((gaussians.num, 4), np.uint8)
-    color[:, :3] = bytes_of(255 * (0.5 + C0 * arrays["sh0"][:, 0]))
+    color[:, :3] = bytes_of(255 * rgb_of(arrays["sh0"][:, 0]))
     color[:, 3] = alpha_bytes(arrays["opacities"])
     columns["COLOR_0"] = color
     _write_glb(path, columns, gaussians.metadata)
@@ -384,13 +384,8 @@ def _local_matrix(node: Any) -> np.ndarray:
         return np.array(node["matrix"], np.float64).reshape(4, 4).T
     matrix = np.eye(4)
     x, y, z, w = np.array(node.get("rotation", [0, 0, 0, 1]), np.float64)
-    rotation = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-    matrix[:3, :3] = rotation * np.array(node.get("scale", [1, 1, 1]), np.float64).reshape(3)
+    matrix[:3, :3] = rotation_matrix([w, x, y, z]) * np.array(
+        node.get("scale", [1, 1, 1]), np.float64
+    ).reshape(3)
     matrix[:3, 3] = np.array(node.get("translation", [0, 0, 0]), np.float64).reshape(3)
     return matrix

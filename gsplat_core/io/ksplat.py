@@ -25,9 +25,8 @@ from gsplat_core.io.quantize import LOGITS
 from gsplat_core.io.source import Source, read_whole
 from gsplat_core.io.usable import keep_usable
 from gsplat_core.scene.gaussians import Gaussians
-from gsplat_core.scene.sh_rotation import num_coefficients
+from gsplat_core.scene.harmonics import num_coefficients, sh0_of
 
-C0 = np.float32(0.28209479177387814)
 MAX_SECTIONS = 1 << 16
 MAX_DEGREE = 3
 _HEADER, _SECTION = 4096, 1024
@@ -121,7 +120,7 @@ def _arrays(source: Source, section: _Section, level: int, limits: tuple[float, 
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         arrays["scales"][:] = np.log(records["scale"].astype(np.float32))
     arrays["quats"][:] = records["quat"]
-    arrays["sh0"][:, 0] = (records["color"][:, :3] * np.float32(1 / 255) - np.float32(0.5)) / C0
+    arrays["sh0"][:, 0] = sh0_of(records["color"][:, :3] * np.float32(1 / 255))
     arrays["opacities"][:] = LOGITS[records["color"][:, 3]]
     values = records["sh"].astype(np.float32)
     if level == 2:

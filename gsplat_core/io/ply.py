@@ -50,11 +50,11 @@ from gsplat_core.io.ply_header import PlyElement, PlyHeader, read_header
 from gsplat_core.io.source import open_regular
 from gsplat_core.io.usable import keep_usable
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.harmonics import MAX_DEGREE, num_coefficients
 from gsplat_core.scene.metadata import Metadata
 from gsplat_core.scene.origin import LARGEST_COORDINATE, far_offset
 from gsplat_core.scene.original_coordinates import original_positions
 from gsplat_core.scene.schema import FROZEN, PARAMETERS
-from gsplat_core.scene.sh_rotation import MAX_DEGREE, num_coefficients
 
 _NORMALS = ("nx", "ny", "nz")
 

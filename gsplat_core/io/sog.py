@@ -49,8 +49,8 @@ from gsplat_core.io.source import check_expansion, read_whole
 from gsplat_core.io.usable import FLAT_SCALE, OPACITY_LIMIT, keep_usable
 from gsplat_core.morton import morton_order
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.harmonics import num_coefficients
 from gsplat_core.scene.metadata import Metadata
-from gsplat_core.scene.sh_rotation import num_coefficients
 
 MAX_META = 1 << 20
 MAX_PALETTE = 1 << 16

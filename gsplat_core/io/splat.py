@@ -2,7 +2,7 @@
 
     0   float32   x, y, z
     12  float32   standard deviations sx, sy, sz (not logarithms)
-    24  uint8     r, g, b, alpha; colour 255 (0.5 + C0 sh0), clipped
+    24  uint8     r, g, b, alpha; colour 255 (0.5 + SH_C0 sh0), clipped
     28  uint8     w, x, y, z of the unit quaternion, 128 q + 128
 
 little-endian, in the axes of the PLY that it was made from. Records are written most important first, by
@@ -26,9 +26,9 @@ from gsplat_core.io.quantize import LOGITS, alpha_bytes, bytes_of
 from gsplat_core.io.source import read_whole
 from gsplat_core.io.usable import find_unusable, keep_usable
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.harmonics import rgb_of, sh0_of
 
 FEW_RECORDS = 16  # say nothing about a file
-C0 = np.float32(0.28209479177387814)
 RECORD = np.dtype(
     [("means", "<f4", 3), ("scales", "<f4", 3), ("color", "u1", 3), ("alpha", "u1"), ("quats", "u1", 4)]
 )
@@ -58,7 +58,7 @@ def load(path: Path, *, strict: bool) -> Gaussians:
         arrays["means"][rows] = block["means"]
         with np.errstate(divide="ignore", invalid="ignore"):  # flat and damaged ones: found by keep_usable
             arrays["scales"][rows] = np.log(block["scales"])
-        arrays["sh0"][rows, 0] = (block["color"] * np.float32(1 / 255) - np.float32(0.5)) / C0
+        arrays["sh0"][rows, 0] = sh0_of(block["color"] * np.float32(1 / 255))
         arrays["opacities"][rows] = LOGITS[block["alpha"]]
         arrays["quats"][rows] = block["quats"] * np.float32(1 / 128) - 1
 
@@ -94,7 +94,7 @@ def save(path: Path, gaussians: Gaussians) -> None:
         own, block = order[rows], records[rows]
         block["means"] = arrays["means"][own]
         block["scales"] = np.exp(arrays["scales"][own])
-        block["color"] = bytes_of(255 * (0.5 + C0 * arrays["sh0"][own, 0]))
+        block["color"] = bytes_of(255 * rgb_of(arrays["sh0"][own, 0]))
         block["alpha"] = alpha_bytes(arrays["opacities"][own])
         quats = arrays["quats"][own]
         quats = quats / np.linalg.norm(quats, axis=1, keepdims=True)

@@ -53,7 +53,7 @@ from gsplat_core.io.source import Source, check_expansion, read_whole
 from gsplat_core.io.usable import keep_usable
 from gsplat_core.morton import morton_order
 from gsplat_core.scene.gaussians import Gaussians
-from gsplat_core.scene.sh_rotation import MAX_DEGREE, num_coefficients
+from gsplat_core.scene.harmonics import MAX_DEGREE, num_coefficients
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -73,18 +73,6 @@ def scaled_intrinsics(K: Matrix, x: float, y: float) -> Matrix:
     return np.diag([x, y, 1.0]) @ K
 
 
-def rotation_from_quaternion(quaternion: Matrix) -> Matrix:
-    """[3, 3] rotation of a quaternion (w, x, y, z) of any non-zero length."""
-    w, x, y, z = quaternion / np.linalg.norm(quaternion)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-
-
 def rigid(rotation: Matrix, translation: Matrix) -> Matrix:
     """[4, 4] matrix that rotates, then translates."""
     matrix = np.eye(4)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from gsplat_core.scene.cameras import center_of, rigid, rotation_from_quaternion
+from gsplat_core.quaternions import rotation_matrix
+from gsplat_core.scene.cameras import center_of, rigid
 from gsplat_core.scene.colmap import SparseModel
 from gsplat_core.scene.colmap.model import RegisteredImage
 from gsplat_core.scene.lens import Lens
@@ -64,7 +65,7 @@ def capture_from_colmap(model: SparseModel) -> Capture:
         Shot(
             image.name,
             model.lenses[image.camera_id],
-            rigid(rotation_from_quaternion(image.quaternion), image.translation),
+            rigid(rotation_matrix(image.quaternion), image.translation),
         )
         for image in model.images
     ]

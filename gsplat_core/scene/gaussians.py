@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from gsplat_core import primitive as primitives
+from gsplat_core.scene.harmonics import MAX_DEGREE, degree_of, num_coefficients
 from gsplat_core.scene.metadata import Metadata
 from gsplat_core.scene.schema import FROZEN, PARAMETERS, Schema, names_of
-from gsplat_core.scene.sh_rotation import MAX_DEGREE, degree_of, num_coefficients
 from gsplat_core.scene.similarity import Similarity
 
 PLAIN = "gaussian"

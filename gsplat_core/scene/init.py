@@ -16,9 +16,8 @@ from torch import Tensor
 from gsplat_core.ops.knn import knn
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.harmonics import sh0_of
 from gsplat_core.scene.scale import SceneScale
-
-SH_C0 = 0.28209479177387814  # the constant spherical harmonic, 1 / (2 sqrt(pi))
 
 # Below this distance, as a fraction of the scene's length, points count as coincident; keeps the logarithm
 # finite.
@@ -71,7 +70,7 @@ def initialize(
         quats=quats,
         scales=radius.log()[:, None].repeat(1, 3),
         opacities=torch.full((n,), math.log(opacity / (1 - opacity))),
-        sh0=((rgb.detach().to("cpu", torch.float32) - 0.5) / SH_C0)[:, None, :].contiguous(),
+        sh0=sh0_of(rgb.detach().to("cpu", torch.float32))[:, None, :].contiguous(),
         shN=torch.zeros(n, (sh_degree + 1) ** 2 - 1, 3),
     )
 

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from gsplat_core.activations import sigmoid
+from gsplat_core.quaternions import multiply
 from gsplat_core.scene.sh_rotation import rotate_sh
-from gsplat_core.scene.similarity import Similarity, multiply_quaternions
+from gsplat_core.scene.similarity import Similarity
 
 PARAMETERS = ("means", "quats", "scales", "opacities", "sh0", "shN")
 """The fields of the plain Gaussian, which every scene has."""
@@ -60,7 +61,7 @@ Moved: TypeAlias = Callable[[Tensor, Similarity], Tensor]
 
 def _rotated(quats: Tensor, similarity: Similarity) -> Tensor:
     turn = similarity.quaternion().to(quats.device, quats.dtype)
-    return multiply_quaternions(turn.expand_as(quats), quats)
+    return multiply(turn.expand_as(quats), quats)
 
 
 def _turned(vectors: Tensor, similarity: Similarity) -> Tensor:

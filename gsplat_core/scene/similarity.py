@@ -101,18 +101,3 @@ class Similarity:
         quaternion = torch.tensor(candidates[best], dtype=torch.float64)
         quaternion = quaternion / quaternion.norm()
         return quaternion if quaternion[0] >= 0 else -quaternion
-
-
-def multiply_quaternions(first: Tensor, second: Tensor) -> Tensor:
-    """Hamilton product of quaternions [..., 4] in (w, x, y, z) order: the rotation `second`, then `first`."""
-    w1, x1, y1, z1 = first.unbind(-1)
-    w2, x2, y2, z2 = second.unbind(-1)
-    return torch.stack(
-        [
-            w1 * w2 - x1 * x2 - y1 * y2 - z1 * z2,
-            w1 * x2 + x1 * w2 + y1 * z2 - z1 * y2,
-            w1 * y2 - x1 * z2 + y1 * w2 + z1 * x2,
-            w1 * z2 + x1 * y2 - y1 * x2 + z1 * w2,
-        ],
-        dim=-1,
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from gsplat_core.quaternions import rotation_matrices
 from gsplat_core.scene.gaussians import Gaussians
 
 
@@ -28,14 +29,5 @@ def scene(count: int = 1500, degree: int = 3, seed: int = 0) -> Gaussians:
 
 
 def covariances(gaussians: Gaussians) -> torch.Tensor:
-    w, x, y, z = torch.nn.functional.normalize(gaussians.quats.double(), dim=1).unbind(dim=1)
-    rotation = torch.stack(
-        [
-            torch.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], dim=1),
-            torch.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)], dim=1),
-            torch.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], dim=1),
-        ],
-        dim=1,
-    )
-    half = rotation * gaussians.scales.double().exp()[:, None]
+    half = rotation_matrices(gaussians.quats.double()) * gaussians.scales.double().exp()[:, None]
     return half @ half.transpose(1, 2)

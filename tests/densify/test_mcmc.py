@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from densify.tracked_scene import Params, TrackedScene, copy, repeated, rotation_matrix
+from densify.tracked_scene import Params, TrackedScene, copy, repeated
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from gsplat_core import rasterization
 from gsplat_core.densify import ADC, MCMC, Guidance, MCMCConfig, SceneView
 from gsplat_core.ops.mcmc import relocate
+from gsplat_core.quaternions import rotation_matrices
 from gsplat_core.scene.scale import SceneScale
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -112,7 +113,7 @@ def test_scattered_copies_are_distributed_like_their_source() -> None:
     assert (run.params["means"][:n] == before["means"].float()).all()
     offsets = run.params["means"].detach()[n:].double() - before["means"]
     sizes = run.params["scales"].detach()[n:].double().exp()
-    whitened = offsets @ rotation_matrix(before["quats"]) / (0.5 * sizes)
+    whitened = offsets @ rotation_matrices(before["quats"].double()) / (0.5 * sizes)
     torch.testing.assert_close(whitened.mean(0), torch.zeros(3).double(), atol=0.06, rtol=0)
     torch.testing.assert_close(whitened.T.cov(), torch.eye(3).double(), atol=0.08, rtol=0)
 
@@ -137,7 +138,7 @@ def test_noise_moves_the_transparent_by_their_own_covariance() -> None:
     params = repeated(one, n)
     run = Run(params, MCMCConfig(scale="published"))
     run.step(7, rate=1e-4)
-    rotation = rotation_matrix(one["quats"][0])
+    rotation = rotation_matrices(one["quats"][0].detach().double())
     sigma = rotation @ torch.diag(one["scales"][0].detach().double().exp() ** 2) @ rotation.T
     gate = 1 / (1 + math.exp(100 * (0.001 - 0.005)))
     offsets = (params["means"] - one["means"]).detach().double() / (5e5 * 1e-4 * gate)

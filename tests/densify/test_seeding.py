@@ -12,7 +12,7 @@ from torch import Tensor
 from gsplat_core.densify import ADC, MCMC, ADCConfig, Lens, MCMCConfig, SceneView, create
 from gsplat_core.densify.seeding import Seeding, SeedingConfig
 from gsplat_core.densify.views import Shares
-from gsplat_core.scene.init import SH_C0
+from gsplat_core.scene.harmonics import rgb_of
 
 SIDE, FOCAL, DEPTH = 40, 50.0, 4.0
 STEP = 600
@@ -86,7 +86,7 @@ def test_seeds_stand_on_what_is_rendered_where_the_photograph_differs_in_its_col
         ((new["means"][:, :2] + torch.tensor([view, 0.0])) / DEPTH * FOCAL + SIDE / 2) for view in range(3)
     ]
     assert any(bool(((pixels > 0) & (pixels < 13)).all()) for pixels in seen)
-    colors = new["sh0"][:, 0] * SH_C0 + 0.5
+    colors = rgb_of(new["sh0"][:, 0])
     wrong = (colors - RED).abs().amax(dim=1) < 1e-5
     assert wrong.float().mean() > 0.5
     assert new["shN"].eq(0).all()

@@ -50,16 +50,3 @@ def repeated(params: Params, count: int) -> Params:
     return {
         name: torch.nn.Parameter(p.detach().repeat(count, *[1] * (p.ndim - 1))) for name, p in params.items()
     }
-
-
-def rotation_matrix(quat: Tensor) -> Tensor:
-    """[3, 3] float64 of a quaternion (w, x, y, z) of any length, column by column as it turns the axes."""
-    w, x, y, z = torch.nn.functional.normalize(quat.detach().double(), dim=0)
-    return torch.tensor(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ],
-        dtype=torch.float64,
-    )

@@ -13,8 +13,7 @@ from gsplat_core.errors import DataError
 from gsplat_core.io import load, save
 from gsplat_core.morton import morton_order
 from gsplat_core.scene.gaussians import Gaussians
-
-C0 = 0.28209479177387814
+from gsplat_core.scene.harmonics import SH_C0
 
 
 def header_and_body(path: Path) -> tuple[bytes, bytes]:
@@ -40,7 +39,7 @@ def test_layout_of_two_splats(tmp_path: Path) -> None:
         b"element sh 2\n" + b"".join(b"property uchar f_rest_%d\n" % i for i in range(9)) + b"end_header\n"
     )
     bounds = struct.unpack("<18f", body[:72])
-    colors = [0.5 - C0, 0.5, 0.5 + C0, 0.5 + 2 * C0, 0.5 + C0, 0.5 + C0]
+    colors = [0.5 - SH_C0, 0.5, 0.5 + SH_C0, 0.5 + 2 * SH_C0, 0.5 + SH_C0, 0.5 + SH_C0]
     assert bounds == pytest.approx([-1, 0, 0, 3, 8, 5, -5, -4, -3, -1, 0, 1, *colors])
     first, second = struct.unpack("<4I", body[72:88]), struct.unpack("<4I", body[88:104])
     assert (first[0], second[0]) == (0, 2**32 - 1)
@@ -64,14 +63,14 @@ def test_old_files_have_no_bounds_of_colour(tmp_path: Path) -> None:
     header, body = header_and_body(path)
     bounds = np.frombuffer(body[: 2 * 72], "<f4").reshape(2, 18)
     words = np.frombuffer(body[2 * 72 :], "<u4").reshape(300, 4).copy()
-    rgb = np.floor((0.5 + C0 * scene.sh0[:, 0].numpy()) * 255 + 0.5).astype(np.uint32)
+    rgb = np.floor((0.5 + SH_C0 * scene.sh0[:, 0].numpy()) * 255 + 0.5).astype(np.uint32)
     words[:, 3] = rgb[:, 0] << 24 | rgb[:, 1] << 16 | rgb[:, 2] << 8 | (words[:, 3] & 255)
     for end in ("min", "max"):
         for name in "rgb":
             header = header.replace(f"property float {end}_{name}\n".encode(), b"")
     path.write_bytes(header + bounds[:, :12].tobytes() + words.tobytes())
     read = load(path)
-    assert_within(scene, read, {"means": 1, "scales": 1, "alpha": 1, "degrees": 1, "sh0": 1 / (510 * C0)})
+    assert_within(scene, read, {"means": 1, "scales": 1, "alpha": 1, "degrees": 1, "sh0": 1 / (510 * SH_C0)})
 
 
 def test_a_plain_name_and_an_element_without_properties_are_no_obstacle(tmp_path: Path) -> None:

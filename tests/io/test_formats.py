@@ -15,8 +15,8 @@ from gsplat_core.errors import DataError, UsageError
 from gsplat_core.io import FORMATS, DataWarning, load, save
 from gsplat_core.io.options import options_of, parse_options
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.harmonics import SH_C0
 
-C0 = 0.28209479177387814
 Bounds = Callable[[Gaussians], dict[str, Any]]
 
 
@@ -50,8 +50,8 @@ def sog_bounds(scene: Gaussians) -> dict[str, Any]:
 
 
 def splat_bounds(scene: Gaussians) -> dict[str, Any]:
-    outside = (scene.sh0.abs() - 0.5 / C0).clamp(min=0)  # clipped
-    bounds = {"scales": 1e-6, "sh0": 1 / (510 * C0) + outside}
+    outside = (scene.sh0.abs() - 0.5 / SH_C0).clamp(min=0)  # clipped
+    bounds = {"scales": 1e-6, "sh0": 1 / (510 * SH_C0) + outside}
     return bounds | {"alpha": 1 / 510, "degrees": smallest_three_degrees(1 / 256) * 2}
 
 

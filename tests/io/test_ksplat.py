@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from ksplat_files import BLOCK, C0, RANGE, written_ksplat
+from ksplat_files import BLOCK, RANGE, written_ksplat
 from splat_files import assert_within, typical_scene
 
 from gsplat_core.errors import DataError
 from gsplat_core.io import load
+from gsplat_core.scene.harmonics import SH_C0
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])
@@ -20,7 +21,7 @@ def test_every_level(tmp_path: Path, level: int, degree: int) -> None:
     scene.sh0.clamp_(-1.7, 1.7)
     (tmp_path / "a.ksplat").write_bytes(written_ksplat(scene, level))
     read = load(tmp_path / "a.ksplat", strict=True)
-    bounds = {"sh0": 1 / (510 * C0), "alpha": 1 / 510}
+    bounds = {"sh0": 1 / (510 * SH_C0), "alpha": 1 / 510}
     if level:
         bounds |= {"means": BLOCK / (4 * RANGE), "scales": 2e-3, "degrees": 0.2}
         bounds["shN"] = 3 / 510 if level == 2 else 1e-3

@@ -19,8 +19,8 @@ from paths import real_scene
 from gsplat_core.errors import DataError, GsplatError, NumericalError, ResourceError, UsageError
 from gsplat_core.io import DataWarning, export, export_verified, format_of, load, save
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.harmonics import num_coefficients
 from gsplat_core.scene.schema import PARAMETERS
-from gsplat_core.scene.sh_rotation import num_coefficients
 
 
 def random_scene(num: int = 7, degree: int = 2, extras: bool = True) -> Gaussians:

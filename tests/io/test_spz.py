@@ -15,7 +15,7 @@ from gsplat_core.errors import DataError, UsageError
 from gsplat_core.io import DataWarning, load, save, spz
 from gsplat_core.io.deflate import gzip_compress
 from gsplat_core.scene.gaussians import Gaussians
-from gsplat_core.scene.sh_rotation import sh_basis
+from gsplat_core.scene.harmonics import sh_basis
 
 
 def one(**changes: Any) -> Gaussians:

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from gsplat_core.quaternions import rotation_matrices
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.harmonics import num_coefficients, sh_basis
 from gsplat_core.scene.schema import PARAMETERS
-from gsplat_core.scene.sh_rotation import num_coefficients, sh_basis
 from gsplat_core.scene.similarity import Similarity
 
 seeds = st.integers(0, 2**31)
@@ -46,16 +47,7 @@ def assert_same(a: Gaussians, b: Gaussians, atol: float = 0.0) -> None:
 
 
 def covariances(g: Gaussians) -> Tensor:
-    w, x, y, z = torch.nn.functional.normalize(g.quats, dim=-1).unbind(-1)
-    rotation = torch.stack(
-        [
-            torch.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], -1),
-            torch.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)], -1),
-            torch.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], -1),
-        ],
-        -2,
-    )
-    root = rotation * g.scales.exp()[:, None, :]
+    root = rotation_matrices(g.quats) * g.scales.exp()[:, None, :]
     return root @ root.transpose(-1, -2)
 
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from gsplat_core.scene.cameras import Camera, rigid
-from gsplat_core.scene.init import SH_C0, initialize, random_points
+from gsplat_core.scene.harmonics import rgb_of
+from gsplat_core.scene.init import initialize, random_points
 
 
 def test_lattice_gaps_colours_and_opacity() -> None:
@@ -18,7 +19,7 @@ def test_lattice_gaps_colours_and_opacity() -> None:
     scene = initialize(lattice, rgb, sh_degree=2)
     torch.testing.assert_close(scene.scales, torch.full((125, 3), math.log(0.5)))  # every gap is 0.5
     torch.testing.assert_close(torch.sigmoid(scene.opacities), torch.full((125,), 0.1))
-    torch.testing.assert_close(0.5 + SH_C0 * scene.sh0[:, 0], rgb)
+    torch.testing.assert_close(rgb_of(scene.sh0[:, 0]), rgb)
     assert scene.shN.shape == (125, 8, 3)
     assert (scene.shN == 0).all()
     assert torch.equal(scene.means, lattice)

@@ -4,13 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gsplat_core.scene.sh_rotation import (
-    degree_of,
-    num_coefficients,
-    rotate_sh,
-    sh_basis,
-    sh_rotation_matrix,
-)
+from gsplat_core.scene.harmonics import degree_of, num_coefficients, sh_basis
+from gsplat_core.scene.sh_rotation import rotate_sh, sh_rotation_matrix
 
 degrees = st.integers(0, 4)
 seeds = st.integers(0, 2**31)

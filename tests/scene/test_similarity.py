@@ -3,7 +3,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gsplat_core.scene.similarity import Similarity, multiply_quaternions
+from gsplat_core.quaternions import multiply, rotation_matrices
+from gsplat_core.scene.similarity import Similarity
 
 seeds = st.integers(0, 2**31)
 
@@ -13,18 +14,6 @@ def random_similarity(seed: int) -> Similarity:
     q, _ = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64, generator=generator))
     scale = float(torch.exp(torch.randn((), dtype=torch.float64, generator=generator)))
     return Similarity(q * torch.linalg.det(q), torch.randn(3, generator=generator), scale)
-
-
-def matrix_of(quaternion: torch.Tensor) -> torch.Tensor:
-    w, x, y, z = quaternion.tolist()
-    return torch.tensor(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ],
-        dtype=torch.float64,
-    )
 
 
 def assert_same(a: Similarity, b: Similarity) -> None:
@@ -51,9 +40,9 @@ def test_composition_applies_the_right_one_first(first: int, second: int) -> Non
 @given(seeds, seeds)
 def test_quaternion_is_the_rotation_and_products_are_compositions(first: int, second: int) -> None:
     a, b = random_similarity(first), random_similarity(second)
-    torch.testing.assert_close(matrix_of(a.quaternion()), a.rotation, atol=1e-12, rtol=0)
-    product = multiply_quaternions(a.quaternion(), b.quaternion())
-    torch.testing.assert_close(matrix_of(product), a.rotation @ b.rotation, atol=1e-12, rtol=0)
+    torch.testing.assert_close(rotation_matrices(a.quaternion()), a.rotation, atol=1e-12, rtol=0)
+    product = multiply(a.quaternion(), b.quaternion())
+    torch.testing.assert_close(rotation_matrices(product), a.rotation @ b.rotation, atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -61,7 +50,9 @@ def test_quaternion_of_half_turns(axis: int) -> None:
     """The case where the trace formula divides by zero."""
     rotation = -torch.eye(3, dtype=torch.float64)
     rotation[axis, axis] = 1
-    torch.testing.assert_close(matrix_of(Similarity(rotation).quaternion()), rotation, atol=1e-15, rtol=0)
+    torch.testing.assert_close(
+        rotation_matrices(Similarity(rotation).quaternion()), rotation, atol=1e-15, rtol=0
+    )
 
 
 def test_large_coordinates_lose_nothing_before_rounding() -> None:

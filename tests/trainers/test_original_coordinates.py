@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import gsplat_core.io
-from gsplat_core.scene.cameras import rotation_from_quaternion
+from gsplat_core.quaternions import rotation_matrix
 from gsplat_core.scene.original_coordinates import with_origin_at
 from trainers.checkpoint import read_checkpoint
 from trainers.cli import main
@@ -32,7 +32,7 @@ def moved(scene, folder, place):
         words = line.split()
         if len(words) == 10 and not line.startswith("#"):
             numbers = np.array(words[1:8], float)
-            numbers[4:] -= rotation_from_quaternion(numbers[:4]) @ place
+            numbers[4:] -= rotation_matrix(numbers[:4]) @ place
             line = " ".join([words[0], *map(repr, numbers.tolist()), *words[8:]])
         lines.append(line)
     (model / "images.txt").write_text("\n".join(lines))

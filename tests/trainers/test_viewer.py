@@ -12,6 +12,7 @@ from splat_files import typical_scene
 from splats import covariances
 
 import gsplat_core.io
+from gsplat_core.scene.harmonics import rgb_of
 from trainers import camera_paths, viewer
 from trainers.cli import main
 
@@ -24,7 +25,7 @@ def test_splats_are_those_of_the_scene() -> None:
     )
     assert np.allclose(drawn["opacities"][:, 0], scene.opacities.sigmoid())
     assert np.array_equal(drawn["centers"], scene.means)
-    expected = (0.5 + viewer.SH_C0 * scene.sh0[:, 0]).clamp(0, 1)
+    expected = rgb_of(scene.sh0[:, 0]).clamp(0, 1)
     assert np.allclose(drawn["rgbs"], expected)
 
 

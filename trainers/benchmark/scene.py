@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.harmonics import sh0_of
 from trainers.benchmark.splats import Splats, random_splats
 from trainers.views import Target
 
-SH_CONSTANT = 0.28209479177387814  # the constant basis function, 1 / sqrt(4 pi)
 SCREEN_FILTER = 0.3  # pixels^2, added to the covariances of splats
 
 
@@ -31,7 +31,7 @@ def training_scene(
         quats=torch.stack([(angle / 2).cos(), torch.zeros(num), torch.zeros(num), (angle / 2).sin()], dim=1),
         scales=(torch.stack([longer, shorter, 0.1 * shorter], dim=1) * to_world).log(),
         opacities=splats.opacities[0].logit(),
-        sh0=((splats.colors[0] - 0.5) / SH_CONSTANT)[:, None],
+        sh0=sh0_of(splats.colors[0])[:, None],
         shN=0.05 * torch.randn(num, 15, 3, generator=generator),
     )
     target = Target(

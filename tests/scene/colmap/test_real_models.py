@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from paths import real_scene
 
-from gsplat_core.scene.cameras import rotation_from_quaternion
+from gsplat_core.quaternions import rotation_matrix
 from gsplat_core.scene.colmap import SparseModel, read_model
 
 # name, images, points, observations, mean of COLMAP's error over points, mean error over observations
@@ -24,7 +24,7 @@ def reprojection_errors(model: SparseModel) -> np.ndarray:
     for image in model.images:
         seen = image.point_ids >= 0
         xyz = model.points.xyz[[row[i] for i in image.point_ids[seen].tolist()]]
-        camera = xyz @ rotation_from_quaternion(image.quaternion).T + image.translation
+        camera = xyz @ rotation_matrix(image.quaternion).T + image.translation
         assert (camera[:, 2] > 0).all()
         pixels = model.lenses[image.camera_id].distort(camera[:, :2] / camera[:, 2:])
         errors.append(np.linalg.norm(pixels - image.keypoints[seen], axis=1))

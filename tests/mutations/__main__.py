@@ -33,7 +33,7 @@ from mutations.tree import Tree
 
 GOAL = 0.95
 SHARE_OF_MATH = 0.25
-BUDGET = 20.0  # seconds of tests beyond those of the file of the same name
+BUDGET = 20.0  # seconds of each group of tests after the first; see `KnownTests.related`
 FOLDER = ROOT / "build" / "mutations"
 Task = tuple[Any, Callable[[], Any], float]
 
@@ -81,6 +81,12 @@ def measured(tests: KnownTests, trees: Sequence[Tree], fresh: bool) -> None:
             print(f"{file}: {len(outcome.value)} tests", flush=True)
 
 
+def within_budget(tests: KnownTests, group: Sequence[str]) -> list[str]:
+    """The first of the tests that take no longer than `BUDGET` together."""
+    until = accumulate(tests.tests[test].seconds for test in group)
+    return [test for test, seconds in zip(group, until, strict=True) if seconds <= BUDGET]
+
+
 def importable() -> bool:
     importlib.import_module("trainers.cli")
     return True
@@ -95,10 +101,8 @@ def check_import(tree: Tree) -> None:
 
 def python_tasks(tests: KnownTests, mistakes: Sequence[Mistake]) -> Iterator[Task]:
     for mistake in mistakes:
-        groups = [list(group) for group in tests.related(mistake.file, mistake.line)]
-        if len(groups) > 1:
-            until = accumulate(tests.tests[test].seconds for test in groups[1])
-            groups[1] = [test for test, seconds in zip(groups[1], until, strict=True) if seconds <= BUDGET]
+        first, *others = tests.related(mistake.file, mistake.line) or [[]]
+        groups = [first, *(within_budget(tests, group) for group in others)]
         seconds = 30 + 4 * sum(map(tests.seconds, groups))
         yield mistake, partial(first_failure, groups), seconds
 

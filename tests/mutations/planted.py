@@ -12,7 +12,8 @@ LIBRARIES = {"function": "functions.cpp", "formulas": "formulas.cpp"}
 
 
 class _Chosen:
-    """A plugin of pytest that runs the chosen tests in their order and tells the first that fails."""
+    """A plugin of pytest that runs the chosen tests, or files of tests, in their order, and tells the first
+    failure."""
 
     def __init__(self, tests: Sequence[str]) -> None:
         self._order = {test: i for i, test in enumerate(tests)}
@@ -20,7 +21,12 @@ class _Chosen:
         self.failure: str | None = None
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = sorted((i for i in items if i.nodeid in self._order), key=lambda i: self._order[i.nodeid])
+        def place(item: pytest.Item) -> int | None:
+            return self._order.get(item.nodeid, self._order.get(item.nodeid.split("::")[0]))
+
+        items[:] = sorted(
+            (item for item in items if place(item) is not None), key=lambda item: place(item) or 0
+        )
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:

@@ -57,6 +57,14 @@ def test_a_failing_test_notices(tree: SmallTree) -> None:
     assert (tree.folder / "counted/counting.py").read_text() == TEXT
 
 
+def test_whole_files_of_tests_may_be_named(tree: SmallTree) -> None:
+    mistake = Mistake("counted/counting.py", 4, TEXT.index("+= 1"), "+= 1", "+= 2", "")
+    groups = [["tests/test_counting.py"]]
+    with tree.with_mistake(mistake):
+        found = Child(tree, partial(first_failure, groups), 20.0, tree.folder.with_suffix(".log")).wait()
+    assert found.value["failure"].startswith("tests/test_counting.py::test_three: ")
+
+
 def test_tests_that_pass_do_not(tree: SmallTree) -> None:
     assert outcome(tree, "+= 1", "+= 2", ["test_zero"]).value == {"failure": None, "ran": 1}
 

@@ -81,6 +81,20 @@ def test_tests_that_execute_a_line_come_first(tmp_path: Path) -> None:
     assert tests.related("gsplat_core/thing.py", 1) == [[own], [quick, use, slow]]
 
 
+def test_a_file_whose_tests_are_not_known_is_run_whole(tmp_path: Path) -> None:
+    known(tmp_path)
+    for name in ("tests/trainers/test_user.py", "tests/test_thing.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("changed = 1")
+    again = KnownTests(tmp_path, tmp_path / "known")
+    assert again.load() == ["tests/test_thing.py", "tests/trainers/test_user.py"]
+    assert again.related("trainers/user.py", 3) == [
+        ["tests/trainers/test_user.py"],
+        ["tests/test_other.py::use"],
+    ]
+    assert again.seconds(["tests/trainers/test_user.py"]) > 10
+
+
 def test_what_is_known_survives_edits_above(tmp_path: Path) -> None:
     """Of a file that has changed, a test concerns all lines of the functions that it called."""
     known(tmp_path)

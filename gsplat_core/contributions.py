@@ -7,14 +7,14 @@ Wang 2024), the largest is that of RadSplat (Niemeyer et al. 2024).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from gsplat_core.render import stages
-from gsplat_core.render.settings import RenderSettings
+from gsplat_core.render.scene import Scene, measure
+from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
 
@@ -39,28 +39,17 @@ class Contributions:
 
 
 @torch.no_grad()
-def contributions(
-    gaussians: Gaussians,
-    cameras: Iterable[Camera],
-    *,
-    eps2d: float = 0.3,
-    antialiased: bool = False,
-    max_alpha: float = 0.99,
-) -> Contributions:
+def contributions(scene: Scene, cameras: Iterable[Camera], settings: RenderSettings = USUAL) -> Contributions:
     """Measures the contributions of all Gaussians to the given views, without rendering their colours.
 
     Args:
-        gaussians: the scene, raw parameters.
+        scene, settings: as for :func:`gsplat_core.render.scene.render`.
         cameras: the views, one after the other; their images may differ in size.
-        eps2d, antialiased, max_alpha: as the scene is rendered, see :func:`gsplat_core.rasterization`.
     """
-    scene = gaussians.activated()
-    means, quats, scales, opacities = (
-        tensor.detach().float()[None]
-        for tensor in (scene["means"], scene["quats"], scene["scales"], scene["opacities"])
-        if isinstance(tensor, Tensor)
-    )
-    zeros = means.new_zeros(gaussians.num)
+    if isinstance(scene, Gaussians):
+        scene = scene.to(dtype=torch.float32)
+    means = scene["means"] if isinstance(scene, Mapping) else scene.means
+    zeros = means.new_zeros(means.shape[0])
     total = Contributions(
         weights=zeros.double(),
         largest_weights_of_a_view=zeros.clone(),
@@ -69,18 +58,8 @@ def contributions(
         views=zeros.long(),
     )
     for camera in cameras:
-        viewmats, Ks = (
-            torch.from_numpy(matrix).to(means)[None, None] for matrix in (camera.viewmat, camera.K)
-        )
-        settings = RenderSettings(
-            eps2d=eps2d, near_plane=camera.near, antialiased=antialiased, max_alpha=max_alpha
-        )
-        splats = stages.project(
-            means, quats, scales, None, opacities, viewmats, Ks, camera.width, camera.height, settings
-        )
-        tiles = stages.bin_splats(splats, camera.width, camera.height, settings)
-        measured = stages.contributions(splats, tiles, camera.width, camera.height, settings)
-        weights, pixels, largest = measured[0, 0].unbind(-1)
+        measured, _ = measure(scene, camera, settings)
+        weights, pixels, largest = measured[0].unbind(-1)
         total.weights.add_(weights)
         torch.maximum(total.largest_weights_of_a_view, weights, out=total.largest_weights_of_a_view)
         torch.maximum(total.largest_weight, largest, out=total.largest_weight)

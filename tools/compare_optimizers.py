@@ -28,10 +28,11 @@ from typing import Any, Literal
 import torch
 import tyro
 
-from gsplat_core import rasterization
 from gsplat_core.io.atomic import write_text
 from gsplat_core.losses import l1_dssim
 from gsplat_core.optim import Adam
+from gsplat_core.render.cameras import Cameras
+from gsplat_core.render.scene import render
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order.damping import Kinds
@@ -298,15 +299,8 @@ class Memory:
         """One step on the mean loss of all views."""
         params = {name: value.requires_grad_() for name, value in gaussians.detached().params.items()}
         adam = Adam(params.values())
-        images, _, _ = rasterization(
-            **Gaussians(**params).activated(),
-            viewmats=torch.cat([target.viewmat for target in targets]),
-            Ks=torch.cat([target.K for target in targets]),
-            width=targets[0].width,
-            height=targets[0].height,
-            sh_degree=gaussians.sh_degree,
-        )
-        l1_dssim(images, torch.stack([target.image for target in targets])).backward()
+        rendered = render(params, Cameras.together(targets, gaussians.device))
+        l1_dssim(rendered.colors, torch.stack([target.image for target in targets])).backward()
         adam.step()
 
     def _stochastic(self, gaussians: Gaussians, targets: list[Target]) -> None:

@@ -30,9 +30,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from cuda_on_cpu.operators import emulated
 from static_report import ceilings
 
-import gsplat_core
-from gsplat_core import io
-from gsplat_core.render.settings import USUAL
+from gsplat_core import io, primitive
+from gsplat_core.render.scene import render as render_scene
+from gsplat_core.render.settings import USUAL, RenderSettings
 from trainers.benchmark.splats import random_splats
 from trainers.camera_paths import default_lens, orbit_of_gaussians
 
@@ -136,16 +136,13 @@ def render(path: Path, width: int, height: int) -> Iterator[tuple[str, int]]:
     gaussians = io.load(path)
     lens = default_lens(width, height)
     camera = orbit_of_gaussians(gaussians, up=(0.0, -1.0, 0.0)).cameras(lens, 8)[0]
-    leaves = gaussians.activated()
-    for leaf in leaves.values():
-        if isinstance(leaf, torch.Tensor):
-            leaf.requires_grad_()
-    matrices = {"viewmats": camera.viewmat, "Ks": camera.K}
-    cameras = {name: torch.tensor(matrix).float()[None] for name, matrix in matrices.items()}
-    image, _, meta = gsplat_core.rasterization(**leaves, **cameras, width=width, height=height, sh_degree=3)
-    yield "forward", int(meta["flatten_ids"].numel())
-    image.sum().backward()
-    yield "backward", int(meta["flatten_ids"].numel())
+    seen = primitive.evaluate(gaussians)
+    for leaf in (seen.means, seen.quats, seen.scales, seen.opacities, *seen.colors):
+        leaf.requires_grad_()
+    rendered = render_scene(seen, camera, RenderSettings(antialiased=gaussians.metadata.antialiased))
+    yield "forward", int(rendered.meta["flatten_ids"].numel())
+    rendered.colors.sum().backward()
+    yield "backward", int(rendered.meta["flatten_ids"].numel())
 
 
 def print_kernels(counters: Counters) -> None:

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gsplat_core import rasterization
 from gsplat_core.color_correction import color_corrected
 from gsplat_core.metrics import psnr, ssim
+from gsplat_core.render.scene import render as render_scene
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.dataset import View
 from gsplat_core.scene.gaussians import Gaussians
@@ -70,21 +70,9 @@ def render(gaussians: Gaussians, camera: Camera, background: str = "black") -> T
 @torch.no_grad()
 def picture(gaussians: Gaussians, camera: Camera, background: str = "black") -> Picture:
     """The same before anything becomes of it."""
-    device = gaussians.device
-    behind = backdrop(background, device)
-    splats: dict[str, Any] = gaussians.activated()
-    colors, alphas, _ = rasterization(
-        **splats,
-        viewmats=torch.as_tensor(camera.viewmat, dtype=torch.float32, device=device)[None],
-        Ks=torch.as_tensor(camera.K, dtype=torch.float32, device=device)[None],
-        width=camera.width,
-        height=camera.height,
-        near_plane=camera.near,
-        sh_degree=gaussians.sh_degree,
-        backgrounds=behind,
-        rasterize_mode=gaussians.rasterize_mode,
-    )
-    return Picture(colors, alphas, behind)
+    behind = backdrop(background, gaussians.device)
+    rendered = render_scene(gaussians, camera, background=behind)
+    return Picture(rendered.colors, rendered.alphas, behind)
 
 
 def evaluate(

@@ -12,13 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gsplat_core import primitive, rasterization
+from gsplat_core import primitive
 from gsplat_core.densify.rendered_views import RenderedViews
 from gsplat_core.densify.store import ParameterStore
 from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
 from gsplat_core.losses import l1_dssim
 from gsplat_core.morton import morton_order
 from gsplat_core.optim import Adam
+from gsplat_core.render.drawing import Outputs
+from gsplat_core.render.scene import render
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.scale import SceneScale
@@ -56,6 +58,7 @@ class Trainer:
         parts: Parts | None = None,
     ) -> None:
         self.config = config
+        self.settings = RenderSettings(antialiased=config.antialiased)
         self.scale = scale
         self.scene_extent = scale.published if config.scale_rule == "published" else scale.length
         self.step = 0
@@ -153,7 +156,7 @@ class Trainer:
         settings = Settings(
             sh_degree=self._sh_degree(step),
             background=None if background is None else background[0],
-            drawn=RenderSettings(near_plane=targets[0].near, antialiased=self.config.antialiased),
+            drawn=replace(self.settings, near_plane=targets[0].near),
         )
         with torch.no_grad():
             refinement = self.lm.iterate(
@@ -188,24 +191,21 @@ class Trainer:
     def _rendering(self, step: int, target: Target, wants: Wants, scene: SceneView) -> Rendering:
         """The scene as this step shows it, from the camera of its photograph."""
         shown = self.parts.shown(step, self.store.params)
-        splats = primitive.evaluate({**self.store.extras, **shown}, primitive=self.primitive).arguments()
+        splats = primitive.evaluate({**self.store.extras, **shown}, primitive=self.primitive)
         background = self._background(step)
-        colors, alphas, meta = rasterization(
-            **splats,
-            viewmats=target.viewmat,
-            Ks=target.K,
-            width=target.width,
-            height=target.height,
-            near_plane=target.near,
+        rendered = render(
+            splats,
+            target,
+            self.settings,
+            outputs=Outputs(absgrad=wants.absgrad, statistics=wants.weights),
+            background=background,
             sh_degree=self._sh_degree(step),
-            backgrounds=background,
-            rasterize_mode="antialiased" if self.config.antialiased else "classic",
-            absgrad=wants.absgrad,
-            statistics=wants.weights,
             # What is drawn as it is gets its gradients from the photograph alone.
             sh_optimizer=self.adam if shown is self.store.params else None,
         )
-        return Rendering(colors, alphas, background, splats, meta, scene)
+        return Rendering(
+            rendered.colors, rendered.alphas, background, splats.arguments(), rendered.meta, scene
+        )
 
     def composited(self, target: Target, step: int) -> Target:
         """The photograph on what is rendered behind the scene at a step."""

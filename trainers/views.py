@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gsplat_core.render.cameras import Cameras
 from gsplat_core.scene.cameras import DEFAULT_NEAR
 from gsplat_core.scene.dataset import View
 
@@ -58,7 +59,7 @@ class Target:
 
     @classmethod
     def of(cls, view: View, device: torch.device, number: int = 0) -> Target:
-        camera = view.camera
+        camera = Cameras.of(view.camera, device)
         image, alpha, mask = (
             None if part is None else part.to(device, non_blocking=True)
             for part in (view.image(), view.alpha(), view.mask())
@@ -66,14 +67,14 @@ class Target:
         assert image is not None
         return cls(
             image=image,
-            viewmat=torch.as_tensor(camera.viewmat, dtype=torch.float32, device=device)[None],
-            K=torch.as_tensor(camera.K, dtype=torch.float32, device=device)[None],
+            viewmat=camera.viewmats,
+            K=camera.Ks,
             width=camera.width,
             height=camera.height,
             view=number,
             alpha=alpha,
             mask=mask,
-            near=camera.near,
+            near=view.camera.near,
         )
 
     def on(self, background: Tensor | None) -> Target:

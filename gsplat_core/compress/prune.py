@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from gsplat_core.contributions import contributions
+from gsplat_core.render.scene import Scene
+from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.scene.cameras import Camera
-from gsplat_core.scene.gaussians import Gaussians
 
 
-def importance(gaussians: Gaussians, cameras: Iterable[Camera], antialiased: bool = False) -> Tensor:
+def importance(scene: Scene, cameras: Iterable[Camera], settings: RenderSettings = USUAL) -> Tensor:
     """How much the views show of every Gaussian: [N] float32, not negative."""
-    shown = contributions(gaussians, cameras, antialiased=antialiased)
+    shown = contributions(scene, cameras, settings)
     return shown.weights.float() * shown.largest_weight
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from gsplat_core.compress.codec import Codec
 from gsplat_core.compress.prune import importance, least_important
 from gsplat_core.densify.edits import Edit, Prune
+from gsplat_core.render.settings import RenderSettings
 from gsplat_core.scene.cameras import Camera
-from gsplat_core.scene.gaussians import Gaussians
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class CompressedTraining:
         self.codec = codec
         self.schedule = schedule
         self._cameras = cameras
-        self._antialiased = antialiased
+        self._settings = RenderSettings(antialiased=antialiased)
         self._fitted_rows = -1
 
     def shown(self, step: int, params: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -122,7 +122,7 @@ class CompressedTraining:
         """The edits after this step: nothing but prunings."""
         if self.schedule.keep == 1 or step not in self.schedule.prunings:
             return []
-        scores = importance(Gaussians.of(params), self._cameras, self._antialiased)
+        scores = importance(params, self._cameras, self._settings)
         keep = max(1, round(len(scores) * self.schedule.keep**0.5))
         return [Prune(least_important(scores, keep))]
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from gsplat_core.activations import sigmoid
 from gsplat_core.densify.views import Lens, Shares
-from gsplat_core.render import stages
-from gsplat_core.render.rasterizer import rasterization
+from gsplat_core.render.cameras import Cameras
+from gsplat_core.render.drawing import COLORS, Outputs, Rendered
+from gsplat_core.render.scene import measure, render
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.scene.dataset import View
 
@@ -52,13 +51,8 @@ class RenderedViews:
 
     def lens(self, index: int) -> Lens:
         camera = self._views[index].camera
-        return Lens(
-            torch.as_tensor(camera.viewmat, dtype=torch.float32),
-            torch.as_tensor(camera.K, dtype=torch.float32),
-            camera.width,
-            camera.height,
-            camera.near,
-        )
+        tensors = Cameras.of(camera, torch.device("cpu"))
+        return Lens(tensors.viewmats[0], tensors.Ks[0], camera.width, camera.height, camera.near)
 
     def points_seen(self, index: int) -> tuple[Tensor, Tensor]:
         rows = self._sightings[index] if self._sightings else torch.zeros(0, dtype=torch.int64)
@@ -69,37 +63,30 @@ class RenderedViews:
 
     @torch.no_grad()
     def image(self, params: Mapping[str, Tensor], index: int) -> Tensor:
-        colors, alphas, _ = self._render(params, index, backgrounds=self.background)
+        rendered = self._render(params, index, COLORS)
+        colors = rendered.colors
         if self.as_photographed is not None:
-            colors = self.as_photographed(colors, alphas, index)
+            colors = self.as_photographed(colors, rendered.alphas, index)
         mask = self._views[index].mask()
         # Black where the photograph is masked out, as that is.
         return colors[0] if mask is None else colors[0] * mask.to(colors.device)[..., None]
 
     @torch.no_grad()
     def depth(self, params: Mapping[str, Tensor], index: int) -> tuple[Tensor, Tensor]:
-        depths, alphas, _ = self._render(params, index, render_mode="ED")
-        return depths[0, ..., 0], alphas[0, ..., 0]
+        rendered = self._render(params, index, Outputs(colors=False, depth="expected"))
+        return rendered.depths[0], rendered.alphas[0, ..., 0]
 
     @torch.no_grad()
     def shares(self, params: Mapping[str, Tensor], index: int) -> Shares:
-        lens = self.lens(index)
-        device = params["means"].device
-        settings = RenderSettings(near_plane=lens.near, antialiased=self.antialiased)
-        splats = stages.project(
-            params["means"][None], params["quats"][None], params["scales"].exp()[None], None,
-            sigmoid(params["opacities"])[None], lens.viewmat.to(device)[None, None],
-            lens.K.to(device)[None, None], lens.width, lens.height, settings,
-        )  # fmt: skip
-        tiles = stages.bin_splats(splats, lens.width, lens.height, settings)
-        measured = stages.contributions(splats, tiles, lens.width, lens.height, settings)[0, 0]
-        weights, pixels, largest = measured.unbind(-1)
+        measured, splats = measure(params, self._views[index].camera, self._settings)
+        weights, pixels, largest = measured[0].unbind(-1)
         return Shares(weights, pixels, largest, splats.radii[0, 0].amax(dim=-1), splats.depths[0, 0])
 
     def weighted_shares(self, params: Mapping[str, Tensor], index: int, importance: Tensor) -> Tensor:
         # The sums are the gradient of the probe (rasterization's `statistics`), so a graph is needed.
         with torch.enable_grad():
-            _, _, meta = self._render(params, index, render_mode="D", statistics=True)
+            outputs = Outputs(colors=False, depth="sum", statistics=True)
+            meta = self._render(params, index, outputs).meta
             mask = self._views[index].mask()
             weights = importance.to(meta["probe"])
             if mask is not None:
@@ -108,21 +95,16 @@ class RenderedViews:
         sums: Tensor = meta["statistics"].grad[0, :, 0]
         return sums
 
-    def _render(self, params: Mapping[str, Tensor], index: int, **options: Any) -> tuple[Tensor, Tensor, Any]:
-        means = params["means"].detach()
-        lens = self.lens(index)
-        return rasterization(
-            means=means,
-            quats=params["quats"].detach(),
-            scales=params["scales"].detach().exp(),
-            opacities=sigmoid(params["opacities"].detach()),
-            colors=(params["sh0"].detach(), params["shN"].detach()),
-            viewmats=lens.viewmat.to(means.device)[None],
-            Ks=lens.K.to(means.device)[None],
-            width=lens.width,
-            height=lens.height,
-            near_plane=lens.near,
+    @property
+    def _settings(self) -> RenderSettings:
+        return RenderSettings(antialiased=self.antialiased)
+
+    def _render(self, params: Mapping[str, Tensor], index: int, outputs: Outputs) -> Rendered:
+        return render(
+            {name: value.detach() for name, value in params.items()},
+            self._views[index].camera,
+            self._settings,
+            outputs=outputs,
+            background=self.background,
             sh_degree=self.sh_degree,
-            rasterize_mode="antialiased" if self.antialiased else "classic",
-            **options,
         )

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from gsplat_core.arguments import check_choice, check_unsupported
-from gsplat_core.checks import checks_enabled, require_finite
-from gsplat_core.ops.harmonics_adam import trained_spherical_harmonics
 from gsplat_core.optim import Adam
+from gsplat_core.render.drawing import Outputs, draw
 from gsplat_core.render.inputs import prepare
-from gsplat_core.render.meta import Meta, render_meta
+from gsplat_core.render.meta import Meta
 from gsplat_core.render.settings import RenderSettings
-from gsplat_core.render.stages import Splats, bin_splats, colour, composite, project
 
-RENDER_MODES = ("RGB", "D", "ED", "RGB+D", "RGB+ED")
+_DEPTHS: dict[str, Literal["none", "sum", "expected"]] = {
+    "RGB": "none",
+    "D": "sum",
+    "ED": "expected",
+    "RGB+D": "sum",
+    "RGB+ED": "expected",
+}
+RENDER_MODES = tuple(_DEPTHS)
 RASTERIZE_MODES = ("classic", "antialiased")
 
 
@@ -154,113 +158,16 @@ def rasterization(
     settings = RenderSettings(
         eps2d, near_plane, far_plane, radius_clip, rasterize_mode == "antialiased", max_alpha, tile_size
     )
-    with_colors, with_depth = render_mode.startswith("RGB"), render_mode != "RGB"
+    with_colors = render_mode.startswith("RGB")
     if with_colors and colors is None:
         raise ValueError(f"argument 'colors' must be given for render_mode {render_mode!r}, got None")
     inputs = prepare(
         means, quats, scales, covars, opacities, colors if with_colors else None, sh_degree, viewmats, Ks,
         backgrounds if with_colors else None,
     )  # fmt: skip
-    if checks_enabled():
-        require_finite(**inputs.named_tensors())
-
-    splats = project(
-        inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.opacities, inputs.viewmats,
-        inputs.Ks, width, height, settings,
+    rendered = draw(
+        inputs, sh_degree, width, height, settings,
+        Outputs(with_colors, _DEPTHS[render_mode], absgrad, statistics),
+        packed=packed, sh_optimizer=sh_optimizer, sh_leaves=colors,
     )  # fmt: skip
-    splats, means2d, rows = (_packed if packed else _dense)(splats, inputs.batch)
-    channels = []
-    if inputs.colors is not None:
-        if sh_optimizer is None or means.is_cuda:
-            evaluated = colour(inputs.colors, sh_degree, inputs.means, inputs.viewmats, splats.radii)
-        else:
-            degree, sh0, shN = _trainable(sh_degree, colors)
-            evaluated = trained_spherical_harmonics(
-                degree, inputs.means, inputs.viewmats, sh0, shN, splats.radii, sh_optimizer
-            )
-        channels.append(evaluated)
-    if with_depth:
-        channels.append(splats.depths[..., None])
-    backgrounds = inputs.backgrounds
-    if backgrounds is not None and with_depth:
-        backgrounds = torch.nn.functional.pad(backgrounds, (0, 1))
-
-    tiles = bin_splats(splats, width, height, settings)
-    leaf, carrier = _statistics_carriers(splats, inputs.batch, rows) if statistics else (None, None)
-    rendered, alphas, probe = composite(
-        splats,
-        channels[0] if len(channels) == 1 else torch.cat(channels, dim=-1),
-        backgrounds,
-        tiles,
-        width,
-        height,
-        settings,
-        absgrad_carrier=_absgrad_carrier(splats, means2d, rows) if absgrad else None,
-        statistics_carrier=carrier,
-    )
-    if render_mode.endswith("ED"):
-        expected = rendered[..., -1:] / alphas.clamp(min=1e-10)
-        rendered = torch.cat([rendered[..., :-1], expected], dim=-1)
-    meta = render_meta(splats, tiles, means2d, inputs.batch, width, height, tile_size, rows)
-    if probe is not None:
-        meta["statistics"] = leaf
-        meta["probe"] = probe.reshape(*inputs.batch, *probe.shape[1:])
-    return (
-        rendered.reshape(*inputs.batch, *rendered.shape[1:]),
-        alphas.reshape(*inputs.batch, *alphas.shape[1:]),
-        meta,
-    )
-
-
-def _trainable(sh_degree: int | None, colors: Any) -> tuple[int, Tensor, Tensor]:
-    """Degree and coefficients of spherical harmonics, if an optimizer can train them during backward."""
-    pair = isinstance(colors, tuple) and all(part.dim() == 3 and part.is_leaf for part in colors)
-    if sh_degree is None or not pair:
-        raise ValueError(
-            "argument 'sh_optimizer' needs 'sh_degree', and 'colors' as a pair (sh0 [N, 1, 3], "
-            "shN [N, K - 1, 3]) of leaf tensors"
-        )
-    return sh_degree, *colors
-
-
-def _dense(splats: Splats, batch: tuple[int, ...]) -> tuple[Splats, Tensor, None]:
-    """Lets the graph pass through centres of the shape [*batch, C, N, 2] that the caller gets to see."""
-    means2d = splats.means2d.reshape(*batch, *splats.means2d.shape[1:])
-    return splats._replace(means2d=means2d.reshape(splats.means2d.shape)), means2d, None
-
-
-def _packed(splats: Splats, batch: tuple[int, ...]) -> tuple[Splats, Tensor, Tensor]:
-    """The same with centres [nnz, 2] of the visible pairs of image and Gaussian, whose numbers are
-    returned."""
-    rows = (splats.radii > 0).all(dim=-1).flatten().nonzero()[:, 0]
-    dense = splats.means2d.flatten(0, 2)
-    means2d = dense.index_select(0, rows)
-    dense = torch.zeros_like(dense).index_copy(0, rows, means2d)
-    return splats._replace(means2d=dense.reshape(splats.means2d.shape)), means2d, rows
-
-
-def _absgrad_carrier(splats: Splats, means2d: Tensor, rows: Tensor | None) -> Tensor:
-    """Zeros whose gradient, the sum of absolute gradients over pixels, backward stores in
-    ``means2d.absgrad``."""
-    carrier = torch.zeros_like(splats.means2d, requires_grad=True)
-
-    def store(gradient: Tensor) -> None:
-        if rows is not None:
-            gradient = gradient.flatten(0, 2)[rows]
-        means2d.absgrad = gradient.reshape(means2d.shape)  # type: ignore[attr-defined]
-
-    carrier.register_hook(store)
-    return carrier
-
-
-def _statistics_carriers(
-    splats: Splats, batch: tuple[int, ...], rows: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Zeros of the shape that the caller gets to see, a leaf of the graph, and the same [B, C, N, 3]."""
-    shape = (*splats.depths.shape, 3)
-    if rows is None:
-        leaf = splats.depths.new_zeros(*batch, *shape[1:], requires_grad=True)
-        return leaf, leaf.reshape(shape)
-    leaf = splats.depths.new_zeros(rows.shape[0], 3, requires_grad=True)
-    dense = splats.depths.new_zeros(splats.depths.numel(), 3).index_copy(0, rows, leaf)
-    return leaf, dense.reshape(shape)
+    return rendered.channels, rendered.alphas, rendered.meta

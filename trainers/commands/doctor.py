@@ -140,19 +140,19 @@ def _renders(problems: list[Problem]) -> bool:
     try:
         import torch
 
-        from gsplat_core import rasterization
+        from gsplat_core.primitive import Evaluated
+        from gsplat_core.render.cameras import Cameras
+        from gsplat_core.render.scene import render
 
-        _, alphas, _ = rasterization(
+        gaussian = Evaluated(
             means=torch.tensor([[0.0, 0.0, 2.0]]),
             quats=torch.tensor([[1.0, 0.0, 0.0, 0.0]]),
             scales=torch.full((1, 3), 0.1),
             opacities=torch.tensor([0.75]),
             colors=torch.ones(1, 3),
-            viewmats=torch.eye(4)[None],
-            Ks=torch.tensor([[[50.0, 0.0, 0.5], [0.0, 50.0, 0.5], [0.0, 0.0, 1.0]]]),
-            width=1,
-            height=1,
         )
+        K = torch.tensor([[50.0, 0.0, 0.5], [0.0, 50.0, 0.5], [0.0, 0.0, 1.0]])
+        alphas = render(gaussian, Cameras(torch.eye(4)[None], K[None], width=1, height=1)).alphas
         right = abs(alphas.item() - 0.75) < 1e-5
         outcome = f"a Gaussian of opacity 0.75 came out with {alphas.item():.5f}"
     except (ImportError, OSError, RuntimeError) as error:

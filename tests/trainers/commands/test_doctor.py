@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import imageio_ffmpeg
 import pytest
@@ -16,6 +17,7 @@ from paths import ROOT
 
 import gsplat_core
 from gsplat_core.ops import library
+from gsplat_core.render import scene
 from trainers.commands import doctor
 from trainers.machine import cores, memory_bytes
 
@@ -85,10 +87,10 @@ def test_no_ffmpeg_is_a_note(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 def test_a_wrong_image_is_serious(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def wrong(**arguments: object) -> tuple[None, torch.Tensor, None]:
-        return None, torch.tensor([0.5]), None
+    def wrong(*arguments: object) -> SimpleNamespace:
+        return SimpleNamespace(alphas=torch.tensor([0.5]))
 
-    monkeypatch.setattr(gsplat_core, "rasterization", wrong, raising=False)
+    monkeypatch.setattr(scene, "render", wrong)
     assert doctor.doctor() == 1
     assert "opacity 0.75 came out with 0.5" in capsys.readouterr().out
 

@@ -1,0 +1,222 @@
+"""The usual arrangement of the stages: checked inputs become images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from gsplat_core.checks import checks_enabled, require_finite
+from gsplat_core.ops.adam import StepsOneByOne
+from gsplat_core.ops.harmonics_adam import trained_spherical_harmonics
+from gsplat_core.render.inputs import Inputs
+from gsplat_core.render.meta import Meta, render_meta
+from gsplat_core.render.settings import RenderSettings
+from gsplat_core.render.stages import Splats, bin_splats, colour, composite, project
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a rendering is to have besides alphas and the meta. ``a | b`` has what one of both has.
+
+    Args:
+        colors: the colours.
+        depth: "sum" of the depths with the blending weights, or that divided by alpha, "expected".
+        absgrad: ``meta["means2d"].absgrad`` after backward, see :func:`gsplat_core.rasterization`.
+        statistics: ``meta["statistics"]`` and ``meta["probe"]``, see there.
+    """
+
+    colors: bool = True
+    depth: Literal["none", "sum", "expected"] = "none"
+    absgrad: bool = False
+    statistics: bool = False
+
+    def __or__(self, other: Outputs) -> Outputs:
+        if "none" not in (self.depth, other.depth) and self.depth != other.depth:
+            raise ValueError(f"one rendering has one kind of depth, not {self.depth!r} and {other.depth!r}")
+        return Outputs(
+            self.colors or other.colors,
+            other.depth if self.depth == "none" else self.depth,
+            self.absgrad or other.absgrad,
+            self.statistics or other.statistics,
+        )
+
+
+COLORS = Outputs()
+
+
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """What was drawn. The leading dimensions are those of the caller's tensors, and C cameras.
+
+    Args:
+        channels: [..., C, H, W, X] the colours, if they are wanted, then the depth, if that is.
+        alphas: [..., C, H, W, 1].
+        meta: what happened between Gaussians and pixels, see :func:`gsplat_core.rasterization`.
+        outputs: what was wanted.
+    """
+
+    channels: Tensor
+    alphas: Tensor
+    meta: Meta
+    outputs: Outputs
+
+    @property
+    def colors(self) -> Tensor:
+        """[..., C, H, W, D]
+
+        Raises:
+            ValueError: they were not wanted.
+        """
+        if not self.outputs.colors:
+            raise ValueError("this was rendered without colours; ask for them by Outputs(colors=True)")
+        return self.channels if self.outputs.depth == "none" else self.channels[..., :-1]
+
+    @property
+    def depths(self) -> Tensor:
+        """[..., C, H, W] along the viewing axis, scene units.
+
+        Raises:
+            ValueError: they were not wanted.
+        """
+        if self.outputs.depth == "none":
+            raise ValueError("this was rendered without depth; ask for it by Outputs(depth='expected')")
+        return self.channels[..., -1]
+
+
+def draw(
+    inputs: Inputs,
+    sh_degree: int | None,
+    width: int,
+    height: int,
+    settings: RenderSettings,
+    outputs: Outputs = COLORS,
+    *,
+    packed: bool = False,
+    sh_optimizer: StepsOneByOne | None = None,
+    sh_leaves: Tensor | tuple[Tensor, Tensor] | None = None,
+) -> Rendered:
+    """Projects, colours, bins and composites, and puts the meta together.
+
+    Args:
+        inputs: the Gaussians and the cameras; with colours, and perhaps backgrounds, if `outputs` has them.
+        sh_degree: to evaluate; None if the colours are features.
+        width, height: of the images.
+        packed, sh_optimizer: see :func:`gsplat_core.rasterization`.
+        sh_leaves: the colours as the caller holds them, for `sh_optimizer` to train.
+
+    Raises:
+        ValueError: `sh_optimizer` cannot train these.
+        gsplat_core.errors.NumericalError: with :func:`gsplat_core.set_checks`, if a number is not finite.
+    """
+    if checks_enabled():
+        require_finite(**inputs.named_tensors())
+    splats = project(
+        inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.opacities, inputs.viewmats,
+        inputs.Ks, width, height, settings,
+    )  # fmt: skip
+    splats, means2d, rows = (_packed if packed else _dense)(splats, inputs.batch)
+    channels, backgrounds = [], inputs.backgrounds
+    if outputs.colors:
+        channels.append(_colours(inputs, sh_degree, splats.radii, sh_optimizer, sh_leaves))
+    if outputs.depth != "none":
+        channels.append(splats.depths[..., None])
+        if backgrounds is not None:
+            backgrounds = torch.nn.functional.pad(backgrounds, (0, 1))
+
+    tiles = bin_splats(splats, width, height, settings)
+    leaf, carrier = _statistics_carriers(splats, inputs.batch, rows) if outputs.statistics else (None, None)
+    blended = composite(
+        splats,
+        channels[0] if len(channels) == 1 else torch.cat(channels, dim=-1),
+        backgrounds,
+        tiles,
+        width,
+        height,
+        settings,
+        absgrad_carrier=_absgrad_carrier(splats, means2d, rows) if outputs.absgrad else None,
+        statistics_carrier=carrier,
+    )
+    rendered = blended.colors
+    if outputs.depth == "expected":
+        expected = rendered[..., -1:] / blended.alphas.clamp(min=1e-10)
+        rendered = torch.cat([rendered[..., :-1], expected], dim=-1)
+
+    def as_given(tensor: Tensor) -> Tensor:
+        return tensor.reshape(*inputs.batch, *tensor.shape[1:])
+
+    meta = render_meta(splats, tiles, means2d, inputs.batch, width, height, settings.tile_size, rows)
+    if blended.probe is not None:
+        meta["statistics"] = leaf
+        meta["probe"] = as_given(blended.probe)
+    return Rendered(as_given(rendered), as_given(blended.alphas), meta, outputs)
+
+
+def _colours(
+    inputs: Inputs,
+    sh_degree: int | None,
+    radii: Tensor,
+    sh_optimizer: StepsOneByOne | None,
+    leaves: Tensor | tuple[Tensor, Tensor] | None,
+) -> Tensor:
+    assert inputs.colors is not None
+    if sh_optimizer is None or radii.is_cuda:
+        return colour(inputs.colors, sh_degree, inputs.means, inputs.viewmats, radii)
+    if (
+        sh_degree is None
+        or not isinstance(leaves, tuple)
+        or not all(part.dim() == 3 and part.is_leaf for part in leaves)
+    ):
+        raise ValueError(
+            "argument 'sh_optimizer' needs 'sh_degree', and 'colors' as a pair (sh0 [N, 1, 3], "
+            "shN [N, K - 1, 3]) of leaf tensors"
+        )
+    sh0, shN = leaves
+    return trained_spherical_harmonics(
+        sh_degree, inputs.means, inputs.viewmats, sh0, shN, radii, sh_optimizer
+    )
+
+
+def _dense(splats: Splats, batch: tuple[int, ...]) -> tuple[Splats, Tensor, None]:
+    """Lets the graph pass through centres of the shape [*batch, C, N, 2] that the caller gets to see."""
+    means2d = splats.means2d.reshape(*batch, *splats.means2d.shape[1:])
+    return splats._replace(means2d=means2d.reshape(splats.means2d.shape)), means2d, None
+
+
+def _packed(splats: Splats, batch: tuple[int, ...]) -> tuple[Splats, Tensor, Tensor]:
+    """The same with centres [nnz, 2] of the visible pairs of image and Gaussian, whose numbers are
+    returned."""
+    rows = (splats.radii > 0).all(dim=-1).flatten().nonzero()[:, 0]
+    dense = splats.means2d.flatten(0, 2)
+    means2d = dense.index_select(0, rows)
+    dense = torch.zeros_like(dense).index_copy(0, rows, means2d)
+    return splats._replace(means2d=dense.reshape(splats.means2d.shape)), means2d, rows
+
+
+def _absgrad_carrier(splats: Splats, means2d: Tensor, rows: Tensor | None) -> Tensor:
+    """Zeros whose gradient, the sum of absolute gradients over pixels, backward stores in
+    ``means2d.absgrad``."""
+    carrier = torch.zeros_like(splats.means2d, requires_grad=True)
+
+    def store(gradient: Tensor) -> None:
+        if rows is not None:
+            gradient = gradient.flatten(0, 2)[rows]
+        means2d.absgrad = gradient.reshape(means2d.shape)  # type: ignore[attr-defined]
+
+    carrier.register_hook(store)
+    return carrier
+
+
+def _statistics_carriers(
+    splats: Splats, batch: tuple[int, ...], rows: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Zeros of the shape that the caller gets to see, a leaf of the graph, and the same [B, C, N, 3]."""
+    shape = (*splats.depths.shape, 3)
+    if rows is None:
+        leaf = splats.depths.new_zeros(*batch, *shape[1:], requires_grad=True)
+        return leaf, leaf.reshape(shape)
+    leaf = splats.depths.new_zeros(rows.shape[0], 3, requires_grad=True)
+    dense = splats.depths.new_zeros(splats.depths.numel(), 3).index_copy(0, rows, leaf)
+    return leaf, dense.reshape(shape)

@@ -1,0 +1,139 @@
+"""Rendering a scene: the function that training, measuring and showing call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeAlias
+
+from torch import Tensor
+
+from gsplat_core import primitive
+from gsplat_core.ops.adam import StepsOneByOne
+from gsplat_core.primitive import Evaluated
+from gsplat_core.render import stages
+from gsplat_core.render.cameras import Cameras, Posed
+from gsplat_core.render.drawing import COLORS, Outputs, Rendered, draw
+from gsplat_core.render.inputs import Inputs, prepare
+from gsplat_core.render.settings import USUAL, RenderSettings
+from gsplat_core.scene.gaussians import Gaussians
+
+Scene: TypeAlias = Gaussians | Mapping[str, Tensor] | Evaluated
+"""A scene; the raw parameters of plain Gaussians by name; or what a primitive made of a scene."""
+
+
+def render(
+    scene: Scene,
+    camera: Posed | Cameras,
+    settings: RenderSettings = USUAL,
+    context: Mapping[str, Any] | None = None,
+    *,
+    outputs: Outputs = COLORS,
+    background: Tensor | None = None,
+    sh_degree: int | None = None,
+    sh_optimizer: StepsOneByOne | None = None,
+) -> Rendered:
+    """Renders a scene into the images of one camera, or of several of one size, differentiably.
+
+    Args:
+        scene: with N Gaussians; without dimensions of a batch.
+        camera: whose near plane, if it has one, takes the place of the settings'.
+        settings: how it is drawn. Whether that is antialiased is known by a scene that has metadata.
+        context: what the scene's primitive reads besides the scene; it finds the cameras under "viewmats".
+        outputs: what the rendering has besides alphas.
+        background: [D], [1, D] or [C, D] colour behind the Gaussians; None for black.
+        sh_degree: of the spherical harmonics to evaluate; None for all that there are.
+        sh_optimizer: see :func:`gsplat_core.rasterization`.
+
+    Raises:
+        ValueError: a tensor has a wrong shape or type; the message names the argument of
+            :func:`gsplat_core.rasterization` that it is.
+    """
+    shot = _Shot.of(scene, camera, settings, context, outputs.colors, background, sh_degree)
+    return draw(
+        shot.inputs, shot.sh_degree, shot.cameras.width, shot.cameras.height, shot.settings, outputs,
+        sh_optimizer=sh_optimizer, sh_leaves=shot.colors,
+    )  # fmt: skip
+
+
+def measure(
+    scene: Scene,
+    camera: Posed | Cameras,
+    settings: RenderSettings = USUAL,
+    context: Mapping[str, Any] | None = None,
+) -> tuple[Tensor, stages.Splats]:
+    """How much the images of :func:`render` show of each Gaussian, without colours and without a derivative.
+
+    Returns:
+        The sums [C, N, 3] of :func:`gsplat_core.render.stages.contributions`, and the splats, whose batch
+        dimension is one.
+    """
+    inputs, cameras, drawn, *_ = _Shot.of(scene, camera, settings, context, colors=False)
+    splats = stages.project(
+        inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.opacities, inputs.viewmats,
+        inputs.Ks, cameras.width, cameras.height, drawn,
+    )  # fmt: skip
+    size = (cameras.width, cameras.height)
+    tiles = stages.bin_splats(splats, *size, drawn)
+    return stages.contributions(splats, tiles, *size, drawn)[0], splats
+
+
+def evaluated(scene: Scene, cameras: Cameras, context: Mapping[str, Any] | None = None) -> Evaluated:
+    """The Gaussians that these cameras see."""
+    if isinstance(scene, Evaluated):
+        return scene
+    return primitive.evaluate(scene, {"viewmats": cameras.viewmats, **(context or {})})
+
+
+class _Shot(NamedTuple):
+    """A scene in front of cameras, ready for the stages."""
+
+    inputs: Inputs
+    cameras: Cameras
+    settings: RenderSettings
+    colors: Tensor | tuple[Tensor, Tensor] | None
+    """As the scene has them; None where they are not wanted."""
+    sh_degree: int | None
+
+    @staticmethod
+    def of(
+        scene: Scene,
+        camera: Posed | Cameras,
+        settings: RenderSettings,
+        context: Mapping[str, Any] | None,
+        colors: bool,
+        background: Tensor | None = None,
+        sh_degree: int | None = None,
+    ) -> _Shot:
+        means = scene["means"] if isinstance(scene, Mapping) else scene.means
+        cameras = Cameras.of(camera, means.device)
+        if isinstance(scene, Gaussians):
+            settings = _as_trained(settings, scene.metadata.antialiased)
+        seen = evaluated(scene, cameras, context)
+        shown = seen.colors if colors else None
+        degree = stored_degree(shown) if sh_degree is None else sh_degree
+        if not colors:
+            background = None
+        if background is not None:
+            background = background.to(means.device).expand(len(cameras.viewmats), -1)
+        inputs = prepare(
+            seen.means, seen.quats, seen.scales, seen.covars, seen.opacities, shown, degree,
+            cameras.viewmats, cameras.Ks, background,
+        )  # fmt: skip
+        return _Shot(inputs, cameras, cameras.applied_to(settings), shown, degree)
+
+
+def stored_degree(colors: Tensor | tuple[Tensor, Tensor] | None) -> int | None:
+    """The degree of spherical harmonics ([N, K, 3] or a pair); None for features [N, D], or nothing."""
+    if colors is None:
+        return None
+    if isinstance(colors, Tensor):
+        return None if colors.dim() == 2 else math.isqrt(colors.shape[-2]) - 1
+    return math.isqrt(1 + colors[1].shape[-2]) - 1
+
+
+@lru_cache(maxsize=64)
+def _as_trained(settings: RenderSettings, antialiased: bool) -> RenderSettings:
+    return settings if settings.antialiased == antialiased else replace(settings, antialiased=antialiased)

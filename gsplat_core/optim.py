@@ -77,7 +77,8 @@ class Adam(torch.optim.Optimizer):
             closure: recomputes the loss, as in every torch optimizer.
             visible: bool [N]. Rows n with False keep their values and moments, as if they were not part of
                 this step. They save time where 64 neighbours in a row are False, or where rows are long (SH
-                coefficients). All parameters that have a gradient must have N rows then.
+                coefficients). All parameters that have a gradient must have N rows then, but for those of
+                groups with the option `whole=True`, which it does not concern.
 
         Raises:
             RuntimeError: a parameter, gradient or mask of the wrong shape or dtype.
@@ -91,7 +92,8 @@ class Adam(torch.optim.Optimizer):
                 if param.grad is None:
                     continue
                 exp_avg, exp_avg_sq, step, lr, options = self._next_update(param, group)
-                adam_step_(param, param.grad, exp_avg, exp_avg_sq, visible, step, lr, *options)
+                rows = None if group.get("whole") else visible
+                adam_step_(param, param.grad, exp_avg, exp_avg_sq, rows, step, lr, *options)
                 # Autograd has to notice the change, so that a graph that still needs the old value complains.
                 torch.autograd.graph.increment_version(param)
         return loss

@@ -16,11 +16,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from gsplat_core import primitive as primitives
 from gsplat_core.compress.training import CompressionConfig
 from gsplat_core.densify.registry import configurations, create, with_shared
 from gsplat_core.densify.strategy import ScaleRule
 from gsplat_core.errors import DataError, UsageError
 from gsplat_core.scene.images import AlphaRule
+from gsplat_core.scene.schema import GAUSSIAN, PARAMETERS, Field, Schema
 from trainers.lm import LMConfig
 from trainers.parts.registry import appearance_of, settings_class
 from trainers.resolution import ResolutionConfig
@@ -28,21 +30,62 @@ from trainers.resolution import ResolutionConfig
 T = TypeVar("T")
 
 
+def _usual(name: str) -> float:
+    rate = GAUSSIAN[name].learning_rate
+    assert rate is not None
+    return rate
+
+
 @dataclass(frozen=True)
 class LearningRates:
-    """Adam's learning rate per parameter (3DGS, Kerbl et al. 2023).
+    """Adam's learning rate per parameter; by default what the schema of its primitive says.
 
-    The rate of the means is multiplied by the scene extent and falls exponentially from `means` to
-    `means_final` over the run; the others are constant.
+    The rates of lengths are multiplied by the scene extent. That of the means falls exponentially from
+    `means` to `means_final` over the run; the others are constant.
+
+    Args:
+        further: of what the primitive has beyond the plain Gaussian.
+
+    Raises:
+        ValueError: a rate among the further ones that is no number of at least 0.
     """
 
-    means: float = 1.6e-4
+    means: float = _usual("means")
     means_final: float = 1.6e-6
-    sh0: float = 2.5e-3
-    shN: float = 1.25e-4
-    opacities: float = 0.05
-    scales: float = 5e-3
-    quats: float = 1e-3
+    sh0: float = _usual("sh0")
+    shN: float = _usual("shN")
+    opacities: float = _usual("opacities")
+    scales: float = _usual("scales")
+    quats: float = _usual("quats")
+    further: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, rate in self.further.items():
+            if type(rate) not in (int, float) or not 0 <= rate < math.inf:
+                raise ValueError(
+                    f"learning_rates.further.{name} must be a number of at least 0, got {rate!r}"
+                )
+
+    def of(self, field: Field) -> float:
+        """The rate of a trained field."""
+        assert field.learning_rate is not None
+        if field.name in PARAMETERS:
+            return float(getattr(self, field.name))
+        return self.further.get(field.name, field.learning_rate)
+
+    def completed(self, schema: Schema) -> LearningRates:
+        """With the rates of all further fields of a primitive.
+
+        Raises:
+            ValueError: a rate of a field that it does not have.
+        """
+        known = {field.name: field for field in schema.further if field.trained}
+        if unknown := sorted(set(self.further) - set(known)):
+            raise ValueError(
+                f"learning_rates.further.{unknown[0]}: the primitive trains "
+                f"{', '.join(known) or 'nothing'} beyond the plain Gaussian"
+            )
+        return replace(self, further={name: self.of(field) for name, field in known.items()})
 
 
 @dataclass(frozen=True)
@@ -78,6 +121,8 @@ class TrainConfig:
     preset: str = "default"
     """Where the values came from; for people, nothing depends on it."""
     steps: int = 30_000
+    primitive: str = "gaussian"
+    """What the scene consists of (gsplat_core/primitive.py)."""
     strategy: str = "adc"
     """The density control: a strategy, perhaps with plug-ins, such as "mcmc+lpm" (densify/registry.py)."""
     optimizer: Literal["adam", "lm"] = "adam"
@@ -130,6 +175,11 @@ class TrainConfig:
     """Time between two checkpoints."""
 
     def __post_init__(self) -> None:
+        try:
+            rates = self.learning_rates.completed(primitives.get(self.primitive).schema)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        object.__setattr__(self, "learning_rates", rates)
         try:
             defaults = configurations(self.strategy)
         except UsageError as error:

@@ -113,8 +113,9 @@ def _rate_factor(wanted: float) -> float:
 
 def _scaled(rates: LearningRates, factor: float) -> LearningRates:
     """All but that of the opacities, which is large already."""
-    values = {name: rate * factor for name, rate in vars(rates).items() if name != "opacities"}
-    return replace(rates, **values)
+    own = {name: rate for name, rate in vars(rates).items() if name not in ("opacities", "further")}
+    further = {name: rate * factor for name, rate in rates.further.items()}
+    return replace(rates, **{name: rate * factor for name, rate in own.items()}, further=further)
 
 
 def with_strategy(config: TrainConfig, strategy: str) -> TrainConfig:

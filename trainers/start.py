@@ -37,7 +37,8 @@ def initial_gaussians(
     start = strategy.initialization
     scale = None if strategy.scale == "published" else dataset.scale
     gaussians = initialize(*points, config.sh_degree, start.opacity, start.scale_factor, scale)
-    return gaussians.with_metadata(offset=tuple(dataset.offset.tolist()))
+    gaussians = gaussians.with_metadata(offset=tuple(dataset.offset.tolist()))
+    return gaussians.with_primitive(config.primitive)
 
 
 def _points(config: TrainConfig, dataset: Dataset, published: bool, note: Callable[[str], None]) -> Points:

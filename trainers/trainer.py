@@ -5,7 +5,7 @@ One photograph, one rendering, L1 + D-SSIM, Adam, density control. Saving, loggi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,13 +16,14 @@ from gsplat_core import primitive
 from gsplat_core.densify.rendered_views import RenderedViews
 from gsplat_core.densify.store import ParameterStore
 from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
+from gsplat_core.errors import UsageError
 from gsplat_core.losses import l1_dssim
 from gsplat_core.morton import morton_order
 from gsplat_core.optim import Adam
 from gsplat_core.render.drawing import Outputs
 from gsplat_core.render.scene import render
 from gsplat_core.render.settings import RenderSettings
-from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.gaussians import PLAIN, Gaussians
 from gsplat_core.scene.scale import SceneScale
 from gsplat_core.second_order.linearization import Settings
 from trainers.config import TrainConfig
@@ -80,10 +81,15 @@ class Trainer:
         """Makes these Gaussians the parameters, with a fresh optimizer (betas and eps as in 3DGS)."""
         self.metadata = replace(gaussians.metadata, antialiased=self.config.antialiased)
         self.primitive = gaussians.primitive
-        rates = self.config.learning_rates
-        params = {name: value.detach().clone().requires_grad_() for name, value in gaussians.params.items()}
+        if self.config.optimizer == "lm" and self.primitive != PLAIN:
+            raise UsageError(
+                f"--optimizer lm knows plain Gaussians only, not the primitive {self.primitive!r}; use adam."
+            )
+        self.schema = gaussians.schema
+        params = {name: value.detach().clone() for name, value in gaussians.params.items()}
+        trained = [field.name for field in self.schema.trained]
         self.adam = Adam(
-            [{"params": [value], "name": name, "lr": getattr(rates, name)} for name, value in params.items()],
+            [{"params": [params[name].requires_grad_()], "name": name} for name in trained],
             betas=(0.9, 0.999),
             eps=1e-15,
         )
@@ -92,7 +98,13 @@ class Trainer:
         """What the parts train, by name; each tensor is a group of the same optimizer."""
         for name, group in self.trained.items():
             self.adam.add_param_group(
-                {"params": [group.tensor], "name": name, "betas": group.betas, "eps": group.eps}
+                {
+                    "params": [group.tensor],
+                    "name": name,
+                    "betas": group.betas,
+                    "eps": group.eps,
+                    "whole": True,
+                }
             )
 
     @property
@@ -144,12 +156,18 @@ class Trainer:
         return loss.detach(), image[0].detach()
 
     def _optimize(self) -> None:
-        self.adam.step()
+        self.adam.step(visible=None if self.store.frozen is None else ~self.store.frozen)
         for group in self.adam.param_groups:
             group["params"][0].grad = None
 
     def refine(self, targets: Sequence[Target]) -> Refinement:
-        """One step of Levenberg-Marquardt, after those of Adam, whose moments are given up."""
+        """One step of Levenberg-Marquardt, after those of Adam, whose moments are given up.
+
+        Raises:
+            UsageError: there are frozen rows.
+        """
+        if self.store.frozen is not None and bool(self.store.frozen.any()):
+            raise UsageError("--optimizer lm moves every row, also frozen ones; use adam.")
         self.adam.state.clear()
         step = self.step + 1
         background = self._background(step)
@@ -183,6 +201,8 @@ class Trainer:
             self.views,
             downscale=1.0 if self.views is None else self.views.lens(target.view).width / target.width,
             scale=self.scale,
+            schema=self.schema,
+            frozen=self.store.frozen,
         )
 
     def _sh_degree(self, step: int) -> int:
@@ -200,12 +220,17 @@ class Trainer:
             outputs=Outputs(absgrad=wants.absgrad, statistics=wants.weights),
             background=background,
             sh_degree=self._sh_degree(step),
-            # What is drawn as it is gets its gradients from the photograph alone.
-            sh_optimizer=self.adam if shown is self.store.params else None,
+            sh_optimizer=self.adam if self._steps_while_differentiating(shown) else None,
         )
         return Rendering(
             rendered.colors, rendered.alphas, background, splats.arguments(), rendered.meta, scene
         )
+
+    def _steps_while_differentiating(self, shown: Mapping[str, Tensor]) -> bool:
+        """Whether SH coefficients may make their optimizer's step in the backward pass: where they are drawn
+        as they are, so that the photograph alone gives them gradients, and all are trained."""
+        whole = all(self.schema[name].trained for name in ("sh0", "shN")) and self.store.frozen is None
+        return shown is self.store.params and whole
 
     def composited(self, target: Target, step: int) -> Target:
         """The photograph on what is rendered behind the scene at a step."""
@@ -244,11 +269,11 @@ class Trainer:
             group["lr"] = rate * factor
 
     def _scene_rate(self, name: str, step: int) -> float:
-        rates = self.config.learning_rates
+        rates, field = self.config.learning_rates, self.schema[name]
+        rate = rates.of(field)
         if name == "means":
-            return exponential(rates.means, rates.means_final, step, self.config.steps) * self.scene_extent
-        rate: float = getattr(rates, name)
-        return rate
+            rate = exponential(rate, rates.means_final, step, self.config.steps)
+        return rate * self.scene_extent if field.measures_lengths else rate
 
     def is_finite(self, losses: list[Tensor]) -> bool:
         """Whether these losses and all parameters are finite; one synchronisation with the device."""

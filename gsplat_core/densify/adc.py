@@ -214,13 +214,13 @@ class ADC(Strategy):
         if guidance.eagerness is not None:
             need = need * guidance.eagerness
         stays = finite if guidance.leaving is None else finite & ~guidance.leaving
-        hot = (need >= 1) & stays
+        hot = (need >= 1) & stays & view.free
         small = sizes <= c.grow_scale * reach
         # What would be pruned at once is not made; children of an oversized parent may be small enough to
         # stay.
         clone = hot & small & ~superfluous(shared, sizes)
         split = hot & ~small & ~superfluous(shared, sizes / c.split_shrink)
-        prune = superfluous(opacities, sizes) | ~stays
+        prune = (superfluous(opacities, sizes) | ~stays) & view.free
         limit = guidance.also(limit=c.max_gaussians).limit
         if limit is not None:
             order = need if guidance.order is None else guidance.order

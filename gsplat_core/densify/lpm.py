@@ -212,8 +212,8 @@ class LPM(Plugin):
         guidance = view.guidance
         if guidance.eagerness is not None:
             need = need * guidance.eagerness
-        for_zones = inside & (need < 1) & (need >= self.config.threshold_ratio)
-        settled = indices(~for_zones & (need < 1))
+        for_zones = view.free & inside & (need < 1) & (need >= self.config.threshold_ratio)
+        settled = indices(view.free & ~for_zones & (need < 1))
         least_opaque = settled[view.params["opacities"][settled].argsort(stable=True)]
         leaving = torch.zeros_like(inside)
         leaving[least_opaque[: int(for_zones.sum())]] = True
@@ -222,7 +222,7 @@ class LPM(Plugin):
     def _fill(self, view: SceneView, zones: Zones, num: int) -> list[Edit]:
         """A Gaussian at the centre of each zone that holds none, in the limit; there are `num` already."""
         means = view.params["means"]
-        usable = indices(finite_rows(view.params))
+        usable = indices(finite_rows(view.params) & view.free)
         empty = [
             index
             for index in range(len(zones))

@@ -210,16 +210,17 @@ class MCMC(Strategy):
         alive = opacities > self.config.min_opacity
         if guidance.leaving is not None:
             alive &= ~guidance.leaving
-        if not bool(alive.any()):
+        copied = alive & view.free
+        if not bool(copied.any()):
             return []
-        dead = indices(~alive)
+        dead = indices(~alive & view.free)
         wanted = self._number_after(step, view.num)
         if guidance.limit is not None:
             wanted = min(wanted, guidance.limit)
         added = max(wanted - view.num, 0)
         if len(dead) + added == 0:
             return []
-        chance = torch.where(alive, opacities, 0)
+        chance = torch.where(copied, opacities, 0)
         eager = chance if guidance.eagerness is None else chance * guidance.eagerness
         if not bool((eager > 0).any()):
             eager = chance

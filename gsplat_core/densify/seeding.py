@@ -108,11 +108,12 @@ class Seeding(Plugin):
         """So many of the seeds as new rows, the others in the rows of the faintest."""
         rest = len(seeds["opacities"]) - added
         opacities = view.params["opacities"].detach()
-        faintest = opacities.argsort(stable=True)[:rest]
-        faintest = faintest[opacities[faintest] <= math.log(self.config.faint / (1 - self.config.faint))]
+        limit = math.log(self.config.faint / (1 - self.config.faint))
+        faint = indices(view.free & (opacities <= limit))
+        faintest = faint[opacities[faint].argsort(stable=True)][:rest]
         new = {name: value[:added] for name, value in seeds.items()}
         instead = {name: value[added : added + len(faintest)] for name, value in seeds.items()}
-        usable = indices(finite_rows(view.params))
+        usable = indices(finite_rows(view.params) & view.free)
         edits: list[Edit] = [Reset(faintest, instead, forget="all")] if len(faintest) else []
         if added and len(usable):
             # Fields of other modules are those of the nearest Gaussian.
@@ -125,14 +126,12 @@ class Seeding(Plugin):
         c = self.config
         chosen = torch.randperm(len(views), generator=self.random)[: c.views].tolist()
         most = math.ceil(c.share * view.num / len(chosen))
-        found = [self._seeds_of_view(view.params, views, index, most) for index in chosen]
+        found = [self._seeds_of_view(view, views, index, most) for index in chosen]
         order = torch.randperm(sum(len(part["opacities"]) for part in found), generator=self.random)
         return {name: torch.cat([part[name] for part in found])[order] for name in found[0]}
 
-    def _seeds_of_view(
-        self, params: Mapping[str, Tensor], views: Views, index: int, most: int
-    ) -> dict[str, Tensor]:
-        c, lens = self.config, views.lens(index)
+    def _seeds_of_view(self, view: SceneView, views: Views, index: int, most: int) -> dict[str, Tensor]:
+        c, lens, params = self.config, views.lens(index), view.params
         photograph = views.photograph(index).to(params["means"].device)
         depth, alpha = views.depth(params, index)
         error = _smoothed((views.image(params, index) - photograph).abs().mean(dim=-1))
@@ -149,6 +148,7 @@ class Seeding(Plugin):
         quats[:, 0] = 1
         return {
             **{name: value.new_zeros(len(pixels), *value.shape[1:]) for name, value in params.items()},
+            **{field.name: field.blanks(len(pixels), means) for field in view.schema.further},
             "means": means,
             "quats": quats,
             "scales": sizes[:, None].expand(-1, 3),

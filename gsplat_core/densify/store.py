@@ -10,7 +10,9 @@ from torch import Tensor
 
 from gsplat_core.densify.buffer import RowBuffer
 from gsplat_core.densify.edits import Edit
+from gsplat_core.densify.frozen import sparing
 from gsplat_core.densify.plan import RowPlan, compile_edits, reordering
+from gsplat_core.scene.schema import FROZEN
 
 
 class ParameterStore:
@@ -22,7 +24,8 @@ class ParameterStore:
         optimizers: one optimizer for all, or several in any mapping or iterable (for example one per name). A
             parameter is found by identity, so names of groups do not matter. Parameters without an optimizer
             are allowed.
-        extras: further tensors [N, ...] by name, such as `Gaussians.extras`. May be empty.
+        extras: further tensors [N, ...] by name, such as `Gaussians.extras`. May be empty. Where `frozen`,
+            bool [N], is among them, edits leave its rows alone (`densify/frozen.py`).
         most: a number of Gaussians that will not be exceeded, if known: saves memory near it.
 
     What happens to objects that the caller holds:
@@ -39,7 +42,8 @@ class ParameterStore:
     time is one tensor, not a scene.
 
     Raises:
-        ValueError: tensors disagree in N or device, are not leaves, or a name is both parameter and extra.
+        ValueError: tensors disagree in N or device, are not leaves, a name is both parameter and extra, or
+            `frozen` is no mask.
     """
 
     def __init__(
@@ -82,6 +86,11 @@ class ParameterStore:
         """Number of Gaussians now."""
         return next(iter(self.params.values())).shape[0]
 
+    @property
+    def frozen(self) -> Tensor | None:
+        """bool [N], the rows that no optimizer may move and no edit changes; None where there are none."""
+        return self.extras.get(FROZEN)
+
     @torch.no_grad()
     def apply(self, edits: Iterable[Edit]) -> RowPlan:
         """Carries out a transaction of edits.
@@ -94,6 +103,8 @@ class ParameterStore:
             ValueError: rows or values that do not fit the scene; nothing has been changed then.
         """
         self._check()
+        if self.frozen is not None:
+            edits = sparing(edits, self.frozen)
         plan = compile_edits(edits, self.num, next(iter(self.params.values())).device)
         self._check_values(plan)
         self._carry_out(plan)
@@ -149,6 +160,9 @@ class ParameterStore:
                     f"{name} {list(tensor.shape)} on {tensor.device} does not have the rows of "
                     f"{first_name} {list(first.shape)} on {first.device}"
                 )
+        frozen = self.frozen
+        if frozen is not None and (frozen.dtype != torch.bool or frozen.ndim != 1):
+            raise ValueError(f"{FROZEN}: expected bool [N], got {frozen.dtype} {list(frozen.shape)}")
         for name, param in self.params.items():
             if not param.is_leaf:
                 raise ValueError(f"{name} is the result of a computation; a store needs leaf tensors")

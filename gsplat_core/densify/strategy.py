@@ -29,6 +29,7 @@ from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plan import RowPlan
 from gsplat_core.densify.views import Views
 from gsplat_core.scene.scale import SceneScale
+from gsplat_core.scene.schema import GAUSSIAN, Schema
 
 ScaleRule: TypeAlias = Literal["seen", "published"]
 """What sizes and steps are in proportion to: the distance at which things are seen (scene/scale.py), or, as
@@ -146,6 +147,8 @@ class SceneView:
         guidance: what plug-ins ask for.
         downscale: by which factor the images of this step were smaller than the photographs.
         scale: how far away things are seen. None: all at the distance `scene_extent`.
+        schema: the fields of the rows.
+        frozen: [N] bool, rows that stay as they are, whatever is asked for (`densify/frozen.py`). None: none.
     """
 
     params: Mapping[str, Tensor]
@@ -155,6 +158,15 @@ class SceneView:
     guidance: Guidance = field(default_factory=Guidance)
     downscale: float = 1.0
     scale: SceneScale | None = None
+    schema: Schema = GAUSSIAN
+    frozen: Tensor | None = None
+
+    @property
+    def free(self) -> Tensor:
+        """[N] bool, the rows that edits may concern."""
+        means = self.params["means"]
+        everything = torch.ones(len(means), dtype=torch.bool, device=means.device)
+        return everything if self.frozen is None else ~self.frozen
 
     @property
     def num(self) -> int:

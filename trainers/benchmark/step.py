@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -109,8 +109,9 @@ def resting_config() -> Any:
     step has the same work to do."""
     from trainers.config import LearningRates, TrainConfig
 
-    tiny = dict.fromkeys(("means", "means_final", "sh0", "shN", "opacities", "scales", "quats"), 1e-12)
-    return TrainConfig(device="cpu", sh_degree_every=0, learning_rates=LearningRates(**tiny))
+    names = ("means", "means_final", "sh0", "shN", "opacities", "scales", "quats")
+    rates = replace(LearningRates(), **dict.fromkeys(names, 1e-12))  # type: ignore[arg-type]
+    return TrainConfig(device="cpu", sh_degree_every=0, learning_rates=rates)
 
 
 def _operator_times() -> Any:

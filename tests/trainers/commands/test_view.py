@@ -1,0 +1,95 @@
+"""`gsplat-core view`: which scene is shown, where and from where, until it is interrupted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from splat_files import typical_scene
+
+import gsplat_core.io
+from gsplat_core.errors import DataError, UsageError
+from trainers import viewer
+from trainers.commands.view import view
+
+
+class Server:
+    """Takes the place of viser's; it is interrupted as soon as the command waits."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.shown: tuple[Any, ...] = ()
+        self.stopped = False
+        monkeypatch.setattr(viewer, "serve", self.serve)
+        monkeypatch.setattr("time.sleep", self.interrupt)
+
+    def serve(self, *shown: Any) -> Server:
+        self.shown = shown
+        return self
+
+    def interrupt(self, seconds: float) -> None:
+        assert seconds > 1
+        raise KeyboardInterrupt
+
+    def get_port(self) -> int:
+        return 8091
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    return Server(monkeypatch)
+
+
+def test_the_scene_is_shown_until_it_is_interrupted(server: Server, tmp_path: Path, capsys) -> None:
+    scene = typical_scene(60, 1)
+    gsplat_core.io.save(tmp_path / "a.ply", scene)
+    view(tmp_path / "a.ply", host="0.0.0.0", port=8090, up="z")
+    gaussians, host, port, start, up = server.shown
+    assert torch.equal(gaussians.means, scene.means)
+    assert (host, port, tuple(up)) == ("0.0.0.0", 8090, (0.0, 0.0, 1.0))
+    # The camera looks at the scene, with its upper side up.
+    seen = start.viewmat[:3, :3] @ np.median(scene.means.numpy(), axis=0) + start.viewmat[:3, 3]
+    assert seen[2] > 0
+    assert np.abs(seen[:2]).max() < seen[2]
+    assert start.viewmat[1, 2] < 0
+    assert server.stopped
+    printed = capsys.readouterr()
+    assert "60 Gaussians at http://0.0.0.0:8091" in printed.out
+    assert "antialiased" not in printed.err
+
+
+def test_what_the_browser_draws_otherwise_is_told(server: Server, tmp_path: Path, capsys) -> None:
+    scene = typical_scene(20, 1)
+    gsplat_core.io.save(
+        tmp_path / "a.ply", replace(scene, metadata=replace(scene.metadata, antialiased=True))
+    )
+    view(tmp_path / "a.ply")
+    assert "antialiased" in "".join(capsys.readouterr())
+
+
+def test_options_of_reading_reach_the_format(server: Server, tmp_path: Path) -> None:
+    gsplat_core.io.save(tmp_path / "a.spz", typical_scene(20, 1))
+    view(tmp_path / "a.spz", read=("axes=ply",))
+    turned = server.shown[0].means
+    view(tmp_path / "a.spz")
+    torch.testing.assert_close(turned * torch.tensor([1.0, -1, -1]), server.shown[0].means)
+
+
+def test_nothing_and_ports_that_do_not_exist_are_refused(server: Server, tmp_path: Path) -> None:
+    gsplat_core.io.save(tmp_path / "a.ply", typical_scene(20, 1).subset(slice(0, 0)))
+    with pytest.raises(DataError, match="no Gaussians"):
+        view(tmp_path / "a.ply")
+    for port in (0, 65_536):
+        with pytest.raises(UsageError, match="--port"):
+            view(tmp_path / "a.ply", port=port)
+    assert server.shown == ()
+    gsplat_core.io.save(tmp_path / "b.ply", typical_scene(5, 1))
+    for port in (1, 65_535):
+        view(tmp_path / "b.ply", port=port)
+        assert server.shown[2] == port

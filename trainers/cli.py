@@ -7,17 +7,15 @@ failure, 130 interrupted.
 from __future__ import annotations
 
 import difflib
-import importlib
 import io
 import os
 import sys
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import gsplat_core
 from gsplat_core.errors import GsplatError
-from trainers.commands import COMMANDS, Command
+from trainers.commands import AppCommand, Command, commands
 from trainers.memory import keep_freed_memory, use_large_pages
 
 PROGRAM = "gsplat-core"
@@ -37,14 +35,15 @@ def main(arguments: list[str] | None = None) -> int:
     name, *rest = arguments
     if any("\0" in argument for argument in arguments):
         return _fail("no argument can have a character of number 0 in it.", 2)
-    if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, 1)
-        hint = f"Did you mean `{near[0]}`?" if near else f"Commands: {', '.join(COMMANDS)}."
+    known = commands()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"Did you mean `{near[0]}`?" if near else f"Commands: {', '.join(known)}."
         return _fail(f"there is no command `{name}`. {hint}", 2)
     use_large_pages()
     keep_freed_memory()
     try:
-        return _run(name, COMMANDS[name], rest)
+        return _run(name, known[name], rest)
     except GsplatError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt as error:
@@ -58,8 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         from trainers.crash import told
 
-        known = told(error)
-        return _fail(str(known), known.exit_code)
+        failure = told(error)
+        return _fail(str(failure), failure.exit_code)
 
 
 def _print_anything() -> None:
@@ -69,13 +68,12 @@ def _print_anything() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _run(name: str, command: Command, arguments: list[str]) -> int:
+def _run(name: str, command: Command | AppCommand, arguments: list[str]) -> int:
     import tyro
 
     warnings.formatwarning = _format_warning
-    function: Callable[..., Any] = getattr(importlib.import_module(command.module), command.function)
     result = tyro.cli(
-        function,
+        command.load(),
         prog=f"{PROGRAM} {name}",
         args=arguments,
         config=(tyro.conf.FlagCreatePairsOff,),
@@ -97,8 +95,9 @@ def _fail(message: str, code: int) -> int:
 
 def overview() -> str:
     """The text of `gsplat-core --help`."""
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    known = commands()
+    width = max(map(len, known))
+    lines = [f"  {name:{width}}  {command.summary}" for name, command in known.items()]
     return "\n".join(
         [
             f"usage: {PROGRAM} COMMAND [OPTIONS]",

@@ -10,13 +10,13 @@ import pytest
 
 from gsplat_core import __version__
 from trainers.cli import main
-from trainers.commands import COMMANDS
+from trainers.commands import commands
 
 
 def test_no_command_shows_all_of_them(capsys):
     assert main([]) == 0
     out = capsys.readouterr().out
-    assert all(name in out for name in COMMANDS)
+    assert all(name in out for name in commands())
 
 
 def test_version(capsys):
@@ -29,7 +29,7 @@ def test_a_mistyped_command_is_usage_with_a_suggestion(capsys):
     assert "Did you mean `train`?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", commands())
 def test_every_command_explains_itself(name, capsys):
     with pytest.raises(SystemExit) as exit_:
         main([name, "--help"])

@@ -6,13 +6,38 @@ imported when their command runs, so help and errors come at once.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import importlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from gsplat_core.apps.registry import APPS
 
 
 class Command(NamedTuple):
     module: str
     function: str
     summary: str
+
+    def load(self) -> Callable[..., Any]:
+        function: Callable[..., Any] = getattr(importlib.import_module(self.module), self.function)
+        return function
+
+
+class AppCommand(NamedTuple):
+    """The command of an application of `gsplat_core.apps`."""
+
+    name: str
+    summary: str
+
+    def load(self) -> Callable[..., Any]:
+        from trainers.commands.app import command_of
+
+        return command_of(self.name)
+
+
+def commands() -> dict[str, Command | AppCommand]:
+    """All commands: those of this registry, then the applications."""
+    return {**COMMANDS, **{name: AppCommand(name, app.summary) for name, app in APPS.items()}}
 
 
 COMMANDS = {

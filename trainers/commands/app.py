@@ -1,0 +1,89 @@
+"""The command of an application: its source and output are the same for all, its options are its settings."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import Positional, UseAppendAction, arg
+
+from gsplat_core.apps.registry import APPS
+from gsplat_core.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from gsplat_core.scene.gaussians import Gaussians
+
+ARGUMENTS = """
+The new file is read back before it takes its name; what became of the test views is printed.
+
+Args:
+    source: run folder or splat file.
+    output: file to write; its ending chooses the format.
+    scene: the photographs (default: those of the run; a file needs them named).
+    images: the folder of these photographs, if it is not the usual one.
+    device: where to compute; auto takes a GPU when there is one.
+    read: an option of reading a file, such as axes=ply for .spz, or antialiased=true for one that does
+        not say so (may be repeated).
+"""
+
+
+def command_of(name: str) -> Callable[..., None]:
+    """The function whose arguments become the options of `gsplat-core NAME`."""
+    app = importlib.import_module(APPS[name].module)
+
+    def command(
+        source: Positional[Annotated[Path, arg(metavar="RUN|FILE")]],
+        output: Annotated[Path, arg(aliases=["-o"], metavar="FILE")],
+        config: Any,
+        scene: Path | None = None,
+        images: Path | None = None,
+        device: Literal["cpu", "cuda", "auto"] = "auto",
+        read: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
+    ) -> None:
+        _apply(app.run, config, source, output, scene, images, device, read)
+
+    command.__annotations__["config"] = Annotated[app.Config, arg(name="")]
+    command.__defaults__ = (app.Config(), *(command.__defaults__ or ()))
+    command.__doc__ = f"{app.__doc__}{ARGUMENTS}"
+    return command
+
+
+def _apply(
+    run: Callable[..., tuple[Gaussians, str]],
+    config: Any,
+    source: Path,
+    output: Path,
+    scene: Path | None,
+    images: Path | None,
+    device: str,
+    read: tuple[str, ...],
+) -> None:
+    from gsplat_core.io import export_verified, format_of
+    from trainers.coordinates import share_coordinates
+    from trainers.fidelity import compare_on_views
+    from trainers.messages import warn
+    from trainers.results import test_background
+    from trainers.session import choose_device
+    from trainers.sources import load_scene, photographs_of
+
+    format_of(output)
+    if output.resolve() in (source.resolve(), *(path.resolve() for path in source.glob("point_cloud.*"))):
+        raise UsageError(f"{output} is the source; write another file.")
+    before = load_scene(source, warn, list(read)).detached().to(choose_device(device))
+    if not before.num:
+        raise DataError(source, "there are no Gaussians in it")
+    dataset, settings = photographs_of(source, scene, images)
+    if dataset is None:
+        raise UsageError("A splat file alone does not tell from where it is seen: add --scene DATA.")
+    share_coordinates(dataset, before)
+    after, done = run(before, [view.camera for view in dataset.train], config)
+    export_verified(output, after)
+    views, split = (dataset.test, "test") if dataset.test else (dataset.train, "training")
+    facts = compare_on_views(before, after, views, test_background(settings))
+    print(
+        f"{done}\n{facts['views']} {split} views: "
+        f"{facts['psnr_before']:.2f} -> {facts['psnr_after']:.2f} dB, "
+        f"SSIM {facts['ssim_before']:.4f} -> {facts['ssim_after']:.4f}\nwrote {output}"
+    )

@@ -1,0 +1,237 @@
+"""Every variant that the compiled library lists does what every variant must: it agrees with the reference's
+variant of the same name in images, gradients and measurements; its forward mode is the derivative and the
+adjoint of its backward; its tile lists leave nothing out; neither threads nor their order change a result.
+
+What is registered is tested: a new line in csrc/raster/variants.h makes new rows here, and asks for the
+counterpart in gsplat_core/reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from cuda_on_cpu.operators import emulated
+from splats import (
+    Scene,
+    Truth,
+    adapted,
+    assert_agrees,
+    assert_gradient,
+    one_thread,
+    random_scene,
+    render_with_gradients,
+    truth_of,
+)
+from torch import Tensor
+
+import gsplat_core
+from gsplat_core import reference
+from gsplat_core.render import drawing
+from gsplat_core.render.stages import TileLists
+
+try:
+    from gsplat_core.render import variants
+except ImportError:  # a library without a list
+    variants = None  # type: ignore[assignment]
+
+# Names, and how many numbers each variant has of its own; None where the library has one only.
+CAMERAS: dict[str, int] | None = getattr(variants, "CAMERAS", None)
+RESPONSES: dict[str, Any] | None = getattr(variants, "RESPONSES", None)
+CASES = [(camera, response) for camera in CAMERAS or ["pinhole"] for response in RESPONSES or ["gaussian"]]
+# What a splat carries to the pixels: so many channels, and perhaps its depth.
+PAYLOADS: dict[str, tuple[int, dict[str, Any]]] = {
+    "one channel": (1, {}),
+    "three channels": (3, {}),
+    "many channels": (9, {}),
+    "depth": (3, {"render_mode": "RGB+ED"}),
+    "antialiased": (3, {"rasterize_mode": "antialiased"}),
+}
+WIDTH, HEIGHT = 29, 22
+every_variant = pytest.mark.parametrize(("camera", "response"), CASES)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    with one_thread():
+        yield
+
+
+@cache
+def scene_for(camera: str, response: str, channels: int = 3) -> Scene:
+    """Enough splats to hide one another, over several tiles."""
+    scene = random_scene(40, width=WIDTH, height=HEIGHT, sh_degree=None, seed=3)
+    g = torch.Generator().manual_seed(1)
+    scene = scene.with_(
+        colors=torch.rand(40, channels, generator=g),
+        backgrounds=torch.rand(1, channels, generator=g),
+        Ks=torch.tensor([[[24.0, 0, 15], [0, 26, 10], [0, 0, 1]]]),
+    )
+    return adapted(scene, camera, response)
+
+
+def chosen(camera: str, response: str) -> dict[str, Any]:
+    """The arguments of a renderer."""
+    return {"camera_model": camera} | ({} if response == "gaussian" else {"response": response})
+
+
+def render(**arguments: Any) -> Any:
+    return gsplat_core.rasterization(**arguments | {"tile_size": 8})
+
+
+@cache
+def truth(camera: str, response: str, payload: str = "three channels") -> Truth:
+    channels, options = PAYLOADS[payload]
+    return truth_of(scene_for(camera, response, channels), **chosen(camera, response), **options)
+
+
+@pytest.mark.skipif(CAMERAS is None, reason="the library has the pinhole camera only")
+def test_the_reference_has_the_cameras_of_the_library() -> None:
+    assert {name: len(camera.coefficients) for name, camera in reference.CAMERAS.items()} == CAMERAS
+
+
+@pytest.mark.skipif(RESPONSES is None, reason="the library has the Gaussian only")
+def test_the_reference_has_the_responses_of_the_library() -> None:
+    assert RESPONSES is not None
+    theirs = {name: len(response.extras) for name, response in reference.RESPONSES.items()}
+    assert {name: response.extras for name, response in RESPONSES.items()} == theirs
+
+
+@every_variant
+@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.usefixtures("backend")
+def test_images_and_gradients_are_those_of_the_reference(camera: str, response: str, payload: str) -> None:
+    channels, options = PAYLOADS[payload]
+    scene = scene_for(camera, response, channels)
+    found = truth(camera, response, payload)
+    assert_agrees(render, scene, found, **chosen(camera, response), **options)
+
+
+@every_variant
+@pytest.mark.usefixtures("backend")
+def test_measurements_are_those_of_the_reference(camera: str, response: str) -> None:
+    scene, keep = scene_for(camera, response), ~truth(camera, response).ambiguous
+    options = chosen(camera, response) | {"absgrad": True}
+    expected = render_with_gradients(reference.rasterization, scene, keep, torch.float64, **options)
+    actual = render_with_gradients(render, scene, keep, **options)
+    assert_gradient("absgrad", actual.meta["means2d"].absgrad, expected.meta["means2d"].absgrad)
+
+    def weighted(function: Any) -> Tensor:
+        meta = function(**scene.arguments(), **chosen(camera, response), statistics=True)[2]
+        (meta["probe"] * keep).sum().backward()
+        gradient: Tensor = meta["statistics"].grad
+        return gradient
+
+    ours, theirs = weighted(render), weighted(reference.rasterization)
+    assert theirs.any()
+    assert_gradient("the weighted sum", ours[..., 0], theirs[..., 0])
+
+
+@every_variant
+@pytest.mark.usefixtures("backend")
+def test_forward_mode_is_the_derivative_and_the_adjoint(camera: str, response: str) -> None:
+    scene, keep = scene_for(camera, response), ~truth(camera, response).ambiguous[..., None]
+    names = list(scene.tensors)
+    values = tuple(scene.tensors.values())
+    g = torch.Generator().manual_seed(0)
+    direction = tuple(0.01 * torch.randn(v.shape, generator=g) * v.abs().mean() for v in values)
+
+    def image(function: Any, *tensors: Tensor) -> Tensor:
+        arguments = scene.arguments(dict(zip(names, tensors, strict=True)))
+        colors, alphas, _ = function(**arguments, **chosen(camera, response))
+        return keep * torch.cat([colors, alphas], dim=-1)
+
+    def changes(direction: tuple[Tensor, ...]) -> Tensor:
+        found: Tensor = torch.func.jvp(lambda *tensors: image(render, *tensors), values, direction)[1]
+        return found
+
+    # Where a camera is linearized counts as independent of its intrinsics, so differences of these would see
+    # more than the derivative.
+    without_Ks = tuple(0 * d if name == "Ks" else d for name, d in zip(names, direction, strict=True))
+    step = 1e-4
+    moved = [step * d for d in without_Ks]
+    ends = [
+        image(reference.rasterization, *(v.double() + s * m for v, m in zip(values, moved, strict=True)))
+        for s in (1, -1)
+    ]
+    difference = (ends[0] - ends[1]) / (2 * step)
+    assert_gradient("the directional derivative", changes(without_Ks), difference)
+
+    change = changes(direction)
+    leaves = [value.clone().requires_grad_() for value in values]
+    gradients = torch.autograd.grad(image(render, *leaves), leaves, change, materialize_grads=True)
+    product = sum(float((a.double() * b.double()).sum()) for a, b in zip(direction, gradients, strict=True))
+    assert product == pytest.approx(float(change.double().square().sum()), rel=1e-4)
+
+
+@every_variant
+@pytest.mark.usefixtures("backend")
+def test_tile_lists_leave_nothing_out(camera: str, response: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = scene_for(camera, response)
+    arguments = scene.arguments() | chosen(camera, response) | {"tile_size": 8}
+    listed, alphas, meta = gsplat_core.rasterization(**arguments)
+    lists = drawing.bin_splats
+
+    def everywhere(*splats: Any, **options: Any) -> TileLists:
+        """Each visible splat in each tile."""
+        order = lists(*splats, **options).order
+        visible, tiles = len(order), meta["tile_width"] * meta["tile_height"]
+        numbers = torch.arange(visible * tiles, dtype=torch.int32)
+        return TileLists(
+            offsets=visible * torch.arange(tiles + 1, dtype=torch.int32),
+            flatten_ids=order.repeat(tiles),
+            order=order,
+            slot_offsets=tiles * torch.arange(visible + 1, dtype=torch.int32),
+            slots=numbers.reshape(tiles, visible).T.contiguous().flatten(),
+        )
+
+    monkeypatch.setattr(drawing, "bin_splats", everywhere)
+    full, full_alphas, full_meta = gsplat_core.rasterization(**arguments)
+    assert len(full_meta["flatten_ids"]) > 1.5 * len(meta["flatten_ids"]) > 0
+    assert torch.equal(full, listed)
+    assert torch.equal(full_alphas, alphas)
+
+
+@every_variant
+def test_any_number_of_threads_gives_the_same_bytes(camera: str, response: str) -> None:
+    def run(threads: int) -> list[Tensor]:
+        torch.set_num_threads(threads)
+        found = render_with_gradients(
+            render, scene_for(camera, response), absgrad=True, statistics=True, **chosen(camera, response)
+        )  # fmt: skip
+        measured = [found.meta["means2d"].absgrad, found.meta["statistics"].grad]
+        return [found.colors, found.alphas, *measured, *found.gradients.values()]
+
+    alone = run(1)
+    for threads in (2, 3):
+        assert all(torch.equal(a, b) for a, b in zip(alone, run(threads), strict=True))
+
+
+@every_variant
+def test_results_do_not_depend_on_the_order_of_cuda_threads(camera: str, response: str) -> None:
+    scene, found = scene_for(camera, response), truth(camera, response)
+    for seed in range(1, 21):
+        with emulated(seed=seed, check=False):
+            assert_agrees(render, scene, found, **chosen(camera, response))
+
+
+LISTED = [kind for kind, known in (("camera", CAMERAS), ("response", RESPONSES)) if known is not None]
+
+
+@pytest.mark.parametrize("kind", LISTED)
+def test_what_is_not_listed_is_refused_by_name(kind: str) -> None:
+    argument = {"camera": "camera_model", "response": "response"}[kind]
+    with pytest.raises((ValueError, RuntimeError), match="nowhere"):
+        gsplat_core.rasterization(**scene_for("pinhole", "gaussian").arguments(), **{argument: "nowhere"})
+
+
+@pytest.mark.parametrize("kind", LISTED)
+def test_numbers_that_a_variant_does_not_have_are_refused(kind: str) -> None:
+    argument, rows = {"camera": ("lens", 1), "response": ("extras", 40)}[kind]
+    with pytest.raises((ValueError, RuntimeError), match=argument):
+        gsplat_core.rasterization(
+            **scene_for("pinhole", "gaussian").arguments(), **{argument: torch.zeros(rows, 7)}
+        )

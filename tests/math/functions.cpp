@@ -46,9 +46,40 @@ void write(const SsimDerivatives<double>& by, double* out) {
 
 Ellipse<double> ellipse(const double* x) { return Ellipse<double>(x[0], x[1], x[2], x[3]); }
 
+template <class T>
+void scalars(const double* x, double* out) {
+  const T a = T(x[0]), b = T(x[1]), c = T(x[2]);
+  const T all[] = {gsplat::select(a < b, a, b),
+                   gsplat::min(a, b),
+                   gsplat::max(a, b),
+                   gsplat::abs(a),
+                   gsplat::sqrt(gsplat::abs(a)),
+                   gsplat::floor(a),
+                   gsplat::fraction(a),
+                   gsplat::zero_unless(a < b, c),
+                   gsplat::fma(a, b, c),
+                   gsplat::reciprocal(a * a + T(1.0))};
+  for (int i = 0; i < 10; ++i) out[i] = all[i];
+}
+
 }  // namespace
 
 extern "C" {
+
+// a, b, c -> what test_scalar.py lists, in double and in single precision
+void scalars64(const double* x, double* out) { scalars<double>(x, out); }
+void scalars32(const double* x, double* out) { scalars<float>(x, out); }
+
+// value, power, mask -> value 2^floor(power), the same where the mask holds, mantissa, exponent
+void exponents(const double* x, double* out) {
+  const float value = static_cast<float>(x[0]), power = static_cast<float>(x[1]);
+  out[0] = scale_by_floor_exp2(value, power);
+  out[1] = scale_by_floor_exp2_where(x[2] != 0, value, power);
+  float mantissa, exponent;
+  split_exponent(value, mantissa, exponent);
+  out[2] = mantissa;
+  out[3] = exponent;
+}
 
 // state 3, gradient, step 7 -> state 3
 void adam(const double* x, double* out) {

@@ -24,7 +24,7 @@ from paths import ROOT
 from mutations.child import Child, Outcome
 from mutations.cpp_mistakes import cpp_mistakes
 from mutations.equivalent import Equivalent
-from mutations.lines import record
+from mutations.lines import PRODUCT, record
 from mutations.mistake import Mistake, line_text
 from mutations.planted import LIBRARIES, failing, first_failure, first_failure_of_math
 from mutations.python_mistakes import python_mistakes
@@ -230,6 +230,8 @@ def main() -> int:
     # Tests that want photographs from elsewhere skip: the share is the same on every machine.
     os.environ["GSPLAT_TEST_DATA"] = "/nowhere"
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if loaded := [name for name in sys.modules if name.split(".")[0] in PRODUCT]:
+        raise SystemExit(f"children would not see mistakes in what is loaded: {', '.join(loaded)}")
     begin = time.monotonic()
     good = True
     if chosen.only in (None, "barriers"):

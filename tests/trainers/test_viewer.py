@@ -43,6 +43,45 @@ def test_an_empty_scene_is_refused(tmp_path: Path) -> None:
     assert main(["view", str(tmp_path / "a.ply")]) == 3
 
 
+class Recorded:
+    """Takes the place of viser: every attribute is another one of these, and every call is kept."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[tuple, dict]] = []
+
+    def __getattr__(self, name: str) -> Recorded:
+        made = Recorded()
+        setattr(self, name, made)
+        return made
+
+    def __call__(self, *arguments: object, **named: object) -> Recorded:
+        self.calls.append((arguments, named))
+        return self
+
+
+def test_viser_gets_the_scene_the_place_to_listen_and_the_view_to_start_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    viser = Recorded()
+    monkeypatch.setitem(sys.modules, "viser", viser)
+    scene = typical_scene(5, 0)
+    orbit = camera_paths.orbit_of_gaussians(scene, np.array([0.0, 0, 1]))
+    start = orbit.cameras(1, camera_paths.default_lens(80, 60))[0]
+    server = viewer.serve(scene, "0.0.0.0", 8765, start, (0, 0, 1))
+    assert server is viser.ViserServer
+    ((_, listening),) = server.calls
+    assert (listening["host"], listening["port"]) == ("0.0.0.0", 8765)
+    assert server.scene.set_up_direction.calls == [(((0, 0, 1),), {})]
+    ((_, drawn),) = server.scene.add_gaussian_splats.calls
+    assert np.array_equal(drawn["centers"], scene.means)
+    camera = server.initial_camera
+    assert np.allclose(camera.position, start.center)
+    ahead = start.viewmat[:3, :3] @ (camera.look_at - camera.position)
+    assert np.allclose(ahead, [0, 0, 1])
+    assert tuple(camera.up) == (0, 0, 1)
+    assert np.isclose(np.tan(camera.fov / 2) * start.K[1, 1], 30)  # half of the height
+
+
 def test_the_page_is_served(tmp_path: Path) -> None:
     pytest.importorskip("viser")
     scene = typical_scene(5, 0)

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from splats import SCENES, Scene, covariances, random_scene
+from splats import SCENES, Scene, adapted, covariances, random_scene
 from torch import Tensor
 from torch.autograd import forward_ad
 
 from gsplat_core import rasterization
+from gsplat_core.render.variants import CAMERAS
 
 OPS = torch.ops.gsplat_core
 Tensors = tuple[Tensor, ...]
@@ -68,6 +69,12 @@ def test_adjoint_of_the_reverse_mode(name: str) -> None:
 )
 def test_adjoint_with_options(options: dict[str, Any]) -> None:
     assert_adjoint(Render(random_scene(cameras=2), **options))
+
+
+@on_every_backend
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_adjoint_of_every_camera(camera: str) -> None:
+    assert_adjoint(Render(adapted(random_scene(cameras=2), camera), camera_model=camera))
 
 
 @on_every_backend

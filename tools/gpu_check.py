@@ -124,7 +124,7 @@ def stage_times(device: str, gaussians: int, width: int, height: int, repeats: i
     Ks = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]], device=device)[None, None]
     scene = (means, normal(1, gaussians, 4), 0.01 * uniform(1, gaussians, 3), None, uniform(1, gaussians))
     drawing = (width, height, USUAL.numbers())
-    cameras = (viewmats, Ks, *drawing)
+    cameras = (viewmats, Ks, None, "pinhole", *drawing)
     splats = ops.project(*scene, *cameras)
     v_splats = [torch.ones_like(s) for s in splats[:4]]
     sh = (uniform(1, gaussians, 1, 3), uniform(1, gaussians, 15, 3))
@@ -142,7 +142,7 @@ def stage_times(device: str, gaussians: int, width: int, height: int, repeats: i
     parameter.grad = normal(gaussians, 59)
     adam = optim.Adam([parameter])
     # The tangents are the values themselves: their size does not matter to the kernels.
-    moving = (*scene, viewmats, Ks)
+    moving = (*scene, viewmats, Ks, None)
     t_splats = (shapes[0], shapes[1], shapes[3], s.colors.to(device))
     moments = uniform(1, 1, gaussians, MOMENTS)
     seen = (3, *sh, splats[4], colors, moments)

@@ -56,6 +56,9 @@ class Target:
     mask: Tensor | None = None
     """[H, W] bool, True for the pixels that count; None where all do."""
     near: float = DEFAULT_NEAR
+    model: str = "pinhole"
+    lens: Tensor | None = None
+    """[1, P] coefficients that the camera's model has beyond K"""
 
     @classmethod
     def of(cls, view: View, device: torch.device, number: int = 0) -> Target:
@@ -75,6 +78,8 @@ class Target:
             alpha=alpha,
             mask=mask,
             near=view.camera.near,
+            model=camera.model,
+            lens=camera.lens,
         )
 
     def on(self, background: Tensor | None) -> Target:

@@ -22,7 +22,8 @@ constexpr int kGaussians = kThreads / kGroup;  // of a block
 static_assert(kGeometry <= kGroup);
 
 // Of ln alpha alone; the colour's stays zero.
-__device__ Influence<float> log_alpha_influence(const Camera<float>& camera,
+template <class Model>
+__device__ Influence<float> log_alpha_influence(const Camera<float, Model>& camera,
                                                 const Gaussian<float, ScaledRotation>& gaussian,
                                                 const ProjectOptions<float>& options, int parameter) {
   float axis[kGeometry];
@@ -65,6 +66,7 @@ __device__ Influence<float> from_lane(const Influence<float>& y, int source) {
   return result;
 }
 
+template <class Model>
 __global__ void __launch_bounds__(kThreads)
     geometry_blocks(GaussianInputs in, RenderSettings settings, ShInputs sh, const float* colors,
                     const float* moments, float* out) {
@@ -81,7 +83,7 @@ __global__ void __launch_bounds__(kThreads)
     Influence<float> x = {}, y = {};
     Vec3<float> gradient = {0.0f, 0.0f, 0.0f};  // of channel `parameter`, zero where it is clamped
     if (visible && parameter < kGeometry) {
-      const Camera<float> camera = load_camera(in.viewmats + 16 * image, in.Ks + 9 * image, in.image);
+      const auto camera = load_camera<float, Model>(in, image);
       const auto g = load_gaussian<ScaledRotation>(in, row);
       x = log_alpha_influence(camera, g, options_of(settings), parameter);
       if (parameter < kRgb && colors[kRgb * splat + parameter] > 0.0f) {
@@ -152,8 +154,10 @@ void gauss_newton_blocks(const GaussianInputs& in, const RenderSettings& setting
                          Stream stream) {
   const unsigned batches = static_cast<unsigned>(in.batches);
   if (batches == 0 || in.gaussians == 0) return;
-  geometry_blocks<<<batches * blocks_of(kGaussians, in.gaussians), kThreads, 0, stream>>>(
-      in, settings, sh, colors, moments, out.geometry);
+  with_camera(in.camera, [&]<class Model>(Model) {
+    geometry_blocks<Model><<<batches * blocks_of(kGaussians, in.gaussians), kThreads, 0, stream>>>(
+        in, settings, sh, colors, moments, out.geometry);
+  });
   check_launch("geometry_blocks");
   const unsigned grid = batches * blocks_of(kHarmonicsThreads, in.gaussians);
   with_degree(sh.degree, [&](auto degree) {

@@ -1,10 +1,8 @@
 // Gaussians as the kernels read them from the arrays of the scene, one thread each.
 #pragma once
 
-#include "cuda/camera.cuh"
 #include "cuda/warp.cuh"
-#include "math/project.h"
-#include "raster/types.h"
+#include "raster/projection.h"
 
 namespace gsplat::cuda {
 
@@ -30,6 +28,10 @@ struct GaussianPlace {
     return static_cast<int>(left < 0 ? 0 : left < kWarp ? left : kWarp);
   }
 };
+
+__device__ inline bool is_visible(const int32_t* radii, int64_t splat) {
+  return radii[2 * splat] > 0 || radii[2 * splat + 1] > 0;
+}
 
 __device__ inline ProjectOptions<float> options_of(const RenderSettings& s) {
   return {s.eps2d, s.near_plane, s.far_plane, s.radius_clip, s.antialiased};

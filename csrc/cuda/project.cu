@@ -8,19 +8,16 @@ namespace {
 
 constexpr int kThreads = 128;
 
-// Rotation, translation, fx, fy, cx, cy.
-constexpr int kCameraSums = 16;
-
-template <template <class> class Shape>
+template <class Model, template <class> class Shape>
 __global__ void __launch_bounds__(kThreads)
     project_splats(GaussianInputs in, RenderSettings settings, SplatOutputs out) {
   const GaussianPlace<kThreads> place(in.gaussians);
   if (!place.exists) return;
   const int64_t image = place.scene, splat = image * in.gaussians + place.gaussian;
   const int64_t row = image / in.cameras * in.gaussians + place.gaussian;
-  const Camera<float> camera = load_camera(in.viewmats + 16 * image, in.Ks + 9 * image, in.image);
+  const auto camera = load_camera<float, Model>(in, image);
   // Most of what is culled is culled by its depth: nothing else is read for it.
-  const float depth = to_camera(camera, load_vec3(in.means, row)).z;
+  const float depth = Model::depth(to_camera(camera, load_vec3(in.means, row)));
   ProjectedSplat<float> s;
   s.visible = depth >= settings.near_plane && depth <= settings.far_plane;
   if (s.visible) s = project(camera, load_gaussian<Shape>(in, row), options_of(settings));
@@ -35,18 +32,9 @@ __global__ void __launch_bounds__(kThreads)
   out.radii[2 * splat + 1] = static_cast<int32_t>(zero_unless(s.visible, s.radius_y));
 }
 
-__device__ CameraGrad<float> zero_camera_grad() {
-  return {{{{0.0f, 0.0f, 0.0f}, {0.0f, 0.0f, 0.0f}, {0.0f, 0.0f, 0.0f}}},
-          {0.0f, 0.0f, 0.0f},
-          0.0f,
-          0.0f,
-          0.0f,
-          0.0f};
-}
-
 // Adds up the gradients of one Gaussian over the cameras. Those of the cameras are summed over the block:
-// camera_sums [images, blocks per scene, kCameraSums].
-template <template <class> class Shape, bool kCamera>
+// camera_sums [images, blocks per scene, kCameraNumbers].
+template <class Model, template <class> class Shape, bool kCamera>
 __global__ void __launch_bounds__(kThreads)
     project_gradients(GaussianInputs in, RenderSettings settings, const int32_t* radii, SplatGrads v,
                       GaussianGrads out, float* camera_sums) {
@@ -57,9 +45,9 @@ __global__ void __launch_bounds__(kThreads)
   float v_opacity = 0.0f;
   for (int64_t c = 0; c < in.cameras; ++c) {
     const int64_t image = batch * in.cameras + c, splat = image * in.gaussians + place.gaussian;
-    CameraGrad<float> v_camera = zero_camera_grad();
+    CameraGrad<float, Model> v_camera = {};
     if (place.exists && is_visible(radii, splat)) {
-      const Camera<float> camera = load_camera(in.viewmats + 16 * image, in.Ks + 9 * image, in.image);
+      const auto camera = load_camera<float, Model>(in, image);
       const auto g = project_vjp(camera, load_gaussian<Shape>(in, row), options_of(settings),
                                  {v.means2d[2 * splat], v.means2d[2 * splat + 1]}, load_vec3(v.shapes, splat),
                                  v.depths[splat], v.opacities[splat], v_camera);
@@ -68,19 +56,13 @@ __global__ void __launch_bounds__(kThreads)
       v_opacity += g.opacity;
     }
     if constexpr (kCamera) {
-      float sums[kCameraSums];
-      for (int i = 0; i < 9; ++i) sums[i] = v_camera.rotation.m[i / 3][i % 3];
-      sums[9] = v_camera.translation.x;
-      sums[10] = v_camera.translation.y;
-      sums[11] = v_camera.translation.z;
-      sums[12] = v_camera.fx;
-      sums[13] = v_camera.fy;
-      sums[14] = v_camera.cx;
-      sums[15] = v_camera.cy;
-      const float sum = block_sums<kCameraSums, kThreads>(sums);
+      constexpr int kSums = kCameraNumbers<Model>;
+      float sums[kSums];
+      camera_numbers(v_camera, sums);
+      const float sum = block_sums<kSums, kThreads>(sums);
       const int64_t blocks = (in.gaussians + kThreads - 1) / kThreads;
-      if (threadIdx.x < kCameraSums) {
-        camera_sums[(image * blocks + blockIdx.x % blocks) * kCameraSums + threadIdx.x] = sum;
+      if (threadIdx.x < kSums) {
+        camera_sums[(image * blocks + blockIdx.x % blocks) * kSums + threadIdx.x] = sum;
       }
     }
   }
@@ -90,59 +72,39 @@ __global__ void __launch_bounds__(kThreads)
   out.opacities[row] = v_opacity;
 }
 
-// Where the i-th sum stands in the gradient of a world-to-camera matrix [4, 4] or, if `in_view` is false, of
-// the intrinsics [3, 3].
-struct CameraEntry {
-  bool in_view;
-  int index;
-
-  __device__ explicit CameraEntry(int i) {
-    constexpr int kFx = 12, kFy = 13, kCx = 14;
-    in_view = i < kFx;
-    if (i < 9) {
-      index = i / 3 * 4 + i % 3;
-    } else if (i < kFx) {
-      index = (i - 9) * 4 + 3;
-    } else {
-      index = i == kFx ? 0 : i == kFy ? 4 : i == kCx ? 2 : 5;
-    }
-  }
-};
-
 // One block per image adds up the blocks' sums, always in the same order.
+template <class Model>
 __global__ void __launch_bounds__(kThreads)
-    sum_camera_gradients(const float* camera_sums, int64_t blocks, float* viewmats, float* Ks) {
-  constexpr int kParts = kThreads / kCameraSums;
+    sum_camera_gradients(const float* camera_sums, int64_t blocks, GaussianGrads out) {
+  constexpr int kSums = kCameraNumbers<Model>;
+  constexpr int kParts = kThreads / kSums;
   __shared__ double parts[kThreads];
   const int64_t image = blockIdx.x;
-  const int sum = static_cast<int>(threadIdx.x) % kCameraSums;
+  const int sum = static_cast<int>(threadIdx.x) % kSums;
   double total = 0.0;
-  for (int64_t block = threadIdx.x / kCameraSums; block < blocks; block += kParts) {
-    total += camera_sums[(image * blocks + block) * kCameraSums + sum];
+  for (int64_t block = threadIdx.x / kSums; block < blocks; block += kParts) {
+    total += camera_sums[(image * blocks + block) * kSums + sum];
   }
   parts[threadIdx.x] = total;
-  if (threadIdx.x < 16) viewmats[16 * image + threadIdx.x] = 0.0f;
-  if (threadIdx.x < 9) Ks[9 * image + threadIdx.x] = 0.0f;
+  if (threadIdx.x < 16) out.viewmats[16 * image + threadIdx.x] = 0.0f;
+  if (threadIdx.x < 9) out.Ks[9 * image + threadIdx.x] = 0.0f;
   __syncthreads();
-  if (threadIdx.x >= kCameraSums) return;
-  for (int part = 1; part < kParts; ++part) total += parts[part * kCameraSums + sum];
-  const CameraEntry entry(sum);
-  if (entry.in_view) {
-    viewmats[16 * image + entry.index] = static_cast<float>(total);
-  } else {
-    Ks[9 * image + entry.index] = static_cast<float>(total);
-  }
+  if (threadIdx.x >= kSums) return;
+  for (int part = 1; part < kParts; ++part) total += parts[part * kSums + sum];
+  *camera_place<Model>(out, image, sum) = static_cast<float>(total);
 }
 
-template <template <class> class Shape>
+template <class Model, template <class> class Shape>
 void launch_gradients(const GaussianInputs& in, const RenderSettings& settings, const int32_t* radii,
                       const SplatGrads& v, const GaussianGrads& out, float* camera_sums, Stream stream) {
   const unsigned grid = static_cast<unsigned>(in.batches) * blocks_of(kThreads, in.gaussians);
   if (grid == 0) return;
   if (out.viewmats != nullptr) {
-    project_gradients<Shape, true><<<grid, kThreads, 0, stream>>>(in, settings, radii, v, out, camera_sums);
+    project_gradients<Model, Shape, true>
+        <<<grid, kThreads, 0, stream>>>(in, settings, radii, v, out, camera_sums);
   } else {
-    project_gradients<Shape, false><<<grid, kThreads, 0, stream>>>(in, settings, radii, v, out, camera_sums);
+    project_gradients<Model, Shape, false>
+        <<<grid, kThreads, 0, stream>>>(in, settings, radii, v, out, camera_sums);
   }
   check_launch("project_gradients");
 }
@@ -153,32 +115,30 @@ void project(const GaussianInputs& in, const RenderSettings& settings, const Spl
              Stream stream) {
   const unsigned grid = static_cast<unsigned>(in.batches * in.cameras) * blocks_of(kThreads, in.gaussians);
   if (grid == 0) return;
-  if (in.covars != nullptr) {
-    project_splats<GivenCovariance><<<grid, kThreads, 0, stream>>>(in, settings, out);
-  } else {
-    project_splats<ScaledRotation><<<grid, kThreads, 0, stream>>>(in, settings, out);
-  }
+  with_projection(in, [&]<class Model, template <class> class Shape>() {
+    project_splats<Model, Shape><<<grid, kThreads, 0, stream>>>(in, settings, out);
+  });
   check_launch("project_splats");
 }
 
 size_t project_backward_workspace(const GaussianInputs& in, bool wants_camera) {
   if (!wants_camera) return 0;
-  return sizeof(float) * kCameraSums * in.batches * in.cameras * blocks_of(kThreads, in.gaussians);
+  size_t numbers = 0;
+  with_camera(in.camera, [&]<class Model>(Model) { numbers = kCameraNumbers<Model>; });
+  return sizeof(float) * numbers * in.batches * in.cameras * blocks_of(kThreads, in.gaussians);
 }
 
 void project_backward(const GaussianInputs& in, const RenderSettings& settings, const int32_t* radii,
                       const SplatGrads& v, const GaussianGrads& out, void* workspace, Stream stream) {
-  float* camera_sums = static_cast<float*>(workspace);
-  if (in.covars != nullptr) {
-    launch_gradients<GivenCovariance>(in, settings, radii, v, out, camera_sums, stream);
-  } else {
-    launch_gradients<ScaledRotation>(in, settings, radii, v, out, camera_sums, stream);
-  }
-  const unsigned images = static_cast<unsigned>(in.batches * in.cameras);
-  if (out.viewmats == nullptr || images == 0) return;
-  sum_camera_gradients<<<images, kThreads, 0, stream>>>(camera_sums, blocks_of(kThreads, in.gaussians),
-                                                        out.viewmats, out.Ks);
-  check_launch("sum_camera_gradients");
+  with_projection(in, [&]<class Model, template <class> class Shape>() {
+    float* const camera_sums = static_cast<float*>(workspace);
+    launch_gradients<Model, Shape>(in, settings, radii, v, out, camera_sums, stream);
+    const unsigned images = static_cast<unsigned>(in.batches * in.cameras);
+    if (out.viewmats == nullptr || images == 0) return;
+    sum_camera_gradients<Model>
+        <<<images, kThreads, 0, stream>>>(camera_sums, blocks_of(kThreads, in.gaussians), out);
+    check_launch("sum_camera_gradients");
+  });
 }
 
 }  // namespace gsplat::cuda

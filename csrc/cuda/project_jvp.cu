@@ -8,7 +8,7 @@ namespace {
 
 constexpr int kThreads = 128;
 
-template <template <class> class Shape>
+template <class Model, template <class> class Shape>
 __global__ void __launch_bounds__(kThreads)
     project_tangents(GaussianInputs in, GaussianInputs tangents, RenderSettings settings,
                      const int32_t* radii, SplatTangents out) {
@@ -20,8 +20,7 @@ __global__ void __launch_bounds__(kThreads)
   float opacity = 0.0f;
   if (is_visible(radii, splat)) {
     const auto camera =
-        moving_camera(load_camera(in.viewmats + 16 * image, in.Ks + 9 * image, in.image),
-                      load_camera(tangents.viewmats + 16 * image, tangents.Ks + 9 * image, in.image));
+        moving_camera(load_camera<float, Model>(in, image), load_camera<float, Model>(tangents, image));
     const auto gaussian = moving_gaussian(load_gaussian<Shape>(in, row), load_gaussian<Shape>(tangents, row));
     const ProjectedSplat<Dual<float>> s = project(camera, gaussian, constants(options_of(settings)));
     mean_and_depth = {s.mean.x.tangent, s.mean.y.tangent, s.depth.tangent};
@@ -41,11 +40,9 @@ void project_jvp(const GaussianInputs& in, const GaussianInputs& tangents, const
                  const int32_t* radii, const SplatTangents& out, Stream stream) {
   const unsigned grid = static_cast<unsigned>(in.batches * in.cameras) * blocks_of(kThreads, in.gaussians);
   if (grid == 0) return;
-  if (in.covars != nullptr) {
-    project_tangents<GivenCovariance><<<grid, kThreads, 0, stream>>>(in, tangents, settings, radii, out);
-  } else {
-    project_tangents<ScaledRotation><<<grid, kThreads, 0, stream>>>(in, tangents, settings, radii, out);
-  }
+  with_projection(in, [&]<class Model, template <class> class Shape>() {
+    project_tangents<Model, Shape><<<grid, kThreads, 0, stream>>>(in, tangents, settings, radii, out);
+  });
   check_launch("project_tangents");
 }
 

@@ -9,7 +9,7 @@
 
 GSPLAT_MATH_BEGIN
 
-// For a struct of nothing but numbers F, such as Camera<F>: Camera<Dual<F>> from the values and the tangents.
+// For a struct of nothing but numbers F, such as Mat3<F>: Mat3<Dual<F>> from the values and the tangents.
 template <class F, class DualStruct, class Struct>
 GSPLAT_HD DualStruct join(const Struct& value, const Struct& tangent) {
   static_assert(sizeof(DualStruct) == 2 * sizeof(Struct));
@@ -25,19 +25,20 @@ GSPLAT_HD DualStruct join(const Struct& value, const Struct& tangent) {
 }
 
 // A camera that moves; the size of its image stays.
-template <class F>
-GSPLAT_HD Camera<Dual<F>> moving_camera(const Camera<F>& value, const Camera<F>& tangent) {
-  auto camera = join<F, Camera<Dual<F>>>(value, tangent);
+template <class F, class Model>
+GSPLAT_HD Camera<Dual<F>, Model> moving_camera(const Camera<F, Model>& value,
+                                               const Camera<F, Model>& tangent) {
+  auto camera = join<F, Camera<Dual<F>, Model>>(value, tangent);
   camera.width = constant(camera.width);
   camera.height = constant(camera.height);
   return camera;
 }
 
 // A camera that stands still.
-template <class F>
-GSPLAT_HD Camera<Dual<F>> constant_camera(const Camera<F>& value) {
-  const Camera<F> still = {};
-  return join<F, Camera<Dual<F>>>(value, still);
+template <class F, class Model>
+GSPLAT_HD Camera<Dual<F>, Model> constant_camera(const Camera<F, Model>& value) {
+  const Camera<F, Model> still = {};
+  return join<F, Camera<Dual<F>, Model>>(value, still);
 }
 
 template <class F, template <class> class Shape>

@@ -1,10 +1,11 @@
 // One Gaussian seen by one camera: from its parameters to the splat that compositing blends, and back.
 //
 // The shape of the Gaussian is a policy (extension points E0 and E2): anything that offers covariance(A), the
-// covariance of the Gaussian mapped by the 2x3 matrix A, and its vjp.
+// covariance of the Gaussian mapped by the 2x3 matrix A, and its vjp. So is the camera's model (E1), see
+// math/camera_model.h.
 #pragma once
 
-#include "math/camera.h"
+#include "math/camera_model.h"
 #include "math/elementary.h"
 #include "math/footprint.h"
 #include "math/quaternion.h"
@@ -93,11 +94,11 @@ struct ProjectedSplat {
   Mask<T> visible;
 };
 
-template <class T, template <class> class Shape>
-GSPLAT_HD ProjectedSplat<T> project(const Camera<T>& camera, const Gaussian<T, Shape>& g,
+template <class T, class Model, template <class> class Shape>
+GSPLAT_HD ProjectedSplat<T> project(const Camera<T, Model>& camera, const Gaussian<T, Shape>& g,
                                     const ProjectOptions<T>& options) {
   const Vec3<T> p = to_camera(camera, g.mean);
-  const Projection<T> projection = project_pinhole(camera, p);
+  const auto projection = Model::linearize(camera, p);
   const Covariance2<T> covariance = g.shape.covariance(multiply(projection.jacobian, camera.rotation));
   const Footprint<T> f = screen_filter(covariance, options.eps2d);
   ProjectedSplat<T> s;
@@ -105,7 +106,7 @@ GSPLAT_HD ProjectedSplat<T> project(const Camera<T>& camera, const Gaussian<T, S
   s.l11 = f.l11;
   s.l21 = f.l21;
   s.l22 = f.l22;
-  s.depth = p.z;
+  s.depth = Model::depth(p);
   s.opacity = options.antialiased ? g.opacity * f.compensation : g.opacity;
 
   // alpha >= 1/255 inside the ellipse sigma <= ln(255 o); its bounding box has half sizes sqrt(2 ln(255 o)
@@ -119,9 +120,9 @@ GSPLAT_HD ProjectedSplat<T> project(const Camera<T>& camera, const Gaussian<T, S
   // Every comparison is false for NaN and one of them for infinities: non-finite Gaussians are culled here.
   const T huge = T(1e30);
   const T zero = T(0.0);
-  s.visible = (p.z >= options.near_plane) & (p.z <= options.far_plane) & (p.z > zero) & (s.opacity >= least) &
-              (s.opacity < huge) & (f.det > zero) & (f.det < huge) & (f.covariance.xx < huge) &
-              (f.covariance.yy < huge) &
+  s.visible = (s.depth >= options.near_plane) & (s.depth <= options.far_plane) &
+              Model::sees(camera.params, p) & (s.opacity >= least) & (s.opacity < huge) & (f.det > zero) &
+              (f.det < huge) & (f.covariance.xx < huge) & (f.covariance.yy < huge) &
               ((s.radius_x > options.radius_clip) | (s.radius_y > options.radius_clip)) &
               (s.mean.x + s.radius_x > zero) & (s.mean.x - s.radius_x < camera.width) &
               (s.mean.y + s.radius_y > zero) & (s.mean.y - s.radius_y < camera.height);
@@ -130,13 +131,13 @@ GSPLAT_HD ProjectedSplat<T> project(const Camera<T>& camera, const Gaussian<T, S
 
 // Gradients of the Gaussian from those of its splat (radii and visibility have none), and, added to v_camera,
 // those of the camera.
-template <class T, template <class> class Shape>
-GSPLAT_HD Gaussian<T, Shape> project_vjp(const Camera<T>& camera, const Gaussian<T, Shape>& g,
+template <class T, class Model, template <class> class Shape>
+GSPLAT_HD Gaussian<T, Shape> project_vjp(const Camera<T, Model>& camera, const Gaussian<T, Shape>& g,
                                          const ProjectOptions<T>& options, const Vec2<T>& v_mean,
                                          const Vec3<T>& v_root, const T& v_depth, const T& v_opacity,
-                                         CameraGrad<T>& v_camera) {
+                                         CameraGrad<T, Model>& v_camera) {
   const Vec3<T> p = to_camera(camera, g.mean);
-  const Projection<T> projection = project_pinhole(camera, p);
+  const auto projection = Model::linearize(camera, p);
   const Mat23<T> a = multiply(projection.jacobian, camera.rotation);
   const Covariance2<T> covariance = g.shape.covariance(a);
   const Footprint<T> f = screen_filter(covariance, options.eps2d);
@@ -147,8 +148,8 @@ GSPLAT_HD Gaussian<T, Shape> project_vjp(const Camera<T>& camera, const Gaussian
   const Covariance2<T> v_covariance = screen_filter_vjp(covariance, f, options.eps2d, v_root, v_compensation);
   const Mat23<T> v_a = g.shape.covariance_vjp(a, v_covariance, v.shape);
   const Mat23<T> v_jacobian = multiply_by_transposed(v_a, camera.rotation);
-  Vec3<T> v_p = project_pinhole_vjp(camera, p, projection, v_mean, v_jacobian, v_camera);
-  v_p.z = v_p.z + v_depth;
+  Vec3<T> v_p = Model::linearize_vjp(camera, p, projection, v_mean, v_jacobian, v_camera.params);
+  Model::add_depth_vjp(p, v_depth, v_p);
   v.mean = multiply_transposed(camera.rotation, v_p);
 
   // rotation appears in p = R m + t and in A = J R.

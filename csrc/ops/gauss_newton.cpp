@@ -39,7 +39,8 @@ STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
       "slots, int width, int height, float[] settings, Tensor out_colors, Tensor weights) -> Tensor");
   m.def(
       "gauss_newton_blocks(Tensor means, Tensor quats, Tensor scales, Tensor opacities, Tensor viewmats, "
-      "Tensor Ks, int width, int height, float[] settings, int degree, Tensor sh0, Tensor? shN, Tensor "
+      "Tensor Ks, Tensor? lens, str camera, int width, int height, float[] settings, int degree, Tensor sh0, "
+      "Tensor? shN, Tensor "
       "radii, Tensor colors, Tensor moments) -> (Tensor, Tensor, Tensor)");
   m.def("factor_blocks(Tensor blocks, Tensor added) -> Tensor");
   m.def("solve_blocks(Tensor factors, Tensor right) -> Tensor");

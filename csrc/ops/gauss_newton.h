@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <tuple>
 #include <vector>
 
@@ -38,12 +39,13 @@ Tensor composite_moments(Tensor means2d, Tensor shapes, Tensor opacities2d, Tens
 template <class Kernels>
 std::tuple<Tensor, Tensor, Tensor> gauss_newton_blocks(Tensor means, Tensor quats, Tensor scales,
                                                        Tensor opacities, Tensor viewmats, Tensor Ks,
+                                                       std::optional<Tensor> lens, std::string camera,
                                                        int64_t width, int64_t height,
                                                        std::vector<double> settings, int64_t degree,
                                                        Tensor sh0, std::optional<Tensor> shN, Tensor radii,
                                                        Tensor colors, Tensor moments) {
-  const ProjectArguments a(means, quats, scales, std::nullopt, opacities, viewmats, Ks, width, height,
-                           settings);
+  const ProjectArguments a(means, quats, scales, std::nullopt, opacities, viewmats, Ks, lens, camera, width,
+                           height, settings);
   const HarmonicsArguments h(degree, means, viewmats, sh0, shN, radii);
   const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
   check_same_device({{"means", a.means}, {"colors", colors}, {"moments", moments}});

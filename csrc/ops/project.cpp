@@ -24,14 +24,15 @@ struct CpuKernels {
 STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
       "project(Tensor means, Tensor? quats, Tensor? scales, Tensor? covars, Tensor opacities, Tensor "
-      "viewmats, Tensor Ks, int width, int height, float[] settings) -> "
+      "viewmats, Tensor Ks, Tensor? lens, str camera, int width, int height, float[] settings) -> "
       "(Tensor means2d, Tensor shapes, Tensor depths, Tensor opacities2d, Tensor radii)");
   m.def(
       "project_backward(Tensor means, Tensor? quats, Tensor? scales, Tensor? covars, Tensor opacities, "
-      "Tensor viewmats, Tensor Ks, int width, int height, float[] settings, Tensor radii, Tensor "
-      "v_means2d, Tensor v_shapes, Tensor v_depths, Tensor v_opacities2d, bool needs_camera) -> "
+      "Tensor viewmats, Tensor Ks, Tensor? lens, str camera, int width, int height, float[] settings, "
+      "Tensor radii, Tensor v_means2d, Tensor v_shapes, Tensor v_depths, Tensor v_opacities2d, bool "
+      "needs_camera) -> "
       "(Tensor v_means, Tensor v_quats, Tensor v_scales, Tensor v_covars, Tensor v_opacities, "
-      "Tensor v_viewmats, Tensor v_Ks)");
+      "Tensor v_viewmats, Tensor v_Ks, Tensor v_lens)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) {

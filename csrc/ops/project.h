@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <tuple>
 #include <vector>
 
@@ -10,12 +11,12 @@
 namespace gsplat::ops {
 
 template <class Kernels>
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> project(Tensor means, std::optional<Tensor> quats,
-                                                           std::optional<Tensor> scales,
-                                                           std::optional<Tensor> covars, Tensor opacities,
-                                                           Tensor viewmats, Tensor Ks, int64_t width,
-                                                           int64_t height, std::vector<double> settings) {
-  const ProjectArguments a(means, quats, scales, covars, opacities, viewmats, Ks, width, height, settings);
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> project(
+    Tensor means, std::optional<Tensor> quats, std::optional<Tensor> scales, std::optional<Tensor> covars,
+    Tensor opacities, Tensor viewmats, Tensor Ks, std::optional<Tensor> lens, std::string camera,
+    int64_t width, int64_t height, std::vector<double> settings) {
+  const ProjectArguments a(means, quats, scales, covars, opacities, viewmats, Ks, lens, camera, width, height,
+                           settings);
   const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
   Tensor means2d = empty_like_device(a.means, {b, c, n, 2});
   Tensor shapes = empty_like_device(a.means, {b, c, n, 3});
@@ -29,12 +30,13 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> project(Tensor means, std::op
 }
 
 template <class Kernels>
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> project_backward(
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> project_backward(
     Tensor means, std::optional<Tensor> quats, std::optional<Tensor> scales, std::optional<Tensor> covars,
-    Tensor opacities, Tensor viewmats, Tensor Ks, int64_t width, int64_t height, std::vector<double> settings,
-    Tensor radii, Tensor v_means2d, Tensor v_shapes, Tensor v_depths, Tensor v_opacities2d,
-    bool needs_camera) {
-  const ProjectArguments a(means, quats, scales, covars, opacities, viewmats, Ks, width, height, settings);
+    Tensor opacities, Tensor viewmats, Tensor Ks, std::optional<Tensor> lens, std::string camera,
+    int64_t width, int64_t height, std::vector<double> settings, Tensor radii, Tensor v_means2d,
+    Tensor v_shapes, Tensor v_depths, Tensor v_opacities2d, bool needs_camera) {
+  const ProjectArguments a(means, quats, scales, covars, opacities, viewmats, Ks, lens, camera, width, height,
+                           settings);
   const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
   radii = packed(radii);
   v_means2d = packed(v_means2d);
@@ -61,6 +63,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> project_backw
   Tensor v_opacities = empty_like_device(a.means, {b, n});
   Tensor v_viewmats = needs_camera ? empty_like_device(a.means, {b, c, 4, 4}) : absent(a.means);
   Tensor v_Ks = needs_camera ? empty_like_device(a.means, {b, c, 3, 3}) : absent(a.means);
+  const int64_t coefficients = lens_params(a.inputs.camera);
+  const bool bends = needs_camera && coefficients > 0;
+  Tensor v_lens = bends ? empty_like_device(a.means, {b, c, coefficients}) : absent(a.means);
   const SplatGrads v = {floats(v_means2d), floats(v_shapes), floats(v_depths), floats(v_opacities2d)};
   const GaussianGrads out = {mutable_floats(v_means),
                              given ? nullptr : mutable_floats(v_quats),
@@ -68,9 +73,10 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> project_backw
                              given ? mutable_floats(v_covars) : nullptr,
                              mutable_floats(v_opacities),
                              needs_camera ? mutable_floats(v_viewmats) : nullptr,
-                             needs_camera ? mutable_floats(v_Ks) : nullptr};
+                             needs_camera ? mutable_floats(v_Ks) : nullptr,
+                             bends ? mutable_floats(v_lens) : nullptr};
   Kernels::project_backward(a.means, a.inputs, a.settings, ints(radii), v, out);
-  return {v_means, v_quats, v_scales, v_covars, v_opacities, v_viewmats, v_Ks};
+  return {v_means, v_quats, v_scales, v_covars, v_opacities, v_viewmats, v_Ks, v_lens};
 }
 
 }  // namespace gsplat::ops

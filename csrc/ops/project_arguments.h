@@ -5,6 +5,7 @@
 
 #include "ops/checks.h"
 #include "ops/settings.h"
+#include "ops/variants.h"
 #include "raster/types.h"
 
 namespace gsplat::ops {
@@ -12,13 +13,14 @@ namespace gsplat::ops {
 // Gaussians and cameras; keeps the packed copies alive that `inputs` points to.
 struct ProjectArguments {
   Tensor means, opacities, viewmats, Ks;
-  std::optional<Tensor> quats, scales, covars;
+  std::optional<Tensor> quats, scales, covars, lens;
   RenderSettings settings;
   GaussianInputs inputs;
 
   ProjectArguments(const Tensor& means_, const std::optional<Tensor>& quats_,
                    const std::optional<Tensor>& scales_, const std::optional<Tensor>& covars_,
-                   const Tensor& opacities_, const Tensor& viewmats_, const Tensor& Ks_, int64_t width,
+                   const Tensor& opacities_, const Tensor& viewmats_, const Tensor& Ks_,
+                   const std::optional<Tensor>& lens_, const std::string& camera, int64_t width,
                    int64_t height, const std::vector<double>& settings_)
       : means(packed(means_)),
         opacities(packed(opacities_)),
@@ -27,6 +29,7 @@ struct ProjectArguments {
         quats(packed(quats_)),
         scales(packed(scales_)),
         covars(packed(covars_)),
+        lens(packed(lens_)),
         settings(check_settings(settings_)) {
     check_tensor(means, "means", {kAny, kAny, 3});
     const int64_t b = means.size(0), n = means.size(1);
@@ -43,6 +46,7 @@ struct ProjectArguments {
     check_tensor(viewmats, "viewmats", {b, kAny, 4, 4});
     const int64_t c = viewmats.size(1);
     check_tensor(Ks, "Ks", {b, c, 3, 3});
+    check_lens(lens, camera, b, c);
     inputs = {b,
               c,
               n,
@@ -53,7 +57,9 @@ struct ProjectArguments {
               floats(covars),
               floats(opacities),
               floats(viewmats),
-              floats(Ks)};
+              floats(Ks),
+              check_camera(camera),
+              floats(lens)};
     check_index_range(b * c * n, "splats (images x Gaussians)");
     check_same_device({{"means", means},
                        {"quats", quats},
@@ -61,7 +67,8 @@ struct ProjectArguments {
                        {"covars", covars},
                        {"opacities", opacities},
                        {"viewmats", viewmats},
-                       {"Ks", Ks}});
+                       {"Ks", Ks},
+                       {"lens", lens}});
   }
 };
 

@@ -20,9 +20,10 @@ struct CpuKernels {
 STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
       "project_jvp(Tensor means, Tensor? quats, Tensor? scales, Tensor? covars, Tensor opacities, Tensor "
-      "viewmats, Tensor Ks, int width, int height, float[] settings, Tensor radii, Tensor t_means, "
+      "viewmats, Tensor Ks, Tensor? lens, str camera, int width, int height, float[] settings, Tensor radii, "
+      "Tensor t_means, "
       "Tensor? t_quats, Tensor? t_scales, Tensor? t_covars, Tensor t_opacities, Tensor t_viewmats, "
-      "Tensor t_Ks) -> (Tensor, Tensor, Tensor, Tensor)");
+      "Tensor t_Ks, Tensor? t_lens) -> (Tensor, Tensor, Tensor, Tensor)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) { m.impl("project_jvp", TORCH_BOX(&project_jvp<CpuKernels>)); }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <tuple>
 #include <vector>
 
@@ -14,12 +15,14 @@ namespace gsplat::ops {
 template <class Kernels>
 std::tuple<Tensor, Tensor, Tensor, Tensor> project_jvp(
     Tensor means, std::optional<Tensor> quats, std::optional<Tensor> scales, std::optional<Tensor> covars,
-    Tensor opacities, Tensor viewmats, Tensor Ks, int64_t width, int64_t height, std::vector<double> settings,
-    Tensor radii, Tensor t_means, std::optional<Tensor> t_quats, std::optional<Tensor> t_scales,
-    std::optional<Tensor> t_covars, Tensor t_opacities, Tensor t_viewmats, Tensor t_Ks) {
-  const ProjectArguments a(means, quats, scales, covars, opacities, viewmats, Ks, width, height, settings);
-  const ProjectArguments t(t_means, t_quats, t_scales, t_covars, t_opacities, t_viewmats, t_Ks, width, height,
+    Tensor opacities, Tensor viewmats, Tensor Ks, std::optional<Tensor> lens, std::string camera,
+    int64_t width, int64_t height, std::vector<double> settings, Tensor radii, Tensor t_means,
+    std::optional<Tensor> t_quats, std::optional<Tensor> t_scales, std::optional<Tensor> t_covars,
+    Tensor t_opacities, Tensor t_viewmats, Tensor t_Ks, std::optional<Tensor> t_lens) {
+  const ProjectArguments a(means, quats, scales, covars, opacities, viewmats, Ks, lens, camera, width, height,
                            settings);
+  const ProjectArguments t(t_means, t_quats, t_scales, t_covars, t_opacities, t_viewmats, t_Ks, t_lens,
+                           camera, width, height, settings);
   const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
   check_tensor(t.means, "t_means", {b, n, 3});
   check_tensor(t.viewmats, "t_viewmats", {b, c, 4, 4});

@@ -10,6 +10,9 @@
 
 namespace gsplat {
 
+// Of math/camera/, see raster/variants.h.
+enum class CameraModel : int32_t;
+
 struct ImageSize {
   int32_t width, height;
 };
@@ -33,6 +36,8 @@ struct GaussianInputs {
   const float* opacities;  // [batches, gaussians]
   const float* viewmats;   // [batches, cameras, 4, 4]
   const float* Ks;         // [batches, cameras, 3, 3]
+  CameraModel camera;      // of all cameras
+  const float* lens;       // [batches, cameras, what the model has beyond the intrinsics] or null
 };
 
 // One row per splat; rows of culled splats are zero.
@@ -69,6 +74,7 @@ struct GaussianGrads {
   float* opacities;
   float* viewmats;
   float* Ks;
+  float* lens;
 };
 
 // Spherical-harmonics colours: coefficient 0 and the rest may lie in different tensors.

@@ -130,18 +130,19 @@ def fully_fused_projection(
         {
             "packed": (packed, False),
             "sparse_grad": (sparse_grad, False),
-            "camera_model": (camera_model, "pinhole"),
         }
     )
     full = torch.ones_like(means[..., 0])
     inputs = prepare(
-        means, quats, scales, covars, full if opacities is None else opacities, None, None, viewmats, Ks, None
-    )
+        means, quats, scales, covars, full if opacities is None else opacities, None, None, viewmats, Ks,
+        None, camera_model=camera_model,
+    )  # fmt: skip
 
     def run(opacities: Tensor, antialiased: bool) -> Splats:
         return project(
             inputs.means, inputs.quats, inputs.scales, inputs.covars, opacities, inputs.viewmats, inputs.Ks,
             width, height, RenderSettings(eps2d, near_plane, far_plane, radius_clip, antialiased),
+            camera=camera_model,
         )  # fmt: skip
 
     splats = run(inputs.opacities, antialiased=False)

@@ -33,6 +33,7 @@ def _(
     opacities: Tensor,
     viewmats: Tensor,
     Ks: Tensor,
+    lens: Tensor | None,
     needs_camera: bool,
 ) -> tuple[Tensor, ...]:
     def like(tensor: Tensor | None, present: bool = True) -> Tensor:
@@ -46,6 +47,7 @@ def _(
         like(opacities),
         like(viewmats, needs_camera),
         like(Ks, needs_camera),
+        like(lens, needs_camera),
     )
 
 
@@ -80,7 +82,7 @@ def _backward(
         v_shapes=v_shapes,
         v_depths=v_depths,
         v_opacities2d=v_opacities2d,
-        needs_camera=_reverse.needs(ctx, "viewmats", "Ks"),
+        needs_camera=_reverse.needs(ctx, "viewmats", "Ks", "lens"),
     )
     return _reverse.gradients(ctx, results)
 

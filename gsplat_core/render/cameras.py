@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 
 from gsplat_core.render.settings import RenderSettings
+from gsplat_core.render.variants import CAMERAS
 from gsplat_core.scene.cameras import Camera
 
 
 class Posed(Protocol):
     """One camera, its matrices as arrays or tensors: `gsplat_core.scene.cameras.Camera`,
-    `gsplat_core.densify.views.Lens`, a photograph with the camera that took it."""
+    `gsplat_core.densify.views.Lens`, a photograph with the camera that took it. A pinhole camera unless it
+    has a `model`, and the coefficients of that as `lens`."""
 
     @property
     def viewmat(self) -> Any:
@@ -48,6 +50,8 @@ class Cameras:
         Ks: [C, 3, 3] float32 pixels.
         width, height: in pixels.
         near: what is nearer along the viewing axis is not drawn, in scene units. None: the settings say.
+        model: of all of them, one of `gsplat_core.render.variants.CAMERAS`.
+        lens: [C, P] float32 coefficients that the model has beyond Ks; None where it has none.
     """
 
     viewmats: Tensor
@@ -55,6 +59,8 @@ class Cameras:
     width: int
     height: int
     near: float | None = None
+    model: str = "pinhole"
+    lens: Tensor | None = None
 
     @classmethod
     def of(cls, camera: Posed | Cameras, device: torch.device) -> Cameras:
@@ -74,28 +80,36 @@ class Cameras:
             torch.as_tensor(matrix, dtype=torch.float32, device=device)
             for matrix in (camera.viewmat, camera.K)
         )
+        model: str = getattr(camera, "model", "pinhole")
+        lens: Tensor | None = None
+        if CAMERAS[model]:
+            coefficients = getattr(camera, "lens")  # noqa: B009
+            lens = torch.as_tensor(coefficients, dtype=torch.float32, device=device).reshape(1, -1)
         return cls(
             viewmat.reshape(1, 4, 4),
             K.reshape(1, 3, 3),
             camera.width,
             camera.height,
             getattr(camera, "near", None),
+            model,
+            lens,
         )
 
     @classmethod
     def together(cls, cameras: Sequence[Posed], device: torch.device) -> Cameras:
-        """Cameras of one image size and near plane.
+        """Cameras of one image size, near plane and model.
 
         Raises:
             ValueError: they are not.
         """
         first, *others = each = [cls.of(camera, device) for camera in cameras]
-        alike = (first.width, first.height, first.near)
+        alike = (first.width, first.height, first.near, first.model)
         for other in others:
-            if (other.width, other.height, other.near) != alike:
+            if (other.width, other.height, other.near, other.model) != alike:
                 raise ValueError(
-                    f"cameras with images of {first.width} x {first.height} and the near plane {first.near} "
-                    f"cannot be rendered together with {other.width} x {other.height} and {other.near}"
+                    f"{first.model} cameras with images of {first.width} x {first.height} and the near plane "
+                    f"{first.near} cannot be rendered together with {other.model} cameras with "
+                    f"{other.width} x {other.height} and {other.near}"
                 )
         if not others:
             return first
@@ -103,6 +117,7 @@ class Cameras:
             first,
             viewmats=torch.cat([camera.viewmats for camera in each]),
             Ks=torch.cat([camera.Ks for camera in each]),
+            lens=None if first.lens is None else torch.cat([c.lens for c in each if c.lens is not None]),
         )
 
     def applied_to(self, settings: RenderSettings) -> RenderSettings:

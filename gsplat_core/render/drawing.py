@@ -115,7 +115,7 @@ def draw(
         require_finite(**inputs.named_tensors())
     splats = project(
         inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.opacities, inputs.viewmats,
-        inputs.Ks, width, height, settings,
+        inputs.Ks, width, height, settings, lens=inputs.lens, camera=inputs.camera,
     )  # fmt: skip
     splats, means2d, rows = (_packed if packed else _dense)(splats, inputs.batch)
     channels, backgrounds = [], inputs.backgrounds

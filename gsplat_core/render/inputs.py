@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gsplat_core.arguments import check_same_device, check_tensor
 from gsplat_core.pinhole import check_cameras
+from gsplat_core.render.variants import CAMERAS
 
 MAX_SH_DEGREE = 4
 
@@ -28,12 +29,14 @@ class Inputs(NamedTuple):
     )  # [B, (C,) N, D] or [B, (C,) N, 1, 3] and [B, (C,) N, K - 1, 3]
     viewmats: Tensor  # [B, C, 4, 4]
     Ks: Tensor  # [B, C, 3, 3]
+    lens: Tensor | None  # [B, C, P]
     backgrounds: Tensor | None  # [B, C, D]
+    camera: str  # the model of all cameras
 
     def named_tensors(self) -> dict[str, Tensor | None]:
         """All tensors by the name of their argument."""
         named = self._asdict()
-        del named["batch"]
+        del named["batch"], named["camera"]
         if isinstance(self.colors, tuple):
             named["colors"], named["colors[1]"] = self.colors
         return named
@@ -50,12 +53,15 @@ def prepare(
     viewmats: Tensor,
     Ks: Tensor,
     backgrounds: Tensor | None,
+    lens: Tensor | None = None,
+    camera_model: str = "pinhole",
 ) -> Inputs:
     """Checks the arguments of :func:`gsplat_core.rasterization` of the same names and reshapes them.
 
     Raises:
         ValueError: a shape, dtype or device does not fit the others, or a camera is none of
             :mod:`gsplat_core.pinhole`; the message names the argument.
+        NotImplementedError: there is no such camera model.
     """
     for name, tensor, dims in (("means", means, 2), ("viewmats", viewmats, 3)):
         if not isinstance(tensor, Tensor) or tensor.dim() < dims:
@@ -67,6 +73,7 @@ def prepare(
     check_tensor("opacities", opacities, "N", sizes, batch)
     check_tensor("viewmats", viewmats, "C 4 4", sizes, batch)
     check_tensor("Ks", Ks, "C 3 3", sizes, batch)
+    lens = _lens(lens, camera_model, sizes, batch)
     if covars is None:
         check_tensor("quats", quats, "N 4", sizes, batch)
         check_tensor("scales", scales, "N 3", sizes, batch)
@@ -98,11 +105,34 @@ def prepare(
         colors=flat_colors,
         viewmats=flat(viewmats),
         Ks=flat(Ks),
+        lens=None if lens is None else flat(lens),
         backgrounds=None if backgrounds is None else flat(backgrounds),
+        camera=camera_model,
     )
     check_same_device(inputs.named_tensors())
     check_cameras(viewmats, Ks, rigid=sh_degree is not None)
     return inputs
+
+
+def _lens(
+    lens: Tensor | None, camera_model: str, sizes: Mapping[str, int], batch: tuple[int, ...]
+) -> Tensor | None:
+    """What the camera model needs beyond `Ks`, None if that is nothing."""
+    if camera_model not in CAMERAS:
+        raise NotImplementedError(
+            f"argument 'camera_model' = {camera_model!r} is not supported by gsplat_core, only "
+            f"{', '.join(map(repr, CAMERAS))} are"
+        )
+    count = CAMERAS[camera_model]
+    given = lens.shape[-1] if isinstance(lens, Tensor) and lens.dim() > 0 else 0
+    if given != count:
+        raise ValueError(
+            f"argument 'lens' must have {count} coefficients per camera for the camera model "
+            f"{camera_model!r}, got {given}"
+        )
+    if lens is not None:
+        check_tensor("lens", lens, "C P", {**sizes, "P": count}, batch)
+    return lens if count else None
 
 
 def _upper_triangle(covars: Tensor, sizes: Mapping[str, int], batch: tuple[int, ...]) -> Tensor:

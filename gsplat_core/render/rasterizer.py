@@ -60,6 +60,7 @@ def rasterization(
     rolling_shutter: Any = None,
     viewmats_rs: Tensor | None = None,
     *,
+    lens: Tensor | None = None,
     max_alpha: float = 0.99,
     statistics: bool = False,
     sh_optimizer: Adam | None = None,
@@ -97,6 +98,10 @@ def rasterization(
             absolute gradient (AbsGS).
         rasterize_mode: "antialiased" lowers the opacity as `eps2d` makes a Gaussian larger (Mip-Splatting).
         channel_chunk: accepted for compatibility; all channels are blended in one pass whatever their number.
+        camera_model: "pinhole"; "ortho", parallel rays, for which fx and fy are pixels per unit of length
+            (view-dependent colours are those for directions from the camera's centre, as in gsplat); or
+            another one of :data:`gsplat_core.render.variants.CAMERAS`.
+        lens: [..., C, P] coefficients of the camera model beyond `Ks`. None where it has none.
         covars: [..., N, 3, 3] or, as (xx, xy, xz, yy, yz, zz), [..., N, 6] world covariances that replace
             `quats` and `scales`.
         max_alpha: cap of a Gaussian's alpha. 0.99 as in the paper, the Inria code and gsplat 1.6; gsplat
@@ -111,7 +116,7 @@ def rasterization(
             batch dimensions, during backward. No gradient of theirs is stored then, which saves 192 bytes per
             Gaussian at degree 3 and a pass over memory; their ``.grad`` stays None, so that the optimizer's
             ``step()`` leaves them alone. Without effect on CUDA, where that ``step()`` does it.
-        sparse_grad, distributed, camera_model, segmented, with_ut, with_eval3d, radial_coeffs,
+        sparse_grad, distributed, segmented, with_ut, with_eval3d, radial_coeffs,
             tangential_coeffs, thin_prism_coeffs, ftheta_coeffs, rolling_shutter, viewmats_rs: only the
             defaults are supported.
 
@@ -138,7 +143,6 @@ def rasterization(
         {
             "sparse_grad": (sparse_grad, False),
             "distributed": (distributed, False),
-            "camera_model": (camera_model, "pinhole"),
             "segmented": (segmented, False),
             "with_ut": (with_ut, False),
             "with_eval3d": (with_eval3d, False),
@@ -163,7 +167,7 @@ def rasterization(
         raise ValueError(f"argument 'colors' must be given for render_mode {render_mode!r}, got None")
     inputs = prepare(
         means, quats, scales, covars, opacities, colors if with_colors else None, sh_degree, viewmats, Ks,
-        backgrounds if with_colors else None,
+        backgrounds if with_colors else None, lens, camera_model,
     )  # fmt: skip
     rendered = draw(
         inputs, sh_degree, width, height, settings,

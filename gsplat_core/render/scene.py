@@ -73,7 +73,7 @@ def measure(
     inputs, cameras, drawn, *_ = _Shot.of(scene, camera, settings, context, colors=False)
     splats = stages.project(
         inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.opacities, inputs.viewmats,
-        inputs.Ks, cameras.width, cameras.height, drawn,
+        inputs.Ks, cameras.width, cameras.height, drawn, lens=inputs.lens, camera=inputs.camera,
     )  # fmt: skip
     size = (cameras.width, cameras.height)
     tiles = stages.bin_splats(splats, *size, drawn)
@@ -120,7 +120,7 @@ class _Shot(NamedTuple):
             background = background.to(means.device).expand(len(cameras.viewmats), -1)
         inputs = prepare(
             seen.means, seen.quats, seen.scales, seen.covars, seen.opacities, shown, degree,
-            cameras.viewmats, cameras.Ks, background,
+            cameras.viewmats, cameras.Ks, background, cameras.lens, cameras.model,
         )  # fmt: skip
         return _Shot(inputs, cameras, cameras.applied_to(settings), shown, degree)
 

@@ -59,6 +59,9 @@ def project(
     width: int,
     height: int,
     settings: RenderSettings = USUAL,
+    *,
+    lens: Tensor | None = None,
+    camera: str = "pinhole",
 ) -> Splats:
     """Projects Gaussians onto image planes (EWA splatting).
 
@@ -69,9 +72,11 @@ def project(
         covars: [B, N, 6] world covariances (xx, xy, xz, yy, yz, zz), or None.
         opacities: [B, N].
         viewmats, Ks: [B, C, 4, 4] world to camera and [B, C, 3, 3] in pixels.
+        lens: [B, C, P] coefficients of the cameras beyond `Ks`, None where there are none.
+        camera: the model of all cameras, one of :data:`gsplat_core.render.variants.CAMERAS`, which tells P.
     """
     splats = project_op.project(
-        means, quats, scales, covars, opacities, viewmats, Ks, width, height, settings.numbers()
+        means, quats, scales, covars, opacities, viewmats, Ks, lens, camera, width, height, settings.numbers()
     )
     return Splats(*splats)
 

@@ -1,4 +1,4 @@
-"""The pinhole camera that the rasterizer knows."""
+"""The cameras that the rasterizer knows."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gsplat_core.pinhole import intrinsics_problem, pose_problem
+from gsplat_core.render.variants import CAMERAS
 
 Matrix = npt.NDArray[np.float64]
 
@@ -19,7 +20,7 @@ NEAR_PER_DISTANCE = 0.002
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """A posed pinhole camera in COLMAP's convention: x right, y down, z forward, pixel centres at +0.5.
+    """A posed camera in COLMAP's convention: x right, y down, z forward, pixel centres at +0.5.
 
     Attributes:
         viewmat: [4, 4] world-to-camera, rigid.
@@ -27,9 +28,12 @@ class Camera:
         width, height: image size in pixels.
         name: what the view is called, usually the image's file name.
         near: what is nearer along the viewing axis is not drawn, in scene units.
+        model: how points become pixels, one of `gsplat_core.render.variants.CAMERAS`.
+        lens: the coefficients that the model has beyond K.
 
     Raises:
-        ValueError: a matrix is none of a pinhole camera (`gsplat_core.pinhole`), or the size is not positive.
+        ValueError: a matrix is none that a camera can have (`gsplat_core.pinhole`), the size is not positive,
+            or there is no such model or it has another number of coefficients.
     """
 
     viewmat: Matrix
@@ -38,6 +42,8 @@ class Camera:
     height: int
     name: str = ""
     near: float = DEFAULT_NEAR
+    model: str = "pinhole"
+    lens: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for name, matrix, side, problem in (
@@ -50,6 +56,13 @@ class Camera:
                 raise ValueError(f"{name} {found}")
         if self.width < 1 or self.height < 1:
             raise ValueError(f"width and height must be positive, got {self.width} x {self.height}")
+        if self.model not in CAMERAS:
+            raise ValueError(f"model must be one of {', '.join(map(repr, CAMERAS))}, got {self.model!r}")
+        if len(self.lens) != CAMERAS[self.model]:
+            raise ValueError(
+                f"lens must have {CAMERAS[self.model]} coefficients for a camera of the model "
+                f"{self.model!r}, got {len(self.lens)}"
+            )
 
     @property
     def center(self) -> Matrix:

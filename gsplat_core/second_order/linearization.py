@@ -39,6 +39,14 @@ class View(Protocol):
         """[1, 3, 3] pixels"""
 
     @property
+    def model(self) -> str:
+        """One of :data:`gsplat_core.render.variants.CAMERAS`"""
+
+    @property
+    def lens(self) -> Tensor | None:
+        """[1, P] coefficients of the model beyond `K`, None where it has none"""
+
+    @property
     def width(self) -> int: ...
 
     @property
@@ -96,7 +104,7 @@ class Linearization:
 
     Args:
         gaussians: the scene; not modified, and not to be modified while this is in use.
-        views: cameras; those of one size are rendered together, up to `at_once`.
+        views: cameras; those of one size and model are rendered together, up to `at_once`.
         settings: how.
     """
 
@@ -116,7 +124,7 @@ class Linearization:
             self._names = tuple(gaussians.params)
             self._groups = [
                 _Group.render(self._activated, group, [views[i] for i in group], settings)
-                for group in _same_size(views, at_once)
+                for group in _alike(views, at_once)
             ]
         self.images: list[Tensor] = [torch.empty(0)] * len(views)
         """[H, W, 3] per view"""
@@ -197,11 +205,13 @@ class Linearization:
 
 @dataclass(frozen=True)
 class _Group:
-    """Views of one size, rendered: C cameras and a batch dimension of one."""
+    """Views of one size and camera model, rendered: C cameras and a batch dimension of one."""
 
     places: list[int]
     viewmats: Tensor
     Ks: Tensor
+    lens: Tensor | None
+    model: str
     width: int
     height: int
     settings: Settings
@@ -217,12 +227,14 @@ class _Group:
     ) -> _Group:
         viewmats = torch.stack([view.viewmat[0] for view in views])[None]
         Ks = torch.stack([view.K[0] for view in views])[None]
+        lenses = [view.lens[0] for view in views if view.lens is not None]
+        lens = torch.stack(lenses)[None] if lenses else None
         width, height = views[0].width, views[0].height
         group = _Group(
-            places, viewmats, Ks, width, height, settings,
+            places, viewmats, Ks, lens, views[0].model, width, height, settings,
             *([torch.empty(0)] * 5),  # type: ignore[arg-type]
         )  # fmt: skip
-        splats = Splats(*ops.project(*group._gaussians(activated), *group._drawing))
+        splats = Splats(*ops.project(*group._gaussians(activated), group.model, *group._drawing))
         colors = ops.spherical_harmonics(*group._harmonics(activated), splats.radii)
         tiles = bin_splats(splats, width, height, settings.drawn)
         group = replace(group, splats=splats, colors=colors, tiles=tiles)
@@ -240,9 +252,10 @@ class _Group:
     def jvp(self, activated: dict[str, Any], tangents: Vector) -> Tensor:
         t = {name: value[None] for name, value in tangents.items()}
         still, fixed = torch.zeros_like(self.viewmats), torch.zeros_like(self.Ks)
+        unbent = None if self.lens is None else torch.zeros_like(self.lens)
         t_means2d, t_roots, _, t_opacities = ops.project_jvp(
-            *self._gaussians(activated), *self._drawing, self.splats.radii,
-            t["means"], t["quats"], t["scales"], None, t["opacities"], still, fixed,
+            *self._gaussians(activated), self.model, *self._drawing, self.splats.radii,
+            t["means"], t["quats"], t["scales"], None, t["opacities"], still, fixed, unbent,
         )  # fmt: skip
         t_colors = ops.spherical_harmonics_jvp(
             *self._harmonics(activated), self.splats.radii, self.colors,
@@ -259,7 +272,7 @@ class _Group:
         )
         depths = torch.zeros_like(self.splats.depths)
         v_means, v_quats, v_scales, _, v_opacities, *_ = ops.project_backward(
-            *self._gaussians(activated), *self._drawing, self.splats.radii,
+            *self._gaussians(activated), self.model, *self._drawing, self.splats.radii,
             v_means2d[None], v_roots[None], depths, v_opacities2d[None], False,
         )  # fmt: skip
         shN = activated["colors"][1]
@@ -278,8 +291,8 @@ class _Group:
         means, quats, scales, _, *others = self._gaussians(activated)
         degree, _, _, sh0, shN = self._harmonics(activated)
         geometry, d_sh0, d_shN = ops.gauss_newton_blocks(
-            means, quats, scales, *others, *self._drawing, degree, sh0, shN, self.splats.radii,
-            self.colors, moments[None],
+            means, quats, scales, *others, self.model, *self._drawing, degree, sh0, shN,
+            self.splats.radii, self.colors, moments[None],
         )  # fmt: skip
         empty = activated["colors"][1]
         return geometry[0], d_sh0[0], d_shN[0] if shN is not None else torch.zeros_like(empty)
@@ -288,7 +301,7 @@ class _Group:
         means, quats, scales, opacities = (
             activated[name][None] for name in ("means", "quats", "scales", "opacities")
         )
-        return means, quats, scales, None, opacities, self.viewmats, self.Ks
+        return means, quats, scales, None, opacities, self.viewmats, self.Ks, self.lens
 
     @property
     def _drawing(self) -> tuple[Any, ...]:
@@ -340,9 +353,9 @@ def _running_sums(counts: Tensor) -> Tensor:
     return torch.nn.functional.pad(counts.cumsum(0, dtype=torch.int32), (1, 0))
 
 
-def _same_size(views: Sequence[View], at_once: int) -> list[list[int]]:
-    """The numbers of the views, in groups of one image size."""
-    by_size: dict[tuple[int, int], list[int]] = {}
+def _alike(views: Sequence[View], at_once: int) -> list[list[int]]:
+    """The numbers of the views, in groups of one image size and camera model."""
+    groups: dict[tuple[int, int, str], list[int]] = {}
     for i, view in enumerate(views):
-        by_size.setdefault((view.width, view.height), []).append(i)
-    return [places[i : i + at_once] for places in by_size.values() for i in range(0, len(places), at_once)]
+        groups.setdefault((view.width, view.height, view.model), []).append(i)
+    return [places[i : i + at_once] for places in groups.values() for i in range(0, len(places), at_once)]

@@ -10,11 +10,12 @@ from collections.abc import Callable
 
 import torch
 from second_order.scenes import Camera
-from splats import Scene, covariances, random_scene, render_with_gradients
+from splats import Scene, adapted, covariances, random_scene, render_with_gradients
 from torch import Tensor
 
 import gsplat_core
 from gsplat_core.render.settings import USUAL
+from gsplat_core.render.variants import CAMERAS
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order.linearization import Linearization, Settings
 from gsplat_core.second_order.preconditioner import BlockPreconditioner
@@ -64,6 +65,21 @@ def two_cameras() -> dict[str, Tensor]:
     return _rendered(scene.with_(covars=covariances(quats, scales)))
 
 
+def other_cameras() -> dict[str, Tensor]:
+    """Every camera model but the usual one, with its derivatives in both modes."""
+    results = {}
+    for camera in CAMERAS:
+        if camera == "pinhole":
+            continue
+        scene = adapted(random_scene(40, cameras=2, width=25, height=21, sh_degree=1), camera)
+        covars = covariances(scene.tensors["quats"], scene.tensors["scales"])
+        for name, given in {"": scene, " of covariances": scene.with_(covars=covars)}.items():
+            rendered = _rendered(given, camera_model=camera)
+            changes = _tangents(given, camera_model=camera)
+            results |= {f"{camera}{name}, {part}": value for part, value in (rendered | changes).items()}
+    return results
+
+
 def many_channels() -> dict[str, Tensor]:
     scene = random_scene(40, width=19, height=17, sh_degree=None)
     colors = torch.rand(40, 35, generator=torch.Generator().manual_seed(1))
@@ -76,7 +92,7 @@ def binning() -> dict[str, Tensor]:
     arguments = [scene[n][None] for n in ("means", "quats", "scales")]
     cameras = [scene[n][None] for n in ("opacities", "viewmats", "Ks")]
     drawing = (40, 30, USUAL.numbers())
-    splats = ops.project(*arguments, None, *cameras, *drawing)
+    splats = ops.project(*arguments, None, *cameras, None, "pinhole", *drawing)
     flat = [s.flatten(0, 1) for s in splats]
     results = {}
     for room in (2000, 50):
@@ -138,20 +154,24 @@ def forward_mode() -> dict[str, Tensor]:
     covars = covariances(scene.tensors.pop("quats"), scene.tensors.pop("scales"))
     colors = torch.rand(40, 11, generator=torch.Generator().manual_seed(6))
     features = scene.with_(covars=covars, colors=colors, backgrounds=torch.ones(2, 11))
-    results = {}
-    for name, case in {"crowd": crowd, "features": features}.items():
+    return {
+        f"{name}, {part}": tangents
+        for name, case in {"crowd": crowd, "features": features}.items()
+        for part, tangents in _tangents(case).items()
+    }
 
-        def render(*tensors: Tensor, case: Scene = case) -> tuple[Tensor, Tensor]:
-            given = dict(zip(case.tensors, tensors, strict=True))
-            colors, alphas, _ = gsplat_core.rasterization(**case.arguments(given))
-            return colors, alphas
 
-        values = tuple(case.tensors.values())
-        g = torch.Generator().manual_seed(7)
-        directions = tuple(0.1 * torch.randn(value.shape, generator=g) for value in values)
-        colors, alphas = torch.func.jvp(render, values, directions)[1]
-        results |= {f"{name}, colors": colors, f"{name}, alphas": alphas}
-    return results
+def _tangents(scene: Scene, **options: object) -> dict[str, Tensor]:
+    def render(*tensors: Tensor) -> tuple[Tensor, Tensor]:
+        given = dict(zip(scene.tensors, tensors, strict=True))
+        colors, alphas, _ = gsplat_core.rasterization(**scene.arguments(given) | options)
+        return colors, alphas
+
+    values = tuple(scene.tensors.values())
+    g = torch.Generator().manual_seed(7)
+    directions = tuple(0.1 * torch.randn(value.shape, generator=g) for value in values)
+    colors, alphas = torch.func.jvp(render, values, directions)[1]
+    return {"change of colors": colors, "change of alphas": alphas}
 
 
 def gauss_newton() -> dict[str, Tensor]:
@@ -206,6 +226,7 @@ CASES: list[Callable[[], dict[str, Tensor]]] = [
     crowded,
     opaque,
     two_cameras,
+    other_cameras,
     many_channels,
     binning,
     loss,

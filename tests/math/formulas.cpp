@@ -15,6 +15,7 @@
 #include "math/gauss_newton.h"
 #include "math/project.h"
 #include "math/spherical_harmonics.h"
+#include "raster/camera_models.h"
 
 namespace {
 
@@ -88,50 +89,96 @@ Formula formula(Value value, std::function<List(const List&, const List&)> vjp) 
           vjp};
 }
 
-// Rotation (9), translation (3), fx, fy, cx, cy are variables; the image size is not.
-template <class T>
-Camera<T> take_camera(Reader<T>& in) {
-  Camera<T> camera;
+// Rotation (9), translation (3) and the model's numbers are variables; the image size is not.
+template <class Model, class T>
+Camera<T, Model> take_camera(Reader<T>& in) {
+  Camera<T, Model> camera;
   camera.rotation = in.template take<Mat3<T>>();
   camera.translation = in.template take<Vec3<T>>();
-  camera.fx = in.take();
-  camera.fy = in.take();
-  camera.cx = in.take();
-  camera.cy = in.take();
+  for (T& param : camera.params) param = in.take();
   camera.width = T(96.0);
   camera.height = T(64.0);
   return camera;
 }
-
-CameraGrad<double> zero_camera_grad() { return {{{{0, 0, 0}, {0, 0, 0}, {0, 0, 0}}}, {0, 0, 0}, 0, 0, 0, 0}; }
 
 template <class T>
 gsplat::ProjectOptions<T> options(bool antialiased) {
   return {T(0.3), T(0.01), T(1e10), T(0.0), antialiased};
 }
 
-template <template <class> class Shape>
+template <class Model, template <class> class Shape>
 Formula project_formula(bool antialiased) {
   return formula(
       [=]<class T>(const ListOf<T>& x) {
         Reader<T> in(x);
-        const Camera<T> camera = take_camera(in);
+        const auto camera = take_camera<Model>(in);
         const auto gaussian = in.template take<Gaussian<T, Shape>>();
         const auto s = gsplat::project(camera, gaussian, options<T>(antialiased));
         return flat<T>(s.mean, s.l11, s.l21, s.l22, s.depth, s.opacity);
       },
       [=](const List& x, const List& v) {
         Reader<double> in(x), out(v);
-        const Camera<double> camera = take_camera(in);
+        const auto camera = take_camera<Model>(in);
         const auto gaussian = in.take<Gaussian<double, Shape>>();
         const auto v_mean = out.take<Vec2<double>>();
         const auto v_root = out.take<Vec3<double>>();
         const double v_depth = out.take(), v_opacity = out.take();
-        CameraGrad<double> v_camera = zero_camera_grad();
+        CameraGrad<double, Model> v_camera = {};
         const auto v_gaussian = gsplat::project_vjp(camera, gaussian, options<double>(antialiased), v_mean,
                                                     v_root, v_depth, v_opacity, v_camera);
         return flat(v_camera, v_gaussian);
       });
+}
+
+// Inputs: point, then the camera as in take_camera(). By the functions of `Functions`, which are the model's
+// own or those that it would have by default.
+template <class Functions, class Model>
+Formula linearize_formula() {
+  return formula(
+      []<class T>(const ListOf<T>& x) {
+        Reader<T> in(x);
+        const auto p = in.template take<Vec3<T>>();
+        const auto projection = Functions::linearize(take_camera<Model>(in), p);
+        return flat<T>(projection.pixel, projection.jacobian);
+      },
+      [](const List& x, const List& v) {
+        Reader<double> in(x), out(v);
+        const auto p = in.take<Vec3<double>>();
+        const auto camera = take_camera<Model>(in);
+        const auto v_pixel = out.take<Vec2<double>>();
+        CameraGrad<double, Model> v_camera = {};
+        const auto v_p = Functions::linearize_vjp(camera, p, Functions::linearize(camera, p), v_pixel,
+                                                  out.take<Mat23<double>>(), v_camera.params);
+        return flat(v_p, v_camera);
+      });
+}
+
+// Inputs: point, then the model's numbers. Outputs: pixel and depth.
+template <class Model>
+Formula pixel_formula() {
+  return formula(
+      []<class T>(const ListOf<T>& x) {
+        const auto p = Reader<T>(x).template take<Vec3<T>>();
+        return flat<T>(Model::pixel(&x[3], p), Model::depth(p));
+      },
+      [](const List& x, const List& v) {
+        const auto p = Reader<double>(x).take<Vec3<double>>();
+        double v_k[Model::kParams];
+        auto v_p = Model::pixel_vjp(&x[3], p, Vec2<double>{v[0], v[1]}, v_k);
+        Model::add_depth_vjp(p, v[2], v_p);
+        return flat(v_p, v_k);
+      });
+}
+
+template <class Model>
+void add_camera(std::map<std::string, Formula>& f, const std::string& name) {
+  f["pixel of " + name] = pixel_formula<Model>();
+  f["linearize of " + name] = linearize_formula<Model, Model>();
+  f["default linearize of " + name] = linearize_formula<gsplat::CameraBase<Model>, Model>();
+  f["project of " + name] = project_formula<Model, ScaledRotation>(false);
+  f["project_antialiased of " + name] = project_formula<Model, ScaledRotation>(true);
+  f["project_covariance of " + name] = project_formula<Model, GivenCovariance>(false);
+  f["project_covariance_antialiased of " + name] = project_formula<Model, GivenCovariance>(true);
 }
 
 Formula sh_formula(int degree) {
@@ -279,24 +326,6 @@ std::map<std::string, Formula> formulas() {
         return flat(
             gsplat::screen_filter_vjp(c, gsplat::screen_filter(c, 0.3), 0.3, {v[0], v[1], v[2]}, v[3]));
       });
-  // Inputs: point, then the camera as in take_camera().
-  f["project_pinhole"] = formula(
-      []<class T>(const ListOf<T>& x) {
-        Reader<T> in(x);
-        const auto p = in.template take<Vec3<T>>();
-        const auto projection = gsplat::project_pinhole(take_camera(in), p);
-        return flat<T>(projection.pixel, projection.jacobian);
-      },
-      [](const List& x, const List& v) {
-        Reader in(x), out(v);
-        const auto p = in.take<Vec3<double>>();
-        const Camera<double> camera = take_camera(in);
-        const auto v_pixel = out.take<Vec2<double>>();
-        CameraGrad<double> v_camera = zero_camera_grad();
-        const auto v_p = gsplat::project_pinhole_vjp(camera, p, gsplat::project_pinhole(camera, p), v_pixel,
-                                                     out.take<Mat23<double>>(), v_camera);
-        return flat(v_p, v_camera);
-      });
   f["camera_centre"] = formula(
       []<class T>(const ListOf<T>& x) {
         Reader<T> in(x);
@@ -313,10 +342,8 @@ std::map<std::string, Formula> formulas() {
                                   v_translation);
         return flat(v_rotation, v_translation);
       });
-  f["project"] = project_formula<ScaledRotation>(false);
-  f["project_antialiased"] = project_formula<ScaledRotation>(true);
-  f["project_covariance"] = project_formula<GivenCovariance>(false);
-  f["project_covariance_antialiased"] = project_formula<GivenCovariance>(true);
+#define GSPLAT_TEST_CAMERA(name, Model) add_camera<gsplat::Model>(f, #name);
+  GSPLAT_CAMERAS(GSPLAT_TEST_CAMERA)
   for (int degree = 0; degree <= gsplat::kMaxShDegree; ++degree) {
     f["sh_basis_" + std::to_string(degree)] = sh_formula(degree);
   }

@@ -10,6 +10,8 @@ import pytest
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from gsplat_core.render.variants import CAMERAS
+
 Array = NDArray[np.float64]
 
 
@@ -18,11 +20,16 @@ def rotation(rng: Generator) -> Array:
     return q * np.sign(np.linalg.det(q))
 
 
-def camera(rng: Generator, centre: Array) -> Array:
-    """A camera that sees `centre` at depth 4, slightly off axis: rotation, translation, fx, fy, cx, cy."""
+def model(rng: Generator, lens: int) -> Array:
+    """A camera model's numbers: fx, fy, cx, cy and `lens` more."""
+    return np.concatenate([[80.0, 75.0, 50.0, 30.0], 0.05 * rng.normal(size=lens)])
+
+
+def camera(rng: Generator, lens: int, centre: Array) -> Array:
+    """A camera that sees `centre` at depth 4, slightly off axis."""
     r = rotation(rng)
     t = np.array([0.2, -0.1, 4.0]) - r @ centre
-    return np.concatenate([r.ravel(), t, [80.0, 75.0, 50.0, 30.0]])
+    return np.concatenate([r.ravel(), t, model(rng, lens)])
 
 
 def positive_definite(rng: Generator, n: int) -> Array:
@@ -39,19 +46,41 @@ def covariance2(rng: Generator) -> Array:
     return np.append(packed(s), np.linalg.det(s))
 
 
-def pinhole_case(rng: Generator, point: Array) -> Array:
-    return np.concatenate([point, np.eye(3).ravel(), np.zeros(3), [80.0, 75.0, 50.0, 30.0]])
+def point_in_view(rng: Generator) -> Array:
+    return np.array([0.3, -0.2, 2.5]) + 0.1 * rng.normal(size=3)
 
 
-def gaussian(rng: Generator) -> Array:
+def posed(rng: Generator, lens: int, point: Array) -> Array:
+    """A point, and a camera that looks along the axis."""
+    return np.concatenate([point, np.eye(3).ravel(), np.zeros(3), model(rng, lens)])
+
+
+def gaussian(rng: Generator, lens: int) -> Array:
     mean = rng.normal(size=3)
     shape = np.concatenate([rng.normal(size=4), rng.uniform(0.05, 0.4, 3)])
-    return np.concatenate([camera(rng, mean), mean, shape, [0.6]])
+    return np.concatenate([camera(rng, lens, mean), mean, shape, [0.6]])
 
 
-def gaussian_with_covariance(rng: Generator) -> Array:
+def gaussian_with_covariance(rng: Generator, lens: int) -> Array:
     mean = rng.normal(size=3)
-    return np.concatenate([camera(rng, mean), mean, packed(0.02 * positive_definite(rng, 3)), [0.6]])
+    covariance = packed(0.02 * positive_definite(rng, 3))
+    return np.concatenate([camera(rng, lens, mean), mean, covariance, [0.6]])
+
+
+Inputs = dict[str, Callable[[Generator], Array]]
+
+
+def camera_inputs(name: str, lens: int) -> Inputs:
+    """Those of the formulas of one camera model."""
+    return {
+        f"pixel of {name}": lambda rng: np.concatenate([point_in_view(rng), model(rng, lens)]),
+        f"linearize of {name}": lambda rng: posed(rng, lens, point_in_view(rng)),
+        f"default linearize of {name}": lambda rng: posed(rng, lens, point_in_view(rng)),
+        f"project of {name}": lambda rng: gaussian(rng, lens),
+        f"project_antialiased of {name}": lambda rng: gaussian(rng, lens),
+        f"project_covariance of {name}": lambda rng: gaussian_with_covariance(rng, lens),
+        f"project_covariance_antialiased of {name}": lambda rng: gaussian_with_covariance(rng, lens),
+    }
 
 
 def blended_splats(rng: Generator) -> Array:
@@ -59,7 +88,7 @@ def blended_splats(rng: Generator) -> Array:
 
 
 # Inputs at which each formula is smooth, so that finite differences mean something.
-INPUTS: dict[str, Callable[[Generator], Array]] = {
+INPUTS: Inputs = {
     "rotation_matrix": lambda rng: rng.normal(size=4),
     "unit_direction": lambda rng: rng.normal(size=3),
     "covariance_of_factor": lambda rng: rng.normal(size=6),
@@ -67,12 +96,7 @@ INPUTS: dict[str, Callable[[Generator], Array]] = {
         [rng.normal(size=6), packed(positive_definite(rng, 3))]
     ),
     "screen_filter": covariance2,
-    "project_pinhole": lambda rng: pinhole_case(rng, np.array([0.3, -0.2, 2.5]) + 0.1 * rng.normal(size=3)),
     "camera_centre": lambda rng: rng.normal(size=12),
-    "project": gaussian,
-    "project_antialiased": gaussian,
-    "project_covariance": gaussian_with_covariance,
-    "project_covariance_antialiased": gaussian_with_covariance,
     "scale_of_logarithm": lambda rng: rng.normal(size=1),
     "opacity_of_logit": lambda rng: rng.normal(size=1),
     "response": lambda rng: np.array([0.4, 0.3, 0.9, -0.3, 0.7, 0.8]) * rng.uniform(0.8, 1.2, 6),
@@ -82,6 +106,8 @@ INPUTS: dict[str, Callable[[Generator], Array]] = {
     "blending_by_logarithm": blended_splats,
     **{f"sh_basis_{degree}": lambda rng: rng.normal(size=3) for degree in range(5)},
 }
+for name, lens in CAMERAS.items():
+    INPUTS |= camera_inputs(name, lens)
 
 
 def finite_differences(f: Callable[[Array], Array], x: Array, v: Array) -> Array:
@@ -138,20 +164,51 @@ def test_jvp_is_the_derivative_of_the_value_and_the_adjoint_of_vjp(
     assert v @ jvp == pytest.approx(np.array(formulas.vjp(name, x, v)) @ tangent, rel=1e-10)
 
 
-@pytest.mark.parametrize(
-    "direction", [np.array([9.0, 0.1, 1.0]), np.array([0.2, -9.0, 1.0]), np.array([-7.0, 8.0, 1.0])]
-)
-def test_vjp_of_the_projection_outside_the_field_of_view(formulas: ModuleType, direction: Array) -> None:
-    """There the slopes of the Jacobian are clamped. The clamping limits count as constants, so the derivative
-    by the intrinsics leaves them out; that by the point is exact."""
+OUTSIDE = [np.array([9.0, 0.1, 1.0]), np.array([0.2, -9.0, 1.0]), np.array([-7.0, 8.0, 1.0])]
+
+
+@pytest.mark.parametrize("direction", OUTSIDE)
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_vjp_of_the_projection_outside_the_field_of_view(
+    formulas: ModuleType, camera: str, direction: Array
+) -> None:
+    """There the slopes of a perspective camera's Jacobian are clamped. The clamping limits count as
+    constants, so the derivative by the intrinsics leaves them out; that by the point is exact."""
     rng = np.random.default_rng(0)
-    x = pinhole_case(rng, direction * 2.0)
+    x = posed(rng, CAMERAS[camera], direction * 2.0)
     v = rng.normal(size=8)
-    expected = finite_differences(lambda y: np.array(formulas.value("project_pinhole", y)), x, v)
-    vjp = formulas.vjp("project_pinhole", x, v)
-    np.testing.assert_allclose(vjp[:3], expected[:3], rtol=1e-7)
+    expected = finite_differences(lambda y: np.array(formulas.value(f"linearize of {camera}", y)), x, v)
+    vjp = formulas.vjp(f"linearize of {camera}", x, v)
+    np.testing.assert_allclose(vjp[:3], expected[:3], rtol=1e-7, atol=1e-9)
     tangent = rng.normal(size=len(x))
-    assert v @ np.array(formulas.jvp("project_pinhole", x, tangent)) == pytest.approx(vjp @ tangent)
+    assert v @ np.array(formulas.jvp(f"linearize of {camera}", x, tangent)) == pytest.approx(vjp @ tangent)
+
+
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_jacobian_of_a_camera_is_that_of_its_pixels(formulas: ModuleType, camera: str) -> None:
+    rng = np.random.default_rng(0)
+    point = point_in_view(rng)
+    x = posed(rng, CAMERAS[camera], point)
+    jacobian = np.array(formulas.value(f"linearize of {camera}", x)[2:]).reshape(2, 3)
+
+    def pixel(p: Array) -> Array:
+        return np.array(formulas.value(f"pixel of {camera}", np.concatenate([p, x[15:]]))[:2])
+
+    for row, unit in zip(jacobian, np.eye(2), strict=True):
+        np.testing.assert_allclose(row, finite_differences(pixel, point, unit), rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("point", [np.array([0.3, -0.2, 2.5]), *(2 * direction for direction in OUTSIDE)])
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_what_a_camera_writes_by_hand_is_what_follows_from_its_pixels(
+    formulas: ModuleType, camera: str, point: Array
+) -> None:
+    rng = np.random.default_rng(0)
+    x = posed(rng, CAMERAS[camera], point)
+    own, default = f"linearize of {camera}", f"default linearize of {camera}"
+    np.testing.assert_allclose(formulas.value(own, x), formulas.value(default, x), rtol=1e-12, atol=1e-12)
+    v = rng.normal(size=8)
+    np.testing.assert_allclose(formulas.vjp(own, x, v), formulas.vjp(default, x, v), rtol=1e-11, atol=1e-11)
 
 
 def test_compensation_at_its_floor_passes_no_gradient(formulas: ModuleType) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from splats import covariances, random_scene
+from splats import adapted, covariances, random_scene
 from torch import Tensor
 
 from gsplat_core.render import stages
 from gsplat_core.render.settings import USUAL
+from gsplat_core.render.variants import CAMERAS
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -23,28 +24,28 @@ def like(tensors: tuple[Any, ...]) -> list[Tensor | None]:
     return [None if t is None else torch.rand_like(t) for t in tensors]
 
 
-def gaussians_and_cameras(covars: bool = False) -> tuple[Tensor | None, ...]:
-    t = {
-        name: value[None] for name, value in random_scene(20, cameras=2, width=40, height=30).tensors.items()
-    }
+def gaussians_and_cameras(covars: bool = False, camera: str = "pinhole") -> tuple[Tensor | None, ...]:
+    scene = adapted(random_scene(20, cameras=2, width=40, height=30), camera)
+    t = {name: value[None] for name, value in scene.tensors.items()}
     shape: tuple[Tensor | None, ...] = (t["quats"], t["scales"], None)
     if covars:
         matrices = covariances(t["quats"][0], t["scales"][0])[None]
         shape = (None, None, matrices.flatten(-2)[..., [0, 1, 2, 4, 5, 8]])
-    return (t["means"], *shape, t["opacities"], t["viewmats"], t["Ks"])
+    return (t["means"], *shape, t["opacities"], t["viewmats"], t["Ks"], t.get("lens"))
 
 
+@pytest.mark.parametrize("camera", CAMERAS)
 @pytest.mark.parametrize("covars", [False, True])
-def test_project_jvp(covars: bool) -> None:
-    tensors = gaussians_and_cameras(covars)
-    radii = ops.project(*tensors, *DRAWING)[4]
-    torch.library.opcheck(ops.project_jvp, (*tensors, *DRAWING, radii, *like(tensors)))
+def test_project_jvp(covars: bool, camera: str) -> None:
+    tensors = gaussians_and_cameras(covars, camera)
+    radii = ops.project(*tensors, camera, *DRAWING)[4]
+    torch.library.opcheck(ops.project_jvp, (*tensors, camera, *DRAWING, radii, *like(tensors)))
 
 
 @pytest.mark.parametrize("split", [False, True])
 def test_spherical_harmonics_jvp(split: bool) -> None:
     tensors = gaussians_and_cameras()
-    radii, sh = ops.project(*tensors, *DRAWING)[4], torch.rand(1, 20, 16, 3)
+    radii, sh = ops.project(*tensors, "pinhole", *DRAWING)[4], torch.rand(1, 20, 16, 3)
     parts = (sh[:, :, :1].contiguous(), sh[:, :, 1:].contiguous()) if split else (sh, None)
     inputs = (tensors[0], tensors[5], *parts)
     colors = ops.spherical_harmonics(2, *inputs, radii)
@@ -53,7 +54,7 @@ def test_spherical_harmonics_jvp(split: bool) -> None:
 
 @pytest.mark.parametrize(("channels", "background"), [(3, True), (20, False)])
 def test_composite_jvp(channels: int, background: bool) -> None:
-    splats = stages.Splats(*ops.project(*gaussians_and_cameras(), *DRAWING))
+    splats = stages.Splats(*ops.project(*gaussians_and_cameras(), "pinhole", *DRAWING))
     tiles = stages.bin_splats(splats, *SIZE)
     means2d, shapes, _, opacities, _ = (s.flatten(0, 1) for s in splats)
     inputs = (means2d, shapes, opacities, torch.rand(2, 20, channels))
@@ -63,8 +64,8 @@ def test_composite_jvp(channels: int, background: bool) -> None:
 
 def test_tangents_of_another_shape_are_named() -> None:
     tensors = gaussians_and_cameras()
-    radii = ops.project(*tensors, *DRAWING)[4]
+    radii = ops.project(*tensors, "pinhole", *DRAWING)[4]
     tangents = like(tensors)
     tangents[0] = torch.rand(1, 19, 3)
     with pytest.raises(RuntimeError, match=r"\[1, 19"):
-        ops.project_jvp(*tensors, *DRAWING, radii, *tangents)
+        ops.project_jvp(*tensors, "pinhole", *DRAWING, radii, *tangents)

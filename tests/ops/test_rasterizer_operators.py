@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from splats import covariances, random_scene
+from splats import adapted, covariances, random_scene
 from torch import Tensor
 
 from gsplat_core.render import stages
 from gsplat_core.render.settings import USUAL, RenderSettings
+from gsplat_core.render.variants import CAMERAS
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -23,16 +24,18 @@ def leaf(tensor: Tensor) -> Tensor:
     return tensor.detach().clone().requires_grad_()
 
 
-def project_arguments(antialiased: bool, covars: bool) -> tuple[Any, ...]:
+def project_arguments(antialiased: bool, covars: bool, camera: str = "pinhole") -> tuple[Any, ...]:
     """Two scenes, two cameras each."""
-    parts = [random_scene(20, cameras=2, width=40, height=30, seed=seed).tensors for seed in (0, 1)]
+    scenes = [random_scene(20, cameras=2, width=40, height=30, seed=seed) for seed in (0, 1)]
+    parts = [adapted(scene, camera).tensors for scene in scenes]
     t = {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
     shape: tuple[Tensor | None, ...] = (leaf(t["quats"]), leaf(t["scales"]), None)
     if covars:
         matrices = covariances(t["quats"].flatten(0, 1), t["scales"].flatten(0, 1)).unflatten(0, (2, 20))
         shape = (None, None, leaf(matrices.flatten(-2)[..., [0, 1, 2, 4, 5, 8]]))
-    cameras = (leaf(t["opacities"]), leaf(t["viewmats"]), leaf(t["Ks"]))
-    return (leaf(t["means"]), *shape, *cameras, *SIZE, RenderSettings(antialiased=antialiased).numbers())
+    cameras = (leaf(t["viewmats"]), leaf(t["Ks"]), leaf(t["lens"]) if "lens" in t else None, camera)
+    settings = RenderSettings(antialiased=antialiased).numbers()
+    return (leaf(t["means"]), *shape, leaf(t["opacities"]), *cameras, *SIZE, settings)
 
 
 def splats_and_tiles(num_channels: int) -> tuple[stages.Splats, Tensor, stages.TileLists]:
@@ -41,9 +44,10 @@ def splats_and_tiles(num_channels: int) -> tuple[stages.Splats, Tensor, stages.T
     return splats, torch.rand(4, 20, num_channels), tiles
 
 
+@pytest.mark.parametrize("camera", CAMERAS)
 @pytest.mark.parametrize(("antialiased", "covars"), [(False, False), (True, False), (True, True)])
-def test_project(antialiased: bool, covars: bool) -> None:
-    arguments = project_arguments(antialiased, covars)
+def test_project(antialiased: bool, covars: bool, camera: str) -> None:
+    arguments = project_arguments(antialiased, covars, camera)
     torch.library.opcheck(ops.project, arguments)
     splats = ops.project(*arguments)
     v = [torch.rand_like(s) for s in splats[:4]]
@@ -107,8 +111,25 @@ def test_camera_gradients_are_computed_only_when_asked_for() -> None:
     arguments = tuple(a.detach() if isinstance(a, Tensor) else a for a in project_arguments(False, False))
     splats = ops.project(*arguments)
     gradients = ops.project_backward(*arguments, splats[4], *(torch.rand_like(s) for s in splats[:4]), False)
-    assert [g.numel() for g in gradients[-2:]] == [0, 0]
+    assert [g.numel() for g in gradients[-3:]] == [0, 0, 0]
     assert gradients[0].any()
+
+
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_coefficients_that_a_camera_does_not_have_are_named(camera: str) -> None:
+    arguments = list(project_arguments(False, False, camera))
+    arguments[7] = torch.zeros(2, 2, CAMERAS[camera] + 1)
+    expected = rf"'lens' must have {CAMERAS[camera]} coefficients .* '{camera}', got {CAMERAS[camera] + 1}"
+    with pytest.raises(RuntimeError, match=expected):
+        ops.project(*arguments)
+
+
+def test_an_unknown_camera_is_named() -> None:
+    arguments = list(project_arguments(False, False))
+    arguments[8] = "camera obscura"
+    known = ", ".join(f"'{name}'" for name in CAMERAS)
+    with pytest.raises(RuntimeError, match=f"'camera' must be one of {known}, got 'camera obscura'"):
+        ops.project(*arguments)
 
 
 def test_wrong_arguments_are_named() -> None:

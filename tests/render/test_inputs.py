@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from splats import random_scene
+from splats import adapted, random_scene
 
 from gsplat_core import rasterization
 from gsplat_core.compat import gsplat
+from gsplat_core.render.variants import CAMERAS
 
 SCENE = random_scene(10, cameras=2, width=20, height=10)
 FEATURES = random_scene(10, cameras=2, width=20, height=10, sh_degree=None)
@@ -88,13 +89,24 @@ def test_wrong_values(changes: dict[str, Any], message: str) -> None:
         rasterization(**SCENE.arguments() | changes)
 
 
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_coefficients_of_the_lens_belong_to_the_camera_model(camera: str) -> None:
+    scene, more = adapted(SCENE, camera), CAMERAS[camera] + 1
+    for wrong in (torch.zeros(2, more), torch.zeros(more)):
+        with pytest.raises(ValueError, match=f"'lens' must have {more - 1} .* model '{camera}', got {more}"):
+            rasterization(**scene.with_(lens=wrong).arguments(), camera_model=camera)
+    wrong = torch.zeros(3, more - 1)
+    with pytest.raises(ValueError, match=r"argument 'lens' must have shape \[\.\.\., C, P\]"):
+        rasterization(**scene.with_(lens=wrong).arguments(), camera_model=camera)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("sparse_grad", True),
         ("distributed", True),
         ("camera_model", "fisheye"),
-        ("camera_model", "ortho"),
+        ("camera_model", "ftheta"),
         ("segmented", True),
         ("with_ut", True),
         ("with_eval3d", True),

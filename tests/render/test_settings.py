@@ -18,6 +18,7 @@ ops = torch.ops.gsplat_core
 SCENE = {name: value[None] for name, value in random_scene(20, width=40, height=30).tensors.items()}
 SHAPES = (SCENE["means"], SCENE["quats"], SCENE["scales"], None, SCENE["opacities"])
 CAMERA = (SCENE["viewmats"], SCENE["Ks"], 40, 30)
+CAMERA_OF_THE_OPERATOR = (*CAMERA[:2], None, "pinhole", *CAMERA[2:])
 
 # Operators of the stages that know the settings.
 DRAWING = (
@@ -73,7 +74,7 @@ def test_wrong_values_are_named_by_python_and_by_the_operators(changes: dict[str
     values = RenderSettings().numbers()
     numbers = [changes.get(name, value) for name, value in zip(FIELDS, values, strict=True)]
     with pytest.raises(RuntimeError, match=message):
-        ops.project(*SHAPES, *CAMERA, numbers)
+        ops.project(*SHAPES, *CAMERA_OF_THE_OPERATOR, numbers)
 
 
 @pytest.mark.parametrize(
@@ -92,10 +93,10 @@ def test_values_of_other_kinds_are_named(changes: dict[str, Any], message: str) 
 
 def test_an_operator_tells_which_numbers_it_wants() -> None:
     with pytest.raises(RuntimeError, match=r"'settings' must have 7 numbers \(eps2d .* tile_size\), got 3"):
-        ops.project(*SHAPES, *CAMERA, [0.3, 0.01, 1e10])
+        ops.project(*SHAPES, *CAMERA_OF_THE_OPERATOR, [0.3, 0.01, 1e10])
     fractional = [*RenderSettings().numbers()[:-3], 0.5, 0.99, 16]
     with pytest.raises(RuntimeError, match=r"'antialiased' must be true or false, got 0\.5"):
-        ops.project(*SHAPES, *CAMERA, fractional)
+        ops.project(*SHAPES, *CAMERA_OF_THE_OPERATOR, fractional)
 
 
 def test_each_setting_reaches_the_kernels() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 
 import torch
-from splats import random_scene
+from splats import adapted, random_scene
 from torch import Tensor
 
 from gsplat_core import rasterization
@@ -19,11 +19,22 @@ class Camera:
     K: Tensor
     width: int
     height: int
+    _: KW_ONLY
+    model: str = "pinhole"
+    lens: Tensor | None = None
 
 
-def scene(num: int = 30, views: int = 3, width: int = 12, height: int = 9, sh_degree: int = 1, seed: int = 0):
-    """Gaussians and cameras; the last camera's image is of another size."""
-    s = random_scene(num, views, width, height, sh_degree, seed)
+def scene(
+    num: int = 30,
+    views: int = 3,
+    width: int = 12,
+    height: int = 9,
+    sh_degree: int = 1,
+    seed: int = 0,
+    model: str = "pinhole",
+):
+    """Gaussians and cameras of one model; the last camera's image is of another size."""
+    s = adapted(random_scene(num, views, width, height, sh_degree, seed), model)
     t = s.tensors
     gaussians = Gaussians(
         means=t["means"],
@@ -33,9 +44,12 @@ def scene(num: int = 30, views: int = 3, width: int = 12, height: int = 9, sh_de
         sh0=t["colors"][:, :1].contiguous(),
         shN=t["colors"][:, 1:].contiguous(),
     )
-    cameras = [Camera(v[None], k[None], width, height) for v, k in zip(t["viewmats"], t["Ks"], strict=True)]
-    last = cameras[-1]
-    cameras[-1] = Camera(last.viewmat, last.K, width - 3, height + 2)
+    lenses = t["lens"].split(1) if "lens" in t else [None] * views
+    cameras = [
+        Camera(v[None], k[None], width, height, model=model, lens=lens)
+        for v, k, lens in zip(t["viewmats"], t["Ks"], lenses, strict=True)
+    ]
+    cameras[-1] = replace(cameras[-1], width=width - 3, height=height + 2)
     return gaussians, cameras
 
 
@@ -47,6 +61,8 @@ def render(gaussians: Gaussians, camera: Camera, settings: Settings) -> Tensor:
         Ks=camera.K,
         width=camera.width,
         height=camera.height,
+        camera_model=camera.model,
+        lens=camera.lens,
         sh_degree=settings.sh_degree,
         backgrounds=None if background is None else background[None],
         rasterize_mode="antialiased" if settings.drawn.antialiased else "classic",

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.stages import bin_splats
+from gsplat_core.render.variants import CAMERAS
 from gsplat_core.second_order.linearization import (
     GEOMETRY,
     Linearization,
@@ -31,11 +32,17 @@ SETTINGS = {
 on_every_backend = pytest.mark.usefixtures("backend")
 
 
-@pytest.fixture(params=SETTINGS, scope="module")
+PROBLEMS = {
+    **{name: (settings, "pinhole") for name, settings in SETTINGS.items()},
+    **{camera: (SETTINGS["classic"], camera) for camera in CAMERAS if camera != "pinhole"},
+}
+
+
+@pytest.fixture(params=PROBLEMS, scope="module")
 def problem(request: pytest.FixtureRequest):
     """A scene, its views and their Jacobian; by reverse mode on the CPU."""
-    settings = SETTINGS[request.param]
-    gaussians, cameras = scene()
+    settings, model = PROBLEMS[request.param]
+    gaussians, cameras = scene(model=model)
     return gaussians, cameras, settings, dense_jacobian(gaussians, cameras, settings)
 
 

@@ -17,7 +17,8 @@ constexpr int kRgb = 3;
 constexpr int kMean = 3;  // the first parameters of the geometry
 
 // X, but for the colours.
-void log_alpha_influences(const Camera<Float>& camera, const Gaussian<Float, ScaledRotation>& g,
+template <class Model>
+void log_alpha_influences(const Camera<Float, Model>& camera, const Gaussian<Float, ScaledRotation>& g,
                           const ProjectOptions<Float>& options, Influence<Float>* x) {
   const ProjectedSplat<Float> splat = project(camera, g, options);
   // The gradients of the splat's six numbers: mean 2, root 3, opacity.
@@ -25,7 +26,7 @@ void log_alpha_influences(const Camera<Float>& camera, const Gaussian<Float, Sca
   const Float zero(0.0f), one(1.0f);
   for (int r = 0; r < 6; ++r) {
     const auto unit = [&](int i) { return i == r ? one : zero; };
-    CameraGrad<Float> unused = {};
+    CameraGrad<Float, Model> unused = {};
     const auto v = project_vjp(camera, g, options, {unit(0), unit(1)}, {unit(2), unit(3), unit(4)}, zero,
                                unit(5), unused);
     static_assert(sizeof(v) == sizeof(rows[r]));
@@ -56,14 +57,6 @@ void color_influences(const ShInputs& sh, const Vec3<Float>& offset, const Coeff
   }
 }
 
-Vec3<Float> camera_position(const float* viewmat) {
-  Mat3<float> rotation;
-  Vec3<float> translation;
-  load_pose(viewmat, rotation, translation);
-  const Vec3<float> c = camera_centre(rotation, translation);
-  return {Float(c.x), Float(c.y), Float(c.z)};
-}
-
 struct BlockSums {
   Float geometry[kGeometryPairs];
   Vec3<Float> harmonics[kMaxShBases];
@@ -86,7 +79,8 @@ void add_image(const Influence<Float>* x, const Float* basis, int bases, const L
   }
 }
 
-void blocks_of(const GaussianInputs& in, const std::vector<Camera<Float>>& cameras,
+template <class Model>
+void blocks_of(const GaussianInputs& in, const std::vector<Camera<Float, Model>>& cameras,
                const ProjectOptions<Float>& options, const ShInputs& sh, const float* colors,
                const float* moments, int64_t batch, int64_t first, int count, const GaussNewtonBlocks& out) {
   const int64_t row = batch * in.gaussians + first;
@@ -107,7 +101,7 @@ void blocks_of(const GaussianInputs& in, const std::vector<Camera<Float>>& camer
     const Vec3<Float> color = load_vec3(colors + 3 * splat, 3, count);
     const Float zero(0.0f);
     const LaneMask unclamped[kRgb] = {color.x > zero, color.y > zero, color.z > zero};
-    const Vec3<Float> offset = gaussians.mean - camera_position(in.viewmats + 16 * image);
+    const Vec3<Float> offset = gaussians.mean - load_camera_centre(in.viewmats + 16 * image);
     Influence<Float> x[kGeometry];
     log_alpha_influences(cameras[c], gaussians, options, x);
     color_influences(sh, offset, coefficients, unclamped, x);
@@ -133,13 +127,15 @@ void blocks_of(const GaussianInputs& in, const std::vector<Camera<Float>>& camer
 void gauss_newton_blocks(const GaussianInputs& in, const RenderSettings& settings, const ShInputs& sh,
                          const float* colors, const float* moments, const GaussNewtonBlocks& out) {
   const ProjectOptions<Float> options = load_options(settings);
-  each_gaussian_chunk(in.batches, in.gaussians, [&](const GaussianChunk& chunk) {
-    std::vector<Camera<Float>> cameras(in.cameras);
-    for (int64_t c = 0; c < in.cameras; ++c) {
-      cameras[c] = load_camera(in, chunk.batch * in.cameras + c);
-    }
-    chunk.each_block([&](int64_t i, int count) {
-      blocks_of(in, cameras, options, sh, colors, moments, chunk.batch, i, count, out);
+  with_camera(in.camera, [&]<class Model>(Model) {
+    each_gaussian_chunk(in.batches, in.gaussians, [&](const GaussianChunk& chunk) {
+      std::vector<Camera<Float, Model>> cameras(in.cameras);
+      for (int64_t c = 0; c < in.cameras; ++c) {
+        cameras[c] = load_camera<Float, Model>(in, chunk.batch * in.cameras + c);
+      }
+      chunk.each_block([&](int64_t i, int count) {
+        blocks_of(in, cameras, options, sh, colors, moments, chunk.batch, i, count, out);
+      });
     });
   });
 }

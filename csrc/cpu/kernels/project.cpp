@@ -8,8 +8,8 @@ namespace gsplat::GSPLAT_ISA {
 namespace {
 
 // The splats of one block of Gaussians in one image.
-template <template <class> class Shape>
-void project_block(const Camera<Float>& camera, const Gaussian<Float, Shape>& gaussians,
+template <class Model, template <class> class Shape>
+void project_block(const Camera<Float, Model>& camera, const Gaussian<Float, Shape>& gaussians,
                    const ProjectOptions<Float>& options, int64_t splat, int count, const SplatOutputs& out) {
   const ProjectedSplat<Float> s = project(camera, gaussians, options);
   const LaneMask m = s.visible & LaneMask::first(count);
@@ -31,14 +31,14 @@ void project_block(const Camera<Float>& camera, const Gaussian<Float, Shape>& ga
   }
 }
 
-template <template <class> class Shape>
+template <class Model, template <class> class Shape>
 void project_all(const GaussianInputs& in, const RenderSettings& settings, const SplatOutputs& out) {
   const int64_t n = in.gaussians;
   const ProjectOptions<Float> options = load_options(settings);
   each_gaussian_chunk(in.batches, n, [&](const GaussianChunk& chunk) {
     for (int64_t c = 0; c < in.cameras; ++c) {
       const int64_t image = chunk.batch * in.cameras + c;
-      const Camera<Float> camera = load_camera(in, image);
+      const auto camera = load_camera<Float, Model>(in, image);
       chunk.each_block([&](int64_t i, int count) {
         const auto gaussians = load_gaussians<Shape>(in, chunk.batch * n + i, count);
         project_block(camera, gaussians, options, image * n + i, count, out);
@@ -47,42 +47,29 @@ void project_all(const GaussianInputs& in, const RenderSettings& settings, const
   });
 }
 
-// Sums of one camera's gradient over the Gaussians of one chunk: rotation, translation, fx, fy, cx, cy.
-constexpr int kCameraSums = 16;
-
-CameraGrad<Float> zero_camera_grad() {
-  const Float o(0.0f);
-  return {{{{o, o, o}, {o, o, o}, {o, o, o}}}, {o, o, o}, o, o, o, o};
-}
-
-void masked_add(CameraGrad<Float>& sum, LaneMask m, const CameraGrad<Float>& v) {
+template <class Model>
+void masked_add(CameraGrad<Float, Model>& sum, LaneMask m, const CameraGrad<Float, Model>& v) {
   for (int i = 0; i < 3; ++i) {
     for (int j = 0; j < 3; ++j) sum.rotation.m[i][j] += zero_unless(m, v.rotation.m[i][j]);
   }
   sum.translation = sum.translation + zero_unless(m, v.translation);
-  sum.fx += zero_unless(m, v.fx);
-  sum.fy += zero_unless(m, v.fy);
-  sum.cx += zero_unless(m, v.cx);
-  sum.cy += zero_unless(m, v.cy);
+  for (int i = 0; i < Model::kParams; ++i) sum.params[i] += zero_unless(m, v.params[i]);
 }
 
-void lane_sums(const CameraGrad<Float>& v, double* sums) {
-  for (int i = 0; i < 9; ++i) sums[i] = sum(v.rotation.m[i / 3][i % 3]);
-  sums[9] = sum(v.translation.x);
-  sums[10] = sum(v.translation.y);
-  sums[11] = sum(v.translation.z);
-  sums[12] = sum(v.fx);
-  sums[13] = sum(v.fy);
-  sums[14] = sum(v.cx);
-  sums[15] = sum(v.cy);
+// Sums of one camera's gradient over the Gaussians of one chunk.
+template <class Model>
+void lane_sums(const CameraGrad<Float, Model>& v, double* sums) {
+  Float numbers[kCameraNumbers<Model>];
+  camera_numbers(v, numbers);
+  for (int i = 0; i < kCameraNumbers<Model>; ++i) sums[i] = sum(numbers[i]);
 }
 
 // Adds up, over the cameras, the gradients of the Gaussians of one block.
-template <template <class> class Shape>
-void backward_block(const GaussianInputs& in, const std::vector<Camera<Float>>& cameras,
+template <class Model, template <class> class Shape>
+void backward_block(const GaussianInputs& in, const std::vector<Camera<Float, Model>>& cameras,
                     const ProjectOptions<Float>& options, const int32_t* radii, const SplatGrads& v,
                     const GaussianGrads& out, int64_t batch, int64_t first, int count,
-                    std::vector<CameraGrad<Float>>& v_cameras) {
+                    std::vector<CameraGrad<Float, Model>>& v_cameras) {
   const int64_t row = batch * in.gaussians + first;
   const Float zero(0.0f);
   Vec3<Float> v_mean = {zero, zero, zero};
@@ -103,7 +90,7 @@ void backward_block(const GaussianInputs& in, const std::vector<Camera<Float>>& 
       gaussians = load_gaussians<Shape>(in, row, count);
       loaded = true;
     }
-    CameraGrad<Float> v_camera = zero_camera_grad();
+    CameraGrad<Float, Model> v_camera = {};
     const auto g =
         project_vjp(cameras[c], gaussians, options, {v_xy[0], v_xy[1]}, v_root, v_z[0], v_o[0], v_camera);
     v_mean = v_mean + zero_unless(m, g.mean);
@@ -118,72 +105,63 @@ void backward_block(const GaussianInputs& in, const std::vector<Camera<Float>>& 
   ShapeArrays<Shape>::store(out, row, count, v_shape);
 }
 
-// Writes the gradients of viewmats and Ks from the chunks' sums, chunk by chunk in order.
+// Writes the gradients of the cameras from the chunks' sums, chunk by chunk in order.
+template <class Model>
 void write_camera_grads(const GaussianInputs& in, const std::vector<double>& sums, int64_t chunks,
                         const GaussianGrads& out) {
+  constexpr int kNumbers = kCameraNumbers<Model>;
   for (int64_t image = 0; image < in.batches * in.cameras; ++image) {
     const int64_t batch = image / in.cameras, c = image % in.cameras;
-    double total[kCameraSums] = {};
+    double total[kNumbers] = {};
     for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-      const double* part = &sums[((batch * chunks + chunk) * in.cameras + c) * kCameraSums];
-      for (int i = 0; i < kCameraSums; ++i) total[i] += part[i];
+      const double* part = &sums[((batch * chunks + chunk) * in.cameras + c) * kNumbers];
+      for (int i = 0; i < kNumbers; ++i) total[i] += part[i];
     }
-    float* view = out.viewmats + 16 * image;
-    float* k = out.Ks + 9 * image;
-    for (int i = 0; i < 16; ++i) view[i] = 0.0f;
-    for (int i = 0; i < 9; ++i) k[i] = 0.0f;
-    for (int i = 0; i < 3; ++i) {
-      for (int j = 0; j < 3; ++j) view[4 * i + j] = static_cast<float>(total[3 * i + j]);
-      view[4 * i + 3] = static_cast<float>(total[9 + i]);
+    for (int i = 0; i < 16; ++i) out.viewmats[16 * image + i] = 0.0f;
+    for (int i = 0; i < 9; ++i) out.Ks[9 * image + i] = 0.0f;
+    for (int i = 0; i < kNumbers; ++i) {
+      *camera_place<Model>(out, image, i) = static_cast<float>(total[i]);
     }
-    k[0] = static_cast<float>(total[12]);
-    k[4] = static_cast<float>(total[13]);
-    k[2] = static_cast<float>(total[14]);
-    k[5] = static_cast<float>(total[15]);
   }
 }
 
-template <template <class> class Shape>
+template <class Model, template <class> class Shape>
 void backward_all(const GaussianInputs& in, const RenderSettings& settings, const int32_t* radii,
                   const SplatGrads& v, const GaussianGrads& out) {
+  constexpr int kNumbers = kCameraNumbers<Model>;
   const bool wants_camera = out.viewmats != nullptr;
   const int64_t chunks = gaussian_chunks(in.gaussians);
   const ProjectOptions<Float> options = load_options(settings);
-  std::vector<double> sums(wants_camera ? in.batches * chunks * in.cameras * kCameraSums : 0);
+  std::vector<double> sums(wants_camera ? in.batches * chunks * in.cameras * kNumbers : 0);
   each_gaussian_chunk(in.batches, in.gaussians, [&](const GaussianChunk& chunk) {
-    std::vector<Camera<Float>> cameras(in.cameras);
-    std::vector<CameraGrad<Float>> v_cameras;
+    std::vector<Camera<Float, Model>> cameras(in.cameras);
+    std::vector<CameraGrad<Float, Model>> v_cameras;
     for (int64_t c = 0; c < in.cameras; ++c) {
-      cameras[c] = load_camera(in, chunk.batch * in.cameras + c);
+      cameras[c] = load_camera<Float, Model>(in, chunk.batch * in.cameras + c);
     }
-    if (wants_camera) v_cameras.assign(in.cameras, zero_camera_grad());
+    if (wants_camera) v_cameras.assign(in.cameras, CameraGrad<Float, Model>{});
     chunk.each_block([&](int64_t i, int count) {
-      backward_block<Shape>(in, cameras, options, radii, v, out, chunk.batch, i, count, v_cameras);
+      backward_block<Model, Shape>(in, cameras, options, radii, v, out, chunk.batch, i, count, v_cameras);
     });
     for (size_t c = 0; c < v_cameras.size(); ++c) {
-      lane_sums(v_cameras[c], &sums[(chunk.index * in.cameras + c) * kCameraSums]);
+      lane_sums(v_cameras[c], &sums[(chunk.index * in.cameras + c) * kNumbers]);
     }
   });
-  if (wants_camera) write_camera_grads(in, sums, chunks, out);
+  if (wants_camera) write_camera_grads<Model>(in, sums, chunks, out);
 }
 
 }  // namespace
 
 void project(const GaussianInputs& in, const RenderSettings& settings, const SplatOutputs& out) {
-  if (in.covars != nullptr) {
-    project_all<GivenCovariance>(in, settings, out);
-  } else {
-    project_all<ScaledRotation>(in, settings, out);
-  }
+  with_projection(
+      in, [&]<class Model, template <class> class Shape>() { project_all<Model, Shape>(in, settings, out); });
 }
 
 void project_backward(const GaussianInputs& in, const RenderSettings& settings, const int32_t* radii,
                       const SplatGrads& v, const GaussianGrads& out) {
-  if (in.covars != nullptr) {
-    backward_all<GivenCovariance>(in, settings, radii, v, out);
-  } else {
-    backward_all<ScaledRotation>(in, settings, radii, v, out);
-  }
+  with_projection(in, [&]<class Model, template <class> class Shape>() {
+    backward_all<Model, Shape>(in, settings, radii, v, out);
+  });
 }
 
 }  // namespace gsplat::GSPLAT_ISA

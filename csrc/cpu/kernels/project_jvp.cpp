@@ -6,7 +6,7 @@
 namespace gsplat::GSPLAT_ISA {
 namespace {
 
-template <template <class> class Shape>
+template <class Model, template <class> class Shape>
 void project_all(const GaussianInputs& in, const GaussianInputs& tangents, const RenderSettings& settings,
                  const int32_t* radii, const SplatTangents& out) {
   const int64_t n = in.gaussians;
@@ -14,7 +14,8 @@ void project_all(const GaussianInputs& in, const GaussianInputs& tangents, const
   each_gaussian_chunk(in.batches, n, [&](const GaussianChunk& chunk) {
     for (int64_t c = 0; c < in.cameras; ++c) {
       const int64_t image = chunk.batch * in.cameras + c;
-      const Camera<Dual<Float>> camera = moving_camera(load_camera(in, image), load_camera(tangents, image));
+      const auto camera =
+          moving_camera(load_camera<Float, Model>(in, image), load_camera<Float, Model>(tangents, image));
       chunk.each_block([&](int64_t i, int count) {
         const int64_t row = chunk.batch * n + i, splat = image * n + i;
         const LaneMask m = visible_lanes(radii + 2 * splat, count);
@@ -50,11 +51,9 @@ void project_all(const GaussianInputs& in, const GaussianInputs& tangents, const
 
 void project_jvp(const GaussianInputs& in, const GaussianInputs& tangents, const RenderSettings& settings,
                  const int32_t* radii, const SplatTangents& out) {
-  if (in.covars != nullptr) {
-    project_all<GivenCovariance>(in, tangents, settings, radii, out);
-  } else {
-    project_all<ScaledRotation>(in, tangents, settings, radii, out);
-  }
+  with_projection(in, [&]<class Model, template <class> class Shape>() {
+    project_all<Model, Shape>(in, tangents, settings, radii, out);
+  });
 }
 
 }  // namespace gsplat::GSPLAT_ISA

@@ -1,21 +1,11 @@
-// Reading poses and spherical-harmonics coefficients, one SIMD lane per Gaussian.
+// Reading centres of cameras and spherical-harmonics coefficients, one SIMD lane per Gaussian.
 #pragma once
 
 #include "cpu/simd/gaussian_lanes.h"
-#include "math/camera.h"
 #include "math/spherical_harmonics.h"
-#include "raster/types.h"
+#include "raster/cameras.h"
 
 namespace gsplat::GSPLAT_ISA {
-
-// Rotation and translation of a world-to-camera matrix.
-template <class T>
-void load_pose(const float* viewmat, Mat3<T>& rotation, Vec3<T>& translation) {
-  for (int i = 0; i < 3; ++i) {
-    for (int j = 0; j < 3; ++j) rotation.m[i][j] = static_cast<T>(viewmat[4 * i + j]);
-  }
-  translation = {static_cast<T>(viewmat[3]), static_cast<T>(viewmat[7]), static_cast<T>(viewmat[11])};
-}
 
 // The coefficients of a block of Gaussians, or their gradients.
 struct Coefficients {

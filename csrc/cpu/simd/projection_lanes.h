@@ -2,27 +2,9 @@
 #pragma once
 
 #include "cpu/simd/gaussian_lanes.h"
-#include "math/project.h"
-#include "raster/types.h"
+#include "raster/projection.h"
 
 namespace gsplat::GSPLAT_ISA {
-
-inline Camera<Float> load_camera(const GaussianInputs& in, int64_t image) {
-  const float* v = in.viewmats + 16 * image;
-  const float* k = in.Ks + 9 * image;
-  Camera<Float> camera;
-  for (int i = 0; i < 3; ++i) {
-    for (int j = 0; j < 3; ++j) camera.rotation.m[i][j] = Float(v[4 * i + j]);
-  }
-  camera.translation = {Float(v[3]), Float(v[7]), Float(v[11])};
-  camera.fx = Float(k[0]);
-  camera.fy = Float(k[4]);
-  camera.cx = Float(k[2]);
-  camera.cy = Float(k[5]);
-  camera.width = Float(static_cast<float>(in.image.width));
-  camera.height = Float(static_cast<float>(in.image.height));
-  return camera;
-}
 
 inline ProjectOptions<Float> load_options(const RenderSettings& s) {
   return {Float(s.eps2d), Float(s.near_plane), Float(s.far_plane), Float(s.radius_clip), s.antialiased};

@@ -194,6 +194,7 @@ class Trainer:
     def _scene_view(self, step: int, target: Target) -> SceneView:
         if self.views is not None:
             self.views.sh_degree = self._sh_degree(step)
+            self.views.evaluated = self._evaluated
         return SceneView(
             self.store.params,
             self.scene_extent,
@@ -211,7 +212,7 @@ class Trainer:
     def _rendering(self, step: int, target: Target, wants: Wants, scene: SceneView) -> Rendering:
         """The scene as this step shows it, from the camera of its photograph."""
         shown = self.parts.shown(step, self.store.params)
-        splats = primitive.evaluate({**self.store.extras, **shown}, primitive=self.primitive)
+        splats = self._evaluated(shown)
         background = self._background(step)
         rendered = render(
             splats,
@@ -225,6 +226,10 @@ class Trainer:
         return Rendering(
             rendered.colors, rendered.alphas, background, splats.arguments(), rendered.meta, scene
         )
+
+    def _evaluated(self, params: Mapping[str, Tensor]) -> primitive.Evaluated:
+        """What parameters of the rows that there are now are drawn as."""
+        return primitive.evaluate({**self.store.extras, **params}, primitive=self.primitive)
 
     def _steps_while_differentiating(self, shown: Mapping[str, Tensor]) -> bool:
         """Whether SH coefficients may make their optimizer's step in the backward pass: where they are drawn

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from gsplat_core.errors import UsageError
+from gsplat_core.primitive import no_place_for
 from gsplat_core.quaternions import rotation_matrices
 from gsplat_core.scene.cameras import Camera
-from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.gaussians import PLAIN, Gaussians
 from gsplat_core.scene.harmonics import rgb_of
 
 
@@ -30,8 +31,10 @@ def serve(gaussians: Gaussians, host: str, port: int, start: Camera, up: tuple[f
         viser's server; `stop()` ends it.
 
     Raises:
-        UsageError: viser is not installed.
+        UsageError: viser is not installed, or the scene is not of plain Gaussians.
     """
+    if gaussians.primitive != PLAIN:
+        raise UsageError(f"The browser's renderer {no_place_for(gaussians.primitive)}; use render.")
     try:
         import viser
     except ImportError as error:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.densify.views import Lens, Shares
+from gsplat_core.primitive import Evaluated, evaluate
 from gsplat_core.render.cameras import Cameras
 from gsplat_core.render.drawing import COLORS, Outputs, Rendered
 from gsplat_core.render.scene import measure, render
@@ -46,6 +47,9 @@ class RenderedViews:
         """What turns a rendering [1, H, W, 3] with its alphas [1, H, W, 1] into what is compared with a
         photograph, given by its number; where a model of the photographs is trained with the scene."""
 
+        self.evaluated: Callable[[Mapping[str, Tensor]], Evaluated] = evaluate
+        """What makes of parameters what is drawn: plain Gaussians, unless whoever trains says otherwise."""
+
     def __len__(self) -> int:
         return len(self._views)
 
@@ -78,7 +82,7 @@ class RenderedViews:
 
     @torch.no_grad()
     def shares(self, params: Mapping[str, Tensor], index: int) -> Shares:
-        measured, splats = measure(params, self._views[index].camera, self._settings)
+        measured, splats = measure(self.evaluated(params), self._views[index].camera, self._settings)
         weights, pixels, largest = measured[0].unbind(-1)
         return Shares(weights, pixels, largest, splats.radii[0, 0].amax(dim=-1), splats.depths[0, 0])
 
@@ -101,7 +105,7 @@ class RenderedViews:
 
     def _render(self, params: Mapping[str, Tensor], index: int, outputs: Outputs) -> Rendered:
         return render(
-            {name: value.detach() for name, value in params.items()},
+            self.evaluated({name: value.detach() for name, value in params.items()}),
             self._views[index].camera,
             self._settings,
             outputs=outputs,

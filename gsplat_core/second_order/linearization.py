@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from gsplat_core.ops import gauss_newton as gauss_newton_ops
+from gsplat_core.primitive import no_place_for
 from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.render.stages import Splats, TileLists, bin_splats
-from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.gaussians import PLAIN, Gaussians
 from gsplat_core.second_order.vectors import Vector, add_
 
 ops = torch.ops.gsplat_core
@@ -111,6 +112,10 @@ class Linearization:
     def __init__(
         self, gaussians: Gaussians, views: Sequence[View], settings: Settings, at_once: int = 4
     ) -> None:
+        if gaussians.primitive != PLAIN:
+            raise ValueError(
+                f"a linearization {no_place_for(gaussians.primitive)}; it knows plain Gaussians only"
+            )
         with torch.no_grad():
             self._activated: dict[str, Any] = {
                 name: value if isinstance(value, Tensor) else tuple(part.detach() for part in value)

@@ -13,10 +13,14 @@ from strategy_runs import CAP, Run, tensors
 from gsplat_core import primitive
 from gsplat_core.densify.registry import PLUGINS, STRATEGIES
 from gsplat_core.errors import UsageError
+from gsplat_core.render.scene import render
 from gsplat_core.scene.schema import FROZEN, PARAMETERS
+from gsplat_core.second_order.linearization import Linearization, Settings
 from trainers.config import LearningRates, TrainConfig, from_json
 from trainers.presets import preset, scaled_to
 from trainers.settings import with_settings
+from trainers.viewer import serve
+from trainers.views import Target
 
 others = pytest.mark.parametrize("name", [n for n in primitive.names() if n != "gaussian"])
 strategies = pytest.mark.parametrize(
@@ -138,6 +142,11 @@ def test_wrong_primitives_and_rates_are_named(values, message):
 
 
 def test_what_knows_plain_gaussians_only_refuses(config):
+    scene = Run(replace(config, primitive="firefly"), "adc").trainer.gaussians
+    with pytest.raises(ValueError, match="a linearization has no place for 'velocities', 'glow', 'birth'"):
+        Linearization(scene, [], Settings(sh_degree=0))
+    with pytest.raises(UsageError, match=r"browser's renderer has no place for .* the primitive 'firefly'"):
+        serve(scene, "127.0.0.1", 0, None, (0, 0, 1))
     fireflies = replace(config, primitive="firefly")
     with pytest.raises(UsageError, match="lm knows plain Gaussians only, not the primitive 'firefly'"):
         Run(replace(fireflies, optimizer="lm"), "adc")
@@ -145,3 +154,25 @@ def test_what_knows_plain_gaussians_only_refuses(config):
     run.trainer.store.extras[FROZEN] = torch.ones(80, dtype=torch.bool)
     with pytest.raises(UsageError, match="lm moves every row, also frozen ones"):
         run.trainer.refine([])
+
+
+@others
+def test_density_control_looks_at_what_is_drawn(config, name):
+    """The image that strategies get is that of the training step, carried fields included."""
+    run = Run(replace(config, primitive=name), "adc")
+    trainer = run.trainer
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for field in trainer.schema.further:
+            value = trainer.store.params[field.name]
+            value.copy_(torch.randn(value.shape, generator=generator))
+    for field in trainer.schema.carried:
+        value = trainer.store.extras[field.name]
+        value.copy_(torch.randn(value.shape, generator=generator))
+    target = Target.of(run.views[0], trainer.device, 0)
+    view = trainer._scene_view(1, target)
+    expected = render(trainer._evaluated(view.params), run.views[0].camera, sh_degree=0)
+    shown = view.views.image(view.params, 0)
+    torch.testing.assert_close(shown, expected.colors[0].detach())
+    plain = render({n: view.params[n] for n in PARAMETERS}, run.views[0].camera, sh_degree=0)
+    assert not torch.allclose(shown, plain.colors[0], atol=0.01)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from gsplat_core.contributions import contributions
 from gsplat_core.errors import UsageError
+from gsplat_core.render.settings import RenderSettings
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
 
@@ -39,7 +40,7 @@ def run(scene: Gaussians, cameras: Sequence[Camera], config: Config) -> tuple[Ga
     Raises:
         UsageError: none would be left.
     """
-    shown = contributions(scene, cameras, antialiased=scene.metadata.antialiased is True)
+    shown = contributions(scene, cameras, RenderSettings(antialiased=scene.metadata.antialiased is True))
     stays = (shown.largest_weight >= config.min_weight) & (shown.views >= config.min_views)
     left = int(stays.sum())
     if not left:

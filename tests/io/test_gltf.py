@@ -62,7 +62,21 @@ def test_layout(tmp_path: Path) -> None:
     )
     bounds = tree["accessors"][primitive["attributes"]["POSITION"]]
     assert np.allclose(bounds["min"], column("POSITION").min(0))
+    assert np.allclose(bounds["max"], column("POSITION").max(0))
     assert column("COLOR_0").shape == (3, 4)
+    assert np.allclose(column("COLOR_0")[:, 3] / 255, scene.opacities.sigmoid(), atol=0.5 / 255 + 1e-6)
+    # Integers stand for fractions, floats for themselves; views fill the buffer one after the other.
+    end = 0
+    for name, index in primitive["attributes"].items():
+        accessor = tree["accessors"][index]
+        assert accessor.get("normalized", False) == (accessor["componentType"] == 5121)
+        assert accessor["type"] == {1: "SCALAR", 3: "VEC3", 4: "VEC4"}[column(name).shape[1]]
+        assert accessor["count"] == 3
+        assert "min" not in accessor or name == "POSITION"
+        view = tree["bufferViews"][accessor["bufferView"]]
+        assert view["byteOffset"] == end
+        end += view["byteLength"]
+    assert end == tree["buffers"][0]["byteLength"] == len(binary)
 
 
 def test_nodes_move_turn_and_scale_their_splats(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from mutations.tree import Tree
 
 GOAL = 0.95
 SHARE_OF_MATH = 0.25
-BUDGET = 20.0  # seconds of each group of tests after the first; see `KnownTests.related`
+FIRST_BUDGET, BUDGET = 60.0, 20.0  # seconds of the first and of each other group of `KnownTests.related`
 FOLDER = ROOT / "build" / "mutations"
 Task = tuple[Any, Callable[[], Any], float]
 
@@ -82,10 +82,10 @@ def measured(tests: KnownTests, trees: Sequence[Tree], fresh: bool) -> None:
             print(f"{file}: {len(outcome.value)} tests", flush=True)
 
 
-def within_budget(tests: KnownTests, group: Sequence[str]) -> list[str]:
-    """The first of the tests that take no longer than `BUDGET` together."""
-    until = accumulate(tests.tests[test].seconds for test in group)
-    return [test for test, seconds in zip(group, until, strict=True) if seconds <= BUDGET]
+def within_budget(tests: KnownTests, group: Sequence[str], budget: float) -> list[str]:
+    """The first of the tests, the quick ones, that take no longer than the budget together."""
+    until = accumulate(tests.seconds([test]) for test in group)
+    return [test for test, seconds in zip(group, until, strict=True) if seconds <= budget]
 
 
 def importable() -> bool:
@@ -102,8 +102,10 @@ def check_import(tree: Tree) -> None:
 
 def python_tasks(tests: KnownTests, mistakes: Sequence[Mistake]) -> Iterator[Task]:
     for mistake in mistakes:
-        first, *others = tests.related(mistake.file, mistake.line) or [[]]
-        groups = [first, *(within_budget(tests, group) for group in others)]
+        groups = [
+            within_budget(tests, group, FIRST_BUDGET if i == 0 else BUDGET)
+            for i, group in enumerate(tests.related(mistake.file, mistake.line))
+        ]
         seconds = 30 + 4 * sum(map(tests.seconds, groups))
         yield mistake, partial(first_failure, groups), seconds
 

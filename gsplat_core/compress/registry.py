@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gsplat_core.compress import grid, scalar, vq
 from gsplat_core.compress.codec import Codec
 from gsplat_core.compress.container import Container
-from gsplat_core.errors import DataError, UnsuitableSceneError
+from gsplat_core.errors import DataError, UnsuitableSceneError, UsageError
 from gsplat_core.primitive import no_place_for
 from gsplat_core.scene.gaussians import PLAIN, Gaussians
 from gsplat_core.scene.metadata import Metadata
@@ -28,6 +28,12 @@ CODECS = {
         lambda coarseness: scalar.ScalarCodec(scalar.ScalarConfig().coarser(coarseness)), scalar.decode
     ),
 }
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError: no codec has this name."""
+    if name not in CODECS:
+        raise UsageError(f"There is no codec {name!r}; there are {', '.join(CODECS)}.")
 
 
 def encode(codec: Codec, gaussians: Gaussians, path: str | os.PathLike[str] = "(memory)") -> Container:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from gsplat_core.compress.codec import Codec
 from gsplat_core.compress.prune import importance, least_important
+from gsplat_core.compress.registry import check_name
 from gsplat_core.densify.edits import Edit, Prune
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.scene.cameras import Camera
@@ -22,21 +22,23 @@ class CompressionConfig:
     """How a scene is trained for a codec.
 
     Args:
-        codec: `vq`, `grid` or `scalar`.
+        codec: one of `gsplat_core.compress.registry.CODECS`.
         keep: fraction of the Gaussians of the start that are left.
         coarseness: factor on the codec's steps (and the inverse of the square root of its codebooks).
         start: when quantisation starts and density control ends, as a fraction of the run.
 
     Raises:
         ValueError: values out of range.
+        UsageError: no codec has this name.
     """
 
-    codec: Literal["vq", "grid", "scalar"] = "scalar"
+    codec: str = "scalar"
     keep: float = 0.5
     coarseness: float = 1.0
     start: float = 0.6
 
     def __post_init__(self) -> None:
+        check_name(self.codec)
         if not 0 < self.keep <= 1:
             raise ValueError(f"keep = {self.keep}: expected a fraction above 0, at most 1")
         if not 0 < self.coarseness <= 16:

@@ -11,6 +11,7 @@ from gsplat_core.compress.prune import least_important, most_important
 from gsplat_core.compress.registry import CODECS
 from gsplat_core.compress.training import CompressedTraining, CompressionConfig, Schedule
 from gsplat_core.densify.edits import Prune
+from gsplat_core.errors import UsageError
 
 
 def training(keep: float = 0.25) -> CompressedTraining:
@@ -101,3 +102,8 @@ def test_numbers_of_codes_with_a_common_prefix_resemble_each_other() -> None:
 def test_values_out_of_range(wrong: object) -> None:
     with pytest.raises(ValueError, match="expected"):
         wrong()  # type: ignore[operator]
+
+
+def test_a_codec_that_is_not_registered_is_refused_by_name() -> None:
+    with pytest.raises(UsageError, match="There is no codec 'zip'; there are vq, grid, scalar"):
+        CompressionConfig("zip")

@@ -10,6 +10,7 @@ import pytest
 import torch
 from training_runs import Run, assert_same_bits, interrupt_at
 
+from gsplat_core.compress.registry import CODECS
 from gsplat_core.compress.training import CompressionConfig
 from gsplat_core.densify.adc import ADC
 from gsplat_core.densify.edits import Prune
@@ -82,7 +83,7 @@ def test_a_run_that_loses_all_of_them_fails_and_keeps_its_checkpoint(config, tmp
     assert newest_checkpoint(run.folder.checkpoints, print).step < 5
 
 
-@pytest.mark.parametrize("codec", ["vq", "grid", "scalar"])
+@pytest.mark.parametrize("codec", CODECS)
 def test_training_for_a_codec_is_resumed_to_the_bit(config, tmp_path, codec):
     config = replace(config, compression=CompressionConfig(codec, start=0.5))
     whole = Run(config, tmp_path / "whole")

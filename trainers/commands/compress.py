@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
@@ -16,7 +16,7 @@ MOST_MB = 1_000_000
 def compress(
     run: Positional[Annotated[Path, arg(metavar="RUN")]],
     output: Annotated[Path, arg(aliases=["-o"], metavar="RUN2")],
-    codec: Literal["vq", "grid", "scalar"] = "scalar",
+    codec: str = "scalar",
     max_loss_db: float | None = None,
     max_loss_ssim: float | None = None,
     target_mb: float | None = None,
@@ -42,9 +42,11 @@ def compress(
         images: the folder of the photographs, if it is another now.
         overwrite: replace the run in the output folder.
     """
+    from gsplat_core.compress.registry import check_name
     from trainers.rate_search import Goal
     from trainers.run_folder import RunFolder
 
+    check_name(codec)
     for name, value in {"db": max_loss_db, "ssim": max_loss_ssim}.items():
         if value is not None and target_mb is not None:
             raise UsageError(f"--max-loss-{name} and --target-mb exclude each other; use one of them.")

@@ -18,7 +18,6 @@ Preset = Literal["default", "fast", "tiny", "published"]
 Background = Literal["auto", "black", "white", "random"]
 Where = Literal["auto", "always", "never"]
 Alpha = Literal["auto", "black", "white", "ignore"]
-Codec = Literal["vq", "grid", "scalar"]
 
 
 def _option(metavar: str, default: str, *aliases: str) -> Any:
@@ -53,7 +52,7 @@ class TrainOptions:
     """Every N-th image in name order, the first included, is held out for testing; 0 trains on all."""
     model: Annotated[str | None, _option("NAME", "the one with most images")] = None
     """Which sparse model of the folder, for example 0."""
-    compress: Annotated[Codec | None, _option("{vq,grid,scalar}", "no")] = None
+    compress: Annotated[str | None, _option("{scalar,vq,...}", "no")] = None
     """Train the scene for a codec; also writes point_cloud.gsz, and measures what that decodes to."""
     appearance: Annotated[Literal["affine", "none"] | None, _option("{affine,none}", "none")] = None
     """Learn how each photograph was exposed (an affine change of its colours) with the scene."""

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import gsplat_core.io
+from gsplat_core.compress.registry import CODECS
 from trainers import rate_search
 from trainers.cli import main
 from trainers.evaluation import evaluate, mean
@@ -31,7 +32,7 @@ def measured(folder: RunFolder) -> float:
     return mean(result.psnr for result in evaluate(scene, load_photographs(config).test))
 
 
-@pytest.mark.parametrize("codec", ["vq", "grid", "scalar"])
+@pytest.mark.parametrize("codec", CODECS)
 def test_a_compressed_run_is_small_and_says_what_was_chosen(run, tmp_path, codec):
     small = RunFolder(tmp_path / codec)
     options = ["--codec", codec, "--max-loss-db", "6", "--steps", "8"]
@@ -123,7 +124,7 @@ def test_neither_the_run_itself_nor_another_one_is_overwritten(run, tmp_path, ca
     assert "--overwrite" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("codec", ["vq", "grid", "scalar"])
+@pytest.mark.parametrize("codec", CODECS)
 def test_training_for_a_codec_measures_what_is_decoded(tiny_scene, tmp_path, codec):
     folder = RunFolder(tmp_path / "run")
     assert main(["train", str(tiny_scene), "-o", str(folder.path), *TRAINING, "--compress", codec]) == 0

@@ -218,6 +218,15 @@ void l1_gradient(const double* x, double* out) {
 // (u, v) -> monomials 15
 void monomials15(const double* x, double* out) { monomials(x[0], x[1], out); }
 
+// nothing -> monomials of degree 4, moments of a splat, numbers of a geometry, entries of its symmetric
+// matrix
+void moment_sizes(const double*, double* out) {
+  out[0] = kQuartic;
+  out[1] = kSplatMoments;
+  out[2] = kGeometry;
+  out[3] = kGeometryPairs;
+}
+
 // weights 3, derivatives of the colours 3, blending weight -> alpha, color 3, mixed 3
 void moments_of_pixel(const double* x, double* out) {
   const PixelMoments<double> m = pixel_moments(x, x + 3, x[6]);

@@ -14,6 +14,14 @@ def test_monomials(function: Callable) -> None:
     np.testing.assert_allclose(function("monomials15", [u, v], 15), expected)
 
 
+def test_sizes(function: Callable) -> None:
+    quartic, moments, geometry, pairs = function("moment_sizes", [], 4)
+    assert quartic == sum(n + 1 for n in range(5))
+    assert moments == quartic + 3 + 3 * 6  # of ln alpha, of the colours, of both
+    assert geometry == 3 + 4 + 3 + 1  # mean, quaternion, scales, opacity
+    assert pairs == len(np.triu_indices(int(geometry))[0])
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_products_of_changes_come_from_moments(function: Callable, seed: int) -> None:
     """Pixel by pixel, colour c changes by e_c d(ln alpha) + w d(colour_c), with a weight for each channel."""

@@ -241,3 +241,12 @@ def test_not_a_number_in_a_gradient_stays_in_its_row() -> None:
     params["means"].grad[4, 1] = math.nan
     Adam(groups(params)).step()
     assert torch.isnan(params["means"]).nonzero().tolist() == [[4, 1]]
+
+
+def test_rates_are_those_of_torch_where_none_are_given() -> None:
+    """But for eps: gradients of scenes are far smaller than 1e-8."""
+    ours, theirs = (kind([torch.zeros(3, requires_grad=True)]) for kind in (Adam, torch.optim.Adam))
+    for name in ("lr", "betas"):
+        assert ours.defaults[name] == theirs.defaults[name]
+    assert ours.defaults["eps"] == 1e-15
+    assert ours.defaults["bias_correction"]

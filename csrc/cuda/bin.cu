@@ -11,7 +11,6 @@
 #include <cub/cub.cuh>
 
 #include "cuda/bin.h"
-#include "cuda/camera.cuh"
 #include "cuda/ordered_bits.cuh"
 #include "cuda/warp.cuh"
 #include "math/ellipse.h"

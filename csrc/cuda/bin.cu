@@ -11,6 +11,7 @@
 #include <cub/cub.cuh>
 
 #include "cuda/bin.h"
+#include "cuda/gaussians.cuh"
 #include "cuda/ordered_bits.cuh"
 #include "cuda/warp.cuh"
 #include "math/ellipse.h"

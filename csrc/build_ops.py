@@ -9,7 +9,8 @@ What makes one library enough:
 - It only calls the C shims of PyTorch's stable ABI (``torch/csrc/stable``), so it serves every PyTorch from
   2.10 on, and every Python. The build takes PyTorch's headers and links ``libtorch_cpu``; it runs neither.
 - The kernels of ``csrc/cpu/kernels`` are compiled once per instruction set and chosen at run time, so it runs
-  on every CPU of its architecture.
+  on every CPU of its architecture; those that depend on a response, once per response as well
+  (``build_units.py``).
 - The CUDA kernels of ``csrc/cuda``, if they are built (see ``build_cuda.py``), come with a CUDA runtime of
   their own, so the library also works with a PyTorch and on a machine without CUDA.
 
@@ -32,8 +33,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from build_cuda import CudaBuild, nvcc_flags
+from build_units import CSRC, kernel_units
 
-CSRC = Path(__file__).resolve().parent
 ROOT = CSRC.parent
 LIBRARY_NAME = "_ops.abi3.so"
 
@@ -163,14 +164,15 @@ def ninja_file(flavour: str, torch: Path, compiler: str, cuda: CudaBuild | None)
     if cuda is not None:
         for source in sorted(CSRC.glob("ops/cuda/*.cpp")):
             compile_one(source, [cuda.includes])
-        for source in sorted(CSRC.glob("cuda/*.cu")):
-            compile_one(source, nvcc_flags(source))
+        for unit in kernel_units("cuda", "cu"):
+            compile_one(unit.source, [*nvcc_flags(unit.source), *unit.flags], unit.suffix)
     # The order matters. Of an inline function that several objects hold, the linker keeps the first copy.
     # Objects of lesser instruction sets come first, so no shared function is kept in a form that an older CPU
     # cannot run.
     for isa, flags in isas.items():
-        for source in sorted(CSRC.glob("cpu/kernels/*.cpp")):
-            compile_one(source, [f"-DGSPLAT_ISA={isa}", f"-DGSPLAT_ISA_{isa.upper()}=1", *flags], f".{isa}")
+        of_isa = [f"-DGSPLAT_ISA={isa}", f"-DGSPLAT_ISA_{isa.upper()}=1", *flags]
+        for unit in kernel_units("cpu/kernels", "cpp"):
+            compile_one(unit.source, [*of_isa, *unit.flags], f"{unit.suffix}.{isa}")
     lines.append(f"build {LIBRARY_NAME}: link {' '.join(objects)} | exports.map")
     lines.append(f"  libraries = {libraries}")
     return "\n".join(lines) + "\n"

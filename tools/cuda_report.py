@@ -22,7 +22,7 @@ from static_report import ceilings
 from static_report.ceilings import Figures
 from static_report.loops import blending_loop, count_instructions
 from static_report.occupancy import MULTIPROCESSORS, occupancy
-from static_report.toolkit import CSRC, Kernel, ToolkitMissingError, compile_kernels, install
+from static_report.toolkit import Kernel, ToolkitMissingError, compile_kernels, install, kernel_units
 
 # Blocks smaller than the kernel's bound, at the default tile size.
 LAUNCHED_WITH = dict.fromkeys(
@@ -55,7 +55,7 @@ def main(check: bool = False, update: bool = False) -> None:
 
 
 def measure(binaries: Path) -> Figures:
-    jobs = [(source, a) for source in sorted(CSRC.glob("cuda/*.cu")) for a in MULTIPROCESSORS]
+    jobs = [(unit, a) for unit in kernel_units("cuda", "cu") for a in MULTIPROCESSORS]
     figures: Figures = {architecture: {} for architecture in MULTIPROCESSORS}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         compiled = pool.map(lambda job: compile_kernels(*job, binaries), jobs)

@@ -134,7 +134,7 @@ def stage_times(device: str, gaussians: int, width: int, height: int, repeats: i
     s = random_splats(gaussians, width, height)
     shapes = [x.to(device) for x in (s.means2d, s.shapes, s.depths, s.opacities, s.radii)]
     lists = ops.bin_splats(*shapes, *drawing)
-    blended = (shapes[0], shapes[1], shapes[3], s.colors.to(device), None, *lists, *drawing)
+    blended = (shapes[0], shapes[1], shapes[3], s.colors.to(device), None, *lists, *drawing, None, "gaussian")
     image, alphas, _ = ops.composite(blended[0], None, None, *blended[1:])
     upstream = (image, alphas, torch.ones_like(image), torch.ones_like(alphas), None, False)
     target = uniform(1, height, width, 3)
@@ -171,8 +171,8 @@ def stage_times(device: str, gaussians: int, width: int, height: int, repeats: i
                 3, means, viewmats, *sh, splats[4], colors, means, viewmats, *sh
             )
         ),
-        timed(lambda: ops.composite_jvp(*blended, *t_splats)),
-        timed(lambda: ops.composite_moments(*blended, image, target)),
+        timed(lambda: ops.composite_jvp(*blended, *t_splats, None)),
+        timed(lambda: ops.composite_moments(*blended[:-2], image, target)),
         timed(lambda: ops.gauss_newton_blocks(*scene[:3], *scene[4:], *cameras, *seen)),
         timed(lambda: ops.factor_blocks(blocks, numbers)),
         timed(lambda: ops.solve_blocks(factors, numbers)),

@@ -123,7 +123,7 @@ def composite_random_splats(
     ops = torch.ops.gsplat_core
     drawing = (width, height, USUAL.numbers())
     lists = ops.bin_splats(s.means2d, s.shapes, s.depths, s.opacities, s.radii, *drawing)
-    splats = (s.shapes, s.opacities, s.colors, None, *lists, *drawing)
+    splats = (s.shapes, s.opacities, s.colors, None, *lists, *drawing, None, "gaussian")
     image, alphas, _ = ops.composite(s.means2d, None, None, *splats)
     yield "forward", int(lists[1].numel())
     upstream = (torch.ones_like(image), torch.ones_like(alphas))

@@ -1,4 +1,5 @@
-// The stages of the rasterizer on the CPU: project, colour, bin, composite, and their backward passes.
+// The stages of the rasterizer on the CPU: project, colour, bin, and their backward passes; see
+// compositing.h.
 #pragma once
 
 #include "cpu/isa.h"
@@ -23,10 +24,6 @@ struct TileListAllocator {
   void spherical_harmonics(const ShInputs& in, float* colors);                                          \
   void spherical_harmonics_backward(const ShInputs& in, const float* colors, const float* v_colors,     \
                                     const ShGrads& out);                                                \
-  void bin_splats(const SplatInputs& in, ImageSize image, int tile_size, TileListAllocator& out);       \
-  void composite(const CompositeInputs& in, const CompositeOutputs& out);                               \
-  void composite_backward(const CompositeInputs& in, const CompositeGradInputs& v,                      \
-                          const CompositeGrads& out);                                                   \
-  void contributions(const CompositeInputs& in, Contribution* out);
+  void bin_splats(const SplatInputs& in, ImageSize image, int tile_size, TileListAllocator& out);
 
 GSPLAT_DECLARE_FOR_EACH_ISA(GSPLAT_RASTERIZER_KERNELS)

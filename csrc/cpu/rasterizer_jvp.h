@@ -10,9 +10,6 @@
 #define GSPLAT_RASTERIZER_JVP_KERNELS                                                                        \
   void project_jvp(const GaussianInputs& in, const GaussianInputs& tangents, const RenderSettings& settings, \
                    const int32_t* radii, const SplatTangents& out);                                          \
-  void spherical_harmonics_jvp(const ShInputs& in, const ShInputs& tangents, const float* colors,            \
-                               float* out);                                                                  \
-  void composite_jvp(const CompositeInputs& in, const CompositeTangents& tangents,                           \
-                     const CompositeOutputs& out);
+  void spherical_harmonics_jvp(const ShInputs& in, const ShInputs& tangents, const float* colors, float* out);
 
 GSPLAT_DECLARE_FOR_EACH_ISA(GSPLAT_RASTERIZER_JVP_KERNELS)

@@ -6,9 +6,13 @@
 #include "cuda/composite_tile.cuh"
 #include "cuda/gauss_newton.h"
 #include "math/gauss_newton.h"
+#include "math/response/gaussian.h"
 
 namespace gsplat::cuda {
 namespace {
+
+// What is quadratic is a Gaussian.
+using Response = GaussianResponse;
 
 constexpr int kRgb = 3;
 constexpr int kHalfMoments = kSplatMoments / 2;
@@ -39,27 +43,27 @@ struct Addition {
 };
 
 // Returns whether the splat was blended.
-__device__ bool replay_splat(const StagedSplat<kRgb>& splat, const float* background, float dx,
+__device__ bool replay_splat(const StagedSplat<Response, kRgb>& splat, const float* background, float dx,
                              float max_alpha, BlendedPixel& pixel, WeightedPixel& weighted,
                              Addition& addition) {
   GSPLAT_COUNT(pairs);
-  const Blend blend(splat.shape(), dx, splat.mean_y, max_alpha, pixel);
+  const Blend<Response> blend(splat.shape(), splat.extras(), dx, splat.mean_y, max_alpha, pixel);
   if (!blend.blends) return false;
   const float weight = blend.alpha * pixel.transmittance;
   float e[kRgb];
 #pragma unroll
   for (int c = 0; c < kRgb; ++c) {
-    const float g = splat.colors[c] - background[c];
+    const float g = splat.colors()[c] - background[c];
     weighted.behind[c] = fma(-weight, g, weighted.behind[c]);
     // With the pixel's channel in place of the loss.
-    const float by_alpha = alpha_vjp(pixel.transmittance, blend.alpha, g, weighted.behind[c]);
+    const float by_alpha = Over::alpha_vjp(pixel.transmittance, blend.alpha, g, weighted.behind[c]);
     // No gradient through the cap.
     e[c] = zero_unless(blend.uncapped <= max_alpha, blend.alpha * by_alpha);
   }
   pixel.transmittance = blend.behind;
   const float unscale = static_cast<float>(1.0 / kRootScale);
   addition.u = blend.u * unscale;
-  addition.v = splat.l22 * blend.dy * unscale;
+  addition.v = blend.v * unscale;
   addition.moments = pixel_moments(weighted.weights, e, weight);
   return true;
 }
@@ -97,7 +101,7 @@ __device__ void list_second_half(const Addition& upper, const Addition& lower, f
 // Two of the largest blocks on a multiprocessor leave 64 registers to a thread.
 __global__ void __launch_bounds__(kMostTileThreads, 2)
     composite_tile_moments(CompositeInputs in, MomentInputs image, float* moments) {
-  __shared__ StagedBatch<kRgb> batch;
+  __shared__ StagedBatch<Response, kRgb> batch;
   const Tile tile(in);
   const PixelPlace upper_place(in, tile, pixel_x(), pixel_y());
   const PixelPlace lower_place(in, tile, pixel_x(), pixel_y() + kHalf);
@@ -109,7 +113,8 @@ __global__ void __launch_bounds__(kMostTileThreads, 2)
     background[c] = in.backgrounds == nullptr ? 0.0f : in.backgrounds[tile.image * kRgb + c];
   }
   const SumOwner owner = sum_owner<kHalfMoments>();
-  const auto visit = [&](int, const StagedSplat<kRgb>& splat, float dx, bool in_upper, bool in_lower) {
+  const auto visit = [&](int, const StagedSplat<Response, kRgb>& splat, float dx, bool in_upper,
+                         bool in_lower) {
     Addition of_upper, of_lower;
     bool blended = false;
     if (in_upper) {
@@ -128,7 +133,7 @@ __global__ void __launch_bounds__(kMostTileThreads, 2)
     const float second = warp_sums(sums);
     if (owner.owns) atomic_add(target + kHalfMoments, second);
   };
-  visit_splats<kRgb>(in, tile, 0, kRgb, batch, upper, lower, visit);
+  visit_splats<Response, kRgb>(in, tile, 0, kRgb, batch, upper, lower, visit);
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 #include <limits>
 
 #include "cuda/warp.cuh"
-#include "math/blending.h"
+#include "math/compositor/over.h"
 #include "math/ellipse.h"
 #include "raster/types.h"
 
@@ -32,20 +32,24 @@ inline dim3 tile_blocks(const CompositeInputs& in) {
 }
 
 // A splat as the loop over the pixels of a tile wants it. Positions are relative to the tile's corner.
-template <int kColors>
+template <class Response, int kColors>
 struct alignas(16) StagedSplat {
+  static constexpr int kExtras = Response::kExtras, kNumbers = kExtras + kColors;
+
   float mean_x, mean_y;
   float l11, l21, l22;  // scaled by kRootScale
   float log2_opacity;
-  float colors[kColors > 0 ? kColors : 1];
+  float numbers[kNumbers > 0 ? kNumbers : 1];  // the response's extras, the colours
   int32_t id;
 
+  __device__ const float* extras() const { return numbers; }
+  __device__ const float* colors() const { return numbers + kExtras; }
   __device__ SplatShape<float> shape() const { return {l11, l21, l22, log2_opacity}; }
 };
 
-template <int kColors>
+template <class Response, int kColors>
 struct StagedBatch {
-  StagedSplat<kColors> splats[kBatch];
+  StagedSplat<Response, kColors> splats[kBatch];
   uint32_t halves[kBatch];  // see touched_halves()
 };
 
@@ -107,9 +111,9 @@ __device__ inline uint32_t touched_halves(const Ellipse<float>& ellipse, float m
 
 // Puts up to kBatch splats of the tile's list, from `first` on, into shared memory. stage(i, id) puts more
 // there of splat `id`, the i-th of the batch.
-template <int kColors, class Stage>
+template <class Response, int kColors, class Stage>
 __device__ void stage_splats(const CompositeInputs& in, const Tile& tile, int first, int count,
-                             int first_channel, int channels, StagedBatch<kColors>& batch,
+                             int first_channel, int channels, StagedBatch<Response, kColors>& batch,
                              const Stage& stage) {
 #pragma unroll 1
   for (int i = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x); i < count;
@@ -117,7 +121,7 @@ __device__ void stage_splats(const CompositeInputs& in, const Tile& tile, int fi
     const int64_t id = in.lists.flatten_ids[first + i];
     const float root[3] = {in.shapes[3 * id], in.shapes[3 * id + 1], in.shapes[3 * id + 2]};
     const float opacity = in.opacities[id], scale = static_cast<float>(kRootScale);
-    StagedSplat<kColors>& splat = batch.splats[i];
+    StagedSplat<Response, kColors>& splat = batch.splats[i];
     const float mean_x = in.means2d[2 * id] - static_cast<float>(tile.x);
     const float mean_y = in.means2d[2 * id + 1] - static_cast<float>(tile.y);
     splat.mean_x = mean_x;
@@ -128,10 +132,16 @@ __device__ void stage_splats(const CompositeInputs& in, const Tile& tile, int fi
     splat.log2_opacity = log2(opacity);
     splat.id = static_cast<int32_t>(id);
 #pragma unroll
-    for (int c = 0; c < kColors; ++c) {
-      splat.colors[c] = c < channels ? in.colors[id * in.channels + first_channel + c] : 0.0f;
+    for (int e = 0; e < Response::kExtras; ++e) {
+      splat.numbers[e] = in.extras[id * Response::kExtras + e];
     }
-    const Ellipse<float> ellipse(root[0], root[1], root[2], opacity);
+#pragma unroll
+    for (int c = 0; c < kColors; ++c) {
+      splat.numbers[Response::kExtras + c] =
+          c < channels ? in.colors[id * in.channels + first_channel + c] : 0.0f;
+    }
+    const Ellipse<float> ellipse(root[0], root[1], root[2],
+                                 response_level<Response>(opacity, splat.extras()));
     batch.halves[i] = touched_halves(ellipse, mean_x, mean_y);
     stage(i, id);
   }
@@ -168,23 +178,26 @@ private:
 };
 
 // One splat at one pixel.
+template <class Response>
 struct Blend {
-  float u, dy;  // see math/response.h
+  float u, v, dy;  // see math/response/radial.h
   float uncapped, alpha;
   float behind;  // transmittance behind the splat
   bool blends;   // false: the splat leaves the pixel as it is
 
   // Finishes the pixel if this splat would.
-  __device__ Blend(const SplatShape<float>& shape, float dx, float mean_y, float max_alpha,
-                   BlendedPixel& pixel)
+  __device__ Blend(const SplatShape<float>& shape, const float* extras, float dx, float mean_y,
+                   float max_alpha, BlendedPixel& pixel)
       : dy(pixel.y - mean_y) {
-    const Response<float> at = response(shape, dx, dy);
+    static_assert(Response::kForms == 2);
+    const ResponseAt<float> at = response_at<Response>(shape, extras, dx, dy);
     u = at.u;
+    v = at.v;
     const bool hit = at.power >= static_cast<float>(kMinPower);
     uncapped = exp2_where(true, at.power);
     alpha = ::fminf(max_alpha, uncapped);
-    behind = transmittance_behind(pixel.transmittance, alpha);
-    const bool finishes = behind <= static_cast<float>(kMinTransmittance);
+    behind = Over::behind(pixel.transmittance, alpha);
+    const bool finishes = Over::finished(behind);
     blends = hit && !finishes;
     if (hit && finishes) pixel.finish();
   }
@@ -194,10 +207,11 @@ struct Blend {
 // splat that a warp's patch meets, all its lanes call visit(i, splat, dx, in_upper, in_lower): the splat is
 // the i-th of the batch and may reach the lane's upper pixel, the lower one or both; dx is the offset of
 // their column from the splat's mean. For stage() see stage_splats().
-template <int kColors, class Stage, class Visit>
+template <class Response, int kColors, class Stage, class Visit>
 __device__ __forceinline__ void visit_splats(const CompositeInputs& in, const Tile& tile, int first_channel,
-                                             int channels, StagedBatch<kColors>& batch, BlendedPixel& upper,
-                                             BlendedPixel& lower, const Stage& stage, const Visit& visit) {
+                                             int channels, StagedBatch<Response, kColors>& batch,
+                                             BlendedPixel& upper, BlendedPixel& lower, const Stage& stage,
+                                             const Visit& visit) {
   const float x = static_cast<float>(pixel_x()) + 0.5f;
   for (int first = tile.begin; first < tile.end; first += kBatch) {
     // Also keeps the batch before in place until everyone is done with it.
@@ -205,7 +219,7 @@ __device__ __forceinline__ void visit_splats(const CompositeInputs& in, const Ti
     const int all_done = __syncthreads_and(done);
     if (all_done) break;
     const int count = tile.end - first < kBatch ? tile.end - first : kBatch;
-    stage_splats<kColors>(in, tile, first, count, first_channel, channels, batch, stage);
+    stage_splats<Response, kColors>(in, tile, first, count, first_channel, channels, batch, stage);
     __syncthreads();
     for (int group = 0; group < count; group += kWarp) {
       const Visits visits(batch.halves, group, count, !upper.finished(), !lower.finished());
@@ -213,7 +227,7 @@ __device__ __forceinline__ void visit_splats(const CompositeInputs& in, const Ti
         GSPLAT_COUNT(visits);
         const uint32_t bit = rest & (0u - rest);
         const int i = group + __ffs(rest) - 1;
-        const StagedSplat<kColors>& splat = batch.splats[i];
+        const StagedSplat<Response, kColors>& splat = batch.splats[i];
         visit(i, splat, x - splat.mean_x, (visits.upper & bit) != 0, (visits.lower & bit) != 0);
       }
     }
@@ -221,11 +235,12 @@ __device__ __forceinline__ void visit_splats(const CompositeInputs& in, const Ti
 }
 
 // The same for kernels that stage nothing more.
-template <int kColors, class Visit>
+template <class Response, int kColors, class Visit>
 __device__ __forceinline__ void visit_splats(const CompositeInputs& in, const Tile& tile, int first_channel,
-                                             int channels, StagedBatch<kColors>& batch, BlendedPixel& upper,
-                                             BlendedPixel& lower, const Visit& visit) {
-  visit_splats<kColors>(in, tile, first_channel, channels, batch, upper, lower, [](int, int64_t) {}, visit);
+                                             int channels, StagedBatch<Response, kColors>& batch,
+                                             BlendedPixel& upper, BlendedPixel& lower, const Visit& visit) {
+  visit_splats<Response, kColors>(
+      in, tile, first_channel, channels, batch, upper, lower, [](int, int64_t) {}, visit);
 }
 
 }  // namespace gsplat::cuda

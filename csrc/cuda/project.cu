@@ -20,7 +20,10 @@ __global__ void __launch_bounds__(kThreads)
   const float depth = Model::depth(to_camera(camera, load_vec3(in.means, row)));
   ProjectedSplat<float> s;
   s.visible = depth >= settings.near_plane && depth <= settings.far_plane;
-  if (s.visible) s = project(camera, load_gaussian<Shape>(in, row), options_of(settings));
+  if (s.visible) {
+    const float* level = in.levels == nullptr ? nullptr : in.levels + row;
+    s = project(camera, load_gaussian<Shape>(in, row), options_of(settings), level);
+  }
   out.means2d[2 * splat] = zero_unless(s.visible, s.mean.x);
   out.means2d[2 * splat + 1] = zero_unless(s.visible, s.mean.y);
   out.shapes[3 * splat] = zero_unless(s.visible, s.l11);

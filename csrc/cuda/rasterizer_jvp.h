@@ -15,7 +15,4 @@ void project_jvp(const GaussianInputs& in, const GaussianInputs& tangents, const
 void spherical_harmonics_jvp(const ShInputs& in, const ShInputs& tangents, const float* colors, float* out,
                              Stream stream);
 
-void composite_jvp(const CompositeInputs& in, const CompositeTangents& tangents, const CompositeOutputs& out,
-                   Stream stream);
-
 }  // namespace gsplat::cuda

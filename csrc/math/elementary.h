@@ -69,6 +69,18 @@ GSPLAT_HD T log2(T x) {
 }
 GSPLAT_HD double log2(double x) { return ::log2(x); }
 
+// The same two for what compositing evaluates at every pixel: scalars use the library's, see exp2_where().
+template <class T>
+GSPLAT_HD T native_exp2(const T& x) {
+  return exp2(x);
+}
+GSPLAT_HD float native_exp2(float x) { return ::exp2f(x); }
+template <class T>
+GSPLAT_HD T native_log2(const T& x) {
+  return log2(x);
+}
+GSPLAT_HD float native_log2(float x) { return ::log2f(x); }
+
 // Cosine and sine of 2 pi x for x in [0, 1], to 2 ulp of 1: Taylor series of at most an eighth of a turn from
 // the nearest quarter.
 template <class T>

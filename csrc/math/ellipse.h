@@ -2,9 +2,22 @@
 #pragma once
 
 #include "math/elementary.h"
-#include "math/response.h"
+#include "math/response/radial.h"
 
 GSPLAT_MATH_BEGIN
+
+// The largest q = U^2 + V^2 (math/response/radial.h) at which a Gaussian reaches alpha = 1/255.
+template <class T>
+GSPLAT_HD T gaussian_level(const T& opacity) {
+  return T(2.0 * 0.69314718055994531) * (log2(max(opacity, T(1.0 / 255.0))) - T(kMinPower));
+}
+
+// The same for any response, of a splat with the given extras.
+template <class Response, class T>
+GSPLAT_HD T response_level(const T& opacity, const T* extras) {
+  const T above = log2(max(opacity, T(1.0 / 255.0))) - T(kMinPower);
+  return T(2.0 * 0.69314718055994531) * Response::level(above, extras);
+}
 
 // In offsets from the mean. A little larger than the true ellipse, by more than the rounding of any test that
 // is made with it, so that no test leaves out a pixel that compositing would have blended.
@@ -15,13 +28,15 @@ struct Ellipse {
   T half_x, half_y;  // half sizes of the bounding box
   T rightmost_dy;    // dy of the rightmost point; the leftmost one is opposite
 
-  GSPLAT_HD Ellipse(const T& root11, const T& root21, const T& root22, const T& opacity)
-      : Ellipse(root11, root21, root22,
-                Level{T(2.0 * 0.69314718055994531) * (log2(max(opacity, T(1.0 / 255.0))) - T(kMinPower))}) {}
-
-  // In units in which the root is scaled: level = log2(255 opacity).
-  GSPLAT_HD explicit Ellipse(const SplatShape<T>& s)
-      : Ellipse(s.l11, s.l21, s.l22, Level{max(s.log2_opacity - T(kMinPower), T(0.0))}) {}
+  // From the exact level.
+  GSPLAT_HD Ellipse(const T& root11, const T& root21, const T& root22, const T& exact)
+      : level(fma(exact, T(1e-5), exact) + T(1e-4)), l11(root11), l21(root21), l22(root22) {
+    const T reach = sqrt(level), norm = sqrt(fma(l21, l21, l22 * l22));
+    const T padding = T(2e-3);
+    half_y = reach / l22 + padding;
+    half_x = reach * norm / (l11 * l22) + padding;
+    rightmost_dy = -reach * l21 / (l22 * norm);
+  }
 
   // The range of dx inside the ellipse for dy between `low` and `high`.
   GSPLAT_HD void span(T low, T high, T& left, T& right) const {
@@ -50,19 +65,6 @@ struct Ellipse {
   }
 
 private:
-  struct Level {
-    T value;
-  };
-
-  GSPLAT_HD Ellipse(const T& root11, const T& root21, const T& root22, const Level& exact)
-      : level(fma(exact.value, T(1e-5), exact.value) + T(1e-4)), l11(root11), l21(root21), l22(root22) {
-    const T reach = sqrt(level), norm = sqrt(fma(l21, l21, l22 * l22));
-    const T padding = T(2e-3);
-    half_y = reach / l22 + padding;
-    half_x = reach * norm / (l11 * l22) + padding;
-    rightmost_dy = -reach * l21 / (l22 * norm);
-  }
-
   // l11 times half the width of the ellipse at a height.
   GSPLAT_HD T reach_at(const T& dy) const {
     const T v = l22 * dy;
@@ -74,6 +76,13 @@ private:
     return fma(u, u, v * v);
   }
 };
+
+// The ellipse of a splat as compositing has it, in units in which its root is scaled.
+template <class Response, class T>
+GSPLAT_HD Ellipse<T> scaled_ellipse(const SplatShape<T>& s, const T* extras) {
+  const T above = max(s.log2_opacity - T(kMinPower), T(0.0));
+  return {s.l11, s.l21, s.l22, Response::level(above, extras)};
+}
 
 // The first and last of `count` pixels in a row or column whose centres lie between `low` and `high`;
 // first > last if there is none.

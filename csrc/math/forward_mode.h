@@ -5,7 +5,7 @@
 
 #include "math/dual.h"
 #include "math/project.h"
-#include "math/response.h"
+#include "math/response/radial.h"
 
 GSPLAT_MATH_BEGIN
 
@@ -54,10 +54,10 @@ GSPLAT_HD ProjectOptions<Dual<F>> constants(const ProjectOptions<F>& o) {
 }
 
 // The opacity of a moving splat at a pixel, of which the value is known; it does not change through the cap.
-template <class F>
+template <class Response, class F>
 GSPLAT_HD Dual<F> moving_alpha(const F& alpha, Mask<F> uncapped, const SplatShape<Dual<F>>& shape,
-                               const Dual<F>& dx, const Dual<F>& dy) {
-  const F t_power = response(shape, dx, dy).power.tangent;
+                               const Dual<F>* extras, const Dual<F>& dx, const Dual<F>& dy) {
+  const F t_power = response_at<Response>(shape, extras, dx, dy).power.tangent;
   return {alpha, zero_unless(uncapped, exp2_tangent(alpha, t_power))};
 }
 

@@ -35,8 +35,9 @@ struct TensorTileLists final : TileListAllocator {
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> bin_splats(Tensor means2d, Tensor shapes, Tensor depths,
                                                               Tensor opacities2d, Tensor radii, int64_t width,
-                                                              int64_t height, std::vector<double> settings) {
-  const BinArguments a(means2d, shapes, depths, opacities2d, radii, width, height, settings);
+                                                              int64_t height, std::vector<double> settings,
+                                                              std::optional<Tensor> levels) {
+  const BinArguments a(means2d, shapes, depths, opacities2d, radii, width, height, settings, levels);
   TensorTileLists lists(a.means2d, a.tiles);
   GSPLAT_CALL(bin_splats, a.inputs, a.image, a.grid.tile_size, lists);
   return {lists.tile_offsets_, lists.flatten_ids_, lists.order_, lists.slot_offsets_, lists.slots_};
@@ -47,11 +48,13 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> bin_splats(Tensor means2d, Te
 STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
       "bin_splats(Tensor means2d, Tensor shapes, Tensor depths, Tensor opacities2d, Tensor radii, int "
-      "width, int height, float[] settings) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
+      "width, int height, float[] settings, Tensor? levels=None) -> (Tensor, Tensor, Tensor, Tensor, "
+      "Tensor)");
   // CUDA only: nothing waits for the device, because the lists have room for a given number of intersections.
   m.def(
       "bin_splats_bounded(Tensor means2d, Tensor shapes, Tensor depths, Tensor opacities2d, Tensor "
-      "radii, int width, int height, float[] settings, int max_intersections) -> (Tensor, Tensor, "
+      "radii, int width, int height, float[] settings, int max_intersections, Tensor? levels=None) -> "
+      "(Tensor, Tensor, "
       "Tensor, Tensor, Tensor, Tensor totals)");
 }
 

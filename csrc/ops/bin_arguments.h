@@ -19,6 +19,7 @@ inline void check_intersections(int64_t count) {
 // Keeps the packed copies alive that `inputs` points to.
 struct BinArguments {
   Tensor means2d, shapes, depths, opacities2d, radii;
+  std::optional<Tensor> levels;
   SplatInputs inputs;
   ImageSize image;
   TileGrid grid;
@@ -26,12 +27,13 @@ struct BinArguments {
 
   BinArguments(const Tensor& means2d_, const Tensor& shapes_, const Tensor& depths_,
                const Tensor& opacities2d_, const Tensor& radii_, int64_t width, int64_t height,
-               const std::vector<double>& settings_)
+               const std::vector<double>& settings_, const std::optional<Tensor>& levels_)
       : means2d(packed(means2d_)),
         shapes(packed(shapes_)),
         depths(packed(depths_)),
         opacities2d(packed(opacities2d_)),
         radii(packed(radii_)),
+        levels(packed(levels_)),
         image(check_image(width, height)),
         grid(image, check_settings(settings_).tile_size) {
     check_tensor(means2d, "means2d", {kAny, kAny, 2});
@@ -39,16 +41,20 @@ struct BinArguments {
     check_tensor(shapes, "shapes", {images, n, 3});
     check_tensor(depths, "depths", {images, n});
     check_tensor(opacities2d, "opacities2d", {images, n});
+    if (levels.has_value()) check_tensor(*levels, "levels", {images, n});
     check_tensor(radii, "radii", {images, n, 2}, ScalarType::Int);
     check_same_device({{"means2d", means2d},
                        {"shapes", shapes},
                        {"depths", depths},
                        {"opacities2d", opacities2d},
-                       {"radii", radii}});
+                       {"radii", radii},
+                       {"levels", levels}});
     check_index_range(images * n, "splats (images x Gaussians)");
     tiles = images * grid.count();
     check_index_range(tiles, "tiles");
-    inputs = {images, n, floats(means2d), floats(shapes), floats(depths), floats(opacities2d), ints(radii)};
+    inputs = {
+        images,         n,          floats(means2d), floats(shapes), floats(depths), floats(opacities2d),
+        floats(levels), ints(radii)};
   }
 };
 

@@ -11,15 +11,14 @@ namespace gsplat::ops {
 
 // The carriers take no part in the value; their gradients are defined in Python.
 template <class Kernels>
-std::tuple<Tensor, Tensor, Tensor> composite(Tensor means2d, std::optional<Tensor>,
-                                             std::optional<Tensor> statistics_carrier, Tensor shapes,
-                                             Tensor opacities2d, Tensor colors,
-                                             std::optional<Tensor> backgrounds, Tensor tile_offsets,
-                                             Tensor flatten_ids, Tensor order, Tensor slot_offsets,
-                                             Tensor slots, int64_t width, int64_t height,
-                                             std::vector<double> settings) {
+std::tuple<Tensor, Tensor, Tensor> composite(
+    Tensor means2d, std::optional<Tensor>, std::optional<Tensor> statistics_carrier, Tensor shapes,
+    Tensor opacities2d, Tensor colors, std::optional<Tensor> backgrounds, Tensor tile_offsets,
+    Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots, int64_t width, int64_t height,
+    std::vector<double> settings, std::optional<Tensor> extras, std::string response) {
   const CompositeArguments a(colors, backgrounds, means2d, shapes, opacities2d, tile_offsets, flatten_ids,
-                             order, slot_offsets, slots, width, height, settings);
+                             order, slot_offsets, slots, width, height, settings, extras,
+                             choose_response<Kernels>(response));
   const int64_t images = a.inputs.images;
   Tensor out_colors = empty_like_device(a.means2d, {images, height, width, a.inputs.channels});
   Tensor out_alphas = empty_like_device(a.means2d, {images, height, width, 1});
@@ -34,13 +33,15 @@ std::tuple<Tensor, Tensor, Tensor> composite(Tensor means2d, std::optional<Tenso
 }
 
 template <class Kernels>
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> composite_backward(
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> composite_backward(
     Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, std::optional<Tensor> backgrounds,
     Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots, int64_t width,
-    int64_t height, std::vector<double> settings, Tensor out_colors, Tensor out_alphas, Tensor v_out_colors,
-    Tensor v_out_alphas, std::optional<Tensor> v_probe, bool absgrad) {
+    int64_t height, std::vector<double> settings, std::optional<Tensor> extras, std::string response,
+    Tensor out_colors, Tensor out_alphas, Tensor v_out_colors, Tensor v_out_alphas,
+    std::optional<Tensor> v_probe, bool absgrad) {
   const CompositeArguments a(colors, backgrounds, means2d, shapes, opacities2d, tile_offsets, flatten_ids,
-                             order, slot_offsets, slots, width, height, settings);
+                             order, slot_offsets, slots, width, height, settings, extras,
+                             choose_response<Kernels>(response));
   const int64_t images = a.inputs.images, n = a.inputs.gaussians, channels = a.inputs.channels;
   out_colors = packed(out_colors);
   out_alphas = packed(out_alphas);
@@ -63,6 +64,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> composite_backward(
   Tensor v_means2d = zeros_like_device(a.means2d, {images, n, 2});
   Tensor v_shapes = zeros_like_device(a.means2d, {images, n, 3});
   Tensor v_opacities2d = zeros_like_device(a.means2d, {images, n});
+  const int64_t numbers = a.extras.has_value() ? a.extras->size(2) : 0;
+  Tensor v_extras = numbers > 0 ? zeros_like_device(a.means2d, {images, n, numbers}) : absent(a.means2d);
   Tensor v_colors = zeros_like_device(a.means2d, {images, n, channels});
   Tensor v_means2d_abs = absgrad ? zeros_like_device(a.means2d, {images, n, 2}) : absent(a.means2d);
   Tensor v_statistics = statistics ? zeros_like_device(a.means2d, {images, n, 3}) : absent(a.means2d);
@@ -72,11 +75,12 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> composite_backward(
       mutable_floats(v_means2d),
       mutable_floats(v_shapes),
       mutable_floats(v_opacities2d),
+      numbers > 0 ? mutable_floats(v_extras) : nullptr,
       mutable_floats(v_colors),
       absgrad ? mutable_floats(v_means2d_abs) : nullptr,
       statistics ? reinterpret_cast<BlendingStatistics*>(mutable_floats(v_statistics)) : nullptr};
   Kernels::composite_backward(a.means2d, a.inputs, v, out);
-  return {v_means2d, v_shapes, v_opacities2d, v_colors, v_means2d_abs, v_statistics};
+  return {v_means2d, v_shapes, v_opacities2d, v_colors, v_means2d_abs, v_statistics, v_extras};
 }
 
 }  // namespace gsplat::ops

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "ops/checks.h"
+#include "ops/responses.h"
 #include "ops/settings.h"
 #include "raster/types.h"
 
@@ -18,12 +19,14 @@ inline void check_slots(const TileLists& lists) {
 // Splats and their tile lists; keeps the packed copies alive that `inputs` points to.
 struct SplatArguments {
   Tensor means2d, shapes, opacities2d, tile_offsets, flatten_ids, order, slot_offsets, slots;
+  std::optional<Tensor> extras;
   CompositeInputs inputs;  // without colours
 
   SplatArguments(const Tensor& means2d_, const Tensor& shapes_, const Tensor& opacities2d_,
                  const Tensor& tile_offsets_, const Tensor& flatten_ids_, const Tensor& order_,
                  const Tensor& slot_offsets_, const Tensor& slots_, int64_t width, int64_t height,
-                 const std::vector<double>& settings_)
+                 const std::vector<double>& settings_, const std::optional<Tensor>& extras_,
+                 const ChosenResponse& response)
       : means2d(packed(means2d_)),
         shapes(packed(shapes_)),
         opacities2d(packed(opacities2d_)),
@@ -31,11 +34,13 @@ struct SplatArguments {
         flatten_ids(packed(flatten_ids_)),
         order(packed(order_)),
         slot_offsets(packed(slot_offsets_)),
-        slots(packed(slots_)) {
+        slots(packed(slots_)),
+        extras(packed(extras_)) {
     check_tensor(means2d, "means2d", {kAny, kAny, 2});
     const int64_t images = means2d.size(0), n = means2d.size(1);
     check_tensor(shapes, "shapes", {images, n, 3});
     check_tensor(opacities2d, "opacities2d", {images, n});
+    check_extras(extras, response, images, n);
     const RenderSettings settings = check_settings(settings_);
     const ImageSize image = check_image(width, height);
     const TileGrid grid(image, settings.tile_size);
@@ -47,12 +52,14 @@ struct SplatArguments {
     check_same_device({{"means2d", means2d},
                        {"shapes", shapes},
                        {"opacities2d", opacities2d},
+                       {"extras", extras},
                        {"tile_offsets", tile_offsets},
                        {"flatten_ids", flatten_ids},
                        {"order", order},
                        {"slot_offsets", slot_offsets},
                        {"slots", slots}});
-    inputs = {images,
+    inputs = {response.name,
+              images,
               n,
               0,
               image,
@@ -60,6 +67,7 @@ struct SplatArguments {
               floats(means2d),
               floats(shapes),
               floats(opacities2d),
+              floats(extras),
               nullptr,
               nullptr,
               {ints(tile_offsets), ints(flatten_ids), ints(order), ints(slot_offsets),

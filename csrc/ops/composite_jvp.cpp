@@ -3,31 +3,21 @@
 
 #include <torch/csrc/stable/library.h>
 
-#include "cpu/rasterizer_jvp.h"
+#include "ops/cpu_compositing.h"
 
 namespace gsplat::ops {
-namespace {
-
-struct CpuKernels {
-  static void composite_jvp(const Tensor&, const CompositeInputs& in, const CompositeTangents& tangents,
-                            const CompositeOutputs& out) {
-    GSPLAT_CALL(composite_jvp, in, tangents, out);
-  }
-};
-
-}  // namespace
-
 // The backgrounds count as constants here; what they add is linear.
 STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
       "composite_jvp(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, Tensor? "
       "backgrounds, Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor "
-      "slots, int width, int height, float[] settings, Tensor t_means2d, Tensor t_shapes, Tensor "
-      "t_opacities2d, Tensor t_colors) -> (Tensor, Tensor)");
+      "slots, int width, int height, float[] settings, Tensor? extras, str response, Tensor t_means2d, "
+      "Tensor t_shapes, Tensor "
+      "t_opacities2d, Tensor t_colors, Tensor? t_extras) -> (Tensor, Tensor)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) {
-  m.impl("composite_jvp", TORCH_BOX(&composite_jvp<CpuKernels>));
+  m.impl("composite_jvp", TORCH_BOX(&composite_jvp<CpuCompositing>));
 }
 
 }  // namespace gsplat::ops

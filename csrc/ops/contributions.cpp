@@ -3,29 +3,18 @@
 
 #include <torch/csrc/stable/library.h>
 
-#include "cpu/rasterizer.h"
+#include "ops/cpu_compositing.h"
 
 namespace gsplat::ops {
-namespace {
-
-struct CpuKernels {
-  static void contributions(const Tensor&, const CompositeInputs& in, Contribution* out) {
-    check_slots(in.lists);
-    GSPLAT_CALL(contributions, in, out);
-  }
-};
-
-}  // namespace
-
 STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
       "contributions(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor tile_offsets, Tensor "
       "flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots, int width, int height, float[] "
-      "settings) -> Tensor");
+      "settings, Tensor? extras=None, str response=\"gaussian\") -> Tensor");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) {
-  m.impl("contributions", TORCH_BOX(&contributions<CpuKernels>));
+  m.impl("contributions", TORCH_BOX(&contributions<CpuCompositing>));
 }
 
 }  // namespace gsplat::ops

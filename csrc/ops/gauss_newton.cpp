@@ -5,11 +5,12 @@
 #include <torch/csrc/stable/library.h>
 
 #include "cpu/gauss_newton.h"
+#include "ops/cpu_compositing.h"
 
 namespace gsplat::ops {
 namespace {
 
-struct CpuKernels {
+struct CpuKernels : CpuCompositing {
   static void composite_moments(const Tensor&, const CompositeInputs& in, const MomentInputs& image,
                                 float* moments) {
     check_slots(in.lists);
@@ -36,7 +37,8 @@ STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
       "composite_moments(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, Tensor? "
       "backgrounds, Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor "
-      "slots, int width, int height, float[] settings, Tensor out_colors, Tensor weights) -> Tensor");
+      "slots, int width, int height, float[] settings, Tensor out_colors, Tensor weights, "
+      "Tensor? extras=None, str response=\"gaussian\") -> Tensor");
   m.def(
       "gauss_newton_blocks(Tensor means, Tensor quats, Tensor scales, Tensor opacities, Tensor viewmats, "
       "Tensor Ks, Tensor? lens, str camera, int width, int height, float[] settings, int degree, Tensor sh0, "

@@ -19,9 +19,15 @@ template <class Kernels>
 Tensor composite_moments(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors,
                          std::optional<Tensor> backgrounds, Tensor tile_offsets, Tensor flatten_ids,
                          Tensor order, Tensor slot_offsets, Tensor slots, int64_t width, int64_t height,
-                         std::vector<double> settings, Tensor out_colors, Tensor weights) {
+                         std::vector<double> settings, Tensor out_colors, Tensor weights,
+                         std::optional<Tensor> extras, std::string response) {
+  const ChosenResponse chosen = choose_response<Kernels>(response);
+  STD_TORCH_CHECK(chosen.traits.quadratic,
+                  "gsplat_core: composite_moments is not implemented for the response '", chosen.text,
+                  "': exact blocks of Gauss-Newton matrices need one whose logarithm is quadratic, such as "
+                  "'gaussian'");
   const CompositeArguments a(colors, backgrounds, means2d, shapes, opacities2d, tile_offsets, flatten_ids,
-                             order, slot_offsets, slots, width, height, settings);
+                             order, slot_offsets, slots, width, height, settings, extras, chosen);
   const int64_t images = a.inputs.images, n = a.inputs.gaussians;
   check_tensor(a.colors, "colors", {images, n, 3});
   check_same_device({{"means2d", a.means2d}, {"out_colors", out_colors}, {"weights", weights}});

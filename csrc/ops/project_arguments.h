@@ -13,7 +13,7 @@ namespace gsplat::ops {
 // Gaussians and cameras; keeps the packed copies alive that `inputs` points to.
 struct ProjectArguments {
   Tensor means, opacities, viewmats, Ks;
-  std::optional<Tensor> quats, scales, covars, lens;
+  std::optional<Tensor> quats, scales, covars, lens, levels;
   RenderSettings settings;
   GaussianInputs inputs;
 
@@ -21,7 +21,8 @@ struct ProjectArguments {
                    const std::optional<Tensor>& scales_, const std::optional<Tensor>& covars_,
                    const Tensor& opacities_, const Tensor& viewmats_, const Tensor& Ks_,
                    const std::optional<Tensor>& lens_, const std::string& camera, int64_t width,
-                   int64_t height, const std::vector<double>& settings_)
+                   int64_t height, const std::vector<double>& settings_,
+                   const std::optional<Tensor>& levels_ = std::nullopt)
       : means(packed(means_)),
         opacities(packed(opacities_)),
         viewmats(packed(viewmats_)),
@@ -30,6 +31,7 @@ struct ProjectArguments {
         scales(packed(scales_)),
         covars(packed(covars_)),
         lens(packed(lens_)),
+        levels(packed(levels_)),
         settings(check_settings(settings_)) {
     check_tensor(means, "means", {kAny, kAny, 3});
     const int64_t b = means.size(0), n = means.size(1);
@@ -43,6 +45,7 @@ struct ProjectArguments {
       check_tensor(*scales, "scales", {b, n, 3});
     }
     check_tensor(opacities, "opacities", {b, n});
+    if (levels.has_value()) check_tensor(*levels, "levels", {b, n});
     check_tensor(viewmats, "viewmats", {b, kAny, 4, 4});
     const int64_t c = viewmats.size(1);
     check_tensor(Ks, "Ks", {b, c, 3, 3});
@@ -59,13 +62,15 @@ struct ProjectArguments {
               floats(viewmats),
               floats(Ks),
               check_camera(camera),
-              floats(lens)};
+              floats(lens),
+              floats(levels)};
     check_index_range(b * c * n, "splats (images x Gaussians)");
     check_same_device({{"means", means},
                        {"quats", quats},
                        {"scales", scales},
                        {"covars", covars},
                        {"opacities", opacities},
+                       {"levels", levels},
                        {"viewmats", viewmats},
                        {"Ks", Ks},
                        {"lens", lens}});

@@ -3,12 +3,39 @@
 
 #include <torch/csrc/stable/library.h>
 
+#include "ops/cpu_compositing.h"
+#include "ops/responses.h"
+
 namespace gsplat::ops {
 namespace {
 
+// A line for each response: its name, how many extras it has, and 1 if it is quadratic, else 0.
+std::string response_lines() {
+  std::string lines;
+  ResponseTraits traits;
+#define GSPLAT_LINE(name, ...)                                  \
+  traits = CpuCompositing::response_traits(ResponseName::name); \
+  lines += #name " " + std::to_string(traits.extras) + " " + std::to_string(traits.quadratic) + "\n";
+  GSPLAT_RESPONSES(GSPLAT_LINE)
+#undef GSPLAT_LINE
+  return lines;
+}
+
+std::string compositor_lines() {
+  std::string lines;
+#define GSPLAT_LINE(name, ...) lines += #name "\n";
+  GSPLAT_COMPOSITORS(GSPLAT_LINE)
+#undef GSPLAT_LINE
+  return lines;
+}
+
 std::string variants(std::string kind) {
   if (kind == "cameras") return camera_lines();
-  STD_TORCH_CHECK(false, "gsplat_core: argument 'kind' must be 'cameras', got '", kind, "'");
+  if (kind == "responses") return response_lines();
+  if (kind == "compositors") return compositor_lines();
+  STD_TORCH_CHECK(false,
+                  "gsplat_core: argument 'kind' must be 'cameras', 'responses' or 'compositors', got '", kind,
+                  "'");
 }
 
 }  // namespace

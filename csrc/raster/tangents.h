@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "math/dual.h"
-#include "math/response.h"
+#include "math/response/radial.h"
 #include "raster/types.h"
 
 namespace gsplat {
@@ -23,6 +23,7 @@ struct CompositeTangents {
   const float* means2d;
   const float* shapes;
   const float* opacities;
+  const float* extras;  // null if the response has none
   const float* colors;
 };
 

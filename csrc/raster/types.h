@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "raster/settings.h"
+#include "raster/variants.h"
 
 namespace gsplat {
 
@@ -38,6 +39,7 @@ struct GaussianInputs {
   const float* Ks;         // [batches, cameras, 3, 3]
   CameraModel camera;      // of all cameras
   const float* lens;       // [batches, cameras, what the model has beyond the intrinsics] or null
+  const float* levels;     // [batches, gaussians], see response_level() of math/ellipse.h; null: of Gaussians
 };
 
 // One row per splat; rows of culled splats are zero.
@@ -55,6 +57,7 @@ struct SplatInputs {
   const float* shapes;
   const float* depths;
   const float* opacities;
+  const float* levels;  // [images, gaussians], see response_level() of math/ellipse.h; null: of Gaussians
   const int32_t* radii;
 };
 
@@ -108,6 +111,7 @@ struct TileLists {
 };
 
 struct CompositeInputs {
+  ResponseName response;
   int64_t images, gaussians;
   int channels;
   ImageSize image;
@@ -115,6 +119,7 @@ struct CompositeInputs {
   const float* means2d;
   const float* shapes;
   const float* opacities;
+  const float* extras;       // [images, gaussians, extras of the response], null if it has none
   const float* colors;       // [images, gaussians, channels]
   const float* backgrounds;  // [images, channels] or null
   TileLists lists;
@@ -151,6 +156,7 @@ struct CompositeGrads {
   float* means2d;
   float* shapes;
   float* opacities;
+  float* extras;  // null if the response has none
   float* colors;
   float* means2d_abs;              // null when not wanted
   BlendingStatistics* statistics;  // [images, gaussians], null when not wanted

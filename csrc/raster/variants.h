@@ -1,4 +1,6 @@
 // What a renderer can be made of: a part is one header and one line here, and nothing else lists them in C++.
+// The build (csrc/build_units.py) reads the lines, dispatch and declarations are made of them, and Python
+// asks an operator (csrc/ops/variants.cpp).
 #pragma once
 
 #include <cstdint>
@@ -8,10 +10,26 @@
   V(pinhole, Pinhole)     \
   V(ortho, Ortho)
 
+// V(name, Type, ...) for the struct Type of each csrc/math/response/NAME.h; the kernels of
+// {cpu/kernels,cuda}/response are compiled for each of them.
+#define GSPLAT_RESPONSES(V, ...)                           \
+  V(gaussian, GaussianResponse __VA_OPT__(, ) __VA_ARGS__) \
+  V(generalized, GeneralizedResponse __VA_OPT__(, ) __VA_ARGS__)
+
+// V(name, Type, ...) for the struct Type of each csrc/math/compositor/NAME.h.
+#define GSPLAT_COMPOSITORS(V, ...) V(over, Over __VA_OPT__(, ) __VA_ARGS__)
+
 namespace gsplat {
 
-#define GSPLAT_NAME(name, Type) name,
+#define GSPLAT_NAME(name, ...) name,
 enum class CameraModel : int32_t { GSPLAT_CAMERAS(GSPLAT_NAME) };
+enum class ResponseName : int32_t { GSPLAT_RESPONSES(GSPLAT_NAME) };
 #undef GSPLAT_NAME
+
+// What one must know of a response without its formulas, see math/response/radial.h.
+struct ResponseTraits {
+  int extras;
+  bool quadratic;
+};
 
 }  // namespace gsplat

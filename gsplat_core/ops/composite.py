@@ -31,6 +31,7 @@ def _(
     shapes: Tensor,
     opacities2d: Tensor,
     colors: Tensor,
+    extras: Tensor | None,
     v_probe: Tensor | None,
     absgrad: bool,
 ) -> tuple[Tensor, ...]:
@@ -41,6 +42,7 @@ def _(
         means2d.new_empty(colors.shape),
         means2d.new_empty(means2d.shape if absgrad else 0),
         means2d.new_empty((*means2d.shape[:2], 3) if v_probe is not None else 0),
+        means2d.new_empty(0 if extras is None else extras.shape),
     )
 
 

@@ -14,7 +14,7 @@ from gsplat_core.ops.harmonics_adam import trained_spherical_harmonics
 from gsplat_core.render.inputs import Inputs
 from gsplat_core.render.meta import Meta, render_meta
 from gsplat_core.render.settings import RenderSettings
-from gsplat_core.render.stages import Splats, bin_splats, colour, composite, project
+from gsplat_core.render.stages import Splats, bin_splats, colour, composite, extras_of_splats, levels, project
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,9 @@ def draw(
     splats = project(
         inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.opacities, inputs.viewmats,
         inputs.Ks, width, height, settings, lens=inputs.lens, camera=inputs.camera,
+        levels=levels(inputs.opacities, inputs.response, inputs.extras),
     )  # fmt: skip
+    extras = extras_of_splats(inputs.extras, splats)
     splats, means2d, rows = (_packed if packed else _dense)(splats, inputs.batch)
     channels, backgrounds = [], inputs.backgrounds
     if outputs.colors:
@@ -126,7 +128,7 @@ def draw(
         if backgrounds is not None:
             backgrounds = torch.nn.functional.pad(backgrounds, (0, 1))
 
-    tiles = bin_splats(splats, width, height, settings)
+    tiles = bin_splats(splats, width, height, settings, response=inputs.response, extras=extras)
     leaf, carrier = _statistics_carriers(splats, inputs.batch, rows) if outputs.statistics else (None, None)
     blended = composite(
         splats,
@@ -138,6 +140,8 @@ def draw(
         settings,
         absgrad_carrier=_absgrad_carrier(splats, means2d, rows) if outputs.absgrad else None,
         statistics_carrier=carrier,
+        response=inputs.response,
+        extras=extras,
     )
     rendered = blended.colors
     if outputs.depth == "expected":

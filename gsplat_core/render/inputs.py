@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from gsplat_core.arguments import check_same_device, check_tensor
+from gsplat_core.arguments import check_choice, check_same_device, check_tensor
 from gsplat_core.pinhole import check_cameras
-from gsplat_core.render.variants import CAMERAS
+from gsplat_core.render.variants import CAMERAS, RESPONSES
 
 MAX_SH_DEGREE = 4
 
@@ -31,12 +31,14 @@ class Inputs(NamedTuple):
     Ks: Tensor  # [B, C, 3, 3]
     lens: Tensor | None  # [B, C, P]
     backgrounds: Tensor | None  # [B, C, D]
+    extras: Tensor | None  # [B, N, E]
     camera: str  # the model of all cameras
+    response: str  # of all Gaussians
 
     def named_tensors(self) -> dict[str, Tensor | None]:
         """All tensors by the name of their argument."""
         named = self._asdict()
-        del named["batch"], named["camera"]
+        del named["batch"], named["camera"], named["response"]
         if isinstance(self.colors, tuple):
             named["colors"], named["colors[1]"] = self.colors
         return named
@@ -55,6 +57,8 @@ def prepare(
     backgrounds: Tensor | None,
     lens: Tensor | None = None,
     camera_model: str = "pinhole",
+    extras: Tensor | None = None,
+    response: str = "gaussian",
 ) -> Inputs:
     """Checks the arguments of :func:`gsplat_core.rasterization` of the same names and reshapes them.
 
@@ -63,6 +67,7 @@ def prepare(
             :mod:`gsplat_core.pinhole`; the message names the argument.
         NotImplementedError: there is no such camera model.
     """
+    check_choice("response", response, tuple(RESPONSES))
     for name, tensor, dims in (("means", means, 2), ("viewmats", viewmats, 3)):
         if not isinstance(tensor, Tensor) or tensor.dim() < dims:
             got = list(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
@@ -74,6 +79,7 @@ def prepare(
     check_tensor("viewmats", viewmats, "C 4 4", sizes, batch)
     check_tensor("Ks", Ks, "C 3 3", sizes, batch)
     lens = _lens(lens, camera_model, sizes, batch)
+    extras = _extras(extras, response, sizes, batch)
     if covars is None:
         check_tensor("quats", quats, "N 4", sizes, batch)
         check_tensor("scales", scales, "N 3", sizes, batch)
@@ -107,7 +113,9 @@ def prepare(
         Ks=flat(Ks),
         lens=None if lens is None else flat(lens),
         backgrounds=None if backgrounds is None else flat(backgrounds),
+        extras=None if extras is None else flat(extras),
         camera=camera_model,
+        response=response,
     )
     check_same_device(inputs.named_tensors())
     check_cameras(viewmats, Ks, rigid=sh_degree is not None)
@@ -133,6 +141,22 @@ def _lens(
     if lens is not None:
         check_tensor("lens", lens, "C P", {**sizes, "P": count}, batch)
     return lens if count else None
+
+
+def _extras(
+    extras: Tensor | None, response: str, sizes: Mapping[str, int], batch: tuple[int, ...]
+) -> Tensor | None:
+    """What the response needs beyond a splat's shape, None if that is nothing."""
+    count = RESPONSES[response].extras
+    given = extras.shape[-1] if isinstance(extras, Tensor) and extras.dim() > 0 else 0
+    if given != count:
+        raise ValueError(
+            f"argument 'extras' must have {count} numbers per Gaussian for the response {response!r}, "
+            f"got {given}"
+        )
+    if extras is not None:
+        check_tensor("extras", extras, "N E", {**sizes, "E": count}, batch)
+    return extras if count else None
 
 
 def _upper_triangle(covars: Tensor, sizes: Mapping[str, int], batch: tuple[int, ...]) -> Tensor:

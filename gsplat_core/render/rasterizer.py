@@ -64,6 +64,8 @@ def rasterization(
     max_alpha: float = 0.99,
     statistics: bool = False,
     sh_optimizer: Adam | None = None,
+    response: str = "gaussian",
+    extras: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Meta]:
     """Renders 3D Gaussians into images (Kerbl et al. 2023), differentiably.
 
@@ -116,6 +118,11 @@ def rasterization(
             batch dimensions, during backward. No gradient of theirs is stored then, which saves 192 bytes per
             Gaussian at degree 3 and a pass over memory; their ``.grad`` stays None, so that the optimizer's
             ``step()`` leaves them alone. Without effect on CUDA, where that ``step()`` does it.
+        response: how the opacity falls off around a centre: "gaussian", or "generalized" (GES) for
+            exp(-(q/2)^(beta/2)) with the squared Mahalanobis distance q, which at beta = 2 is the Gaussian.
+            `radii` are then those of the response, before anti-aliasing lowers the opacity.
+        extras: [..., N, E] the response's own numbers of each Gaussian, differentiable. For "generalized"
+            that is beta, E = 1, which acts between 0.5 and 8. None if the response has none.
         sparse_grad, distributed, segmented, with_ut, with_eval3d, radial_coeffs,
             tangential_coeffs, thin_prism_coeffs, ftheta_coeffs, rolling_shutter, viewmats_rs: only the
             defaults are supported.
@@ -167,7 +174,7 @@ def rasterization(
         raise ValueError(f"argument 'colors' must be given for render_mode {render_mode!r}, got None")
     inputs = prepare(
         means, quats, scales, covars, opacities, colors if with_colors else None, sh_degree, viewmats, Ks,
-        backgrounds if with_colors else None, lens, camera_model,
+        backgrounds if with_colors else None, lens, camera_model, extras, response,
     )  # fmt: skip
     rendered = draw(
         inputs, sh_degree, width, height, settings,

@@ -74,10 +74,12 @@ def measure(
     splats = stages.project(
         inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.opacities, inputs.viewmats,
         inputs.Ks, cameras.width, cameras.height, drawn, lens=inputs.lens, camera=inputs.camera,
+        levels=stages.levels(inputs.opacities, inputs.response, inputs.extras),
     )  # fmt: skip
-    size = (cameras.width, cameras.height)
-    tiles = stages.bin_splats(splats, *size, drawn)
-    return stages.contributions(splats, tiles, *size, drawn)[0], splats
+    size, extras = (cameras.width, cameras.height), stages.extras_of_splats(inputs.extras, splats)
+    tiles = stages.bin_splats(splats, *size, drawn, response=inputs.response, extras=extras)
+    sums = stages.contributions(splats, tiles, *size, drawn, response=inputs.response, extras=extras)
+    return sums[0], splats
 
 
 def evaluated(scene: Scene, cameras: Cameras, context: Mapping[str, Any] | None = None) -> Evaluated:
@@ -120,7 +122,7 @@ class _Shot(NamedTuple):
             background = background.to(means.device).expand(len(cameras.viewmats), -1)
         inputs = prepare(
             seen.means, seen.quats, seen.scales, seen.covars, seen.opacities, shown, degree,
-            cameras.viewmats, cameras.Ks, background, cameras.lens, cameras.model,
+            cameras.viewmats, cameras.Ks, background, cameras.lens, cameras.model, seen.extras, seen.response,
         )  # fmt: skip
         return _Shot(inputs, cameras, cameras.applied_to(settings), shown, degree)
 

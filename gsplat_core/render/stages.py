@@ -15,6 +15,7 @@ from gsplat_core.ops import bin as _bin  # noqa: F401  (registers the fake kerne
 from gsplat_core.ops import composite as composite_op
 from gsplat_core.ops import contributions as _contributions  # noqa: F401
 from gsplat_core.ops import project as project_op
+from gsplat_core.ops import response_levels as _levels  # noqa: F401
 from gsplat_core.ops import spherical_harmonics as harmonics_op
 from gsplat_core.render.settings import USUAL, RenderSettings
 
@@ -62,6 +63,7 @@ def project(
     *,
     lens: Tensor | None = None,
     camera: str = "pinhole",
+    levels: Tensor | None = None,
 ) -> Splats:
     """Projects Gaussians onto image planes (EWA splatting).
 
@@ -74,9 +76,22 @@ def project(
         viewmats, Ks: [B, C, 4, 4] world to camera and [B, C, 3, 3] in pixels.
         lens: [B, C, P] coefficients of the cameras beyond `Ks`, None where there are none.
         camera: the model of all cameras, one of :data:`gsplat_core.render.variants.CAMERAS`, which tells P.
+        levels: [B, N] of :func:`levels`, by which radii are found and Gaussians outside the image culled.
     """
     splats = project_op.project(
-        means, quats, scales, covars, opacities, viewmats, Ks, lens, camera, width, height, settings.numbers()
+        means,
+        quats,
+        scales,
+        covars,
+        opacities,
+        viewmats,
+        Ks,
+        lens,
+        camera,
+        width,
+        height,
+        settings.numbers(),
+        levels,
     )
     return Splats(*splats)
 
@@ -118,16 +133,62 @@ def colour(
     return evaluated.reshape(num_batches, num_cameras, num, 3)
 
 
-def bin_splats(splats: Splats, width: int, height: int, settings: RenderSettings = USUAL) -> TileLists:
-    """Sorts the splats by depth and lists for every tile those that reach alpha = 1/255 in it."""
+def levels(opacities: Tensor, response: str, extras: Tensor | None) -> Tensor | None:
+    """How far from their centres Gaussians or splats are seen: the squared Mahalanobis distance, or a little
+    more, at which alpha is 1/255. That of "gaussian" is None: the operators know it.
+
+    Args:
+        opacities: [..., N]. Of Gaussians, whose opacity anti-aliasing may yet lower, it is a bound.
+        extras: [..., N, E] or None.
+    """
+    if response == "gaussian":
+        return None
+    rows = (-1, opacities.shape[-1])
+    found: Tensor = torch.ops.gsplat_core.response_levels(
+        opacities.detach().reshape(rows),
+        None if extras is None else extras.detach().reshape(*rows, extras.shape[-1]),
+        response,
+    )
+    return found.reshape(opacities.shape)
+
+
+def extras_of_splats(extras: Tensor | None, splats: Splats) -> Tensor | None:
+    """[B, C, N, E]: those of Gaussians [B, N, E], which are the same for all cameras."""
+    return None if extras is None else extras[:, None].expand(-1, splats.depths.shape[1], -1, -1)
+
+
+def bin_splats(
+    splats: Splats,
+    width: int,
+    height: int,
+    settings: RenderSettings = USUAL,
+    *,
+    response: str = "gaussian",
+    extras: Tensor | None = None,
+) -> TileLists:
+    """Sorts the splats by depth and lists for every tile those that reach alpha = 1/255 in it.
+
+    `response` and `extras` are those of :func:`composite`.
+    """
     lists = torch.ops.gsplat_core.bin_splats(
-        *(tensor.detach().flatten(0, 1) for tensor in splats), width, height, settings.numbers()
+        *(tensor.detach().flatten(0, 1) for tensor in splats),
+        width,
+        height,
+        settings.numbers(),
+        _levels_of_splats(splats, response, extras),
     )
     return TileLists(*lists)
 
 
 def bin_splats_bounded(
-    splats: Splats, width: int, height: int, settings: RenderSettings = USUAL, *, max_intersections: int
+    splats: Splats,
+    width: int,
+    height: int,
+    settings: RenderSettings = USUAL,
+    *,
+    max_intersections: int,
+    response: str = "gaussian",
+    extras: Tensor | None = None,
 ) -> tuple[TileLists, Tensor]:
     """:func:`bin_splats` on a CUDA device without waiting for it, as CUDA graphs need it.
 
@@ -145,8 +206,14 @@ def bin_splats_bounded(
         height,
         settings.numbers(),
         max_intersections,
+        _levels_of_splats(splats, response, extras),
     )
     return TileLists(*lists), totals
+
+
+def _levels_of_splats(splats: Splats, response: str, extras: Tensor | None) -> Tensor | None:
+    found = levels(splats.opacities, response, extras)
+    return None if found is None else found.flatten(0, 1)
 
 
 def composite(
@@ -160,6 +227,8 @@ def composite(
     *,
     absgrad_carrier: Tensor | None = None,
     statistics_carrier: Tensor | None = None,
+    response: str = "gaussian",
+    extras: Tensor | None = None,
 ) -> Blended:
     """Blends splats front to back over the background.
 
@@ -173,6 +242,8 @@ def composite(
             probe, it is (sum_p w_p e_p, sum_p w_p, number of pixels with w_p > 0). So the probe is one more
             channel of the image, blended from the carrier's zeros with weights that count as constants: add
             `(probe * e).sum()` to the loss, which stays what it is, for the sums with any weights e.
+        response: one of :data:`gsplat_core.render.variants.RESPONSES`.
+        extras: [B, C, N, E], the numbers that the splats have for it, or None if it has none.
     """
     images = splats.depths.shape[:2]
     colors_image, alphas, probe = composite_op.composite(
@@ -187,6 +258,8 @@ def composite(
         width,
         height,
         settings.numbers(),
+        None if extras is None else extras.flatten(0, 1),
+        response,
     )
     return Blended(
         colors_image.unflatten(0, images),
@@ -196,7 +269,14 @@ def composite(
 
 
 def contributions(
-    splats: Splats, tiles: TileLists, width: int, height: int, settings: RenderSettings = USUAL
+    splats: Splats,
+    tiles: TileLists,
+    width: int,
+    height: int,
+    settings: RenderSettings = USUAL,
+    *,
+    response: str = "gaussian",
+    extras: Tensor | None = None,
 ) -> Tensor:
     """How much each image shows of each splat, without blending colours and without a derivative.
 
@@ -212,5 +292,7 @@ def contributions(
         width,
         height,
         settings.numbers(),
+        None if extras is None else extras.detach().flatten(0, 1),
+        response,
     )
     return measured.unflatten(0, splats.depths.shape[:2])

@@ -1,18 +1,37 @@
-"""What a renderer can be made of, by the names that its functions take. The list is in
-``csrc/raster/variants.h``; the compiled operators tell it."""
+"""What a renderer can be made of, as the compiled library lists it (``csrc/raster/variants.h``)."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 
 from gsplat_core.ops import library as library
 
 
-def _listed(kind: str) -> dict[str, int]:
-    """Names, and how many numbers each has beyond those that all of its kind have."""
+class Response(NamedTuple):
+    """What one must know of a response without its formula."""
+
+    extras: int
+    """How many numbers a splat has for it besides its shape: the last size of `extras`."""
+    quadratic: bool
+    """Whether the logarithm of alpha is a polynomial of degree 2 of the offset, which exact blocks of
+    Gauss-Newton matrices need."""
+
+
+def _listed(kind: str) -> dict[str, list[int]]:
+    """Names, and the numbers beside them."""
     entries = (line.split() for line in torch.ops.gsplat_core.variants(kind).splitlines())
-    return {name: int(count) for name, count in entries}
+    return {name: [int(number) for number in numbers] for name, *numbers in entries}
 
 
-CAMERAS: dict[str, int] = _listed("cameras")
+CAMERAS: dict[str, int] = {name: count for name, (count,) in _listed("cameras").items()}
 """Camera models, and how many coefficients each has beyond fx, fy, cx, cy: the last size of `lens`."""
+
+RESPONSES: dict[str, Response] = {
+    name: Response(extras, quadratic == 1) for name, (extras, quadratic) in _listed("responses").items()
+}
+"""How opaque a splat is at an offset from its centre: ``csrc/math/response/NAME.h`` has the formulas."""
+
+COMPOSITORS: tuple[str, ...] = tuple(_listed("compositors"))
+"""How splats become a pixel."""

@@ -23,6 +23,7 @@ from gsplat_core.scene.gaussians import PLAIN, Gaussians
 from gsplat_core.second_order.vectors import Vector, add_
 
 ops = torch.ops.gsplat_core
+RESPONSE = (None, "gaussian")  # the blocks need one whose logarithm is quadratic
 GEOMETRY = gauss_newton_ops.GEOMETRY
 _ROWS, _COLUMNS = torch.triu_indices(GEOMETRY, GEOMETRY)
 _DIAGONAL = (_ROWS == _COLUMNS).nonzero()[:, 0]
@@ -244,7 +245,7 @@ class _Group:
         tiles = bin_splats(splats, width, height, settings.drawn)
         group = replace(group, splats=splats, colors=colors, tiles=tiles)
         carriers, (means2d, *others) = (None, None), group._compositing
-        image, alphas, _ = ops.composite(means2d, *carriers, *others)
+        image, alphas, _ = ops.composite(means2d, *carriers, *others, *RESPONSE)
         return replace(group, image=image, alphas=alphas)
 
     def sampled(self, fraction: float, generator: torch.Generator) -> _Group:
@@ -266,11 +267,20 @@ class _Group:
             *self._harmonics(activated), self.splats.radii, self.colors,
             t["means"], still, t["sh0"], t["shN"] if t["shN"].numel() else None,
         )  # fmt: skip
-        return ops.composite_jvp(*self._compositing, t_means2d[0], t_roots[0], t_opacities[0], t_colors[0])[0]
+        return ops.composite_jvp(
+            *self._compositing, *RESPONSE, t_means2d[0], t_roots[0], t_opacities[0], t_colors[0], None
+        )[0]
 
     def vjp(self, activated: dict[str, Any], u: Tensor) -> dict[str, Tensor]:
         v_means2d, v_roots, v_opacities2d, v_colors, *_ = ops.composite_backward(
-            *self._compositing, self.image, self.alphas, u, torch.zeros_like(self.alphas), None, False
+            *self._compositing,
+            *RESPONSE,
+            self.image,
+            self.alphas,
+            u,
+            torch.zeros_like(self.alphas),
+            None,
+            False,
         )
         v_directions, _, v_sh0, v_shN = ops.spherical_harmonics_backward(
             *self._harmonics(activated), self.splats.radii, self.colors, v_colors[None], False

@@ -48,6 +48,7 @@ class Source:
 
     path: Path
     flags: str = ""
+    suffix: str = ""  # of the object's name: a source may be compiled in several ways
 
 
 def build(
@@ -79,7 +80,8 @@ def build(
             # Under its own name, which debug information gives now and then in place of that after #line.
             translated = folder / "translated" / source.path.name
             _translate(source.path, translated)
-            objects.append((f"{source.path.stem}.o", translated, f"-x c++ {flags.kernels} {source.flags}"))
+            name = f"{source.path.stem}{source.suffix}.o"
+            objects.append((name, translated, f"-x c++ {flags.kernels} {source.flags}"))
         else:
             objects.append((f"{source.path.stem}.host.o", source.path, f"-O1 {flags.host} {source.flags}"))
     # Of an inline function that several objects hold, such as those of std::string, the linker keeps the

@@ -49,7 +49,7 @@ class Barrier:
 
 
 def all_barriers() -> list[Barrier]:
-    files = sorted([*CSRC.glob("cuda/*.cu"), *CSRC.glob("cuda/*.cuh")])
+    files = sorted([*CSRC.glob("cuda/**/*.cu"), *CSRC.glob("cuda/*.cuh")])
     return [Barrier(file, line) for file in files for line in barriers(file.read_text())]
 
 

@@ -27,6 +27,7 @@ from gsplat_core.ops import library as _  # noqa: F401  (registers the operators
 CSRC = ROOT / "csrc"
 sys.path.insert(0, str(CSRC))
 import build_ops  # noqa: E402
+from build_units import kernel_units  # noqa: E402
 
 NAMESPACE = "gsplat_cuda_on_cpu"
 _definitions = torch.library.Library(NAMESPACE, "FRAGMENT")
@@ -35,7 +36,7 @@ _FRESH = {"aten::new_empty", "aten::empty", "aten::empty_like", "aten::empty_str
 
 
 def kernel_sources() -> list[Path]:
-    return sorted(CSRC.glob("cuda/*.cu"))
+    return sorted(CSRC.glob("cuda/**/*.cu"))
 
 
 def flavour() -> str:
@@ -55,7 +56,7 @@ def build_library(flavour: str) -> Path:
     return build(
         "operators",
         [
-            *(Source(path) for path in kernel_sources()),
+            *(Source(unit.source, " ".join(unit.flags), unit.suffix) for unit in kernel_units("cuda", "cu")),
             *(Source(path, operator_flags + emulated_torch) for path in operators),
             Source(HERE / "torch_cuda.cpp"),
         ],

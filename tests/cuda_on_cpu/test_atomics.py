@@ -73,6 +73,8 @@ class Case:
             WIDTH,
             HEIGHT,
             USUAL.numbers(),
+            None,
+            "gaussian",
         )
         least, most = (pairs_of_warps_and_splats(blended(splats, slack)) for slack in (-1e-4, 1e-4))
         assert most < 1.01 * least
@@ -97,7 +99,10 @@ def test_gradients(channels: int, absgrad: bool, statistics: bool, opaque: bool)
         upstream = (torch.ones_like(image), torch.ones_like(alphas))
         probe = torch.ones(1, HEIGHT, WIDTH) if statistics else None
         library.take_counters()
-        ops.composite_backward(means2d, *case.compositing, image, alphas, *upstream, probe, absgrad)
+        response = (None, "gaussian")
+        ops.composite_backward(
+            means2d, *case.compositing, *response, image, alphas, *upstream, probe, absgrad
+        )
         case.assert_adds_once(library, 6 + channels + 2 * absgrad + 3 * statistics)
 
 

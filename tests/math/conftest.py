@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,9 @@ import pybind11
 import pytest
 from numpy.typing import ArrayLike, NDArray
 from paths import ROOT
+
+sys.path.insert(0, str(ROOT / "csrc"))
+from build_units import responses
 
 HERE = Path(__file__).parent
 
@@ -35,7 +39,10 @@ def formulas(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     """The formulas with derivatives, by their names."""
     library = tmp_path_factory.mktemp("formulas") / f"formulas{sysconfig.get_config_var('EXT_SUFFIX')}"
     includes = (pybind11.get_include(), sysconfig.get_path("include"))
-    compiled(HERE / "formulas.cpp", library, ["-fvisibility=hidden", *(f"-I{path}" for path in includes)])
+    options = ["-fvisibility=hidden", *(f"-I{path}" for path in includes)]
+    for name in responses():
+        options += ["-include", f"math/response/{name}.h"]
+    compiled(HERE / "formulas.cpp", library, options)
     spec = importlib.util.spec_from_file_location("formulas", library)
     assert spec is not None
     assert spec.loader is not None

@@ -10,12 +10,14 @@
 #include <vector>
 
 #include "math/activations.h"
-#include "math/blending.h"
+#include "math/compositor/over.h"
 #include "math/dual.h"
+#include "math/ellipse.h"
 #include "math/gauss_newton.h"
 #include "math/project.h"
 #include "math/spherical_harmonics.h"
 #include "raster/camera_models.h"
+#include "raster/variants.h"
 
 namespace {
 
@@ -199,15 +201,17 @@ gsplat::SplatShape<T> shape_of(const ListOf<T>& x) {
   return {x[2] * scale, x[3] * scale, x[4] * scale, gsplat::log2(x[5])};
 }
 
-// One splat over a column of pixels with the same dx: sum_j c_j alpha_j as a function of mean, root, opacity.
-// The derivative sums over the column with dx as a factor, or in units of the splat alone.
+// One splat over a column of pixels with the same dx: sum_j c_j alpha_j as a function of mean, root, opacity
+// and extras. The derivative sums over the column with dx as a factor, or in units of the splat alone.
+template <class Response>
 Formula response_formula(bool quadratic) {
   static const double dx = 0.8, dys[3] = {-1.3, 0.4, 2.1}, weights[3] = {0.7, -0.4, 1.1};
   return formula(
       []<class T>(const ListOf<T>& x) {
         T sum(0.0);
         for (int j = 0; j < 3; ++j) {
-          const auto at = gsplat::response(shape_of(x), T(dx) - x[0], T(dys[j]) - x[1]);
+          const auto at =
+              gsplat::response_at<Response>(shape_of(x), x.data() + 6, T(dx) - x[0], T(dys[j]) - x[1]);
           sum = sum + T(weights[j]) * gsplat::exp2(at.power);
         }
         return ListOf<T>{sum};
@@ -215,18 +219,49 @@ Formula response_formula(bool quadratic) {
       [=](const List& x, const List& v) {
         auto column = gsplat::ColumnMoments<double>::zero();
         auto sums = gsplat::QuadraticMoments<double>::zero();
+        List v_extras(Response::kExtras), by_extras(Response::kExtras);
         for (int j = 0; j < 3; ++j) {
           const double dy = dys[j] - x[1];
-          const auto at = gsplat::response(shape_of(x), dx - x[0], dy);
+          const auto at = gsplat::response_at<Response>(shape_of(x), x.data() + 6, dx - x[0], dy);
           const double e = v[0] * weights[j] * gsplat::exp2(at.power);
-          column.add(e, at.u, dy);
-          sums.add(e, at.u, gsplat::kRootScale * x[4] * dy);
+          const double sloped = e * Response::slope(at.u, at.v, x.data() + 6, by_extras.data());
+          column.add(e, sloped, at.u, dy);
+          sums.add(e, sloped, at.u, at.v);
+          for (int i = 0; i < Response::kExtras; ++i) v_extras[i] -= e * by_extras[i];
         }
-        if (quadratic) return flat(gsplat::splat_vjp(sums, x[2], x[3], x[4], x[5]));
         const gsplat::Moments<double> moments = {column.e,   column.eu, column.ey, column.eu * (dx - x[0]),
                                                  column.euy, column.eyy};
-        return flat(gsplat::splat_vjp(moments, x[2], x[3], x[4], x[5]));
+        List grad = flat(quadratic ? gsplat::splat_vjp(sums, x[2], x[3], x[4], x[5])
+                                   : gsplat::splat_vjp(moments, x[2], x[3], x[4], x[5]));
+        grad.insert(grad.end(), v_extras.begin(), v_extras.end());
+        return grad;
       });
+}
+
+// What has no derivative, by the names of responses.
+struct ResponseFunctions {
+  std::function<double(double u, double v, double opacity, const List& extras)> alpha;  // in scaled units
+  std::function<double(double opacity, const List& extras)> level;
+  bool quadratic;
+};
+
+template <class Response>
+ResponseFunctions response_functions() {
+  return {[](double u, double v, double opacity, const List& extras) {
+            return gsplat::exp2(Response::power(u, v, gsplat::log2(opacity), extras.data()));
+          },
+          [](double opacity, const List& extras) {
+            return gsplat::response_level<Response>(opacity, extras.data());
+          },
+          Response::kQuadratic};
+}
+
+std::map<std::string, ResponseFunctions> all_response_functions() {
+  std::map<std::string, ResponseFunctions> all;
+#define GSPLAT_ADD(name, type) all[#name] = response_functions<gsplat::type>();
+  GSPLAT_RESPONSES(GSPLAT_ADD)
+#undef GSPLAT_ADD
+  return all;
 }
 
 // ln alpha at one pixel by mean, root and opacity: its change is a polynomial of the offset (U, V).
@@ -234,7 +269,8 @@ Formula log_alpha_formula() {
   static const double at_x = 0.8, at_y = -1.3;
   return formula(
       []<class T>(const ListOf<T>& x) {
-        const auto at = gsplat::response(shape_of(x), T(at_x) - x[0], T(at_y) - x[1]);
+        const auto at = gsplat::response_at<gsplat::GaussianResponse>(shape_of(x), x.data(), T(at_x) - x[0],
+                                                                      T(at_y) - x[1]);
         return ListOf<T>{T(0.69314718055994531) * at.power};
       },
       [](const List& x, const List& v) {
@@ -262,7 +298,7 @@ Formula blending_formula(bool by_logarithm) {
         T t(1.0), sum(0.0);
         for (size_t i = 0; i < x.size(); i += 2) {
           sum = sum + t * x[i] * x[i + 1];
-          t = gsplat::transmittance_behind(t, x[i]);
+          t = gsplat::Over::behind(t, x[i]);
         }
         return ListOf<T>{sum};
       },
@@ -270,17 +306,17 @@ Formula blending_formula(bool by_logarithm) {
         double t = 1, behind = 0;
         for (size_t i = 0; i < x.size(); i += 2) {
           behind += t * x[i] * x[i + 1] * v[0];
-          t = gsplat::transmittance_behind(t, x[i]);
+          t = gsplat::Over::behind(t, x[i]);
         }
         List grad(x.size());
         t = 1;
         for (size_t i = 0; i < x.size(); i += 2) {
           const double g = x[i + 1] * v[0], w = t * x[i];
           behind -= w * g;
-          grad[i] = by_logarithm ? gsplat::log_alpha_vjp(w * g, x[i], behind) / x[i]
-                                 : gsplat::alpha_vjp(t, x[i], g, behind);
+          grad[i] = by_logarithm ? gsplat::Over::log_alpha_vjp(w * g, x[i], behind) / x[i]
+                                 : gsplat::Over::alpha_vjp(t, x[i], g, behind);
           grad[i + 1] = w * v[0];
-          t = gsplat::transmittance_behind(t, x[i]);
+          t = gsplat::Over::behind(t, x[i]);
         }
         return grad;
       });
@@ -358,8 +394,11 @@ std::map<std::string, Formula> formulas() {
   };
   f["opacity_of_logit"] = {[](const List& x) { return List{gsplat::opacity_of_logit(x[0])}; }, opacity_change,
                            opacity_change};
-  f["response"] = response_formula(false);
-  f["response_quadratic"] = response_formula(true);
+#define GSPLAT_ADD(name, type)                                  \
+  f["response_" #name] = response_formula<gsplat::type>(false); \
+  f["response_" #name "_quadratic"] = response_formula<gsplat::type>(true);
+  GSPLAT_RESPONSES(GSPLAT_ADD)
+#undef GSPLAT_ADD
   f["log_alpha_change"] = log_alpha_formula();
   f["blending"] = blending_formula(false);
   f["blending_by_logarithm"] = blending_formula(true);
@@ -378,6 +417,18 @@ PYBIND11_MODULE(formulas, m) {
   m.def("value", [](const std::string& name, const List& x) { return all.at(name).value(x); });
   m.def("jvp", [](const std::string& name, const List& x, const List& t) { return all.at(name).jvp(x, t); });
   m.def("vjp", [](const std::string& name, const List& x, const List& v) { return all.at(name).vjp(x, v); });
+  static const std::map<std::string, ResponseFunctions> responses = all_response_functions();
+  m.def("responses", [] {
+    std::map<std::string, bool> quadratic;
+    for (const auto& entry : responses) quadratic[entry.first] = entry.second.quadratic;
+    return quadratic;
+  });
+  m.def("alpha", [](const std::string& name, double u, double v, double opacity, const List& extras) {
+    return responses.at(name).alpha(u, v, opacity, extras);
+  });
+  m.def("level", [](const std::string& name, double opacity, const List& extras) {
+    return responses.at(name).level(opacity, extras);
+  });
   // The elementary functions in the precision in which the kernels use them.
   m.def("exp", [](float x) { return gsplat::exp(x); });
   m.def("exp2", [](float x) { return gsplat::exp2(x); });

@@ -2,13 +2,12 @@
 // of numbers that writes a list of numbers. Those of single precision round what they are given.
 #include "math/adam.h"
 #include "math/arrangements.h"
-#include "math/blending.h"
 #include "math/cholesky.h"
 #include "math/ellipse.h"
 #include "math/gauss_newton.h"
 #include "math/quaternion.h"
 #include "math/relocation.h"
-#include "math/response.h"
+#include "math/response/gaussian.h"
 #include "math/sgld_noise.h"
 #include "math/ssim.h"
 
@@ -44,7 +43,7 @@ void write(const SsimDerivatives<double>& by, double* out) {
   out[2] = by.covariance;
 }
 
-Ellipse<double> ellipse(const double* x) { return Ellipse<double>(x[0], x[1], x[2], x[3]); }
+Ellipse<double> ellipse(const double* x) { return Ellipse<double>(x[0], x[1], x[2], gaussian_level(x[3])); }
 
 template <class T>
 void scalars(const double* x, double* out) {
@@ -115,7 +114,8 @@ void ellipse_sizes(const double* x, double* out) {
 
 // scaled root 3, log2 of the opacity -> the same
 void ellipse_sizes_of_shape(const double* x, double* out) {
-  const Ellipse<double> e(SplatShape<double>{x[0], x[1], x[2], x[3]});
+  const SplatShape<double> shape = {x[0], x[1], x[2], x[3]};
+  const Ellipse<double> e = scaled_ellipse<GaussianResponse>(shape, x);
   out[0] = e.half_x;
   out[1] = e.half_y;
   out[2] = e.rightmost_dy;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from gsplat_core.reference import RESPONSES
 from gsplat_core.render.variants import CAMERAS
 
 Array = NDArray[np.float64]
@@ -87,6 +89,12 @@ def blended_splats(rng: Generator) -> Array:
     return np.stack([rng.uniform(0.1, 0.9, 6), rng.normal(size=6)], -1).ravel()
 
 
+def splat_of_response(name: str, rng: Generator) -> Array:
+    """Mean, root, opacity, and extras within what is usual."""
+    splat = np.array([0.4, 0.3, 0.9, -0.3, 0.7, 0.8]) * rng.uniform(0.8, 1.2, 6)
+    return np.append(splat, [rng.uniform(low, high) for low, high in RESPONSES[name].extras])
+
+
 # Inputs at which each formula is smooth, so that finite differences mean something.
 INPUTS: Inputs = {
     "rotation_matrix": lambda rng: rng.normal(size=4),
@@ -99,9 +107,12 @@ INPUTS: Inputs = {
     "camera_centre": lambda rng: rng.normal(size=12),
     "scale_of_logarithm": lambda rng: rng.normal(size=1),
     "opacity_of_logit": lambda rng: rng.normal(size=1),
-    "response": lambda rng: np.array([0.4, 0.3, 0.9, -0.3, 0.7, 0.8]) * rng.uniform(0.8, 1.2, 6),
     "log_alpha_change": lambda rng: np.array([0.4, 0.3, 0.9, -0.3, 0.7, 0.8]) * rng.uniform(0.8, 1.2, 6),
-    "response_quadratic": lambda rng: np.array([0.4, 0.3, 0.9, -0.3, 0.7, 0.8]) * rng.uniform(0.8, 1.2, 6),
+    **{
+        f"response_{name}{form}": partial(splat_of_response, name)
+        for name in RESPONSES
+        for form in ("", "_quadratic")
+    },
     "blending": blended_splats,
     "blending_by_logarithm": blended_splats,
     **{f"sh_basis_{degree}": lambda rng: rng.normal(size=3) for degree in range(5)},

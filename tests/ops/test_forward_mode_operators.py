@@ -59,7 +59,8 @@ def test_composite_jvp(channels: int, background: bool) -> None:
     means2d, shapes, _, opacities, _ = (s.flatten(0, 1) for s in splats)
     inputs = (means2d, shapes, opacities, torch.rand(2, 20, channels))
     backgrounds = torch.rand(2, channels) if background else None
-    torch.library.opcheck(ops.composite_jvp, (*inputs, backgrounds, *tiles, *DRAWING, *like(inputs)))
+    drawn = (*inputs, backgrounds, *tiles, *DRAWING, None, "gaussian")
+    torch.library.opcheck(ops.composite_jvp, (*drawn, *like(inputs), None))
 
 
 def test_tangents_of_another_shape_are_named() -> None:

@@ -85,7 +85,7 @@ def test_composite(channels: int, absgrad: bool, statistics: bool, background: b
     splats, colors, tiles = splats_and_tiles(channels)
     means2d, shapes, _, opacities, _ = (s.flatten(0, 1) for s in splats)
     backgrounds = leaf(torch.rand(4, channels)) if background else None
-    shared = (leaf(shapes), leaf(opacities), leaf(colors), backgrounds, *tiles, *DRAWING)
+    shared = (leaf(shapes), leaf(opacities), leaf(colors), backgrounds, *tiles, *DRAWING, None, "gaussian")
     carriers = (
         torch.zeros_like(means2d, requires_grad=True) if absgrad else None,
         torch.zeros(*means2d.shape[:2], 3, requires_grad=True) if statistics else None,
@@ -98,7 +98,9 @@ def test_composite(channels: int, absgrad: bool, statistics: bool, background: b
         torch.rand_like(alphas),
         torch.rand_like(probe) if statistics else None,
     )
-    torch.library.opcheck(ops.composite_backward, (*plain, image, alphas, *upstream, absgrad))
+    torch.library.opcheck(
+        ops.composite_backward, (*plain, None, "gaussian", image, alphas, *upstream, absgrad)
+    )
 
 
 def test_contributions() -> None:

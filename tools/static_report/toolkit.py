@@ -17,6 +17,7 @@ FOLDER = ROOT / "build" / "cuda_toolkit"
 
 sys.path.insert(0, str(CSRC))
 import build_cuda  # noqa: E402
+from build_units import Unit, kernel_units  # noqa: E402, F401
 
 
 class ToolkitMissingError(Exception):
@@ -55,13 +56,20 @@ def install() -> Path:
     return FOLDER / "nvidia" / "cu13" / "bin"
 
 
-def compile_kernels(source: Path, architecture: str, binaries: Path) -> list[Kernel]:
-    """All kernels of a file that are ours."""
+def compile_kernels(unit: Unit, architecture: str, binaries: Path) -> list[Kernel]:
+    """All kernels of a translation unit that are ours."""
     include = binaries.parent / "include" / "cccl"
     with tempfile.TemporaryDirectory() as folder:
         binary = Path(folder) / "kernels.cubin"
         command = [binaries / "nvcc", "-cubin", f"-arch=sm_{architecture}", "-Xptxas=-v", f"-I{CSRC}"]
-        command += [f"-I{include}", *build_cuda.nvcc_flags(source), source, "-o", binary]
+        command += [
+            f"-I{include}",
+            *build_cuda.nvcc_flags(unit.source),
+            *unit.flags,
+            unit.source,
+            "-o",
+            binary,
+        ]
         messages = _run(command).splitlines()
         listing = _run([binaries / "nvdisasm", "-c", binary]).splitlines()
         details = _run([binaries / "nvdisasm", binary]).splitlines()
@@ -127,5 +135,5 @@ def _name(symbol: str) -> str | None:
     """``kernel<3>`` from a mangled name; None for kernels of libraries."""
     readable = subprocess.run(["c++filt", symbol], capture_output=True, text=True).stdout.strip()
     readable = readable.replace("(anonymous namespace)::", "")
-    found = re.match(r"(?:void )?gsplat::cuda::(\w+(?:<.*>)?)\(", readable)
+    found = re.match(r"(?:void )?gsplat::cuda::(?:\w+::)?(\w+(?:<.*>)?)\(", readable)
     return re.sub(r"\(\w[\w: ]*\)|\w+::", "", found[1]) if found else None

@@ -136,12 +136,14 @@ def time_stages(case: Case) -> Timings:
 
     def run_forward() -> list[torch.Tensor]:
         shapes = (s.means2d, None, None, s.shapes, s.opacities, s.colors, None)
-        return list(ops.composite(*shapes, *lists, *drawing))[:2]
+        return list(ops.composite(*shapes, *lists, *drawing, None, "gaussian"))[:2]
 
     def run_backward() -> list[torch.Tensor]:
         shapes = (s.means2d, s.shapes, s.opacities, s.colors, None)
         return list(
-            ops.composite_backward(*shapes, *lists, *drawing, *image, v_colors, v_alphas, None, False)
+            ops.composite_backward(
+                *shapes, *lists, *drawing, None, "gaussian", *image, v_colors, v_alphas, None, False
+            )
         )
 
     with PeakMemory() as memory:

@@ -136,7 +136,7 @@ struct SplatLanes {
   Ellipse<Float> ellipse;
 
   static SplatLanes load(const SplatInputs& in, const int32_t* ids, int count) {
-    alignas(64) float f[6][kLanes];
+    alignas(64) float f[7][kLanes];
     for (int lane = 0; lane < kLanes; ++lane) {
       const int64_t i = ids[lane < count ? lane : count - 1];
       f[0][lane] = in.means2d[2 * i];
@@ -145,9 +145,11 @@ struct SplatLanes {
       f[3][lane] = in.shapes[3 * i + 1];
       f[4][lane] = in.shapes[3 * i + 2];
       f[5][lane] = in.opacities[i];
+      f[6][lane] = in.levels == nullptr ? 0.0f : in.levels[i];
     }
+    const Float level = in.levels == nullptr ? gaussian_level(Float::load(f[5])) : Float::load(f[6]);
     return {Float::load(f[0]), Float::load(f[1]),
-            Ellipse<Float>(Float::load(f[2]), Float::load(f[3]), Float::load(f[4]), Float::load(f[5]))};
+            Ellipse<Float>(Float::load(f[2]), Float::load(f[3]), Float::load(f[4]), level)};
   }
 };
 

@@ -8,9 +8,13 @@
 #include "cpu/parallel.h"
 #include "cpu/simd/block_images.h"
 #include "math/gauss_newton.h"
+#include "math/response/gaussian.h"
 
 namespace gsplat::GSPLAT_ISA {
 namespace {
+
+// What is quadratic is a Gaussian.
+using Response = GaussianResponse;
 
 constexpr int kRgb = 3;
 
@@ -40,10 +44,10 @@ inline void write_sums(const Float* values, float* row) {
 }
 
 // Writes the moments of one splat over the pixels of a block.
-void write_row(const CompositeInputs& in, const SplatRecord& record, const BlockPlace& place, CellSet cells,
-               const float* background, PixelState& state, PixelSums& pixels, float* row) {
+void write_row(const CompositeInputs& in, const SplatRecord<Response>& record, const BlockPlace& place,
+               CellSet cells, const float* background, PixelState& state, PixelSums& pixels, float* row) {
   const Float max_alpha(in.settings.max_alpha), zero(0.0f);
-  const BlockSplat splat(record, place);
+  const BlockSplat<Response> splat(record, place);
   Float sums[kSplatMoments];
   repeat<kSplatMoments>([&](auto i) { sums[i] = zero; });
   each_cell(cells, [&](int cell) __attribute__((always_inline)) {
@@ -57,11 +61,11 @@ void write_row(const CompositeInputs& in, const SplatRecord& record, const Block
       repeat<kRgb>([&](auto c) __attribute__((always_inline)) {
         pixel_weights[c] = Float::load(pixels.weight + c * kBlockPixels + first);
         float* behind_of = pixels.behind + c * kBlockPixels + first;
-        const Float blended = weight * Float(record.color[c] - background[c]);
+        const Float blended = weight * Float(record.color()[c] - background[c]);
         const Float behind = Float::load(behind_of) - blended;
         behind.store(behind_of);
         // With the pixel's channel in place of the loss.
-        e[c] = zero_unless(uncapped, log_alpha_vjp(blended, blend.alpha[n], behind));
+        e[c] = zero_unless(uncapped, Over::log_alpha_vjp(blended, blend.alpha[n], behind));
       });
       const PixelMoments<Float> pixel = pixel_moments(pixel_weights, e, weight);
       Float all[kQuartic];
@@ -100,12 +104,12 @@ struct Unscale {
 }  // namespace
 
 void composite_moments(const CompositeInputs& in, const MomentInputs& image, float* moments) {
-  const SplatRecord* records = make_records(in, per_thread<Buffer<SplatRecord>>());
+  const auto* records = make_records<Response>(in);
   const TileWalk walk(in.image, in.settings.tile_size);
   const int blocks = walk.blocks_per_tile();
   float* rows = per_thread<RowBuffer>().reserve(in.lists.intersections * blocks * kSplatMoments);
   walk.each_block(in.images, [&](int64_t tile, int block, const BlockPlace& place) {
-    BlockSplats& splats = per_thread<BlockSplats>();
+    BlockSplats<Response>& splats = per_thread<BlockSplats<Response>>();
     splats.gather(in, records, tile, place);
     float background[kRgb] = {};
     if (in.backgrounds != nullptr)

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "cpu/simd/tile_splats.h"
-#include "math/blending.h"
+#include "math/compositor/over.h"
 
 namespace gsplat::GSPLAT_ISA {
 
@@ -48,20 +48,26 @@ struct PixelState {
   static constexpr float kInfinity = __builtin_inff();
 };
 
-inline SplatShape<Float> shape_of(const SplatRecord& r) {
+template <class Response>
+SplatShape<Float> shape_of(const SplatRecord<Response>& r) {
   return {Float(r.l11), Float(r.l21), Float(r.l22), Float(r.log2_opacity)};
 }
 
-// A splat seen from a block: its offset (u, v), see math/response.h, at a pixel is the sum of what belongs to
-// the cell and what belongs to the pixel's place in the cell.
+// A splat seen from a block: its offset (u, v), see math/response/radial.h, at a pixel is the sum of what
+// belongs to the cell and what belongs to the pixel's place in the cell.
+template <class Response>
 struct BlockSplat {
+  static_assert(Response::kForms == 2);
+
   alignas(64) float cell_u[kCells], cell_v[kCells];
   Float pixel_u[kVectors], pixel_v[kVectors];
   Float log2_opacity;
+  ExtrasOf<Float, Response::kExtras> extras;
 
-  [[gnu::always_inline]] BlockSplat(const SplatRecord& r, const BlockPlace& place) {
+  [[gnu::always_inline]] BlockSplat(const SplatRecord<Response>& r, const BlockPlace& place) {
     const SplatShape<Float> shape = shape_of(r);
     log2_opacity = shape.log2_opacity;
+    repeat<Response::kExtras>([&](auto e) { extras.values[e] = Float(r.extras()[e]); });
     const Float first_x(static_cast<float>(place.x) + 0.5f - r.mean_x);
     const Float first_y(static_cast<float>(place.y) + 0.5f - r.mean_y);
     const Float side(static_cast<float>(kCellSide));
@@ -82,7 +88,8 @@ struct BlockSplat {
 struct PixelOffsets {
   Float dx[kVectors], dy[kVectors];
 
-  PixelOffsets(const SplatRecord& r, const BlockPlace& place, int cell) {
+  template <class Response>
+  PixelOffsets(const SplatRecord<Response>& r, const BlockPlace& place, int cell) {
     const int x = place.x + cell % kCellsPerRow * kCellSide, y = place.y + cell / kCellsPerRow * kCellSide;
     const Float first_x(static_cast<float>(x) + 0.5f - r.mean_x),
         first_y(static_cast<float>(y) + 0.5f - r.mean_y);
@@ -98,13 +105,14 @@ struct CellResponse {
   Float u[kVectors], v[kVectors];
   Float uncapped[kVectors];  // zero where the splat is skipped
 
-  [[gnu::always_inline]] CellResponse(const BlockSplat& splat, const PixelState& state, int cell) {
+  template <class Response>
+  [[gnu::always_inline]] CellResponse(const BlockSplat<Response>& splat, const PixelState& state, int cell) {
     const Float cell_u(splat.cell_u[cell]), cell_v(splat.cell_v[cell]);
     const float* threshold = state.threshold + cell * kCellPixels;
     repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
       u[i] = cell_u + splat.pixel_u[i];
       v[i] = cell_v + splat.pixel_v[i];
-      const Float power = response_power(u[i], v[i], splat.log2_opacity);
+      const Float power = Response::power(u[i], v[i], splat.log2_opacity, splat.extras.values);
       uncapped[i] = exp2_where(power >= Float::load(threshold + i * kLanes), power);
     });
   }
@@ -123,10 +131,10 @@ struct CellBlend {
     repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
       alpha[i] = min(max_alpha, at.uncapped[i]);
       front[i] = Float::load(transmittance + i * kLanes);
-      behind[i] = transmittance_behind(front[i], alpha[i]);
+      behind[i] = Over::behind(front[i], alpha[i]);
       least = i == 0 ? behind[0] : min(least, behind[i]);
     });
-    if (__builtin_expect(any(least <= Float(kMinTransmittance)), 0)) {
+    if (__builtin_expect(any(Over::finished(least)), 0)) {
       finish_pixels(state, cell, front, behind);
     }
     repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
@@ -143,7 +151,7 @@ private:
     float* threshold = state.threshold + cell * kCellPixels;
     bool some_left = false;
     repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
-      const LaneMask finished = behind[i] <= Float(kMinTransmittance);
+      const LaneMask finished = Over::finished(behind[i]);
       const Float left = select(finished, infinity, Float::load(threshold + i * kLanes));
       left.store(threshold + i * kLanes);
       some_left = some_left || any(left < infinity);

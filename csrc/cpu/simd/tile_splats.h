@@ -9,6 +9,7 @@
 #include "cpu/simd/buffer.h"
 #include "cpu/simd/lane_block.h"
 #include "math/ellipse.h"
+#include "raster/channels.h"
 #include "raster/types.h"
 
 namespace gsplat::GSPLAT_ISA {
@@ -16,24 +17,22 @@ namespace gsplat::GSPLAT_ISA {
 inline constexpr int kRecordChannels = 8;
 
 // One cache line per splat.
+template <class Response>
 struct alignas(64) SplatRecord {
+  static constexpr int kFields = 6 + Response::kExtras;  // in front of the colour
+  static_assert(kFields + kRecordChannels <= 16);
+
   float mean_x, mean_y;
   float l11, l21, l22;  // scaled by kRootScale
   float log2_opacity;
-  float color[kRecordChannels];  // the first channels
+  float rest[Response::kExtras + kRecordChannels];  // the response's extras, the first channels
+
+  const float* extras() const { return rest; }
+  const float* color() const { return rest + Response::kExtras; }
 };
 
 // A number of channels that is known at run time only.
 inline constexpr int kDynamic = 0;
-
-// Calls body(std::integral_constant) with the number of channels if that is one of kCounts, for which there
-// is code of its own then, else with kDynamic.
-template <int... kCounts, class Body>
-void for_channels(int channels, Body&& body) {
-  bool found = false;
-  ((channels == kCounts ? (found = true, body(std::integral_constant<int, kCounts>{})) : void()), ...);
-  if (!found) body(std::integral_constant<int, kDynamic>{});
-}
 
 inline constexpr int kCellSide = 4;                        // pixels
 inline constexpr int kCellPixels = kCellSide * kCellSide;  // row by row
@@ -60,9 +59,10 @@ struct BlockPlace {
 };
 
 // Makes the records of all splats, at their flat indices; those of culled splats are undefined.
-inline SplatRecord* make_records(const CompositeInputs& in, Buffer<SplatRecord>& buffer) {
+template <class Response>
+const SplatRecord<Response>* make_records(const CompositeInputs& in) {
   const int64_t total = in.images * in.gaussians;
-  SplatRecord* records = buffer.reserve(total);
+  SplatRecord<Response>* records = per_thread<Buffer<SplatRecord<Response>>>().reserve(total);
   const int channels = in.channels < kRecordChannels ? in.channels : kRecordChannels;
   const float scale = static_cast<float>(kRootScale);
   parallel_for((total + kLanes - 1) / kLanes, 256, [&](int64_t begin, int64_t end) {
@@ -75,14 +75,15 @@ inline SplatRecord* make_records(const CompositeInputs& in, Buffer<SplatRecord>&
       logarithms.set(0, log2(opacities[0]));
       for (int lane = 0; lane < count; ++lane) {
         const int64_t i = first + lane;
-        SplatRecord& r = records[i];
+        SplatRecord<Response>& r = records[i];
         r.mean_x = in.means2d[2 * i];
         r.mean_y = in.means2d[2 * i + 1];
         r.l11 = scale * in.shapes[3 * i];
         r.l21 = scale * in.shapes[3 * i + 1];
         r.l22 = scale * in.shapes[3 * i + 2];
         r.log2_opacity = logarithms.columns[0][lane];
-        for (int c = 0; c < channels; ++c) r.color[c] = in.colors[i * in.channels + c];
+        for (int e = 0; e < Response::kExtras; ++e) r.rest[e] = in.extras[i * Response::kExtras + e];
+        for (int c = 0; c < channels; ++c) r.rest[Response::kExtras + c] = in.colors[i * in.channels + c];
       }
     }
   });
@@ -90,9 +91,12 @@ inline SplatRecord* make_records(const CompositeInputs& in, Buffer<SplatRecord>&
 }
 
 // The list of a tile, as one block of its pixels sees it.
+template <class Response>
 class BlockSplats {
 public:
-  void gather(const CompositeInputs& in, const SplatRecord* records, int64_t tile, const BlockPlace& place) {
+  using Record = SplatRecord<Response>;
+
+  void gather(const CompositeInputs& in, const Record* records, int64_t tile, const BlockPlace& place) {
     begin_ = in.lists.tile_offsets[tile];
     count_ = in.lists.tile_offsets[tile + 1] - static_cast<int>(begin_);
     ids_ = in.lists.flatten_ids + begin_;
@@ -111,14 +115,14 @@ public:
   int64_t begin() const { return begin_; }  // position of the tile's list in flatten_ids
   int count() const { return count_; }
   int32_t id(int i) const { return ids_[i]; }
-  const SplatRecord& operator[](int i) const { return records_[ids_[i]]; }
+  const Record& operator[](int i) const { return records_[ids_[i]]; }
   CellSet cells(int i) const { return cells_.data()[i]; }
 
   // The colour of a splat: from its record if that holds all channels.
   template <int kChannels>
   const float* color(const CompositeInputs& in, int i) const {
     static_assert(kChannels <= kRecordChannels);
-    return kChannels == kDynamic ? all_channels(in, i) : (*this)[i].color;
+    return kChannels == kDynamic ? all_channels(in, i) : (*this)[i].color();
   }
   // Fetches the colour of a later splat. Inlined, because GCC leaves out calls of functions that do nothing
   // else.
@@ -137,7 +141,7 @@ private:
 
   // The cells of kLanes splats from the i-th on; those beyond the list repeat the last one.
   void find_cells(int i, float x0, float y0, uint16_t* cells) const {
-    constexpr int kFields = 6, kRows = kLanes < kFields ? 2 * kLanes : kLanes;
+    constexpr int kFields = Record::kFields, kRows = kLanes < kFields ? 2 * kLanes : kLanes;
     Float fields[kRows];
     for (int first = 0; first < kFields; first += kLanes) {
       for (int lane = 0; lane < kLanes; ++lane) {
@@ -147,7 +151,8 @@ private:
       transpose(fields + first);
     }
     const Float mean_x = fields[0] - Float(x0), mean_y = fields[1] - Float(y0);
-    const Ellipse<Float> ellipse(SplatShape<Float>{fields[2], fields[3], fields[4], fields[5]});
+    const SplatShape<Float> shape = {fields[2], fields[3], fields[4], fields[5]};
+    const auto ellipse = scaled_ellipse<Response>(shape, fields + 6);
     constexpr float kToLast = kCellSide - 1;  // from the centre of a cell's first pixel to that of its last
     Float bits(0.0f);
     repeat<kCellsPerRow>([&](auto row) {
@@ -172,7 +177,7 @@ private:
   int64_t begin_ = 0;
   int count_ = 0;
   const int32_t* ids_ = nullptr;
-  const SplatRecord* records_ = nullptr;
+  const Record* records_ = nullptr;
   Buffer<uint16_t> cells_;
 };
 

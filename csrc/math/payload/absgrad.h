@@ -16,7 +16,7 @@ struct AbsGrad {
   template <class T>
   struct Sums : ZeroedSums<T, kSums> {
     GSPLAT_HD_INLINE void see(const SplatShape<T>& shape, const SeenPixel<T>& pixel) {
-      const Vec2<T> v_mean = scaled_mean_vjp(shape, pixel.e, pixel.u, pixel.v);
+      const Vec2<T> v_mean = scaled_mean_vjp(shape, pixel.sloped, pixel.u, pixel.v);
       this->numbers[0] = this->numbers[0] + abs(v_mean.x);
       this->numbers[1] = this->numbers[1] + abs(v_mean.y);
     }

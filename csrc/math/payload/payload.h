@@ -6,10 +6,9 @@
 //     kUnit                         what they have to be multiplied with in the end
 //     place(out, channels, i)       where sum i of every splat is kept
 //     Sums<T>                       sums over some pixels, `numbers` [kSums], with one of
-//       take(weight, color, v, g)   called as soon as the blending weight w is known: adds the payload's part
-//       to
-//                                   g = dL/dw (math/blending.h); color(c) is what the splat has in channel c,
-//                                   v(c) the gradient of the pixel's
+//       take(weight, color, v, g)   called as soon as the blending weight w is known: adds the payload's
+//                                   part to g = dL/dw (math/compositor/over.h); color(c) is what the splat
+//                                   has in channel c, v(c) the gradient of the pixel's
 //       see(shape, pixel)           called when everything about the pixel is known
 //
 // and Payloads<P...> is several of them, whose sums lie one behind the other in a row.
@@ -17,7 +16,7 @@
 
 #include <utility>
 
-#include "math/response.h"
+#include "math/response/radial.h"
 #include "raster/types.h"
 
 GSPLAT_MATH_BEGIN
@@ -33,8 +32,8 @@ struct SumPlace {
 // What a payload may see of a pixel that the splat was blended into.
 template <class T>
 struct SeenPixel {
-  T u, v;     // offset from the splat, math/response.h
-  T e;        // dL/d ln alpha
+  T u, v;     // offset from the splat, math/response/radial.h
+  T sloped;   // dL/d ln alpha times the slope of the response
   T weight;   // blending weight
   T blended;  // 1, or 0 where the splat was skipped after all
   T probe;    // the pixel's weight in statistics

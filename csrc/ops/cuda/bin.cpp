@@ -46,8 +46,9 @@ struct Lists {
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> bin_splats(Tensor means2d, Tensor shapes, Tensor depths,
                                                               Tensor opacities2d, Tensor radii, int64_t width,
-                                                              int64_t height, std::vector<double> settings) {
-  const BinArguments a(means2d, shapes, depths, opacities2d, radii, width, height, settings);
+                                                              int64_t height, std::vector<double> settings,
+                                                              std::optional<Tensor> levels) {
+  const BinArguments a(means2d, shapes, depths, opacities2d, radii, width, height, settings, levels);
   const OnDevice device(a.means2d);
   const TileCounts counts(a, device.stream());
   const cuda::BinSizes sizes =
@@ -59,8 +60,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> bin_splats(Tensor means2d, Te
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> bin_splats_bounded(
     Tensor means2d, Tensor shapes, Tensor depths, Tensor opacities2d, Tensor radii, int64_t width,
-    int64_t height, std::vector<double> settings, int64_t max_intersections) {
-  const BinArguments a(means2d, shapes, depths, opacities2d, radii, width, height, settings);
+    int64_t height, std::vector<double> settings, int64_t max_intersections, std::optional<Tensor> levels) {
+  const BinArguments a(means2d, shapes, depths, opacities2d, radii, width, height, settings, levels);
   STD_TORCH_CHECK(max_intersections >= 0,
                   "gsplat_core: argument 'max_intersections' must not be negative, got ", max_intersections);
   check_intersections(max_intersections);

@@ -1,37 +1,21 @@
-// Operators `composite`, `composite_backward` and `contributions` on CUDA devices.
+// Operators `composite`, `composite_backward`, `composite_jvp`, `contributions` and `response_levels` on CUDA
+// devices.
 #include "ops/composite.h"
 
 #include <torch/csrc/stable/library.h>
 
-#include "cuda/composite.h"
+#include "ops/composite_jvp.h"
 #include "ops/contributions.h"
-#include "ops/cuda/device.h"
+#include "ops/cuda/compositing.h"
+#include "ops/response_levels.h"
 
 namespace gsplat::ops {
-namespace {
-
-struct CudaKernels {
-  static void composite(const Tensor& like, const CompositeInputs& in, const CompositeOutputs& out) {
-    const OnDevice device(like);
-    cuda::composite(in, out, device.stream());
-  }
-  static void composite_backward(const Tensor& like, const CompositeInputs& in, const CompositeGradInputs& v,
-                                 const CompositeGrads& out) {
-    const OnDevice device(like);
-    cuda::composite_backward(in, v, out, device.stream());
-  }
-  static void contributions(const Tensor& like, const CompositeInputs& in, Contribution* out) {
-    const OnDevice device(like);
-    cuda::contributions(in, out, device.stream());
-  }
-};
-
-}  // namespace
-
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CUDA, m) {
-  m.impl("composite", TORCH_BOX(&composite<CudaKernels>));
-  m.impl("composite_backward", TORCH_BOX(&composite_backward<CudaKernels>));
-  m.impl("contributions", TORCH_BOX(&contributions<CudaKernels>));
+  m.impl("composite", TORCH_BOX(&composite<CudaCompositing>));
+  m.impl("composite_backward", TORCH_BOX(&composite_backward<CudaCompositing>));
+  m.impl("composite_jvp", TORCH_BOX(&composite_jvp<CudaCompositing>));
+  m.impl("response_levels", TORCH_BOX(&response_levels<CudaCompositing>));
+  m.impl("contributions", TORCH_BOX(&contributions<CudaCompositing>));
 }
 
 }  // namespace gsplat::ops

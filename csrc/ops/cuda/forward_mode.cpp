@@ -1,8 +1,7 @@
-// Operators `project_jvp`, `spherical_harmonics_jvp` and `composite_jvp` on CUDA devices.
+// Operators `project_jvp` and `spherical_harmonics_jvp` on CUDA devices.
 #include <torch/csrc/stable/library.h>
 
 #include "cuda/rasterizer_jvp.h"
-#include "ops/composite_jvp.h"
 #include "ops/cuda/device.h"
 #include "ops/project_jvp.h"
 #include "ops/spherical_harmonics_jvp.h"
@@ -21,11 +20,6 @@ struct CudaKernels {
     const OnDevice device(like);
     cuda::spherical_harmonics_jvp(in, tangents, colors, out, device.stream());
   }
-  static void composite_jvp(const Tensor& like, const CompositeInputs& in, const CompositeTangents& tangents,
-                            const CompositeOutputs& out) {
-    const OnDevice device(like);
-    cuda::composite_jvp(in, tangents, out, device.stream());
-  }
 };
 
 }  // namespace
@@ -33,7 +27,6 @@ struct CudaKernels {
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CUDA, m) {
   m.impl("project_jvp", TORCH_BOX(&project_jvp<CudaKernels>));
   m.impl("spherical_harmonics_jvp", TORCH_BOX(&spherical_harmonics_jvp<CudaKernels>));
-  m.impl("composite_jvp", TORCH_BOX(&composite_jvp<CudaKernels>));
 }
 
 }  // namespace gsplat::ops

@@ -4,12 +4,13 @@
 #include <torch/csrc/stable/library.h>
 
 #include "cuda/gauss_newton.h"
+#include "ops/cuda/compositing.h"
 #include "ops/cuda/device.h"
 
 namespace gsplat::ops {
 namespace {
 
-struct CudaKernels {
+struct CudaKernels : CudaCompositing {
   static void composite_moments(const Tensor& like, const CompositeInputs& in, const MomentInputs& image,
                                 float* moments) {
     const OnDevice device(like);

@@ -1,9 +1,12 @@
 // How much the pixels of an image see of every splat: compositing without colours and without a derivative.
 #include "cuda/composite.h"
 #include "cuda/composite_tile.cuh"
+#include "math/response/selected.h"
 
-namespace gsplat::cuda {
+namespace gsplat::cuda::GSPLAT_RESPONSE {
 namespace {
+
+using Response = GSPLAT_RESPONSE_TYPE;  // an argument of kernels, which reports name by it
 
 constexpr int kNoColors = 0;
 
@@ -12,27 +15,30 @@ __device__ void atomic_max(float* target, float value) {
   atomicMax(reinterpret_cast<int*>(target), __float_as_int(value));
 }
 
-__device__ float blend_weight(const SplatShape<float>& shape, float dx, float mean_y, float max_alpha,
-                              BlendedPixel& pixel) {
+__device__ float blend_weight(const SplatShape<float>& shape, const float* extras, float dx, float mean_y,
+                              float max_alpha, BlendedPixel& pixel) {
   GSPLAT_COUNT(pairs);
-  const Blend blend(shape, dx, mean_y, max_alpha, pixel);
+  const Blend<Response> blend(shape, extras, dx, mean_y, max_alpha, pixel);
   if (!blend.blends) return 0.0f;
   const float weight = blend.alpha * pixel.transmittance;
   pixel.transmittance = blend.behind;
   return weight;
 }
 
+template <class Response>
 __global__ void __launch_bounds__(kMostTileThreads)
     composite_contributions(CompositeInputs in, Contribution* out) {
-  __shared__ StagedBatch<kNoColors> batch;
+  __shared__ StagedBatch<Response, kNoColors> batch;
   const Tile tile(in);
   BlendedPixel upper(pixel_y(), PixelPlace(in, tile, pixel_x(), pixel_y()));
   BlendedPixel lower(pixel_y() + kHalf, PixelPlace(in, tile, pixel_x(), pixel_y() + kHalf));
-  const auto visit = [&](int, const StagedSplat<kNoColors>& splat, float dx, bool in_upper, bool in_lower) {
+  const auto visit = [&](int, const StagedSplat<Response, kNoColors>& splat, float dx, bool in_upper,
+                         bool in_lower) {
     const SplatShape<float> shape = splat.shape();
     float weight = 0.0f, other = 0.0f;
-    if (in_upper) weight = blend_weight(shape, dx, splat.mean_y, in.settings.max_alpha, upper);
-    if (in_lower) other = blend_weight(shape, dx, splat.mean_y, in.settings.max_alpha, lower);
+    if (in_upper)
+      weight = blend_weight(shape, splat.extras(), dx, splat.mean_y, in.settings.max_alpha, upper);
+    if (in_lower) other = blend_weight(shape, splat.extras(), dx, splat.mean_y, in.settings.max_alpha, lower);
     const int pixels =
         __popc(__ballot_sync(kAllLanes, weight > 0.0f)) + __popc(__ballot_sync(kAllLanes, other > 0.0f));
     if (pixels == 0) return;
@@ -46,15 +52,15 @@ __global__ void __launch_bounds__(kMostTileThreads)
     if (lane_index() == 1) atomic_add(&total.pixels, static_cast<float>(pixels));
     if (lane_index() == 2) atomic_max(&total.largest, largest);
   };
-  visit_splats<kNoColors>(in, tile, 0, 0, batch, upper, lower, visit);
+  visit_splats<Response, kNoColors>(in, tile, 0, 0, batch, upper, lower, visit);
 }
 
 }  // namespace
 
 void contributions(const CompositeInputs& in, Contribution* out, Stream stream) {
   if (in.images == 0) return;
-  composite_contributions<<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, out);
+  composite_contributions<Response><<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, out);
   check_launch("composite_contributions");
 }
 
-}  // namespace gsplat::cuda
+}  // namespace gsplat::cuda::GSPLAT_RESPONSE

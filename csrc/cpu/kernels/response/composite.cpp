@@ -2,21 +2,24 @@
 //
 // Tiles are independent; within a block of one, the loop runs over splats, then over the cells of pixels that
 // the splat touches.
+#include "cpu/compositing.h"
 #include "cpu/parallel.h"
-#include "cpu/rasterizer.h"
 #include "cpu/simd/block_images.h"
+#include "math/response/selected.h"
 
-namespace gsplat::GSPLAT_ISA {
+namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE {
 namespace {
 
+using Response = GSPLAT_RESPONSE_TYPE;
+
 struct BlockScratch {
-  BlockSplats splats;
+  BlockSplats<Response> splats;
   Buffer<float> colors;  // [channel, pixel of a block]
 };
 
 // Blends the splats of a block's list into `colors`, which are zero at first.
 template <int kChannels>
-void composite_block(const CompositeInputs& in, const BlockSplats& splats, const BlockPlace& place,
+void composite_block(const CompositeInputs& in, const BlockSplats<Response>& splats, const BlockPlace& place,
                      PixelState& state, float* colors) {
   const Float max_alpha(in.settings.max_alpha);
   for (int n = 0; n < splats.count() && state.unfinished != 0; ++n) {
@@ -46,7 +49,7 @@ void composite_block(const CompositeInputs& in, const BlockSplats& splats, const
 
 template <int kChannels>
 void composite_all(const CompositeInputs& in, const CompositeOutputs& out) {
-  const SplatRecord* records = make_records(in, per_thread<Buffer<SplatRecord>>());
+  const auto* records = make_records<Response>(in);
   TileWalk(in.image, in.settings.tile_size)
       .each_block(in.images, [&](int64_t tile, int, const BlockPlace& place) {
         BlockScratch& scratch = per_thread<BlockScratch>();
@@ -63,7 +66,8 @@ void composite_all(const CompositeInputs& in, const CompositeOutputs& out) {
 }  // namespace
 
 void composite(const CompositeInputs& in, const CompositeOutputs& out) {
-  for_channels<1, 3, 4>(in.channels, [&](auto channels) { composite_all<channels>(in, out); });
+  for_frequent_channels<Response, kDynamic>(in.channels,
+                                            [&](auto channels) { composite_all<channels>(in, out); });
 }
 
-}  // namespace gsplat::GSPLAT_ISA
+}  // namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE

@@ -1,9 +1,13 @@
 // Front-to-back compositing of the splats of each tile.
 #include "cuda/composite.h"
 #include "cuda/composite_tile.cuh"
+#include "math/response/selected.h"
+#include "raster/channels.h"
 
-namespace gsplat::cuda {
+namespace gsplat::cuda::GSPLAT_RESPONSE {
 namespace {
+
+using Response = GSPLAT_RESPONSE_TYPE;  // an argument of kernels, which reports name by it
 
 // Blended colours of one pixel.
 template <int kColors>
@@ -36,12 +40,12 @@ struct Colors {
 };
 
 template <int kColors>
-__device__ void blend_splat(const SplatShape<float>& shape, float dx, float mean_y, float max_alpha,
-                            const float* colors, BlendedPixel& pixel, Colors<kColors>& blended) {
+__device__ void blend_splat(const StagedSplat<Response, kColors>& splat, const SplatShape<float>& shape,
+                            float dx, float max_alpha, BlendedPixel& pixel, Colors<kColors>& blended) {
   GSPLAT_COUNT(pairs);
-  const Blend blend(shape, dx, mean_y, max_alpha, pixel);
+  const Blend<Response> blend(shape, splat.extras(), dx, splat.mean_y, max_alpha, pixel);
   if (blend.blends) {
-    blended.blend(blend.alpha * pixel.transmittance, colors);
+    blended.blend(blend.alpha * pixel.transmittance, splat.colors());
     pixel.transmittance = blend.behind;
   }
 }
@@ -54,22 +58,21 @@ constexpr int kMostBlocks = 3;
 #endif
 
 // Blends `channels` <= kColors channels from `first_channel` on.
-template <int kColors>
+template <class Response, int kColors>
 __global__ void __launch_bounds__(kMostTileThreads, kColors <= 3 ? kMostBlocks : 2)
     composite_tiles(CompositeInputs in, CompositeOutputs out, int first_channel, int channels) {
-  __shared__ StagedBatch<kColors> batch;
+  __shared__ StagedBatch<Response, kColors> batch;
   const Tile tile(in);
   BlendedPixel upper(pixel_y(), PixelPlace(in, tile, pixel_x(), pixel_y()));
   BlendedPixel lower(pixel_y() + kHalf, PixelPlace(in, tile, pixel_x(), pixel_y() + kHalf));
   Colors<kColors> upper_colors, lower_colors;
-  const auto visit = [&](int, const StagedSplat<kColors>& splat, float dx, bool in_upper, bool in_lower) {
+  const auto visit = [&](int, const StagedSplat<Response, kColors>& splat, float dx, bool in_upper,
+                         bool in_lower) {
     const SplatShape<float> shape = splat.shape();
-    if (in_upper)
-      blend_splat(shape, dx, splat.mean_y, in.settings.max_alpha, splat.colors, upper, upper_colors);
-    if (in_lower)
-      blend_splat(shape, dx, splat.mean_y, in.settings.max_alpha, splat.colors, lower, lower_colors);
+    if (in_upper) blend_splat(splat, shape, dx, in.settings.max_alpha, upper, upper_colors);
+    if (in_lower) blend_splat(splat, shape, dx, in.settings.max_alpha, lower, lower_colors);
   };
-  visit_splats<kColors>(in, tile, first_channel, channels, batch, upper, lower, visit);
+  visit_splats<Response, kColors>(in, tile, first_channel, channels, batch, upper, lower, visit);
   upper_colors.store(in, tile, pixel_y(), upper.transmittance, first_channel, channels, out);
   lower_colors.store(in, tile, pixel_y() + kHalf, lower.transmittance, first_channel, channels, out);
 }
@@ -79,7 +82,8 @@ void launch(const CompositeInputs& in, const CompositeOutputs& out, Stream strea
   if (in.images == 0) return;
   for (int first = 0; first < in.channels; first += kColors) {
     const int channels = in.channels - first < kColors ? in.channels - first : kColors;
-    composite_tiles<kColors><<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, out, first, channels);
+    composite_tiles<Response, kColors>
+        <<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, out, first, channels);
     check_launch("composite_tiles");
   }
 }
@@ -87,16 +91,8 @@ void launch(const CompositeInputs& in, const CompositeOutputs& out, Stream strea
 }  // namespace
 
 void composite(const CompositeInputs& in, const CompositeOutputs& out, Stream stream) {
-  switch (in.channels) {
-    case 1:
-      return launch<1>(in, out, stream);
-    case 3:
-      return launch<3>(in, out, stream);
-    case 4:
-      return launch<4>(in, out, stream);
-    default:
-      return launch<8>(in, out, stream);  // in several passes if need be
-  }
+  // Eight channels at a time, in several passes if need be.
+  for_frequent_channels<Response, 8>(in.channels, [&](auto channels) { launch<channels>(in, out, stream); });
 }
 
-}  // namespace gsplat::cuda
+}  // namespace gsplat::cuda::GSPLAT_RESPONSE

@@ -2,12 +2,15 @@
 //
 // As in the backward pass, each block of a tile writes one row per splat of the tile, and a second loop puts
 // the rows of each splat together in a fixed order.
+#include "cpu/compositing.h"
 #include "cpu/parallel.h"
-#include "cpu/rasterizer.h"
 #include "cpu/simd/pixel_block.h"
+#include "math/response/selected.h"
 
-namespace gsplat::GSPLAT_ISA {
+namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE {
 namespace {
+
+using Response = GSPLAT_RESPONSE_TYPE;
 
 struct RowBuffer : Buffer<Contribution> {};
 
@@ -18,15 +21,15 @@ void add(Contribution& sum, const Contribution& c) {
 }
 
 // Writes `rows` [splats of the tile], which lie `stride` apart.
-void contributions_in_block(const CompositeInputs& in, const BlockSplats& splats, const BlockPlace& place,
-                            Contribution* rows, int stride) {
+void contributions_in_block(const CompositeInputs& in, const BlockSplats<Response>& splats,
+                            const BlockPlace& place, Contribution* rows, int stride) {
   const Float max_alpha(in.settings.max_alpha), zero(0.0f);
   PixelState state(place);
   for (int n = 0; n < splats.count(); ++n, rows += stride) {
     *rows = {0.0f, 0.0f, 0.0f};
     const CellSet cells = splats.cells(n) & state.unfinished;
     if (cells == 0) continue;
-    const BlockSplat splat(splats[n], place);
+    const BlockSplat<Response> splat(splats[n], place);
     Float weight_sum = zero, largest_weight = zero;
     int pixels = 0;
     each_cell(cells, [&](int cell) __attribute__((always_inline)) {
@@ -45,12 +48,12 @@ void contributions_in_block(const CompositeInputs& in, const BlockSplats& splats
 }  // namespace
 
 void contributions(const CompositeInputs& in, Contribution* out) {
-  const SplatRecord* records = make_records(in, per_thread<Buffer<SplatRecord>>());
+  const auto* records = make_records<Response>(in);
   const TileWalk walk(in.image, in.settings.tile_size);
   const int blocks = walk.blocks_per_tile();
   Contribution* rows = per_thread<RowBuffer>().reserve(in.lists.intersections * blocks);
   walk.each_block(in.images, [&](int64_t tile, int block, const BlockPlace& place) {
-    BlockSplats& splats = per_thread<BlockSplats>();
+    BlockSplats<Response>& splats = per_thread<BlockSplats<Response>>();
     splats.gather(in, records, tile, place);
     contributions_in_block(in, splats, place, rows + splats.begin() * blocks + block, blocks);
   });
@@ -66,4 +69,4 @@ void contributions(const CompositeInputs& in, Contribution* out) {
   });
 }
 
-}  // namespace gsplat::GSPLAT_ISA
+}  // namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE

@@ -1,20 +1,25 @@
 // Backward pass of compositing: gradients of every splat from the gradients of the pixels.
 //
-// Each warp replays the forward pass over its patch, front to back (see math/blending.h for why that works).
-// What a splat gets from the 64 pixels is summed over the warp and added to memory once. These sums are the
-// moments of math/response.h and the sums of the payloads (math/payload), which are linear in the pixels:
-// they are gathered in the places of the gradients themselves, and finish_splat_gradients() turns them into
-// gradients in place.
+// Each warp replays the forward pass over its patch, front to back (see math/compositor/over.h for why that
+// works). What a splat gets from the 64 pixels is summed over the warp and added to memory once. These sums
+// are the moments of math/response/radial.h and the sums of the payloads (math/payload), which are linear in
+// the pixels: they are gathered in the places of the gradients themselves, and finish_splat_gradients() turns
+// them into gradients in place.
 #include "cuda/composite.h"
 #include "cuda/composite_tile.cuh"
 #include "math/payload/absgrad.h"
 #include "math/payload/color.h"
 #include "math/payload/statistics.h"
+#include "math/response/selected.h"
+#include "raster/channels.h"
 
-namespace gsplat::cuda {
+namespace gsplat::cuda::GSPLAT_RESPONSE {
 namespace {
 
-constexpr int kMoments = 6;
+using Response = GSPLAT_RESPONSE_TYPE;  // an argument of kernels, which reports name by it
+
+constexpr int kMoments = 6, kExtras = Response::kExtras;
+constexpr int kOfSplat = kMoments + kExtras;
 constexpr int kAnyChannels = 0;  // a number of channels that is known at run time only
 
 // What a pixel is given.
@@ -22,7 +27,7 @@ template <int kColors>
 struct PixelGrads {
   float v_colors[kColors > 0 ? kColors : 1];
   float v_alpha;  // gradient of alpha, the background's part included
-  float behind;   // E - R of math/blending.h: what the splats still to come contribute
+  float behind;   // E - R of math/compositor/over.h: what the splats still to come contribute
   float error;    // e_p of the statistics
   int64_t index;  // of the pixel in the images
 
@@ -52,9 +57,10 @@ struct PixelGrads {
 // A lane's sums for one splat.
 template <class Sums>
 struct SplatSums {
-  static constexpr int kCount = kMoments + Sums::kSums;
+  static constexpr int kCount = kOfSplat + Sums::kSums;
 
   ColumnMoments<float> moments;
+  ZeroedSums<float, kExtras> extras;
   typename Sums::template Sums<float> payloads;
 
   __device__ SplatSums() : moments(ColumnMoments<float>::zero()) {}
@@ -65,7 +71,9 @@ struct SplatSums {
                                    moments.eu * dx, moments.euy, moments.eyy};
 #pragma unroll
     for (int i = 0; i < kMoments; ++i) sums[i] = first[i];
-    payloads.list(sums + kMoments);
+#pragma unroll
+    for (int i = 0; i < kExtras; ++i) sums[kMoments + i] = extras.numbers[i];
+    payloads.list(sums + kOfSplat);
   }
 };
 
@@ -82,8 +90,11 @@ struct SumTarget {
       // The six moments fill the places of the mean, the root and the opacity.
       base = i < 2 ? out.means2d + i : i < 5 ? out.shapes + (i - 2) : out.opacities;
       stride = i < 2 ? 2 : i < 5 ? 3 : 1;
+    } else if (i < kOfSplat) {
+      base = out.extras + (i - kMoments);
+      stride = kExtras;
     } else {
-      const SumPlace place = Sums::place(out, channels, i - kMoments);
+      const SumPlace place = Sums::place(out, channels, i - kOfSplat);
       base = place.base;
       stride = place.stride;
     }
@@ -97,10 +108,11 @@ struct SumTarget {
 // Adds what a pixel gives to a splat. Returns the weight with which the splat was blended there.
 template <int kColors, class Sums>
 __device__ float replay_splat(const CompositeInputs& in, const CompositeGradInputs& v,
-                              const SplatShape<float>& shape, const StagedSplat<kColors>& splat, float dx,
-                              BlendedPixel& pixel, PixelGrads<kColors>& grads, SplatSums<Sums>& sums) {
+                              const SplatShape<float>& shape, const StagedSplat<Response, kColors>& splat,
+                              float dx, BlendedPixel& pixel, PixelGrads<kColors>& grads,
+                              SplatSums<Sums>& sums) {
   GSPLAT_COUNT(pairs);
-  const Blend blend(shape, dx, splat.mean_y, in.settings.max_alpha, pixel);
+  const Blend<Response> blend(shape, splat.extras(), dx, splat.mean_y, in.settings.max_alpha, pixel);
   if (!blend.blends) return 0.0f;
   const float weight = blend.alpha * pixel.transmittance;
   float g = grads.v_alpha;
@@ -109,14 +121,18 @@ __device__ float replay_splat(const CompositeInputs& in, const CompositeGradInpu
     for (int c = 0; c < in.channels; ++c) g = fma(colors[c], v.v_colors[grads.index * in.channels + c], g);
   }
   sums.payloads.take(
-      weight, [&](int c) { return splat.colors[c]; }, [&](int c) { return grads.v_colors[c]; }, g);
+      weight, [&](int c) { return splat.colors()[c]; }, [&](int c) { return grads.v_colors[c]; }, g);
   grads.behind = fma(-weight, g, grads.behind);
-  const float v_alpha = alpha_vjp(pixel.transmittance, blend.alpha, g, grads.behind);
+  const float v_alpha = Over::alpha_vjp(pixel.transmittance, blend.alpha, g, grads.behind);
   pixel.transmittance = blend.behind;
   // No gradient through the cap.
   const float e = zero_unless(blend.uncapped <= in.settings.max_alpha, blend.alpha * v_alpha);
-  sums.moments.add(e, blend.u, blend.dy);
-  sums.payloads.see(shape, {blend.u, shape.l22 * blend.dy, e, weight, 1.0f, grads.error});
+  ExtrasOf<float, kExtras> by_extras;
+  const float sloped = e * Response::slope(blend.u, blend.v, splat.extras(), by_extras.values);
+  sums.moments.add(e, sloped, blend.u, blend.dy);
+#pragma unroll
+  for (int i = 0; i < kExtras; ++i) sums.extras.numbers[i] -= e * by_extras.values[i];
+  sums.payloads.see(shape, {blend.u, blend.v, sloped, weight, 1.0f, grads.error});
   return weight;
 }
 
@@ -150,19 +166,20 @@ __device__ void add_color_gradients(const CompositeInputs& in, const CompositeGr
 template <int kColors>
 constexpr int kBlocks = kColors == kAnyChannels ? 1 : 2;
 
-template <int kColors, class... Extras>
+template <class Response, int kColors, class... Extras>
 __global__ void __launch_bounds__(kMostTileThreads, kBlocks<kColors>)
     composite_tiles_backward(CompositeInputs in, CompositeGradInputs v, CompositeGrads out) {
   using Row = Payloads<Extras..., Color<kColors>>;
   using Sums = SplatSums<Row>;
-  __shared__ StagedBatch<kColors> batch;
+  __shared__ StagedBatch<Response, kColors> batch;
   const Tile tile(in);
   const PixelPlace upper_place(in, tile, pixel_x(), pixel_y());
   const PixelPlace lower_place(in, tile, pixel_x(), pixel_y() + kHalf);
   BlendedPixel upper(pixel_y(), upper_place), lower(pixel_y() + kHalf, lower_place);
   PixelGrads<kColors> upper_grads(in, v, tile, upper_place), lower_grads(in, v, tile, lower_place);
   const SumTarget<Row> target(out, in.channels, sum_owner<Sums::kCount>());
-  const auto visit = [&](int, const StagedSplat<kColors>& splat, float dx, bool in_upper, bool in_lower) {
+  const auto visit = [&](int, const StagedSplat<Response, kColors>& splat, float dx, bool in_upper,
+                         bool in_lower) {
     const SplatShape<float> shape = splat.shape();
     Sums sums;
     float upper_weight = 0.0f, lower_weight = 0.0f;
@@ -176,7 +193,7 @@ __global__ void __launch_bounds__(kMostTileThreads, kBlocks<kColors>)
       add_color_gradients(in, v, splat.id, upper_grads, lower_grads, upper_weight, lower_weight, out.colors);
     }
   };
-  visit_splats<kColors>(in, tile, 0, kColors, batch, upper, lower, visit);
+  visit_splats<Response, kColors>(in, tile, 0, kColors, batch, upper, lower, visit);
 }
 
 // Turns the moments of the visible splats into their gradients, in the same places.
@@ -206,8 +223,24 @@ __global__ void __launch_bounds__(256) finish_splat_gradients(CompositeInputs in
 template <int kColors, class... Extras>
 void launch(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out,
             Stream stream) {
-  composite_tiles_backward<kColors, Extras...><<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, v, out);
+  composite_tiles_backward<Response, kColors, Extras...>
+      <<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, v, out);
   check_launch("composite_tiles_backward");
+}
+
+// What trainings ask for most has code of its own; the rest is served by code that can do more.
+void launch(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out,
+            Stream stream) {
+  const bool abs = out.means2d_abs != nullptr, statistics = out.statistics != nullptr;
+  if (!abs && !statistics) {
+    return for_frequent_channels<Response, kAnyChannels>(
+        in.channels, [&](auto channels) { launch<channels>(in, v, out, stream); });
+  }
+  if constexpr (Response::kFrequent) {
+    if (in.channels == 3 && !statistics) return launch<3, AbsGrad>(in, v, out, stream);
+  }
+  for_channels<kAnyChannels, 3>(
+      in.channels, [&](auto channels) { launch<channels, Statistics, AbsGrad>(in, v, out, stream); });
 }
 
 }  // namespace
@@ -215,26 +248,10 @@ void launch(const CompositeInputs& in, const CompositeGradInputs& v, const Compo
 void composite_backward(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out,
                         Stream stream) {
   if (in.images == 0 || in.lists.visible == 0) return;
-  const bool abs = out.means2d_abs != nullptr, statistics = out.statistics != nullptr;
-  // What trainings ask for most has code of its own; the rest is served by code that can do more.
-  if (!abs && !statistics && in.channels == 1) {
-    launch<1>(in, v, out, stream);
-  } else if (!abs && !statistics && in.channels == 3) {
-    launch<3>(in, v, out, stream);
-  } else if (!abs && !statistics && in.channels == 4) {
-    launch<4>(in, v, out, stream);
-  } else if (!abs && !statistics) {
-    launch<kAnyChannels>(in, v, out, stream);
-  } else if (!statistics && in.channels == 3) {
-    launch<3, AbsGrad>(in, v, out, stream);
-  } else if (in.channels == 3) {
-    launch<3, Statistics, AbsGrad>(in, v, out, stream);
-  } else {
-    launch<kAnyChannels, Statistics, AbsGrad>(in, v, out, stream);
-  }
+  launch(in, v, out, stream);
   constexpr int kThreads = 256;
   finish_splat_gradients<<<blocks_of(kThreads, in.lists.visible), kThreads, 0, stream>>>(in, out);
   check_launch("finish_splat_gradients");
 }
 
-}  // namespace gsplat::cuda
+}  // namespace gsplat::cuda::GSPLAT_RESPONSE

@@ -1,35 +1,39 @@
 // Backward pass of compositing: gradients of every splat from the gradients of the pixels.
 //
 // Each tile replays its forward pass, front to back, and writes one row of sums per intersection (splat and
-// tile): the moments of math/response.h and the sums of the payloads (math/payload). A second loop adds up
-// the rows of each splat in a fixed order and finishes its gradients. So no two threads ever add to the same
-// number, and the result does not depend on how many there are. The rows lie in the order of the splats,
-// because writing memory here and there costs less than reading it so.
+// tile): the moments of math/response/radial.h and the sums of the payloads (math/payload). A second loop
+// adds up the rows of each splat in a fixed order and finishes its gradients. So no two threads ever add to
+// the same number, and the result does not depend on how many there are. The rows lie in the order of the
+// splats, because writing memory here and there costs less than reading it so.
 #include <cstring>
 
+#include "cpu/compositing.h"
 #include "cpu/parallel.h"
-#include "cpu/rasterizer.h"
 #include "cpu/simd/block_images.h"
 #include "math/payload/absgrad.h"
 #include "math/payload/color.h"
 #include "math/payload/statistics.h"
+#include "math/response/selected.h"
 
-namespace gsplat::GSPLAT_ISA {
+namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE {
 namespace {
 
-constexpr int kMoments = 6;
+using Response = GSPLAT_RESPONSE_TYPE;
+
+constexpr int kMoments = 6, kExtras = Response::kExtras;
+constexpr int kOfSplat = kMoments + kExtras;
 constexpr int kGroup = 8;  // an unknown number of channels is added up in groups of so many
 
-// The sums of a splat lie in a row: its moments, those of the payloads, and the colours if their number is
-// known at run time only. Its length in floats is a multiple of 4, so that rows are aligned for 128-bit
-// loads.
+// The sums of a splat lie in a row: its moments, the gradients of its extras, the sums of the payloads, and
+// the colours if their number is known at run time only. Its length in floats is a multiple of 4, so that
+// rows are aligned for 128-bit loads.
 template <class Sums>
 constexpr int row_length(int dynamic_channels) {
-  return (kMoments + Sums::kSums + (dynamic_channels + kGroup - 1) / kGroup * kGroup + 3) / 4 * 4;
+  return (kOfSplat + Sums::kSums + (dynamic_channels + kGroup - 1) / kGroup * kGroup + 3) / 4 * 4;
 }
 
 struct BlockScratch {
-  BlockSplats splats;
+  BlockSplats<Response> splats;
   Buffer<float> v_colors, colors;  // [channel, pixel of a block]
 };
 
@@ -141,17 +145,18 @@ inline void write_sums(const Float* values, float* row) {
 
 // Writes the sums of one splat over the pixels of a block.
 template <int kChannels, class... Extras>
-[[gnu::always_inline]] inline void write_row(const CompositeInputs& in, const BlockSplats& splats, int n,
-                                             const BlockPlace& place, CellSet cells, PixelState& state,
+[[gnu::always_inline]] inline void write_row(const CompositeInputs& in, const BlockSplats<Response>& splats,
+                                             int n, const BlockPlace& place, CellSet cells, PixelState& state,
                                              PixelGrads& pixels, float* row) {
   using Sums = Payloads<Extras..., Color<kChannels>>;
-  constexpr int kSums = kMoments + Sums::kSums;
+  constexpr int kSums = kOfSplat + Sums::kSums;
   const Float max_alpha(in.settings.max_alpha), one(1.0f), zero(0.0f);
-  const SplatRecord& record = splats[n];
+  const SplatRecord<Response>& record = splats[n];
   const SplatShape<Float> shape = shape_of(record);
   const float* color = splats.color<kChannels>(in, n);
-  const BlockSplat splat(record, place);
+  const BlockSplat<Response> splat(record, place);
   auto moments = QuadraticMoments<Float>::zero();
+  ZeroedSums<Float, kExtras> v_extras;
   typename Sums::template Sums<Float> payloads;
   alignas(64) float weights[kChannels == kDynamic ? kBlockPixels : 1];
 
@@ -174,15 +179,21 @@ template <int kChannels, class... Extras>
       const Float blended = weight * g, behind = Float::load(pixels.behind + first) - blended;
       behind.store(pixels.behind + first);
       // No gradient through the cap.
-      const Float e = zero_unless(at.uncapped[i] <= max_alpha, log_alpha_vjp(blended, alpha, behind));
-      moments.add(e, at.u[i], at.v[i]);
-      payloads.see(shape, {at.u[i], at.v[i], e, weight, zero_unless(weight > zero, one),
+      const Float e = zero_unless(at.uncapped[i] <= max_alpha, Over::log_alpha_vjp(blended, alpha, behind));
+      ExtrasOf<Float, kExtras> by_extras;
+      const Float sloped = e * Response::slope(at.u[i], at.v[i], splat.extras.values, by_extras.values);
+      moments.add(e, sloped, at.u[i], at.v[i]);
+      unrolled<kExtras>([&](auto k) __attribute__((always_inline)) {
+        v_extras.numbers[k] = v_extras.numbers[k] - e * by_extras.values[k];
+      });
+      payloads.see(shape, {at.u[i], at.v[i], sloped, weight, zero_unless(weight > zero, one),
                            Float::load(pixels.v_probe + first)});
     });
   });
 
   Float sums[kSums] = {moments.e, moments.eu, moments.ev, moments.euu, moments.euv, moments.evv};
-  payloads.list(sums + kMoments);
+  unrolled<kExtras>([&](auto k) { sums[kMoments + k] = v_extras.numbers[k]; });
+  payloads.list(sums + kOfSplat);
   write_sums<kSums>(sums, row);
   if constexpr (kChannels == kDynamic) {
     for (int c = 0; c < in.channels; c += kGroup) {
@@ -239,9 +250,10 @@ void write_splat(const CompositeInputs& in, int64_t id, const float* total, cons
   out.shapes[3 * id + 1] = g.l21;
   out.shapes[3 * id + 2] = g.l22;
   out.opacities[id] = g.opacity;
-  Sums::finish(total + kMoments, out, in.channels, id);
+  for (int k = 0; k < kExtras; ++k) out.extras[id * kExtras + k] = total[kMoments + k];
+  Sums::finish(total + kOfSplat, out, in.channels, id);
   if constexpr (kChannels == kDynamic) {
-    const float* colors = total + kMoments + Sums::kSums;
+    const float* colors = total + kOfSplat + Sums::kSums;
     for (int c = 0; c < in.channels; ++c) out.colors[id * in.channels + c] = colors[c];
   }
 }
@@ -251,13 +263,13 @@ void backward_all(const CompositeInputs& in, const CompositeGradInputs& v, const
   using Sums = Payloads<Extras..., Color<kChannels>>;
   constexpr int kStride = kChannels == kDynamic ? kDynamic : row_length<Sums>(0);
   const int64_t stride = row_length<Sums>(kChannels == kDynamic ? in.channels : 0);
-  const SplatRecord* records = make_records(in, per_thread<Buffer<SplatRecord>>());
+  const auto* records = make_records<Response>(in);
   SplatRows& rows = per_thread<SplatRows>();  // the caller's, in all threads
   const TileWalk walk(in.image, in.settings.tile_size);
   rows.arrange(in, stride, walk.blocks_per_tile());
   walk.each_block(in.images, [&](int64_t tile, int block, const BlockPlace& place) {
     BlockScratch& scratch = per_thread<BlockScratch>();
-    const BlockSplats& splats = scratch.splats;
+    const BlockSplats<Response>& splats = scratch.splats;
     for (const float* image : {v.v_colors, v.colors}) prefetch_planes(image, in.channels, in.image, place);
     for (const float* image : {v.v_alphas, v.alphas}) prefetch_planes(image, 1, in.image, place);
     scratch.splats.gather(in, records, tile, place);
@@ -294,13 +306,15 @@ void composite_backward(const CompositeInputs& in, const CompositeGradInputs& v,
   // What trainings ask for most has code of its own; the rest is served by code that can do more.
   // Statistics come first, so that their sums are added up alike whatever the number of channels.
   if (!abs && !statistics) {
-    for_channels<1, 3, 4>(in.channels, [&](auto channels) { backward_all<channels>(in, v, out); });
-  } else if (in.channels == 3 && !statistics) {
-    backward_all<3, AbsGrad>(in, v, out);
-  } else {
-    for_channels<3>(in.channels,
-                    [&](auto channels) { backward_all<channels, Statistics, AbsGrad>(in, v, out); });
+    for_frequent_channels<Response, kDynamic>(in.channels,
+                                              [&](auto channels) { backward_all<channels>(in, v, out); });
+    return;
   }
+  if constexpr (Response::kFrequent) {
+    if (in.channels == 3 && !statistics) return backward_all<3, AbsGrad>(in, v, out);
+  }
+  for_channels<kDynamic, 3>(in.channels,
+                            [&](auto channels) { backward_all<channels, Statistics, AbsGrad>(in, v, out); });
 }
 
-}  // namespace gsplat::GSPLAT_ISA
+}  // namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE

@@ -2,17 +2,25 @@
 //
 // The walk of the forward pass, which carries the tangent of the transmittance next to the transmittance
 // itself. Which splat is skipped, capped or the last one was decided by the values.
+#include "cuda/composite.h"
 #include "cuda/composite_tile.cuh"
-#include "cuda/rasterizer_jvp.h"
 #include "math/forward_mode.h"
+#include "math/response/selected.h"
+#include "raster/channels.h"
 
-namespace gsplat::cuda {
+namespace gsplat::cuda::GSPLAT_RESPONSE {
 namespace {
+
+using Response = GSPLAT_RESPONSE_TYPE;  // an argument of kernels, which reports name by it
+constexpr int kExtras = Response::kExtras;
 
 // The tangents of a StagedSplat.
 template <int kColors>
 struct StagedTangent : MovingSplat {
-  float colors[kColors];
+  float extras_and_colors[kExtras + kColors];
+
+  __device__ const float* extras() const { return extras_and_colors; }
+  __device__ const float* colors() const { return extras_and_colors + kExtras; }
 };
 
 template <int kColors>
@@ -20,8 +28,11 @@ __device__ void stage_tangent(const CompositeInputs& in, const CompositeTangents
                               int first_channel, int channels, StagedTangent<kColors>& staged) {
   static_cast<MovingSplat&>(staged) = load_moving(in, t, id);
 #pragma unroll
+  for (int e = 0; e < kExtras; ++e) staged.extras_and_colors[e] = t.extras[id * kExtras + e];
+#pragma unroll
   for (int c = 0; c < kColors; ++c) {
-    staged.colors[c] = c < channels ? t.colors[id * in.channels + first_channel + c] : 0.0f;
+    staged.extras_and_colors[kExtras + c] =
+        c < channels ? t.colors[id * in.channels + first_channel + c] : 0.0f;
   }
 }
 
@@ -53,32 +64,37 @@ struct PixelTangents {
 };
 
 template <int kColors>
-__device__ void blend_tangents(const StagedSplat<kColors>& splat, const StagedTangent<kColors>& t, float dx,
-                               float max_alpha, BlendedPixel& pixel, PixelTangents<kColors>& tangents) {
+__device__ void blend_tangents(const StagedSplat<Response, kColors>& splat, const StagedTangent<kColors>& t,
+                               float dx, float max_alpha, BlendedPixel& pixel,
+                               PixelTangents<kColors>& tangents) {
   GSPLAT_COUNT(pairs);
-  const Blend blend(splat.shape(), dx, splat.mean_y, max_alpha, pixel);
+  const Blend<Response> blend(splat.shape(), splat.extras(), dx, splat.mean_y, max_alpha, pixel);
   if (!blend.blends) return;
   const SplatShape<Dual<float>> shape = {
       {splat.l11, t.l11}, {splat.l21, t.l21}, {splat.l22, t.l22}, {splat.log2_opacity, t.log2_opacity}};
-  const Dual<float> alpha =
-      moving_alpha(blend.alpha, blend.uncapped <= max_alpha, shape, {dx, -t.mean_x}, {blend.dy, -t.mean_y});
+  ExtrasOf<Dual<float>, kExtras> extras;
+#pragma unroll
+  for (int e = 0; e < kExtras; ++e) extras.values[e] = {splat.extras()[e], t.extras()[e]};
+  const Dual<float> dx_moving(dx, -t.mean_x), dy_moving(blend.dy, -t.mean_y);
+  const Dual<float> alpha = moving_alpha<Response>(blend.alpha, blend.uncapped <= max_alpha, shape,
+                                                   extras.values, dx_moving, dy_moving);
   const Dual<float> transmittance(pixel.transmittance, tangents.transmittance);
   const Dual<float> weight = alpha * transmittance;
 #pragma unroll
   for (int c = 0; c < kColors; ++c) {
     tangents.colors[c] =
-        fma(weight.tangent, splat.colors[c], fma(weight.value, t.colors[c], tangents.colors[c]));
+        fma(weight.tangent, splat.colors()[c], fma(weight.value, t.colors()[c], tangents.colors[c]));
   }
-  tangents.transmittance = transmittance_behind(transmittance, alpha).tangent;
+  tangents.transmittance = Over::behind(transmittance, alpha).tangent;
   pixel.transmittance = blend.behind;
 }
 
 // Blends `channels` <= kColors channels from `first_channel` on.
-template <int kColors>
+template <class Response, int kColors>
 __global__ void __launch_bounds__(kMostTileThreads, 2)
     composite_tile_tangents(CompositeInputs in, CompositeTangents t, CompositeOutputs out, int first_channel,
                             int channels) {
-  __shared__ StagedBatch<kColors> batch;
+  __shared__ StagedBatch<Response, kColors> batch;
   __shared__ StagedTangent<kColors> staged[kBatch];
   const Tile tile(in);
   BlendedPixel upper(pixel_y(), PixelPlace(in, tile, pixel_x(), pixel_y()));
@@ -87,11 +103,12 @@ __global__ void __launch_bounds__(kMostTileThreads, 2)
   const auto stage = [&](int i, int64_t id) {
     stage_tangent<kColors>(in, t, id, first_channel, channels, staged[i]);
   };
-  const auto visit = [&](int i, const StagedSplat<kColors>& splat, float dx, bool in_upper, bool in_lower) {
+  const auto visit = [&](int i, const StagedSplat<Response, kColors>& splat, float dx, bool in_upper,
+                         bool in_lower) {
     if (in_upper) blend_tangents<kColors>(splat, staged[i], dx, in.settings.max_alpha, upper, upper_tangents);
     if (in_lower) blend_tangents<kColors>(splat, staged[i], dx, in.settings.max_alpha, lower, lower_tangents);
   };
-  visit_splats<kColors>(in, tile, first_channel, channels, batch, upper, lower, stage, visit);
+  visit_splats<Response, kColors>(in, tile, first_channel, channels, batch, upper, lower, stage, visit);
   upper_tangents.store(in, tile, pixel_y(), first_channel, channels, out);
   lower_tangents.store(in, tile, pixel_y() + kHalf, first_channel, channels, out);
 }
@@ -101,7 +118,7 @@ void launch(const CompositeInputs& in, const CompositeTangents& tangents, const 
             Stream stream) {
   for (int first = 0; first < in.channels; first += kColors) {
     const int channels = in.channels - first < kColors ? in.channels - first : kColors;
-    composite_tile_tangents<kColors>
+    composite_tile_tangents<Response, kColors>
         <<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, tangents, out, first, channels);
     check_launch("composite_tile_tangents");
   }
@@ -112,16 +129,9 @@ void launch(const CompositeInputs& in, const CompositeTangents& tangents, const 
 void composite_jvp(const CompositeInputs& in, const CompositeTangents& tangents, const CompositeOutputs& out,
                    Stream stream) {
   if (in.images == 0) return;
-  switch (in.channels) {
-    case 1:
-      return launch<1>(in, tangents, out, stream);
-    case 3:
-      return launch<3>(in, tangents, out, stream);
-    case 4:
-      return launch<4>(in, tangents, out, stream);
-    default:
-      return launch<8>(in, tangents, out, stream);  // in several passes if need be
-  }
+  // Eight channels at a time, in several passes if need be.
+  for_frequent_channels<Response, 8>(in.channels,
+                                     [&](auto channels) { launch<channels>(in, tangents, out, stream); });
 }
 
-}  // namespace gsplat::cuda
+}  // namespace gsplat::cuda::GSPLAT_RESPONSE

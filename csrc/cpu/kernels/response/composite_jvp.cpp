@@ -2,21 +2,27 @@
 //
 // One more walk over the tile lists, front to back, that carries the tangent of the transmittance next to the
 // transmittance itself. Which splat is skipped, capped or the last one was decided by the values.
+#include "cpu/compositing.h"
 #include "cpu/parallel.h"
-#include "cpu/rasterizer_jvp.h"
 #include "cpu/simd/block_images.h"
 #include "math/forward_mode.h"
+#include "math/response/selected.h"
+#include "raster/tangents.h"
 
-namespace gsplat::GSPLAT_ISA {
+namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE {
 namespace {
+
+using Response = GSPLAT_RESPONSE_TYPE;
+constexpr int kExtras = Response::kExtras;
 
 // The tangents of a SplatRecord.
 struct alignas(64) SplatTangent : MovingSplat {
-  float color[8];
+  ExtrasOf<float, kExtras> extras;
+  float color[kRecordChannels];
 };
 
 struct BlockScratch {
-  BlockSplats splats;
+  BlockSplats<Response> splats;
   Buffer<float> t_colors;  // [channel, pixel of a block]
 };
 
@@ -30,6 +36,7 @@ SplatTangent* make_tangents(const CompositeInputs& in, const CompositeTangents& 
       const int64_t i = in.lists.order[position];
       SplatTangent& s = tangents[i];
       static_cast<MovingSplat&>(s) = load_moving(in, t, i);
+      for (int e = 0; e < kExtras; ++e) s.extras.values[e] = t.extras[i * kExtras + e];
       for (int c = 0; c < channels; ++c) s.color[c] = t.colors[i * in.channels + c];
     }
   });
@@ -44,7 +51,8 @@ struct PixelTangents {
 
 template <int kChannels>
 void jvp_block(const CompositeInputs& in, const CompositeTangents& t, const SplatTangent* tangents,
-               const BlockSplats& splats, const BlockPlace& place, PixelState& state, PixelTangents& pixels) {
+               const BlockSplats<Response>& splats, const BlockPlace& place, PixelState& state,
+               PixelTangents& pixels) {
   const Float max_alpha(in.settings.max_alpha);
   constexpr int kAhead = 6;
   for (int n = 0; n < splats.count() && state.unfinished != 0; ++n) {
@@ -52,7 +60,7 @@ void jvp_block(const CompositeInputs& in, const CompositeTangents& t, const Spla
     const CellSet cells = splats.cells(n) & state.unfinished;
     if (cells == 0) continue;
     const int64_t id = splats.id(n);
-    const SplatRecord& record = splats[n];
+    const SplatRecord<Response>& record = splats[n];
     const SplatTangent& tangent = tangents[id];
     const float* color = splats.color<kChannels>(in, n);
     const float* t_color = kChannels == kDynamic ? t.colors + id * in.channels : tangent.color;
@@ -60,7 +68,10 @@ void jvp_block(const CompositeInputs& in, const CompositeTangents& t, const Spla
                                            {Float(record.l21), Float(tangent.l21)},
                                            {Float(record.l22), Float(tangent.l22)},
                                            {Float(record.log2_opacity), Float(tangent.log2_opacity)}};
-    const BlockSplat splat(record, place);
+    ExtrasOf<Dual<Float>, kExtras> extras;
+    repeat<kExtras>(
+        [&](auto e) { extras.values[e] = {Float(record.extras()[e]), Float(tangent.extras.values[e])}; });
+    const BlockSplat<Response> splat(record, place);
     each_cell(cells, [&](int cell) __attribute__((always_inline)) {
       const PixelOffsets offsets(record, place, cell);
       const CellResponse at(splat, state, cell);
@@ -72,10 +83,11 @@ void jvp_block(const CompositeInputs& in, const CompositeTangents& t, const Spla
         const int first = cell * kCellPixels + i * kLanes;
         const Dual<Float> dx(offsets.dx[i], -Float(tangent.mean_x)),
             dy(offsets.dy[i], -Float(tangent.mean_y));
-        const Dual<Float> alpha = moving_alpha(blend.alpha[i], at.uncapped[i] <= max_alpha, shape, dx, dy);
+        const Dual<Float> alpha =
+            moving_alpha<Response>(blend.alpha[i], at.uncapped[i] <= max_alpha, shape, extras.values, dx, dy);
         const Dual<Float> transmittance(front[i], Float::load(pixels.transmittance + first));
         const Dual<Float> weight = alpha * transmittance;
-        transmittance_behind(transmittance, alpha).tangent.store(pixels.transmittance + first);
+        Over::behind(transmittance, alpha).tangent.store(pixels.transmittance + first);
         const auto add_channel = [&](int c) __attribute__((always_inline)) {
           float* sum = pixels.colors + c * kBlockPixels + first;
           const Float from_color = fma(weight.value, Float(t_color[c]), Float::load(sum));
@@ -93,7 +105,7 @@ void jvp_block(const CompositeInputs& in, const CompositeTangents& t, const Spla
 
 template <int kChannels>
 void jvp_all(const CompositeInputs& in, const CompositeTangents& t, const CompositeOutputs& out) {
-  const SplatRecord* records = make_records(in, per_thread<Buffer<SplatRecord>>());
+  const auto* records = make_records<Response>(in);
   const SplatTangent* tangents = make_tangents(in, t, per_thread<Buffer<SplatTangent>>());
   TileWalk(in.image, in.settings.tile_size)
       .each_block(in.images, [&](int64_t tile, int, const BlockPlace& place) {
@@ -113,7 +125,7 @@ void jvp_all(const CompositeInputs& in, const CompositeTangents& t, const Compos
 
 void composite_jvp(const CompositeInputs& in, const CompositeTangents& tangents,
                    const CompositeOutputs& out) {
-  for_channels<3>(in.channels, [&](auto channels) { jvp_all<channels>(in, tangents, out); });
+  for_channels<kDynamic, 3>(in.channels, [&](auto channels) { jvp_all<channels>(in, tangents, out); });
 }
 
-}  // namespace gsplat::GSPLAT_ISA
+}  // namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE

@@ -98,7 +98,7 @@ class TrainConfig:
 
     data: str = ""
     """The COLMAP folder."""
-    model: str | None = None
+    sparse_model: str | None = None
     """Which sparse model inside it; None takes the one with most images."""
     images: str | None = None
     """The folder of the photographs, inside `data` or absolute; None finds it."""
@@ -215,6 +215,11 @@ class TrainConfig:
         """What concerns the whole run, told to each part of the density control that has a field for it."""
         densify = {part: with_shared(settings, **values) for part, settings in self.densify.items()}
         return replace(self, densify=densify)
+
+    @property
+    def model(self) -> str:
+        """The primitive, as `--model` has it."""
+        return self.primitive
 
     @property
     def compress(self) -> str | None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gsplat_core import primitive as primitives
 from gsplat_core.densify.adc import ADCConfig
 from gsplat_core.densify.pruning import PruningConfig
 from gsplat_core.densify.registry import configurations
@@ -116,6 +117,20 @@ def _scaled(rates: LearningRates, factor: float) -> LearningRates:
     own = {name: rate for name, rate in vars(rates).items() if name not in ("opacities", "further")}
     further = {name: rate * factor for name, rate in rates.further.items()}
     return replace(rates, **{name: rate * factor for name, rate in own.items()}, further=further)
+
+
+def with_primitive(config: TrainConfig, name: str) -> TrainConfig:
+    """The run with a scene of another primitive.
+
+    Learning rates of fields that the old primitive has too stay; the new ones are as the schema says.
+
+    Raises:
+        UsageError: no primitive has this name.
+    """
+    fields = {field.name for field in primitives.get(name).schema.further if field.trained}
+    rates = config.learning_rates
+    further = {field: rate for field, rate in rates.further.items() if field in fields}
+    return replace(config, primitive=name, learning_rates=replace(rates, further=further))
 
 
 def with_strategy(config: TrainConfig, strategy: str) -> TrainConfig:

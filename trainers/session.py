@@ -22,6 +22,7 @@ from trainers.loop import Loop
 from trainers.parts.codec import Codec
 from trainers.parts.registry import create
 from trainers.parts.results import at_test, write_part_results
+from trainers.primitives import refuse_primitive
 from trainers.progress import TrainingProgress, peak_memory_bytes
 from trainers.resolution import ResolutionSchedule
 from trainers.results import test_background, write_results
@@ -43,7 +44,8 @@ def train(
         overwrite: replace the run that is in the folder.
 
     Raises:
-        UsageError: the folder holds or is used by another run.
+        UsageError: the folder holds or is used by another run; or the optimizer or the codec of the
+            configuration cannot handle its primitive.
         DataError: photographs, poses or checkpoints that cannot be used.
         ResourceError: memory or disk are not sufficient.
         NumericalError: training diverged.
@@ -53,6 +55,7 @@ def train(
     def note(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
+    refuse_primitive(config.primitive, config)
     with run.owned(), run.crash_reports():
         device = choose_device(config.device)
         dataset = load_photographs(config)

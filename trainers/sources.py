@@ -91,7 +91,7 @@ def load_photographs(config: TrainConfig, decode: bool = True) -> Dataset:
         config.data,
         downscale=config.downscale,
         test_every=config.test_every,
-        model=config.model,
+        model=config.sparse_model,
         images=config.images,
         masks=config.masks,
         alpha=config.alpha_rule,

@@ -23,7 +23,7 @@ from gsplat_core.optim import Adam
 from gsplat_core.render.drawing import Outputs
 from gsplat_core.render.scene import render
 from gsplat_core.render.settings import RenderSettings
-from gsplat_core.scene.gaussians import PLAIN, Gaussians
+from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.scale import SceneScale
 from gsplat_core.second_order.linearization import Settings
 from trainers.config import TrainConfig
@@ -32,6 +32,7 @@ from trainers.lm import LevenbergMarquardt, Refinement
 from trainers.parts.part import Picture, Rendering
 from trainers.parts.parts import Parts
 from trainers.parts.registry import create
+from trainers.primitives import refuse_primitive
 from trainers.schedules import exponential, sh_degree_at
 from trainers.views import Target
 
@@ -81,10 +82,7 @@ class Trainer:
         """Makes these Gaussians the parameters, with a fresh optimizer (betas and eps as in 3DGS)."""
         self.metadata = replace(gaussians.metadata, antialiased=self.config.antialiased)
         self.primitive = gaussians.primitive
-        if self.config.optimizer == "lm" and self.primitive != PLAIN:
-            raise UsageError(
-                f"--optimizer lm knows plain Gaussians only, not the primitive {self.primitive!r}; use adam."
-            )
+        refuse_primitive(self.primitive, self.config)
         self.schema = gaussians.schema
         params = {name: value.detach().clone() for name, value in gaussians.params.items()}
         trained = [field.name for field in self.schema.trained]

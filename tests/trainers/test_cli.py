@@ -44,6 +44,7 @@ def test_train_has_the_promised_options(capsys):
     promised = [
         "-o",
         "--preset",
+        "--model",
         "--strategy",
         "--optimizer",
         "--steps",
@@ -51,7 +52,7 @@ def test_train_has_the_promised_options(capsys):
         "--max-gaussians",
         "--device",
     ]
-    loading = ["--images", "--masks", "--alpha", "--exif-rotate", "--strict"]
+    loading = ["--sparse-model", "--images", "--masks", "--alpha", "--exif-rotate", "--strict"]
     for option in [*promised, "--seed", "--resume", "--test-every", *loading]:
         assert option in out
 
@@ -65,6 +66,15 @@ def test_an_unknown_option_is_usage():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--model", "adx"], "no primitive is named 'adx'; there are: "),
+        (
+            ["--model", "generalized", "--optimizer", "lm"],
+            "lm knows plain Gaussians only, not the primitive 'generalized'",
+        ),
+        (
+            ["--compress", "vq", "--model", "generalized"],
+            "codec 'vq' has no place for 'beta' of the primitive 'generalized'",
+        ),
         (["--strategy", "adx"], "Unknown density control 'adx'"),
         (["--set", "mcmc.refine_evry=3"], "--set mcmc.refine_evry=3: there is no densify.mcmc.refine_evry"),
         (["--set", "mcmc.refine_every=often"], "densify.mcmc.refine_every must be int"),

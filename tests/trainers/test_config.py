@@ -33,7 +33,7 @@ def test_what_is_not_named_has_its_default():
         ({"steps": True}, "steps must be int"),
         ({"antialiased": 1}, "antialiased must be bool"),
         ({"lambda_dssim": float("inf")}, "lambda_dssim must be a finite number"),
-        ({"model": 0}, "model must be str or null"),
+        ({"sparse_model": 0}, "sparse_model must be str or null"),
         ({"background": "pink"}, "background must be one of"),
         ({"learning_rates": 3}, "learning_rates. must be an object"),
         ([], "the top level must be an object"),

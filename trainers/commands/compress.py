@@ -80,6 +80,7 @@ def _compress(
     from trainers.coordinates import share_coordinates
     from trainers.messages import warn
     from trainers.parts.results import read_part_results, write_part_results
+    from trainers.primitives import refuse_codec
     from trainers.rate_search import Round, search
     from trainers.results import write_results
     from trainers.run_folder import RunFolder
@@ -89,6 +90,7 @@ def _compress(
     gaussians = load_scene(run, warn).detached()
     if not gaussians.num:
         raise DataError(run, "there are no Gaussians to compress")
+    refuse_codec(gaussians.primitive, codec)
     dataset = load_photographs(config)
     share_coordinates(dataset, gaussians)
     ply_bytes = gaussians.num * 4 * (17 + gaussians.shN.shape[1] * 3)  # the INRIA layout, without its header

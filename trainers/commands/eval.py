@@ -21,7 +21,7 @@ def evaluate(
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE.json")] = None,
     downscale: int | None = None,
     test_every: int | None = None,
-    model: str | None = None,
+    sparse_model: str | None = None,
     masks: Path | None = None,
     alpha: Literal["auto", "black", "white", "ignore"] | None = None,
     exif_rotate: bool = False,
@@ -43,7 +43,7 @@ def evaluate(
         output: write the measurements to this file instead.
         downscale: shrink the photographs by this factor (default: the run's, or 1).
         test_every: every so many-th image is measured, 0: all of them (default: the run's, or 8).
-        model: which sparse model of the folder, for example 0.
+        sparse_model: which sparse model of the folder, for example 0.
         masks: the folder of the photographs' masks, or none.
         alpha: what transparent photographs are composited on; auto: on the background.
         exif_rotate: turn photographs as their EXIF data ask for, where they fit their camera that way.
@@ -59,8 +59,8 @@ def evaluate(
     given = {
         name: value
         for name, value in {
-            "downscale": downscale, "test_every": test_every, "model": model, "background": background,
-            "masks": masks, "alpha": alpha, "exif_rotate": exif_rotate or None,
+            "downscale": downscale, "test_every": test_every, "sparse_model": sparse_model,
+            "background": background, "masks": masks, "alpha": alpha, "exif_rotate": exif_rotate or None,
         }.items()
         if value is not None
     }  # fmt: skip

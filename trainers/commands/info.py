@@ -16,7 +16,7 @@ QUANTILES = {"smallest": 0.0, "median": 0.5, "largest": 1.0}
 def info(
     path: Positional[Path],
     json: bool = False,
-    model: str | None = None,
+    sparse_model: str | None = None,
     images: Path | None = None,
     masks: Path | None = None,
     exif_rotate: bool = False,
@@ -26,12 +26,14 @@ def info(
     Args:
         path: splat file, run folder or folder with photographs and their cameras.
         json: print JSON for scripts instead.
-        model: of photographs: which sparse model of the folder, for example 0.
+        sparse_model: of photographs: which sparse model of the folder, for example 0.
         images: of photographs: their folder, inside PATH or anywhere.
         masks: of photographs: the folder of their masks, or none.
         exif_rotate: turn photographs as their EXIF data ask for, where they fit their camera that way.
     """
-    given = {"model": model, "images": images, "masks": masks, "exif_rotate": exif_rotate or None}
+    given = {
+        "sparse_model": sparse_model, "images": images, "masks": masks, "exif_rotate": exif_rotate or None,
+    }  # fmt: skip
     facts = describe(path, {name: value for name, value in given.items() if value is not None})
     if json:
         print(json_text(facts))
@@ -89,6 +91,8 @@ def _describe_gaussians(gaussians: Any) -> dict[str, Any]:
 
     facts: dict[str, Any] = {
         "num_gaussians": gaussians.num,
+        "primitive": gaussians.primitive,
+        "further": {field.name: _values(gaussians, field) for field in gaussians.schema.further},
         "sh_degree": gaussians.sh_degree,
         "metadata": gaussians.metadata.known(),
         "extras": {name: list(value.shape[1:]) for name, value in gaussians.extras.items()},
@@ -103,6 +107,12 @@ def _describe_gaussians(gaussians: Any) -> dict[str, Any]:
             "high": gaussians.means.amax(0).tolist(),
         }
     return facts
+
+
+def _values(gaussians: Any, field: Any) -> dict[str, float]:
+    """Of the numbers that a field beyond the plain Gaussian's stands for; nothing where there are none."""
+    values = field.value(gaussians.further[field.name]).flatten()
+    return _quantiles(values) if len(values) else {}
 
 
 def _quantiles(values: Any) -> dict[str, float]:
@@ -123,6 +133,7 @@ def _describe_run(path: Path) -> dict[str, Any]:
         "kind": "run",
         "path": str(path),
         "data": config.data,
+        "primitive": config.primitive,
         "preset": config.preset,
         "steps": config.steps,
         "downscale": config.downscale,

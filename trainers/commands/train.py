@@ -34,6 +34,9 @@ class TrainOptions:
     preset: Annotated[Preset | None, _option("{default,fast,tiny,published}", "default")] = None
     """Length and schedules: default has 30,000 steps, fast 7,000, tiny is a first
     look; published is 3DGS as its paper has it."""
+    model: Annotated[str | None, _option("{gaussian,generalized,...}", "gaussian")] = None
+    """What the scene consists of: Gaussians, or a primitive with more fields than these, such as generalized
+    exponentials (gsplat_core/models)."""
     strategy: Annotated[str | None, _option("{mcmc,adc,lpm,...}", "the preset's")] = None
     """Density control: a strategy, perhaps with plug-ins, such as mcmc+lpm (docs/strategies.md)."""
     optimizer: Annotated[Literal["adam", "lm"] | None, _option("{adam,lm}", "adam")] = None
@@ -50,7 +53,7 @@ class TrainOptions:
     """Of everything random."""
     test_every: Annotated[int | None, _option("N", "8")] = None
     """Every N-th image in name order, the first included, is held out for testing; 0 trains on all."""
-    model: Annotated[str | None, _option("NAME", "the one with most images")] = None
+    sparse_model: Annotated[str | None, _option("NAME", "the one with most images")] = None
     """Which sparse model of the folder, for example 0."""
     compress: Annotated[str | None, _option("{scalar,vq,...}", "no")] = None
     """Train the scene for a codec; also writes point_cloud.gsz, and measures what that decodes to."""
@@ -147,7 +150,7 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     from gsplat_core.compress.training import CompressionConfig
     from trainers.config import read_config
     from trainers.parts.registry import refuse_second_order, with_appearance, with_parts
-    from trainers.presets import preset, scaled_to, with_strategy
+    from trainers.presets import preset, scaled_to, with_primitive, with_strategy
     from trainers.settings import with_settings
 
     if run.exists and not options.overwrite:
@@ -156,6 +159,8 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
             "or choose another folder with -o."
         )
     config = read_config(options.config) if options.config else preset(options.preset or "default")
+    if options.model is not None:
+        config = with_primitive(config, options.model)
     if options.strategy is not None:
         config = with_strategy(config, options.strategy)
     if options.steps is not None:
@@ -169,7 +174,7 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
             "device",
             "seed",
             "test_every",
-            "model",
+            "sparse_model",
             "background",
             "sky",
             "gaps",
@@ -200,7 +205,10 @@ def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
 
     config = read_config(run.config)
     # --device is not among them: where it is computed may change, what is computed may not.
-    names = ("preset", "steps", "downscale", "seed", "test_every", "model", "sky", "gaps", "max_gaussians")
+    names = (
+        "preset", "model", "steps", "downscale", "seed", "test_every", "sparse_model", "sky", "gaps",
+        "max_gaussians",
+    )  # fmt: skip
     # A run knows what became of `auto`.
     background = () if options.background == "auto" else ("background",)
     names = (*names, *background, "strategy", "compress", "optimizer", "appearance")

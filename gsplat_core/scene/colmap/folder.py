@@ -115,8 +115,8 @@ def _choose(scene: Path, model: str | os.PathLike[str] | None, warnings: list[st
     best = models[sizes.index(max(sizes))]
     listing = ", ".join(f"{path.name} ({size} images)" for path, size in zip(models, sizes, strict=True))
     warnings.append(
-        f"{best.parent} holds several models: {listing}. Using {best.name}; model=... (--model NAME) picks "
-        "another."
+        f"{best.parent} holds several models: {listing}. Using {best.name}; model=... (--sparse-model "
+        "NAME) picks another."
     )
     return best
 

@@ -1,0 +1,1 @@
+"""Primitives beyond the plain Gaussian, one per module, each found by its name (`gsplat_core.primitive`)."""

@@ -1,0 +1,22 @@
+"""What a run may do with scenes of which primitive."""
+
+from __future__ import annotations
+
+from gsplat_core.errors import UsageError
+from gsplat_core.primitive import no_place_for
+from gsplat_core.scene.gaussians import PLAIN
+from trainers.config import TrainConfig
+
+
+def refuse_primitive(name: str, config: TrainConfig) -> None:
+    """Raises UsageError where a run gives a primitive to what knows plain Gaussians only."""
+    if config.optimizer == "lm" and name != PLAIN:
+        raise UsageError(f"--optimizer lm knows plain Gaussians only, not the primitive {name!r}; use adam.")
+    if config.compress is not None:
+        refuse_codec(name, config.compress)
+
+
+def refuse_codec(name: str, codec: str) -> None:
+    """Raises UsageError where a primitive is not what codecs know."""
+    if name != PLAIN:
+        raise UsageError(f"The codec {codec!r} {no_place_for(name)}; codecs know plain Gaussians only.")

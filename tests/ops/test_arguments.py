@@ -62,7 +62,15 @@ def test_gradients_stand_where_their_arguments_do() -> None:
     ctx.needs_input_grad = [name != "colors" for name in names]
     results = [result.name for result in arguments.overload("composite_backward")._schema.returns]
     gradients = dict(zip(names, derivative.gradients(ctx, results, backgrounds="v_backgrounds"), strict=True))
-    wanted = {"means2d", "absgrad_carrier", "statistics_carrier", "shapes", "opacities2d", "backgrounds"}
+    wanted = {
+        "means2d",
+        "absgrad_carrier",
+        "statistics_carrier",
+        "shapes",
+        "opacities2d",
+        "backgrounds",
+        "extras",
+    }
     assert {name: value for name, value in gradients.items() if value is not None} == {
         name: f"v_{name}" for name in wanted
     }

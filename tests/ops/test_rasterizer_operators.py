@@ -98,9 +98,7 @@ def test_composite(channels: int, absgrad: bool, statistics: bool, background: b
         torch.rand_like(alphas),
         torch.rand_like(probe) if statistics else None,
     )
-    torch.library.opcheck(
-        ops.composite_backward, (*plain, None, "gaussian", image, alphas, *upstream, absgrad)
-    )
+    torch.library.opcheck(ops.composite_backward, (*plain, image, alphas, *upstream, absgrad))
 
 
 def test_contributions() -> None:

@@ -234,9 +234,9 @@ def test_arguments_that_do_not_fit_are_named() -> None:
     scene = random_scene(5, width=8, height=8).arguments()
     with pytest.raises(ValueError, match="response"):
         gsplat_core.rasterization(**scene, response="laplacian")
-    with pytest.raises(ValueError, match="'extras' must be None for response 'gaussian'"):
+    with pytest.raises(ValueError, match=r"'extras' must have 0 numbers per Gaussian .* 'gaussian', got 1"):
         gsplat_core.rasterization(**scene, extras=torch.ones(5, 1))
-    with pytest.raises(ValueError, match="'extras' must be a tensor"):
+    with pytest.raises(ValueError, match=r"'extras' must have 1 numbers .* 'generalized', got 0"):
         gsplat_core.rasterization(**scene, response="generalized")
     with pytest.raises(ValueError, match=r"\[5, 1\], got \[4, 1\]"):
         gsplat_core.rasterization(**scene, response="generalized", extras=torch.ones(4, 1))

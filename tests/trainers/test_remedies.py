@@ -11,7 +11,7 @@ import pytest
 from paths import ROOT
 
 from trainers.cli import main
-from trainers.commands import COMMANDS
+from trainers.commands import COMMANDS, commands
 
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+(?![a-z\0-])")
 SOURCES = sorted(path for folder in ("gsplat_core", "trainers") for path in (ROOT / folder).rglob("*.py"))
@@ -21,7 +21,7 @@ OWN = {"--help", "--version"}
 @pytest.fixture(scope="module")
 def options() -> dict[str, set[str]]:
     """The options of each command, from its own help."""
-    return {name: set(OPTION.findall(_help(name))) for name in COMMANDS}
+    return {name: set(OPTION.findall(_help(name))) for name in commands()}
 
 
 @cache
@@ -80,7 +80,7 @@ def test_a_command_names_its_own_options(command: str, options: dict[str, set[st
 def test_commands_in_texts_exist(path: Path) -> None:
     for text in texts(path):
         for name in re.findall(r"`gsplat-core ([a-z]+)", text):
-            assert name in COMMANDS, text
+            assert name in commands(), text
 
 
 @pytest.mark.parametrize(
@@ -89,5 +89,5 @@ def test_commands_in_texts_exist(path: Path) -> None:
 def test_command_lines_of_the_documentation_exist(page: str, options: dict[str, set[str]]) -> None:
     file = ROOT / page if (ROOT / page).exists() else ROOT / "docs" / page
     for name, rest in re.findall(r"^ {4}gsplat-core ([a-z]+)(.*)$", file.read_text(encoding="utf-8"), re.M):
-        assert name in COMMANDS
+        assert name in commands()
         assert set(OPTION.findall(rest.split("#")[0])) <= options[name], rest

@@ -99,10 +99,7 @@ def test_gradients(channels: int, absgrad: bool, statistics: bool, opaque: bool)
         upstream = (torch.ones_like(image), torch.ones_like(alphas))
         probe = torch.ones(1, HEIGHT, WIDTH) if statistics else None
         library.take_counters()
-        response = (None, "gaussian")
-        ops.composite_backward(
-            means2d, *case.compositing, *response, image, alphas, *upstream, probe, absgrad
-        )
+        ops.composite_backward(means2d, *case.compositing, image, alphas, *upstream, probe, absgrad)
         case.assert_adds_once(library, 6 + channels + 2 * absgrad + 3 * statistics)
 
 
@@ -113,5 +110,6 @@ def test_moments(opaque: bool) -> None:
     with emulated(check=False) as library:
         image, _, _ = ops.composite(means2d, None, None, *case.compositing)
         library.take_counters()
-        ops.composite_moments(means2d, *case.compositing, image, torch.ones_like(image))
+        *inputs, extras, response = case.compositing
+        ops.composite_moments(means2d, *inputs, image, torch.ones_like(image), extras, response)
         case.assert_adds_once(library, MOMENTS)

@@ -102,6 +102,8 @@ def binning() -> dict[str, Tensor]:
     results |= {f"list {i}": values for i, values in enumerate(lists)}
     means2d, shapes, _, opacities, _ = flat
     results["contributions"] = ops.contributions(means2d, shapes, opacities, *lists, *drawing)
+    betas = 1.0 + opacities[..., None]
+    results["levels"] = ops.response_levels(opacities, betas, "generalized")
     return results
 
 

@@ -8,7 +8,8 @@ namespace {
 
 constexpr int kThreads = 128;
 
-template <class Model, template <class> class Shape>
+// Whether levels of another response are given takes registers.
+template <class Model, template <class> class Shape, bool kLevels>
 __global__ void __launch_bounds__(kThreads)
     project_splats(GaussianInputs in, RenderSettings settings, SplatOutputs out) {
   const GaussianPlace<kThreads> place(in.gaussians);
@@ -21,7 +22,7 @@ __global__ void __launch_bounds__(kThreads)
   ProjectedSplat<float> s;
   s.visible = depth >= settings.near_plane && depth <= settings.far_plane;
   if (s.visible) {
-    const float* level = in.levels == nullptr ? nullptr : in.levels + row;
+    const float level = kLevels ? in.levels[row] : -1.0f;
     s = project(camera, load_gaussian<Shape>(in, row), options_of(settings), level);
   }
   out.means2d[2 * splat] = zero_unless(s.visible, s.mean.x);
@@ -119,7 +120,11 @@ void project(const GaussianInputs& in, const RenderSettings& settings, const Spl
   const unsigned grid = static_cast<unsigned>(in.batches * in.cameras) * blocks_of(kThreads, in.gaussians);
   if (grid == 0) return;
   with_projection(in, [&]<class Model, template <class> class Shape>() {
-    project_splats<Model, Shape><<<grid, kThreads, 0, stream>>>(in, settings, out);
+    if (in.levels == nullptr) {
+      project_splats<Model, Shape, false><<<grid, kThreads, 0, stream>>>(in, settings, out);
+    } else {
+      project_splats<Model, Shape, true><<<grid, kThreads, 0, stream>>>(in, settings, out);
+    }
   });
   check_launch("project_splats");
 }

@@ -94,10 +94,11 @@ struct ProjectedSplat {
   Mask<T> visible;
 };
 
-// Of another response than a Gaussian, its level (response_level() of math/ellipse.h) is given.
+// Of another response than a Gaussian, its level (response_level() of math/ellipse.h) is given, else it is
+// negative.
 template <class T, class Model, template <class> class Shape>
 GSPLAT_HD ProjectedSplat<T> project(const Camera<T, Model>& camera, const Gaussian<T, Shape>& g,
-                                    const ProjectOptions<T>& options, const T* level_of_response = nullptr) {
+                                    const ProjectOptions<T>& options, const T& given_level = T(-1.0)) {
   const Vec3<T> p = to_camera(camera, g.mean);
   const auto projection = Model::linearize(camera, p);
   const Covariance2<T> covariance = g.shape.covariance(multiply(projection.jacobian, camera.rotation));
@@ -113,9 +114,8 @@ GSPLAT_HD ProjectedSplat<T> project(const Camera<T, Model>& camera, const Gaussi
   // alpha >= 1/255 inside the ellipse sigma <= ln(255 o); its bounding box has half sizes sqrt(2 ln(255 o)
   // S).
   const T least = T(1.0 / 255.0);
-  const T level = level_of_response == nullptr
-                      ? T(2.0 * 0.69314718055994531) * (log2(max(s.opacity, least)) - T(kMinPower))
-                      : *level_of_response;
+  const T of_gaussian = T(2.0 * 0.69314718055994531) * (log2(max(s.opacity, least)) - T(kMinPower));
+  const T level = select(given_level >= T(0.0), given_level, of_gaussian);
   const T largest = T(1073741824.0);
   s.radius_x = min(-floor(-sqrt(max(level, T(0.0)) * f.covariance.xx)), largest);
   s.radius_y = min(-floor(-sqrt(max(level, T(0.0)) * f.covariance.yy)), largest);

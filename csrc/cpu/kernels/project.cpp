@@ -10,7 +10,7 @@ namespace {
 // The splats of one block of Gaussians in one image.
 template <class Model, template <class> class Shape>
 void project_block(const Camera<Float, Model>& camera, const Gaussian<Float, Shape>& gaussians,
-                   const ProjectOptions<Float>& options, const Float* level, int64_t splat, int count,
+                   const ProjectOptions<Float>& options, const Float& level, int64_t splat, int count,
                    const SplatOutputs& out) {
   const ProjectedSplat<Float> s = project(camera, gaussians, options, level);
   const LaneMask m = s.visible & LaneMask::first(count);
@@ -42,10 +42,9 @@ void project_all(const GaussianInputs& in, const RenderSettings& settings, const
       const auto camera = load_camera<Float, Model>(in, image);
       chunk.each_block([&](int64_t i, int count) {
         const auto gaussians = load_gaussians<Shape>(in, chunk.batch * n + i, count);
-        Float level(0.0f);
+        Float level(-1.0f);
         if (in.levels != nullptr) level = LaneBlock<1>::load(in.levels + chunk.batch * n + i, 1, count)[0];
-        project_block(camera, gaussians, options, in.levels == nullptr ? nullptr : &level, image * n + i,
-                      count, out);
+        project_block(camera, gaussians, options, level, image * n + i, count, out);
       });
     }
   });

@@ -61,3 +61,8 @@ def as_batches(image: Tensor, target: Tensor, padding: Padding) -> tuple[Tensor,
     if target.dtype not in (torch.float32, torch.uint8):
         raise TypeError(f"target must be float32 or uint8, got {target.dtype}")
     return image.reshape(-1, *image.shape[-3:]), target.reshape(-1, *target.shape[-3:])
+
+
+def as_float(photograph: Tensor) -> Tensor:
+    """A photograph in [0, 1]: uint8 stands for value / 255, others are returned as they are."""
+    return photograph / 255 if photograph.dtype == torch.uint8 else photograph

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gsplat_core.losses import as_batches
+from gsplat_core.losses import as_batches, as_float
 from gsplat_core.ops.l1_ssim import l1_ssim
 from gsplat_core.second_order.objective import ssim_statistics
 
@@ -34,9 +34,7 @@ def psnr(image: Tensor, target: Tensor, mask: Tensor | None = None) -> float:
         ValueError, TypeError: wrong shapes or dtypes.
     """
     image, target = as_batches(image, target, "same")
-    if target.dtype == torch.uint8:
-        target = target / 255.0
-    squares = (image - target).square()
+    squares = (image - as_float(target)).square()
     if mask is not None:
         squares = squares[_as_batch(mask, image)]
     mse = squares.mean(dtype=torch.float64)
@@ -89,9 +87,7 @@ def ssim(
 
 def _masked_ssim(images: Tensor, targets: Tensor, mask: Tensor) -> float:
     kept = _as_batch(mask, images)
-    if targets.dtype == torch.uint8:
-        targets = targets / 255.0
-    pairs = zip(images * kept[..., None], targets * kept[..., None], strict=True)
+    pairs = zip(images * kept[..., None], as_float(targets) * kept[..., None], strict=True)
     maps = [ssim_statistics(image, target).ssim for image, target in pairs]
     return float(torch.stack(maps)[kept].mean(dtype=torch.float64))
 

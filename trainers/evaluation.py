@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from gsplat_core.color_correction import color_corrected
+from gsplat_core.losses import as_float
 from gsplat_core.metrics import psnr, ssim
 from gsplat_core.render.scene import render as render_scene
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.dataset import View
 from gsplat_core.scene.gaussians import Gaussians
-from gsplat_core.second_order.objective import as_float
 from trainers.parts.part import Picture
 from trainers.views import Target
 

@@ -72,6 +72,7 @@ class Trainer:
         self.parts = create(config) if parts is None else parts
         self.parts.initialize(gaussians.num, gaussians.device)
         if views is not None:
+            views.evaluated = self._evaluated
             behind = views.background
             views.as_photographed = lambda image, alphas, view: self.parts.at_test(
                 Picture(image, alphas, behind), view
@@ -192,7 +193,6 @@ class Trainer:
     def _scene_view(self, step: int, target: Target) -> SceneView:
         if self.views is not None:
             self.views.sh_degree = self._sh_degree(step)
-            self.views.evaluated = self._evaluated
         return SceneView(
             self.store.params,
             self.scene_extent,

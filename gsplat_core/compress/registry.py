@@ -9,9 +9,8 @@ from typing import NamedTuple
 from gsplat_core.compress import grid, scalar, vq
 from gsplat_core.compress.codec import Codec
 from gsplat_core.compress.container import Container
-from gsplat_core.errors import DataError, UnsuitableSceneError, UsageError
-from gsplat_core.primitive import no_place_for
-from gsplat_core.scene.gaussians import PLAIN, Gaussians
+from gsplat_core.errors import DataError, UsageError
+from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.metadata import Metadata
 
 
@@ -45,11 +44,7 @@ def encode(codec: Codec, gaussians: Gaussians, path: str | os.PathLike[str] = "(
     Raises:
         UnsuitableSceneError: its rows are no plain Gaussians.
     """
-    if gaussians.primitive != PLAIN:
-        raise UnsuitableSceneError(
-            path, f"the codec {codec.name!r} {no_place_for(gaussians.primitive)}",
-            remedy="Write a .ply, or give that up first: Gaussians.with_primitive('gaussian').",
-        )  # fmt: skip
+    gaussians.require_plain(path, f"the codec {codec.name!r}")
     container = codec.encode(gaussians)
     if known := gaussians.metadata.known():
         container.header["metadata"] = known

@@ -33,7 +33,7 @@ PLUGINS: dict[str, tuple[type[Any], type[Any]]] = {
     "turbo": (TurboConfig, Turbo),
 }
 # What concerns a whole run: a configuration that has a field of such a name is told the run's value.
-SHARED = ("seed", "max_gaussians", "scale", "white_background")
+SHARED = ("seed", "max_gaussians", "budget", "scale", "white_background")
 
 
 def parts(name: str) -> list[str]:

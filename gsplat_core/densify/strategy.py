@@ -28,6 +28,7 @@ from torch import Tensor
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plan import RowPlan
 from gsplat_core.densify.views import Views
+from gsplat_core.losses import as_float
 from gsplat_core.scene.scale import SceneScale
 from gsplat_core.scene.schema import GAUSSIAN, Schema
 
@@ -92,9 +93,7 @@ class RenderStats:
     @property
     def photographs(self) -> Tensor | None:
         """`targets` as float32. Made when asked for: most strategies do not, and an image is large."""
-        if self.targets is None or self.targets.is_floating_point():
-            return self.targets
-        return self.targets / 255
+        return None if self.targets is None else as_float(self.targets)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,8 +16,7 @@ from gsplat_core.io.content import recognise
 from gsplat_core.io.format import DataWarning, Format
 from gsplat_core.io.options import check_options
 from gsplat_core.io.usable import describe_unusable, find_unusable
-from gsplat_core.primitive import no_place_for
-from gsplat_core.scene.gaussians import PLAIN, Gaussians
+from gsplat_core.scene.gaussians import Gaussians
 
 LARGEST_POSITION = 1e30
 LARGEST_COLOR = 1e6  # of SH coefficients
@@ -158,11 +157,7 @@ def _fitting(known: Format, path: str | os.PathLike[str], gaussians: Gaussians) 
     gaussians = gaussians.to(dtype=torch.float32)
     if known.lossless:
         return gaussians
-    if gaussians.primitive != PLAIN:
-        raise UnsuitableSceneError(
-            path, f"{known.title} {no_place_for(gaussians.primitive)}",
-            remedy="Write a .ply, or give that up first: Gaussians.with_primitive('gaussian').",
-        )  # fmt: skip
+    gaussians.require_plain(path, known.title)
     drop, _ = find_unusable(gaussians)
     if bool((far := gaussians.means.abs().amax(dim=1) > LARGEST_POSITION).any()):
         drop |= {f"position beyond {LARGEST_POSITION:g}": far}

@@ -131,32 +131,34 @@ def _lens(
             f"argument 'camera_model' = {camera_model!r} is not supported by gsplat_core, only "
             f"{', '.join(map(repr, CAMERAS))} are"
         )
-    count = CAMERAS[camera_model]
-    given = lens.shape[-1] if isinstance(lens, Tensor) and lens.dim() > 0 else 0
-    if given != count:
-        raise ValueError(
-            f"argument 'lens' must have {count} coefficients per camera for the camera model "
-            f"{camera_model!r}, got {given}"
-        )
-    if lens is not None:
-        check_tensor("lens", lens, "C P", {**sizes, "P": count}, batch)
-    return lens if count else None
+    what = f"coefficients per camera for the camera model {camera_model!r}"
+    return _own_numbers("lens", lens, "C", CAMERAS[camera_model], what, sizes, batch)
 
 
 def _extras(
     extras: Tensor | None, response: str, sizes: Mapping[str, int], batch: tuple[int, ...]
 ) -> Tensor | None:
     """What the response needs beyond a splat's shape, None if that is nothing."""
-    count = RESPONSES[response].extras
-    given = extras.shape[-1] if isinstance(extras, Tensor) and extras.dim() > 0 else 0
+    what = f"numbers per Gaussian for the response {response!r}"
+    return _own_numbers("extras", extras, "N", RESPONSES[response].extras, what, sizes, batch)
+
+
+def _own_numbers(
+    name: str,
+    tensor: Tensor | None,
+    rows: str,
+    count: int,
+    what: str,
+    sizes: Mapping[str, int],
+    batch: tuple[int, ...],
+) -> Tensor | None:
+    """Checks the numbers [*batch, ROWS, count] that a variant has for itself, None if it has none."""
+    given = tensor.shape[-1] if isinstance(tensor, Tensor) and tensor.dim() > 0 else 0
     if given != count:
-        raise ValueError(
-            f"argument 'extras' must have {count} numbers per Gaussian for the response {response!r}, "
-            f"got {given}"
-        )
-    if extras is not None:
-        check_tensor("extras", extras, "N E", {**sizes, "E": count}, batch)
-    return extras if count else None
+        raise ValueError(f"argument {name!r} must have {count} {what}, got {given}")
+    if tensor is not None:
+        check_tensor(name, tensor, f"{rows} P", {**sizes, "P": count}, batch)
+    return tensor if count else None
 
 
 def _upper_triangle(covars: Tensor, sizes: Mapping[str, int], batch: tuple[int, ...]) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core import primitive as primitives
+from gsplat_core.errors import UnsuitableSceneError
 from gsplat_core.scene.harmonics import MAX_DEGREE, degree_of, num_coefficients
 from gsplat_core.scene.metadata import Metadata
 from gsplat_core.scene.schema import FROZEN, PARAMETERS, Schema, names_of
@@ -177,6 +179,21 @@ class Gaussians:
     def with_metadata(self, **facts: Any) -> Gaussians:
         """The same scene with other `metadata`, such as `antialiased=True`."""
         return self._replaced(metadata=dataclasses.replace(self.metadata, **facts))
+
+    def require_plain(self, path: str | os.PathLike[str], what: str) -> None:
+        """
+        Args:
+            path: of the file that is to hold the scene.
+            what: can hold plain Gaussians only.
+
+        Raises:
+            UnsuitableSceneError: these are of another primitive.
+        """
+        if self.primitive != PLAIN:
+            raise UnsuitableSceneError(
+                path, f"{what} {primitives.no_place_for(self.primitive)}",
+                remedy="Write a .ply, or give that up first: Gaussians.with_primitive('gaussian').",
+            )  # fmt: skip
 
     def with_primitive(self, name: str) -> Gaussians:
         """The rows as those of another primitive: what it has beyond this one starts blank, which is as the

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gsplat_core.ops import gauss_newton as gauss_newton_ops
 from gsplat_core.primitive import no_place_for
+from gsplat_core.render.cameras import Cameras
 from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.render.stages import Splats, TileLists, bin_splats
 from gsplat_core.scene.gaussians import PLAIN, Gaussians
@@ -214,12 +215,7 @@ class _Group:
     """Views of one size and camera model, rendered: C cameras and a batch dimension of one."""
 
     places: list[int]
-    viewmats: Tensor
-    Ks: Tensor
-    lens: Tensor | None
-    model: str
-    width: int
-    height: int
+    cameras: Cameras
     settings: Settings
     splats: Splats
     colors: Tensor
@@ -231,18 +227,11 @@ class _Group:
     def render(
         activated: dict[str, Any], places: list[int], views: Sequence[View], settings: Settings
     ) -> _Group:
-        viewmats = torch.stack([view.viewmat[0] for view in views])[None]
-        Ks = torch.stack([view.K[0] for view in views])[None]
-        lenses = [view.lens[0] for view in views if view.lens is not None]
-        lens = torch.stack(lenses)[None] if lenses else None
-        width, height = views[0].width, views[0].height
-        group = _Group(
-            places, viewmats, Ks, lens, views[0].model, width, height, settings,
-            *([torch.empty(0)] * 5),  # type: ignore[arg-type]
-        )  # fmt: skip
-        splats = Splats(*ops.project(*group._gaussians(activated), group.model, *group._drawing))
+        cameras = Cameras.together(views, activated["means"].device)
+        group = _Group(places, cameras, settings, *([torch.empty(0)] * 5))  # type: ignore[arg-type]
+        splats = Splats(*ops.project(*group._gaussians(activated), cameras.model, *group._drawing))
         colors = ops.spherical_harmonics(*group._harmonics(activated), splats.radii)
-        tiles = bin_splats(splats, width, height, settings.drawn)
+        tiles = bin_splats(splats, cameras.width, cameras.height, settings.drawn)
         group = replace(group, splats=splats, colors=colors, tiles=tiles)
         carriers, (means2d, *others) = (None, None), group._compositing
         image, alphas, _ = ops.composite(means2d, *carriers, *others, *RESPONSE)
@@ -257,10 +246,9 @@ class _Group:
 
     def jvp(self, activated: dict[str, Any], tangents: Vector) -> Tensor:
         t = {name: value[None] for name, value in tangents.items()}
-        still, fixed = torch.zeros_like(self.viewmats), torch.zeros_like(self.Ks)
-        unbent = None if self.lens is None else torch.zeros_like(self.lens)
+        still, fixed, unbent = (None if t is None else torch.zeros_like(t) for t in self._lenses)
         t_means2d, t_roots, _, t_opacities = ops.project_jvp(
-            *self._gaussians(activated), self.model, *self._drawing, self.splats.radii,
+            *self._gaussians(activated), self.cameras.model, *self._drawing, self.splats.radii,
             t["means"], t["quats"], t["scales"], None, t["opacities"], still, fixed, unbent,
         )  # fmt: skip
         t_colors = ops.spherical_harmonics_jvp(
@@ -287,7 +275,7 @@ class _Group:
         )
         depths = torch.zeros_like(self.splats.depths)
         v_means, v_quats, v_scales, _, v_opacities, *_ = ops.project_backward(
-            *self._gaussians(activated), self.model, *self._drawing, self.splats.radii,
+            *self._gaussians(activated), self.cameras.model, *self._drawing, self.splats.radii,
             v_means2d[None], v_roots[None], depths, v_opacities2d[None], False,
         )  # fmt: skip
         shN = activated["colors"][1]
@@ -306,7 +294,7 @@ class _Group:
         means, quats, scales, _, *others = self._gaussians(activated)
         degree, _, _, sh0, shN = self._harmonics(activated)
         geometry, d_sh0, d_shN = ops.gauss_newton_blocks(
-            means, quats, scales, *others, self.model, *self._drawing, degree, sh0, shN,
+            means, quats, scales, *others, self.cameras.model, *self._drawing, degree, sh0, shN,
             self.splats.radii, self.colors, moments[None],
         )  # fmt: skip
         empty = activated["colors"][1]
@@ -316,16 +304,22 @@ class _Group:
         means, quats, scales, opacities = (
             activated[name][None] for name in ("means", "quats", "scales", "opacities")
         )
-        return means, quats, scales, None, opacities, self.viewmats, self.Ks, self.lens
+        return means, quats, scales, None, opacities, *self._lenses
+
+    @property
+    def _lenses(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """World to camera, intrinsics and further coefficients, with a batch dimension of one."""
+        viewmats, Ks, lens = self.cameras.viewmats, self.cameras.Ks, self.cameras.lens
+        return viewmats[None], Ks[None], None if lens is None else lens[None]
 
     @property
     def _drawing(self) -> tuple[Any, ...]:
-        return self.width, self.height, self.settings.drawn.numbers()
+        return self.cameras.width, self.cameras.height, self.settings.drawn.numbers()
 
     def _harmonics(self, activated: dict[str, Any]) -> tuple[Any, ...]:
         sh0, shN = activated["colors"]
         rest = shN[None] if shN.numel() else None
-        return self.settings.sh_degree, activated["means"][None], self.viewmats, sh0[None], rest
+        return self.settings.sh_degree, activated["means"][None], self.cameras.viewmats[None], sh0[None], rest
 
     @property
     def _compositing(self) -> tuple[Any, ...]:
@@ -369,8 +363,9 @@ def _running_sums(counts: Tensor) -> Tensor:
 
 
 def _alike(views: Sequence[View], at_once: int) -> list[list[int]]:
-    """The numbers of the views, in groups of one image size and camera model."""
-    groups: dict[tuple[int, int, str], list[int]] = {}
+    """The numbers of the views, in groups that `Cameras.together` takes."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
     for i, view in enumerate(views):
-        groups.setdefault((view.width, view.height, view.model), []).append(i)
+        near = getattr(view, "near", None)
+        groups.setdefault((view.width, view.height, view.model, near), []).append(i)
     return [places[i : i + at_once] for places in groups.values() for i in range(0, len(places), at_once)]

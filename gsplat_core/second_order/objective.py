@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from gsplat_core.losses import as_float
 from gsplat_core.ops.l1_ssim import l1_ssim
 
 C1, C2 = 0.01**2, 0.03**2
@@ -177,10 +178,6 @@ class Masked:
 def of_kept(objective: Objective, mask: Tensor | None) -> Objective:
     """The objective of a photograph with this mask."""
     return objective if mask is None else Masked(objective, mask)
-
-
-def as_float(photograph: Tensor) -> Tensor:
-    return photograph.float() / 255 if photograph.dtype == torch.uint8 else photograph
 
 
 @dataclass(frozen=True)

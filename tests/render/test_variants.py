@@ -32,16 +32,9 @@ import gsplat_core
 from gsplat_core import reference
 from gsplat_core.render import drawing
 from gsplat_core.render.stages import TileLists
+from gsplat_core.render.variants import CAMERAS, COMPOSITORS, RESPONSES
 
-try:
-    from gsplat_core.render import variants
-except ImportError:  # a library without a list
-    variants = None  # type: ignore[assignment]
-
-# Names, and how many numbers each variant has of its own; None where the library has one only.
-CAMERAS: dict[str, int] | None = getattr(variants, "CAMERAS", None)
-RESPONSES: dict[str, Any] | None = getattr(variants, "RESPONSES", None)
-CASES = [(camera, response) for camera in CAMERAS or ["pinhole"] for response in RESPONSES or ["gaussian"]]
+CASES = [(camera, response) for camera in CAMERAS for response in RESPONSES]
 # What a splat carries to the pixels: so many channels, and perhaps its depth.
 PAYLOADS: dict[str, tuple[int, dict[str, Any]]] = {
     "one channel": (1, {}),
@@ -88,14 +81,15 @@ def truth(camera: str, response: str, payload: str = "three channels") -> Truth:
     return truth_of(scene_for(camera, response, channels), **chosen(camera, response), **options)
 
 
-@pytest.mark.skipif(CAMERAS is None, reason="the library has the pinhole camera only")
 def test_the_reference_has_the_cameras_of_the_library() -> None:
     assert {name: len(camera.coefficients) for name, camera in reference.CAMERAS.items()} == CAMERAS
 
 
-@pytest.mark.skipif(RESPONSES is None, reason="the library has the Gaussian only")
+def test_the_reference_has_the_compositors_of_the_library() -> None:
+    assert sorted(reference.COMPOSITORS) == sorted(COMPOSITORS)
+
+
 def test_the_reference_has_the_responses_of_the_library() -> None:
-    assert RESPONSES is not None
     theirs = {name: len(response.extras) for name, response in reference.RESPONSES.items()}
     assert {name: response.extras for name, response in RESPONSES.items()} == theirs
 
@@ -218,17 +212,14 @@ def test_results_do_not_depend_on_the_order_of_cuda_threads(camera: str, respons
             assert_agrees(render, scene, found, **chosen(camera, response))
 
 
-LISTED = [kind for kind, known in (("camera", CAMERAS), ("response", RESPONSES)) if known is not None]
-
-
-@pytest.mark.parametrize("kind", LISTED)
+@pytest.mark.parametrize("kind", ["camera", "response"])
 def test_what_is_not_listed_is_refused_by_name(kind: str) -> None:
     argument = {"camera": "camera_model", "response": "response"}[kind]
     with pytest.raises((ValueError, RuntimeError), match="nowhere"):
         gsplat_core.rasterization(**scene_for("pinhole", "gaussian").arguments(), **{argument: "nowhere"})
 
 
-@pytest.mark.parametrize("kind", LISTED)
+@pytest.mark.parametrize("kind", ["camera", "response"])
 def test_numbers_that_a_variant_does_not_have_are_refused(kind: str) -> None:
     argument, rows = {"camera": ("lens", 1), "response": ("extras", 40)}[kind]
     with pytest.raises((ValueError, RuntimeError), match=argument):

@@ -152,7 +152,7 @@ def test_a_sample_of_the_tiles_has_the_rows_of_its_pixels() -> None:
 def test_all_tiles_kept_are_the_same_lists() -> None:
     gaussians, cameras = scene(num=100, width=40, height=30)
     (group, *_) = Linearization(gaussians, cameras, Settings(1))._groups
-    tiles = bin_splats(group.splats, group.width, group.height)
+    tiles = bin_splats(group.splats, group.cameras.width, group.cameras.height)
     everything = torch.ones(tiles.offsets.numel() - 1, dtype=torch.bool)
     kept = keep_tiles(tiles, everything, group.splats.depths.numel())
     for a, b in zip(kept, tiles, strict=True):

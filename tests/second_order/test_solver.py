@@ -124,7 +124,7 @@ def test_fake_kernels_fit() -> None:
     means, quats, scales, _, *others = group._gaussians(gaussians.activated())
     degree, _, _, sh0, shN = group._harmonics(gaussians.activated())
     moments = torch.rand(1, len(group.places), 20, MOMENTS)
-    scene_arguments = (means, quats, scales, *others, group.model, *group._drawing, degree, sh0, shN)
+    scene_arguments = (means, quats, scales, *others, group.cameras.model, *group._drawing, degree, sh0, shN)
     calls = {
         ops.composite_moments: (*group._compositing, group.image, group.image.abs()),
         ops.gauss_newton_blocks: (*scene_arguments, group.splats.radii, group.colors, moments),

@@ -12,8 +12,8 @@ from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plan import RowPlan
 from gsplat_core.densify.registry import create
 from gsplat_core.densify.strategy import RenderStats, SceneView, Strategy, Wants
+from gsplat_core.losses import as_float
 from gsplat_core.scene.dataset import View
-from gsplat_core.second_order.objective import as_float
 from trainers.parts.part import Part, Rendering
 from trainers.views import Target
 

@@ -14,16 +14,13 @@
 //                     1, x and y in place of the six moments below
 //     kExtras         how many numbers a splat has for it besides its shape
 //     kQuadratic      whether ln alpha is a polynomial of degree 2 of the offset, as exact blocks of
-//     Gauss-Newton
-//                     matrices need it (math/gauss_newton.h)
-//     kFrequent       whether other cases than 3 or any number of channels, with no or with all payloads, get
-//     code
-//                     of their own too
+//                     Gauss-Newton matrices need it (math/gauss_newton.h)
+//     kFrequent       whether other cases than 3 or any number of channels, with no or with all payloads,
+//                     get code of their own too
 //     power(u, v, log2_opacity, extras)     log2(alpha)
 //     slope(u, v, extras, by_extras)        2 df/dq, and df by each of the extras
-//     level(above, extras)                  the largest u^2 + v^2 with alpha >= 1/255 of a splat whose
-//     opacity is
-//                                           2^above / 255, or a little more
+//     level(above, extras)                  the largest u^2 + v^2 with alpha >= 1/255 of a splat of the
+//                                           opacity 2^above / 255, or a little more
 //
 // The gradients follow from the moments of the pixels, whatever f is: dq/2 is quadratic in the offset, and
 // the slope of each pixel goes into its weight.

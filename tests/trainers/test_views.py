@@ -124,6 +124,9 @@ def test_each_step_gets_the_target_of_its_view(views):
                 ours, wanted = getattr(target, field.name), getattr(expected, field.name)
                 if ours is wanted is None:
                     continue
+                if isinstance(wanted, str):
+                    assert ours == wanted, field.name
+                    continue
                 assert torch.equal(torch.as_tensor(ours), torch.as_tensor(wanted))
 
 

@@ -9,9 +9,9 @@
 
 The header has `codec` (which of `gsplat_core.compress.registry`), `count` (of Gaussians), `sh_degree`,
 `streams` (list of [name, bytes]), perhaps `metadata` (what of `Gaussians.metadata` is not as usual), and
-whatever else the codec needs to decode. A file holds at most one Gaussian for each byte of its streams, so
-that its size bounds what it decodes to and how long that takes; writers append zeros where coding was better
-than that.
+whatever else the codec needs to decode. A file holds at most one Gaussian for each 4 bytes of its streams
+beyond the first 16,384, so that its size bounds what it decodes to and how long that takes; writers append
+zeros where coding was better than that.
 """
 
 from __future__ import annotations
@@ -29,10 +29,13 @@ import torch
 from torch import Tensor
 
 from gsplat_core.errors import DataError
+from gsplat_core.expansion import BYTES_PER_GAUSSIAN, check_density
 from gsplat_core.scene.harmonics import MAX_DEGREE
 
 MAGIC = b"GSZ"
 VERSION = 2
+FREE_GAUSSIANS = 1 << 14
+_MOST_GAUSSIANS = 2**31 - 1
 _LONGEST_HEADER = 1 << 20
 _DAMAGED = "The file is damaged or incomplete; get it again."
 
@@ -62,7 +65,7 @@ class Container:
     def to_bytes(self) -> bytes:
         """The whole file."""
         streams = {name: bytes(stream.numpy()) for name, stream in self.streams.items()}
-        missing = self.count - sum(map(len, streams.values()))
+        missing = BYTES_PER_GAUSSIAN * (self.count - FREE_GAUSSIANS) - sum(map(len, streams.values()))
         if missing > 0:
             streams["padding"] = bytes(missing)
         entries = {**self.header, "streams": [[name, len(data)] for name, data in streams.items()]}
@@ -73,8 +76,11 @@ class Container:
         return content + struct.pack("<I", zlib.crc32(content))
 
     @classmethod
-    def from_bytes(cls, data: bytes, path: Path) -> Container:
+    def from_bytes(cls, data: bytes, path: Path, trusted: bool = False) -> Container:
         """Takes a file apart after checking it as a whole.
+
+        Args:
+            trusted: any number of Gaussians will do.
 
         Raises:
             DataError: not such a file, of a newer version, damaged, or with counts that cannot be.
@@ -101,7 +107,8 @@ class Container:
                 path, f"the header is not JSON: {error}", place="offset 8", remedy=_DAMAGED
             ) from None
         container = cls(header, {}, path)
-        container.integer("count", 0, len(data) - 12 - length)
+        count = container.integer("count", 0, _MOST_GAUSSIANS)
+        check_density(path, len(data) - 12 - length, count, "header", trusted, FREE_GAUSSIANS)
         container.integer("sh_degree", 0, MAX_DEGREE)
         container.text("codec")
         container._cut(data, 8 + length)

@@ -17,6 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from gsplat_core.errors import DataError
+from gsplat_core.expansion import check_json
+
 FIRST_BYTES = 4096
 _LARGEST_JSON = 16 << 20
 
@@ -140,8 +143,10 @@ def _in_zip(path: Path) -> Content:
 
 def _in_json(path: Path) -> Content | None:
     try:
-        tree = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        text = path.read_bytes()
+        check_json(path, text)
+        tree = json.loads(text)
+    except (OSError, ValueError, RecursionError, DataError):
         return None
     if not isinstance(tree, dict):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +13,9 @@ import numpy as np
 import torch
 
 from gsplat_core.errors import DataError, NumericalError, ResourceError, UnsuitableSceneError
+from gsplat_core.expansion import ExpansionError
 from gsplat_core.io.atomic import atomic_folder, atomic_path
-from gsplat_core.io.format import Format
+from gsplat_core.io.format import DataWarning, Format
 from gsplat_core.io.options import options_of
 from gsplat_core.io.registry import format_of, load, save
 from gsplat_core.io.usable import describe_unusable, find_unusable
@@ -77,8 +79,17 @@ def _provisional(path: str | os.PathLike[str], known: Format) -> Iterator[Path]:
 def _read_back(path: Path, known: Format, options: dict[str, Any]) -> Gaussians:
     """The file as its reader sees it, with those of the options that concern reading too (such as axes)."""
     offered = options_of(known.load) if known.load else {}
+    given = {name: value for name, value in options.items() if name in offered}
     try:
-        return load(path, strict=True, **{name: value for name, value in options.items() if name in offered})
+        try:
+            return load(path, strict=True, **given)
+        except ExpansionError as error:
+            warnings.warn(
+                f"{error.problem}: its splats are so much alike that readers with a bound refuse it, this "
+                "program too without the option trusted=true",
+                DataWarning, stacklevel=3,
+            )  # fmt: skip
+            return load(path, strict=True, trusted=True, **given)
     except DataError as error:
         raise ResourceError(
             f"what was written cannot be read back ({error}); the disk or the memory is faulty."

@@ -36,12 +36,13 @@ import numpy as np
 import torch
 
 from gsplat_core.errors import DataError, UnsuitableSceneError
+from gsplat_core.expansion import check_expansion, check_json
 from gsplat_core.io.arrays import Arrays, arrays_of, empty_arrays, gaussians_of
 from gsplat_core.io.atomic import atomic_file
 from gsplat_core.io.axes import half_turn
 from gsplat_core.io.format import ALL_METADATA, DataWarning, Format
 from gsplat_core.io.quantize import ALPHA_MARGIN, alpha_bytes, bytes_of
-from gsplat_core.io.source import Source, check_expansion, read_whole
+from gsplat_core.io.source import Source, read_whole
 from gsplat_core.io.usable import keep_usable
 from gsplat_core.quaternions import rotation_matrix
 from gsplat_core.scene.gaussians import Gaussians
@@ -52,14 +53,18 @@ from gsplat_core.scene.similarity import Similarity
 EXTENSION = "KHR_gaussian_splatting"
 OWN_EXTRAS = "gsplat_core"
 MAX_JSON = 16 << 20
+PRIMITIVE_BYTES = 4096  # about what the objects of one take, without its numbers
 
 _GLB, _JSON, _BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
 _COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 
 
-def load(path: Path, *, strict: bool) -> Gaussians:
+def load(path: Path, *, strict: bool, trusted: bool = False) -> Gaussians:
     """Reads all splats of a file as one scene.
+
+    Args:
+        trusted: read it however many splats share the same numbers.
 
     Raises:
         DataError: the file cannot be opened, is damaged, or has no splats that this program can read; or
@@ -69,11 +74,12 @@ def load(path: Path, *, strict: bool) -> Gaussians:
     document, binary = _open_glb(content, path) if content[:4] == b"glTF" else (content, None)
     if len(document) > MAX_JSON:
         raise DataError(path, f"{len(document):,} bytes of JSON; at most {MAX_JSON:,} are accepted")
+    check_json(path, document)
     try:
         tree = json.loads(document)
     except (ValueError, RecursionError) as error:
         raise DataError(path, f"not glTF: its JSON cannot be read ({error})") from error
-    reader = _Reader(path, tree, binary, len(content))
+    reader = _Reader(path, tree, binary, len(content), trusted)
     try:
         scenes, metadata = reader.scenes(), reader.metadata()
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
@@ -215,12 +221,15 @@ def _open_glb(content: bytes, path: Path) -> tuple[bytes, memoryview | None]:
 class _Reader:
     """Reads what the JSON tree of a file refers to; `place` says where it is, for messages."""
 
-    def __init__(self, path: Path, tree: Any, binary: memoryview | None, stored: int) -> None:
+    def __init__(self, path: Path, tree: Any, binary: memoryview | None, stored: int, trusted: bool) -> None:
         self.path = path
         self.tree = tree
         self.binary = binary
         self.buffers: dict[int, memoryview] = {}
+        self.files: dict[str, memoryview] = {}
         self.stored = stored
+        self.trusted = trusted
+        self.claimed = 0
         self.place = "JSON"
         self.facts: list[Any] = []  # the extras of every primitive that was read
 
@@ -246,7 +255,6 @@ class _Reader:
         waiting = [(index, np.eye(4)) for index in roots]
         found: list[Gaussians] = []
         visited: set[int] = set()
-        claimed = 0
         while waiting:
             index, parent = waiting.pop()
             node = self.item("nodes", index)
@@ -261,8 +269,6 @@ class _Reader:
                 if EXTENSION in primitive.get("extensions", {}):
                     arrays = self.primitive(primitive)
                     self.facts.append(primitive.get("extras"))
-                    claimed += sum(array.nbytes for array in arrays.values())
-                    check_expansion(self.path, self.stored, claimed, self.place)  # one mesh in many nodes
                     found.append(self.placed(arrays, matrix))
         return found
 
@@ -300,6 +306,7 @@ class _Reader:
                 raise self.error(f"the attribute {name} is missing")
         degree = max(d for d in range(MAX_DEGREE + 1) if _coefficient(d, 0) in attributes)
         means = self.accessor(attributes["POSITION"], 3)
+        self.claim(4 * len(means) * (11 + 3 * num_coefficients(degree)))
         arrays = empty_arrays(len(means), degree)
         arrays["means"][:] = means
 
@@ -322,6 +329,16 @@ class _Reader:
             into = arrays["sh0"][:, 0] if k == 0 else arrays["shN"][:, k - 1]
             into[:] = column(name, 3)
         return arrays
+
+    def claim(self, size: int) -> None:
+        """Counts the bytes of a primitive that is about to be read: attributes and nodes may share numbers.
+
+        Raises:
+            ExpansionError: together they are too many for the file.
+        """
+        self.claimed += PRIMITIVE_BYTES + size
+        if not self.trusted:
+            check_expansion(self.path, self.stored, self.claimed, self.place)
 
     def accessor(self, index: Any, width: int) -> np.ndarray:
         """The numbers [count, width], integers divided by their largest where they are normalised."""
@@ -373,9 +390,10 @@ class _Reader:
             raise self.error(
                 f"its data are in {uri[:60]!r}; only files in the same folder are read", "Put them beside it."
             )
-        data = read_whole(beside)
-        self.stored += len(data)
-        return memoryview(data)
+        if uri not in self.files:
+            self.files[uri] = memoryview(read_whole(beside))
+            self.stored += len(self.files[uri])
+        return self.files[uri]
 
 
 def _local_matrix(node: Any) -> np.ndarray:

@@ -14,13 +14,16 @@ from gsplat_core.io.usable import keep_usable
 from gsplat_core.scene.gaussians import Gaussians
 
 
-def load(path: Path, *, strict: bool = False) -> Gaussians:
+def load(path: Path, *, strict: bool = False, trusted: bool = False) -> Gaussians:
     """Reads and decodes a file.
+
+    Args:
+        trusted: read it whatever number of Gaussians it claims to hold.
 
     Raises:
         DataError: missing, damaged, of a newer version, or coded by something unknown.
     """
-    return keep_usable(decode(Container.from_bytes(read_whole(path), path)), path, strict)
+    return keep_usable(decode(Container.from_bytes(read_whole(path), path, trusted)), path, strict)
 
 
 def save(path: Path, gaussians: Gaussians, codec: Codec | None = None) -> None:

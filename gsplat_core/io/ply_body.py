@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,9 @@ from gsplat_core.io.arrays import blocks, in_blocks
 from gsplat_core.io.format import DataWarning
 from gsplat_core.io.ply_header import PlyElement, PlyHeader
 
+_CHUNK = 1 << 16
+_LONGEST_LIST = 1 << 20  # a row with a list
+_LINE_END = re.compile(rb"\r\n|\n|\r")
 _BLOCK_BYTES = 1 << 19  # stays in a second-level cache while rows are taken apart
 
 
@@ -111,7 +115,11 @@ def _ascii_records(
 ) -> Iterator[tuple[slice, Mapping[str, np.ndarray]]]:
     """The same from text, one line per row; empty lines are skipped."""
     file.seek(header.size)
-    numbered = ((number, line) for number, line in enumerate(_lines(file), header.lines + 1) if line.strip())
+    numbered = (
+        (number, line)
+        for number, line in enumerate(_lines(file, header, path), header.lines + 1)
+        if line.strip()
+    )
     for element in header.elements[: header.elements.index(vertex)]:
         for _ in itertools.islice(numbered, element.count):
             pass
@@ -129,10 +137,25 @@ def _ascii_records(
         _warn_about_rest(path, sum(1 for _ in numbered), "lines")
 
 
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Lines of the body, whichever ending they have (also the lone carriage return)."""
-    for line in file:
-        yield from line.splitlines() if b"\r" in line else [line]
+def _lines(file: BinaryIO, header: PlyHeader, path: Path) -> Iterator[bytes]:
+    """Lines of the body, whichever ending they have (also the lone carriage return).
+
+    Raises:
+        DataError: a line so long that it can be no row of the file.
+    """
+    lists = any(element.lists for element in header.elements)
+    longest = _LONGEST_LIST if lists else 1024 + 64 * max(len(e.scalars) for e in header.elements)
+    rest, number = b"", header.lines
+    while chunk := file.read(_CHUNK):
+        if chunk.endswith(b"\r"):  # the end of this line may have a second part
+            chunk += file.read(1)
+        *lines, rest = _LINE_END.split(rest + chunk)
+        number += len(lines)
+        if len(rest) > longest:
+            raise DataError(path, f"a line of more than {longest:,} bytes", f"line {number + 1}")
+        yield from lines
+    if rest:
+        yield rest
 
 
 def _parse_lines(lines: list[tuple[int, bytes]], width: int, path: Path) -> np.ndarray:

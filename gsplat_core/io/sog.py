@@ -37,6 +37,7 @@ import torch
 import gsplat_core
 from gsplat_core.compress.kmeans import kmeans
 from gsplat_core.errors import DataError, UnsuitableSceneError
+from gsplat_core.expansion import LARGEST_EXPANSION, check_density, check_expansion
 from gsplat_core.io import webp
 from gsplat_core.io.arrays import Arrays, arrays_of, empty_arrays, gaussians_of, in_blocks
 from gsplat_core.io.atomic import atomic_folder, write_bytes
@@ -45,7 +46,7 @@ from gsplat_core.io.format import ALL_METADATA, Format
 from gsplat_core.io.options import check_range
 from gsplat_core.io.quantize import LOGITS, alpha_bytes, bytes_of
 from gsplat_core.io.smallest_three import join, split
-from gsplat_core.io.source import check_expansion, read_whole
+from gsplat_core.io.source import read_whole
 from gsplat_core.io.usable import FLAT_SCALE, OPACITY_LIMIT, keep_usable
 from gsplat_core.morton import morton_order
 from gsplat_core.scene.gaussians import Gaussians
@@ -55,25 +56,33 @@ from gsplat_core.scene.metadata import Metadata
 MAX_META = 1 << 20
 MAX_PALETTE = 1 << 16
 MAX_ITERATIONS = 1000
+MAX_COEFFICIENTS = num_coefficients(3) - 1
 PALETTE_COLUMNS = 64
+FREE_TEXELS = 1 << 14  # of any image
 SPLATS_PER_COLOR = 16  # splats that share a palette row, unless the caller says otherwise
 
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # which can be decompressed within a bound
 _ROOT_2 = np.float32(2**0.5)
 Files = Callable[[str], bytes]
 """Content of a file of the scene by name; raises DataError."""
 
 
-def load(path: Path, *, strict: bool) -> Gaussians:
+def load(path: Path, *, strict: bool, trusted: bool = False) -> Gaussians:
     """Reads a .sog file.
 
+    Args:
+        trusted: read it whatever number of Gaussians it claims to hold.
+
     Raises:
-        DataError: the file cannot be opened, is damaged, or claims more than `check_expansion` allows; or
-            `strict` and there are splats that cannot be rendered.
+        DataError: the file cannot be opened, is damaged, or claims more than `check_expansion` and
+            `check_density` allow; or `strict` and there are splats that cannot be rendered.
     """
     data = read_whole(path)
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         entries = {entry.filename: entry for entry in archive.infolist()}
+        if any(entry.compress_type not in _METHODS for entry in entries.values()):
+            raise DataError(path, "not a .sog file: compressed by a method that these archives do not have")
         check_expansion(path, len(data), sum(entry.file_size for entry in entries.values()), "archive")
     except (zipfile.BadZipFile, ValueError, NotImplementedError, UnicodeError) as error:
         raise DataError(path, f"not a .sog file: {error}") from error
@@ -82,7 +91,8 @@ def load(path: Path, *, strict: bool) -> Gaussians:
         if name not in entries:
             raise DataError(path, f"the archive has no file {name[:60]!r}")
         try:
-            return archive.read(entries[name])
+            with archive.open(entries[name]) as member:
+                return member.read(entries[name].file_size)  # no more, whatever else it decompresses to
         except (
             zipfile.BadZipFile,
             NotImplementedError,
@@ -93,12 +103,16 @@ def load(path: Path, *, strict: bool) -> Gaussians:
         ) as error:
             raise DataError(path, f"damaged archive ({error})", name) from error
 
-    return _load(path, read, strict)
+    return _load(path, read, strict, trusted)
 
 
-def load_folder(path: Path, *, strict: bool) -> Gaussians:
+def load_folder(path: Path, *, strict: bool, trusted: bool = False) -> Gaussians:
     """Reads a meta.json and the images beside it; see `load`."""
-    return _load(path, lambda name: read_whole(path if name == "meta.json" else path.parent / name), strict)
+
+    def read(name: str) -> bytes:
+        return read_whole(path if name == "meta.json" else path.parent / name)
+
+    return _load(path, read, strict, trusted)
 
 
 def save(
@@ -270,8 +284,8 @@ def _encode_rest(
 # Reading
 
 
-def _load(path: Path, read: Files, strict: bool) -> Gaussians:
-    meta = _Meta(path, read)
+def _load(path: Path, read: Files, strict: bool, trusted: bool) -> Gaussians:
+    meta = _Meta(path, read, trusted)
     arrays = meta.arrays()
     gaussians = gaussians_of(arrays)
     gaussians.metadata = meta.metadata()
@@ -281,9 +295,10 @@ def _load(path: Path, read: Files, strict: bool) -> Gaussians:
 class _Meta:
     """The parsed meta.json, with checked access to what it says and to the images it names."""
 
-    def __init__(self, path: Path, read: Files) -> None:
+    def __init__(self, path: Path, read: Files, trusted: bool) -> None:
         self.path = path
         self.read = read
+        self.trusted = trusted
         text = read("meta.json")
         if len(text) > MAX_META:
             raise self.error(f"{len(text):,} bytes; at most {MAX_META:,} are accepted")
@@ -330,9 +345,9 @@ class _Meta:
             raise self.error(f"{what}: expected an integer from {low} to {high:,}, found {str(value)[:20]}")
         return value
 
-    def images(self) -> dict[str, np.ndarray]:
-        """All images [H, W, 4] by the name that this version gives them, checked in size before any is
-        decoded.
+    def images(self, count: int) -> dict[str, np.ndarray]:
+        """All images [H, W, 4] of so many Gaussians by the name that this version gives them, checked in size
+        before any is decoded.
         """
         roles = {
             "means": ["means_l", "means_u"],
@@ -355,11 +370,15 @@ class _Meta:
                     )
                 contents[role] = (file, self.read(file))
         stored = sum(len(data) for _, data in contents.values())
-        claimed = 0
-        for file, data in contents.values():
+        check_density(self.path, stored, count, "images", self.trusted)
+        for role, (file, data) in contents.items():
             height, width = webp.size(data, self.path, file)
-            claimed += 4 * height * width
-        check_expansion(self.path, stored, claimed, "images")
+            needed = MAX_PALETTE * MAX_COEFFICIENTS if role == "shN_centroids" else count
+            if height * width > (most := FREE_TEXELS + LARGEST_EXPANSION * needed):
+                raise self.error(
+                    f"{file} is {width:,} x {height:,} texels; for {count:,} Gaussians at most {most:,} are "
+                    "accepted"
+                )
         with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
             pixels = pool.map(lambda item: webp.decode(item[1], self.path, item[0]), contents.values())
             return dict(zip(contents, pixels, strict=True))
@@ -371,7 +390,7 @@ class _Meta:
             shape = self.section("means").get("shape")
             given = shape[0] if isinstance(shape, list) and shape else None
         count = self.integer(given, "the number of Gaussians", 0, webp.MAX_SIDE**2)
-        images = self.images()
+        images = self.images(count)
         flat = {role: image.reshape(-1, 4) for role, image in images.items()}
         for role, texels in flat.items():
             if role != "shN_centroids" and len(texels) < count:

@@ -12,9 +12,6 @@ import numpy as np
 
 from gsplat_core.errors import DataError
 
-FREE_EXPANSION = 256 << 20
-LARGEST_EXPANSION = 100
-
 
 def open_regular(path: Path) -> BinaryIO:
     """Opens a file for reading; no pipes, devices or folders, which could block or never end.
@@ -34,24 +31,6 @@ def read_whole(path: Path) -> bytes:
     """The content of a regular file; see `open_regular` for the errors."""
     with open_regular(path) as file:
         return file.read()
-
-
-def check_expansion(path: str | os.PathLike[str], stored: int, claimed: int, place: str = "") -> None:
-    """Refuses compressed content that claims to be far larger than real splats get.
-
-    Files of real scenes expand by a factor of 2 to 5. Up to 256 MiB anything goes, so that small files of
-    equal splats pass; beyond, 100 times the stored bytes are the limit.
-
-    Raises:
-        DataError: `claimed` bytes are too many for `stored` ones.
-    """
-    limit = FREE_EXPANSION + LARGEST_EXPANSION * stored
-    if claimed > limit:
-        raise DataError(
-            path,
-            f"{stored:,} compressed bytes claim to hold {claimed:,}; at most {limit:,} are accepted",
-            place,
-        )
 
 
 class Source:

@@ -41,6 +41,7 @@ import numpy as np
 import torch
 
 from gsplat_core.errors import DataError, UnsuitableSceneError
+from gsplat_core.expansion import check_density
 from gsplat_core.io.arrays import Arrays, arrays_of, empty_arrays, gaussians_of, in_blocks
 from gsplat_core.io.atomic import write_bytes
 from gsplat_core.io.axes import half_turn
@@ -49,7 +50,7 @@ from gsplat_core.io.format import DataWarning, Format
 from gsplat_core.io.options import check_range
 from gsplat_core.io.quantize import LOGITS, alpha_bytes, bytes_of
 from gsplat_core.io.smallest_three import join, split
-from gsplat_core.io.source import Source, check_expansion, read_whole
+from gsplat_core.io.source import Source, read_whole
 from gsplat_core.io.usable import keep_usable
 from gsplat_core.morton import morton_order
 from gsplat_core.scene.gaussians import Gaussians
@@ -102,21 +103,22 @@ class _Header:
         return [np.dtype(code).itemsize * math.prod(shape) for code, shape in self.attributes().values()]
 
 
-def load(path: Path, *, strict: bool, axes: Axes = "rub") -> Gaussians:
+def load(path: Path, *, strict: bool, axes: Axes = "rub", trusted: bool = False) -> Gaussians:
     """Reads a scene of any version.
 
     Args:
         axes: what the file's axes are, unless it says so itself; see the module.
+        trusted: read it whatever it claims to hold.
 
     Raises:
-        DataError: the file cannot be opened, is damaged, claims more than `check_expansion` allows, or is
+        DataError: the file cannot be opened, is damaged, claims more than `check_density` allows, or is
             of an unknown version; or `strict` and there are splats that cannot be rendered.
     """
     data = read_whole(path)
     if data[:4] == MAGIC:
-        header, blocks, system = _open_zstd(data, path)
+        header, blocks, system = _open_zstd(data, path, trusted)
     elif data[:2] == b"\x1f\x8b":
-        header, blocks, system = _open_gzip(data, path)
+        header, blocks, system = _open_gzip(data, path, trusted)
     else:
         raise DataError(path, f"not an .spz file: it starts with {data[:4]!r}", "byte 0")
     if system not in (None, _RUB, _RDF):
@@ -221,7 +223,7 @@ def _header(source: Source) -> _Header:
     return _Header(version, count, degree, bits, flags, streams)
 
 
-def _open_gzip(data: bytes, path: Path) -> tuple[_Header, dict[str, np.ndarray], int | None]:
+def _open_gzip(data: bytes, path: Path, trusted: bool) -> tuple[_Header, dict[str, np.ndarray], int | None]:
     """Header, blocks, and the coordinate system if the file names one, of versions 1 to 3."""
     codec = zlib.decompressobj(31)
     try:
@@ -229,8 +231,8 @@ def _open_gzip(data: bytes, path: Path) -> tuple[_Header, dict[str, np.ndarray],
         header = _header(source)
         if header.version == 4:
             raise DataError(path, "version 4 must not be inside gzip", "header")
+        check_density(path, len(data), header.count, "header", trusted)
         size = sum(header.sizes())
-        check_expansion(path, len(data), size, "header")
         # Extension records may follow; more than this of them is not looked at.
         body = codec.decompress(codec.unconsumed_tail, size + (1 << 16))
     except zlib.error as error:
@@ -252,7 +254,7 @@ def _blocks(header: _Header, source: Source) -> dict[str, np.ndarray]:
     }
 
 
-def _open_zstd(data: bytes, path: Path) -> tuple[_Header, dict[str, np.ndarray], int | None]:
+def _open_zstd(data: bytes, path: Path, trusted: bool) -> tuple[_Header, dict[str, np.ndarray], int | None]:
     """The same of version 4."""
     source = Source(data, path)
     header = _header(source)
@@ -262,7 +264,7 @@ def _open_zstd(data: bytes, path: Path) -> tuple[_Header, dict[str, np.ndarray],
     attributes, sizes = header.attributes(), header.sizes()
     if header.streams != len(sizes):
         raise DataError(path, f"{header.streams} streams, expected {len(sizes)}", "header")
-    check_expansion(path, len(data), sum(sizes), "header")
+    check_density(path, len(data), header.count, "header", trusted)
     system = None
     if header.flags & _EXTENDED:
         records = Source(source.take(max(0, table - 32), "extension records"), path, "the extension records")

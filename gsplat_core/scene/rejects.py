@@ -23,7 +23,8 @@ class Rejects:
         self.records = records
         self.strict = strict
         self.least = least
-        self.errors: list[DataError] = []
+        self.count = 0
+        self.first: DataError | None = None  # not all: a line of two bytes would cost a thousand
 
     def add(self, error: DataError) -> None:
         """Notes a record that is left out.
@@ -33,7 +34,9 @@ class Rejects:
         """
         if self.strict:
             raise error
-        self.errors.append(error)
+        self.count += 1
+        if self.first is None:
+            self.first = error.with_traceback(None)
 
     def finish(self, good: int, warnings: list[str]) -> None:
         """Sums up after `good` usable records.
@@ -41,11 +44,10 @@ class Rejects:
         Raises:
             DataError: the first error, if more records are bad than good, or too few are good.
         """
-        count = len(self.errors)
-        if count and (count > good or good < self.least):
-            raise self.errors[0]
-        if count:
-            first = self.errors[0]
+        count, first = self.count, self.first
+        if first is not None and (count > good or good < self.least):
+            raise first
+        if first is not None:
             warnings.append(
                 f"{self.path}: {count} of {count + good} {self.records} cannot be used and are left out, "
                 f"first {first.place}: {first.problem}."

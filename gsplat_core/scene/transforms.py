@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from gsplat_core.errors import DataError
+from gsplat_core.expansion import check_json
 from gsplat_core.scene.cameras import Matrix, rigid
 from gsplat_core.scene.capture import Capture, Shot
 from gsplat_core.scene.images import IMAGE_ENDINGS
@@ -186,7 +187,9 @@ def _points(path: Path, root: dict[str, Any], strict: bool, warnings: list[str])
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        root = json.loads(path.read_bytes())
+        text = path.read_bytes()
+        check_json(path, text)
+        root = json.loads(text)
     except json.JSONDecodeError as problem:
         raise DataError(
             path, f"is not JSON: {problem.msg}", f"line {problem.lineno}, column {problem.colno}"

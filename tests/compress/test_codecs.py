@@ -13,9 +13,10 @@ from compress.scenes import covariances, scene
 
 import gsplat_core.io
 from gsplat_core.compress.codec import Codec
-from gsplat_core.compress.container import Container
+from gsplat_core.compress.container import FREE_GAUSSIANS, Container
 from gsplat_core.compress.registry import CODECS, decode, encode
 from gsplat_core.errors import DataError, UnsuitableSceneError
+from gsplat_core.expansion import ExpansionError
 from gsplat_core.io import gsz
 from gsplat_core.scene.gaussians import Gaussians
 
@@ -176,7 +177,8 @@ def with_header(data: bytes, old: str, new: str) -> bytes:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ('"count":200', '"count":2000000000', "count is 2000000000"),
+        ('"count":200', '"count":2000000000', "bytes claim to hold 2,000,000,000 Gaussians"),
+        ('"count":200', '"count":3000000000', "count is 3000000000"),
         ('"count":200', '"count":-1', "count is -1"),
         ('"count":200', '"count":true', "count is True"),
         ('"sh_degree":3', '"sh_degree":9', "sh_degree is 9"),
@@ -199,11 +201,20 @@ def test_a_header_that_lies_is_refused(tmp_path: Path, old: str, new: str, probl
 
 
 def test_scenes_that_cost_next_to_nothing_stay_within_the_bound() -> None:
-    one = scene(1)
-    many = one.subset(torch.zeros(5000, dtype=torch.long))
+    count = FREE_GAUSSIANS + 1000
+    many = scene(1).subset(torch.zeros(count, dtype=torch.long))
     data = CODECS["scalar"].create(1.0).encode(many).to_bytes()
-    assert len(data) >= 5000
-    assert decode(Container.from_bytes(data, Path("test.gsz"))).num == 5000
+    assert 4000 <= len(data) <= 6000
+    assert decode(Container.from_bytes(data, Path("test.gsz"))).num == count
+
+
+def test_a_file_with_more_than_a_gaussian_for_four_bytes_is_read_on_demand_only(tmp_path: Path) -> None:
+    path = file(tmp_path, "scalar")
+    more = FREE_GAUSSIANS + len(path.read_bytes())
+    path.write_bytes(with_header(path.read_bytes(), '"count":200', f'"count":{more}'))
+    with pytest.raises(ExpansionError, match=rf"claim to hold {more:,} Gaussians.* trusted=true"):
+        gsplat_core.io.load(path)
+    assert gsplat_core.io.load(path, trusted=True).num == more
 
 
 def test_foreign_and_newer_files(tmp_path: Path) -> None:

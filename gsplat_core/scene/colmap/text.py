@@ -27,6 +27,7 @@ from gsplat_core.scene.rejects import Rejects
 
 _ANNOUNCED = re.compile(rb"#\s*Number of (?:cameras|images|points):\s*(\d{1,18})")
 _INT64_END = 2**63
+_LONGEST_LINE = 4 << 20  # bytes: 200,000 keypoints
 
 
 class _Lines:
@@ -38,11 +39,10 @@ class _Lines:
         self.warnings = warnings
         self.rejects = Rejects(path, kind, strict, least)
         data = path.read_bytes()
-        lines = data.split(b"\n")
-        self._unfinished = len(lines) if lines[-1] else 0
+        self._unfinished = data.count(b"\n") + 1 if data and not data.endswith(b"\n") else 0
         if self._unfinished:
             warnings.append(f"{path}: the last line does not end; the file may have been cut off.")
-        self._rest = enumerate(lines, start=1)
+        self._rest = enumerate(_cut(data, path), start=1)
         self._announced: int | None = None
         self.number = 0
 
@@ -99,12 +99,31 @@ class _Lines:
 
     def finish(self, good: int) -> None:
         self.rejects.finish(good, self.warnings)
-        count = good + len(self.rejects.errors)
+        count = good + self.rejects.count
         if self._announced is not None and self._announced != count:
             self.warnings.append(
                 f"{self.path}: its header announces {self._announced} {self.kind}, but it has {count}; "
                 "the file may have been cut off."
             )
+
+
+def _cut(data: bytes, path: Path) -> Iterator[bytes]:
+    """The lines of a text, one at a time: a list of all would take many times its memory.
+
+    Raises:
+        DataError: a line that no image or point has.
+    """
+    start, number = 0, 1
+    while start < len(data):
+        end = data.find(b"\n", start)
+        end = len(data) if end < 0 else end
+        if end - start > _LONGEST_LINE:
+            raise DataError(
+                path, f"{end - start:,} bytes; at most {_LONGEST_LINE:,} are accepted", f"line {number}",
+                "The file is damaged; export the model again from COLMAP.",
+            )  # fmt: skip
+        yield data[start:end]
+        start, number = end + 1, number + 1
 
 
 def read_cameras(path: Path, warnings: list[str], strict: bool = False) -> dict[int, Lens]:

@@ -4,6 +4,7 @@
 #   PYTHON=python3.12       the Python that .venv is made from
 #   TORCH=torch==2.12.0     another PyTorch (default: the tested one, from constraints.txt)
 #   MUTATIONS=              options of make mutations, such as "--only python --count 50 --seed 3"; --help has all
+#   SECONDS=                how long make fuzz runs, all targets together; TARGETS= which ("spz sog"); default: all
 #   TORCH_INDEX=            where pip looks for PyTorch besides its usual index. The default has the CPU build, which
 #                           on Linux saves gigabytes of CUDA libraries; without a way there pip's usual index serves.
 
@@ -15,9 +16,10 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 BIN := $(VENV)/bin
 RUN := $(BIN)/python
 PIP := $(BIN)/pip --disable-pip-version-check
+SECONDS ?= 600
 CPP_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help demo test build lint format sanitize cuda-report mutations bench clean
+.PHONY: help demo test build lint format sanitize cuda-report mutations fuzz bench clean
 
 help:
 	@echo "make demo      install into $(VENV), train the sample scene, write a report   (about 5 minutes)"
@@ -27,6 +29,7 @@ help:
 	@echo "make sanitize  run the operator tests with the address and undefined-behaviour sanitizers"
 	@echo "make cuda-report  compare the CUDA kernels with their ceilings: registers, spills, instructions, work per pixel"
 	@echo "make mutations    plant mistakes in Python and csrc/math, take away barriers: do the tests notice?   (hours)"
+	@echo "make fuzz      feed changed files to all readers, guided by coverage; SECONDS=3600 is an hour"
 	@echo "make bench     measure this machine, the rasterizer and training"
 	@echo "make clean     remove what was built ($(VENV) and runs/ stay)"
 
@@ -69,6 +72,9 @@ cuda-report: build
 
 mutations: build
 	PYTHONPATH=tests:. $(RUN) -m mutations $(MUTATIONS)
+
+fuzz: build
+	PYTHONPATH=tests:. $(RUN) -m fuzz --seconds $(SECONDS) $(if $(TARGETS),--targets $(TARGETS))
 
 bench: build
 	$(BIN)/gsplat-core bench

@@ -22,6 +22,7 @@ from trainers.loop import Interrupted
 from trainers.parts.exposure import Exposure, ExposureConfig
 from trainers.parts.part import Picture
 from trainers.parts.results import settled
+from trainers.resolution import ResolutionConfig
 from trainers.run_folder import RunFolder
 from trainers.sources import load_photographs
 
@@ -57,6 +58,17 @@ def varied(config, varied_scene: Path):
     )
 
 
+def gains() -> torch.Tensor:
+    """[9] of the training photographs, relative to their mean."""
+    values = torch.tensor([gain(number) for number in range(12) if number % 4])
+    return values / values.mean()
+
+
+def on_grey(transforms: torch.Tensor) -> torch.Tensor:
+    """[N] by how much transforms [N, 3, 4] brighten grey."""
+    return (transforms @ torch.tensor([0.4, 0.4, 0.4, 1.0])).mean(dim=1) / 0.4
+
+
 def exposure(run: Run) -> Exposure:
     part = run.trainer.parts.find(Exposure)
     assert part is not None
@@ -75,11 +87,27 @@ def test_the_scene_is_found_as_it_was_before_exposures_varied(varied, tmp_path) 
     (with_it, corrected), (without, corrected_without) = scores
     assert with_it > without + 1.5
     assert corrected > corrected_without + 0.5
-    gains = torch.tensor([gain(number) for number in range(12) if number % 4])
-    gains /= gains.mean()
-    found = (learnt @ torch.tensor([0.4, 0.4, 0.4, 1.0])).mean(dim=1) / 0.4  # of grey
-    assert float((found - gains).abs().max()) < 0.1
-    assert float((gains - 1).abs().max()) > 0.25, "otherwise these exposures test nothing"
+    assert float((gains() - 1).abs().max()) > 0.25, "otherwise these exposures test nothing"
+    assert float((on_grey(learnt) - gains()).abs().max()) < 0.1
+
+
+def test_masks_and_small_images_first_leave_them_as_they_are(varied, varied_scene, tmp_path) -> None:
+    """What is masked out is far brighter in every second photograph, and has no influence on its exposure."""
+    scene = tmp_path / "scene"
+    shutil.copytree(varied_scene, scene)
+    (scene / "masks").mkdir()
+    for number, path in enumerate(sorted((scene / "images").iterdir())):
+        pixels = np.array(Image.open(path))
+        kept = np.full(pixels.shape[:2], 255, np.uint8)
+        kept[:, :16] = 0
+        pixels[:, :16] = 255 * (number % 2)
+        Image.fromarray(pixels).save(path)
+        Image.fromarray(kept).save(scene / "masks" / path.name)
+    small_first = ResolutionConfig(until=200, every=20, largest=2.0, shortest=12)
+    run = Run(replace(varied, data=str(scene), resolution=small_first), tmp_path / "run")
+    run.fit()
+    learnt = torch.stack([exposure(run).transform(view) for view in range(9)]).detach()
+    assert float((on_grey(learnt) - gains()).abs().max()) < 0.1
 
 
 def test_the_mean_of_all_transforms_is_the_scene_itself(varied, tmp_path) -> None:

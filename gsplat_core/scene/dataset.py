@@ -18,18 +18,33 @@ import torch
 from torch import Tensor
 
 from gsplat_core.errors import DataError, ResourceError, UsageError
+from gsplat_core.memory import memory_bytes
 from gsplat_core.scene.cameras import NEAR_PER_DISTANCE, Camera, Matrix
 from gsplat_core.scene.capture import Capture, capture_from_colmap
 from gsplat_core.scene.colmap import find_models, read_model
 from gsplat_core.scene.coverage import Coverage, coverages
-from gsplat_core.scene.images import AlphaRule, Pixels, shrink
+from gsplat_core.scene.images import (
+    BYTES_PER_PIXEL,
+    JPEG_ENDINGS,
+    AlphaRule,
+    Pixels,
+    most_pixels,
+    reduction_to,
+    shrink,
+)
 from gsplat_core.scene.mask_files import with_masks
 from gsplat_core.scene.masks import Kept, unmixed
 from gsplat_core.scene.origin import far_offset
 from gsplat_core.scene.photos import Photo, count_unused, image_folder, inspect, locate, named_below
 from gsplat_core.scene.scale import SceneScale, published_extent, scene_scale
 from gsplat_core.scene.transforms import find_transforms, read_transforms
-from gsplat_core.scene.undistort import undistort, undistorted_camera, undistorted_image
+from gsplat_core.scene.undistort import (
+    UNDISTORTED_BYTES,
+    undistort,
+    undistorted_camera,
+    undistorted_image,
+    working_reduction,
+)
 
 
 class Points(NamedTuple):
@@ -226,7 +241,8 @@ class Dataset:
                 f"The scene is far from the origin; ({place}) is subtracted from all its coordinates. The "
                 "run keeps the offset, and `export --coordinates original` adds it again."
             )
-        views = [_view(photo, offset, downscale, alpha) for photo in photos]
+        loaders = [_Pixels(photo, _camera(photo, offset, downscale), alpha) for photo in photos]
+        views = [_view(pixels) for pixels in loaders]
         train = [view for view, test in zip(views, is_test, strict=True) if not test]
         sightings = [capture.sightings.get(view.name, np.zeros(0, np.int64)) for view in train]
         scale = scene_scale([view.camera for view in train], capture.xyz - offset, sightings)
@@ -245,7 +261,7 @@ class Dataset:
             sightings=[torch.from_numpy(rows) for rows in sightings],
             warnings=warnings,
         )
-        _check_memory(views)
+        _check_memory(views, [pixels.peak_bytes for pixels in loaders])
         if prefetch:
             dataset.prefetch()
         return dataset
@@ -331,7 +347,7 @@ def _is_test(capture: Capture, photos: list[Photo], test_every: int) -> npt.NDAr
     return is_test
 
 
-def _view(photo: Photo, offset: Matrix, downscale: float, alpha: AlphaRule) -> View:
+def _camera(photo: Photo, offset: Matrix, downscale: float) -> Camera:
     shot, lens = photo.shot, photo.shot.lens
     viewmat = shot.viewmat.copy()
     viewmat[:3, 3] += viewmat[:3, :3] @ offset
@@ -339,9 +355,12 @@ def _view(photo: Photo, offset: Matrix, downscale: float, alpha: AlphaRule) -> V
         full = Camera(viewmat, lens.K, lens.width, lens.height, shot.name)
     else:
         full = undistorted_camera(lens, viewmat, shot.name)
-    camera = full.resized(max(1, round(full.width / downscale)), max(1, round(full.height / downscale)))
+    return full.resized(max(1, round(full.width / downscale)), max(1, round(full.height / downscale)))
 
-    return View(camera, _Pixels(photo, camera, alpha), _Kept(photo, camera) if photo.mask else None)
+
+def _view(pixels: _Pixels) -> View:
+    photo, camera = pixels.photo, pixels.camera
+    return View(camera, pixels, _Kept(photo, camera) if photo.mask else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -355,12 +374,24 @@ class _Pixels:
 
     def __call__(self) -> Pixels:
         if self.photo.shot.lens.is_pinhole:
-            pixels = shrink(self.photo.decode(self.alpha), self.camera.width, self.camera.height)
+            pixels = self.photo.decode(self.alpha, (self.camera.width, self.camera.height))
         else:
             pixels = undistorted_image(self.photo, self.camera, self.alpha)
         if self.photo.mask is None:
             return pixels
         return unmixed(pixels, _Kept(self.photo, self.camera).share())
+
+    @property
+    def peak_bytes(self) -> int:
+        """About the memory that loading takes meanwhile."""
+        lens, size = self.photo.shot.lens, (self.camera.width, self.camera.height)
+        pixels = lens.width * lens.height
+        if self.photo.mask is None and self.photo.path.suffix.lower() in JPEG_ENDINGS:
+            pixels //= reduction_to((lens.width, lens.height), size) ** 2
+        if lens.is_pinhole:
+            return BYTES_PER_PIXEL * pixels
+        factor = working_reduction(lens, self.camera) if self.photo.mask is None else 1
+        return max(BYTES_PER_PIXEL * pixels, UNDISTORTED_BYTES * lens.width * lens.height // factor**2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -393,29 +424,32 @@ def _warn_of_poses(scale: SceneScale, views: list[View], warnings: list[str]) ->
         )
 
 
-def _check_memory(views: list[View]) -> None:
+def _check_memory(views: list[View], loading: list[int]) -> None:
     """Refuses to start what would end in the middle of training.
 
+    Args:
+        loading: bytes that loading each photograph takes meanwhile.
+
     Raises:
-        ResourceError: the decoded images need more than the memory that is free.
+        ResourceError: the decoded images, or decoding them, need more than the memory that is free.
     """
-    needed = sum((3 + view.is_masked) * view.camera.width * view.camera.height for view in views)
-    free = _free_memory()
-    if free is not None and needed > 0.9 * free:
-        factor = int(np.ceil((needed / (0.5 * free)) ** 0.5))
+    free = memory_bytes()[1]
+    if free is None:
+        return
+    kept = sum((3 + view.is_masked) * view.camera.width * view.camera.height for view in views)
+    # As many at a time as there are threads, but no more than `room_for` lets in; the largest, always.
+    several = sum(sorted(loading)[-(os.cpu_count() or 1) :])
+    decoding = max(max(loading), min(several, BYTES_PER_PIXEL * most_pixels()))
+    if kept > 0.9 * free:
+        factor = int(np.ceil((kept / (0.5 * free)) ** 0.5))
         raise ResourceError(
-            f"The {len(views)} decoded images need {needed / 2**30:.1f} GiB of memory, but only "
+            f"The {len(views)} decoded images need {kept / 2**30:.1f} GiB of memory, but only "
             f"{free / 2**30:.1f} GiB are free. Shrink them {factor} times more (--downscale)."
         )
-
-
-def _free_memory() -> int | None:
-    """Bytes that can be allocated without swapping; None where the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None
+    if kept + decoding > 0.9 * free:
+        largest = views[loading.index(max(loading))].name
+        raise ResourceError(
+            f"Decoding the photographs needs {decoding / 2**30:.1f} GiB of memory, the {len(views)} images "
+            f"{kept / 2**30:.1f} GiB, but only {free / 2**30:.1f} GiB are free. Store those as large as "
+            f"{largest!r} smaller, or as JPEG, of which only a part is decoded; or free some memory."
+        )

@@ -17,6 +17,9 @@ PostScript, whose readers run programs.
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,6 +30,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gsplat_core.errors import DataError
+from gsplat_core.memory import memory_bytes
 
 # What becomes of transparency: composited on a colour, left out, or kept for a colour to be known later.
 AlphaRule = Literal["black", "white", "ignore", "keep"]
@@ -34,12 +38,16 @@ Pixels = npt.NDArray[np.uint8]
 
 # Endings of photographs' names, in small letters; files are opened whatever they end with.
 _ENDINGS = "jpg jpeg jpe jfif mpo png apng tif tiff webp avif bmp dib gif ppm pgm pbm pnm tga jp2 j2k jpx"
+JPEG_ENDINGS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"})
 IMAGE_ENDINGS = frozenset(f".{name}" for name in _ENDINGS.split())
 
 # EXIF orientations that exchange width and height.
 _SIDEWAYS = {5, 6, 7, 8}
 _TURNED = {2, 3, 4} | _SIDEWAYS
 _ORIENTATION_TAG = 0x0112
+# What Pillow and this module take for a pixel while they decode, and how many fit in at the same time.
+BYTES_PER_PIXEL = 16
+LEAST_ROOM = 1 << 26
 # How much of a JPEG's end is looked at for the end marker.
 _JPEG_TAIL = 1 << 12
 
@@ -73,32 +81,63 @@ def read_header(path: Path) -> ImageHeader:
         if image.format == "PNG":
             _verify(path)
         elif image.format not in ("JPEG", "MPO") or not _has_jpeg_end(path):
-            _decode(path, image)
+            with room_for(image.width * image.height // _reduction(image, (1, 1)) ** 2):
+                image.draft(None, (2, 2))
+                _decode(path, image)
     return header
 
 
-def decode(path: Path, alpha: AlphaRule = "black", exif_rotate: bool = False) -> Pixels:
+def decode(
+    path: Path,
+    alpha: AlphaRule = "black",
+    exif_rotate: bool = False,
+    size: tuple[int, int] | None = None,
+    expected: tuple[int, int] | None = None,
+) -> Pixels:
     """[H, W, 3] uint8 RGB of an image file; the module's docstring says how.
 
     With the rule "keep", an image that is transparent anywhere is [H, W, 4]: composited on black, and alpha.
     Such pixels may be averaged as they are, and take any background b later, as rgb + b (1 - alpha).
 
+    Args:
+        size: width and height to shrink it to, no larger than it is; see `shrink`. JPEG files are decoded at
+            an eighth, a quarter or a half of their sides where that leaves twice as many pixels a side.
+        expected: width and height that it must have before.
+
     Raises:
-        DataError: as read_header.
+        DataError: as read_header; the image has another size than expected.
     """
     with _opened(path) as image:
         _refuse_kind(path, image)
-        _decode(path, image)
-        upright = ImageOps.exif_transpose(image) if exif_rotate else image
-        return _to_rgb(upright, alpha)
+        orientation = _orientation(image) if exif_rotate else 1
+        if orientation in _SIDEWAYS:
+            size = None if size is None else size[::-1]
+            expected = None if expected is None else expected[::-1]
+        full = image.size
+        if expected not in (None, full):
+            raise DataError(path, "the image changed its size while in use", remedy="Start again.")
+        size = size or full
+        with room_for(full[0] * full[1] // _reduction(image, size) ** 2):
+            image.draft(None, (2 * size[0], 2 * size[1]))
+            reduction = round(full[0] / image.width)
+            _decode(path, image)
+            # A reduced image's last pixels may reach beyond the image.
+            extent = full[0] / reduction, full[1] / reduction
+            return np.asarray(_upright(_shrunk(_as_rgb(image, alpha), size, extent), orientation))
 
 
 def turned_like(path: Path, pixels: Pixels) -> Pixels:
     """Pixels [H, W] or [H, W, C] turned as the EXIF data of an image file ask for."""
-    image = Image.fromarray(pixels)
     with _opened(path) as photograph:
-        image.getexif()[_ORIENTATION_TAG] = _orientation(photograph)
-    return np.asarray(ImageOps.exif_transpose(image))
+        orientation = _orientation(photograph)
+    return np.asarray(_upright(Image.fromarray(pixels), orientation))
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    if orientation == 1:
+        return image
+    image.getexif()[_ORIENTATION_TAG] = orientation
+    return ImageOps.exif_transpose(image)
 
 
 def shrink(pixels: Pixels, width: int, height: int) -> Pixels:
@@ -107,15 +146,28 @@ def shrink(pixels: Pixels, width: int, height: int) -> Pixels:
     Whole-number factors average exactly those pixels; others use Pillow's Hamming window of the same width,
     which does not alias the way a box of varying size does.
     """
-    old_height, old_width = pixels.shape[:2]
-    if (old_width, old_height) == (width, height):
+    if pixels.shape[1::-1] == (width, height):
         return pixels
-    if pixels.shape[2:] == (4,):  # Pillow would weight the colours with alpha, which they have been already
-        return np.dstack([shrink(part, width, height) for part in (pixels[..., :3], pixels[..., 3])])
     image = Image.fromarray(np.ascontiguousarray(pixels))
-    if old_width % width == 0 and old_height % height == 0:
-        return np.asarray(image.reduce((old_width // width, old_height // height)))
-    return np.asarray(image.resize((width, height), Image.Resampling.HAMMING))
+    return np.asarray(_shrunk(image, (width, height), image.size))
+
+
+def _shrunk(image: Image.Image, size: tuple[int, int], extent: tuple[float, float]) -> Image.Image:
+    """The image in another size.
+
+    Args:
+        extent: how much of it counts, from the upper left corner; all, up to less than a pixel.
+    """
+    if image.size == size == tuple(map(round, extent)):
+        return image
+    if image.mode == "RGBA":  # Pillow would weight the colours with alpha, which they have been already
+        parts = (image.convert("RGB"), image.getchannel("A"))
+        color, opacity = (_shrunk(part, size, extent) for part in parts)
+        color.putalpha(opacity)
+        return color
+    if image.size == extent and image.width % size[0] == 0 and image.height % size[1] == 0:
+        return image.reduce((image.width // size[0], image.height // size[1]))
+    return image.resize(size, Image.Resampling.HAMMING, box=(0, 0, *extent))
 
 
 def same_aspect(width: int, height: int, other_width: int, other_height: int) -> bool:
@@ -128,6 +180,52 @@ def same_aspect(width: int, height: int, other_width: int, other_height: int) ->
 
     small, large = sorted([(width, height), (other_width, other_height)])
     return is_rounded(*small, *large)
+
+
+class _Room:
+    """Lets so many pixels be decoded at a time: usual photographs on all threads, huge ones one by one."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._taken = 0
+
+    @contextmanager
+    def of(self, pixels: int, most: int) -> Iterator[None]:
+        """Waits until there is room for so many pixels; what needs more than all gets it alone."""
+        pixels = min(pixels, most)
+        with self._condition:
+            self._condition.wait_for(lambda: self._taken + pixels <= most)
+            self._taken += pixels
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._taken -= pixels
+                self._condition.notify_all()
+
+
+_room = _Room()
+
+
+def room_for(pixels: int) -> AbstractContextManager[None]:
+    """Waits until so many pixels may be decoded on this machine besides what other threads decode."""
+    return _room.of(pixels, most_pixels())
+
+
+def most_pixels() -> int:
+    """How many pixels may be decoded at a time."""
+    free = memory_bytes()[1]
+    return LEAST_ROOM if free is None else max(LEAST_ROOM, free // (8 * BYTES_PER_PIXEL))
+
+
+def reduction_to(full: tuple[int, int], size: tuple[int, int]) -> int:
+    """By which factor a JPEG file of a width and height is reduced that will be shrunk to a size."""
+    factor = min(full[0] // (2 * size[0]), full[1] // (2 * size[1]))
+    return max((scale for scale in (1, 2, 4, 8) if scale <= factor), default=1)
+
+
+def _reduction(image: Image.Image, size: tuple[int, int]) -> int:
+    return reduction_to(image.size, size) if image.format in ("JPEG", "MPO") else 1
 
 
 @cache
@@ -200,22 +298,23 @@ def _unreadable(path: Path, error: Exception) -> DataError:
     return DataError(path, f"cannot be decoded: {problem}", remedy="Copy the file again or remove it.")
 
 
-def _to_rgb(image: Image.Image, alpha: AlphaRule) -> Pixels:
+def _as_rgb(image: Image.Image, alpha: AlphaRule) -> Image.Image:
+    """In mode RGB, or RGBA where transparency is kept."""
     if image.mode.startswith("I"):  # 16-bit grey, in one of Pillow's byte orders
         grey = np.asarray(image).astype(np.uint32)
         grey8 = np.minimum((grey + 128) // 257, 255).astype(np.uint8)
-        return np.repeat(grey8[..., None], 3, axis=2)
+        return Image.fromarray(grey8).convert("RGB")
     if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
         rgba = image.convert("RGBA")
         if alpha == "ignore":
-            return np.asarray(rgba)[..., :3].copy()
+            return rgba.convert("RGB")
         backdrop = Image.new("RGBA", rgba.size, "white" if alpha == "white" else "black")
         image = Image.alpha_composite(backdrop, rgba)
         opacity = rgba.getchannel("A")
-        if alpha == "keep" and np.asarray(opacity).min() < 255:
+        if alpha == "keep" and opacity.histogram()[255] < opacity.width * opacity.height:
             image.putalpha(opacity)
-            return np.asarray(image)
-    return np.asarray(image.convert("RGB"))
+            return image
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _has_jpeg_end(path: Path) -> bool:

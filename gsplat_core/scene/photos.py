@@ -20,6 +20,7 @@ from gsplat_core.scene.images import (
     decode,
     read_header,
     same_aspect,
+    shrink,
 )
 from gsplat_core.scene.masks import MASK_FOLDERS, Kept, read_mask
 
@@ -39,18 +40,21 @@ class Photo:
     exif_rotate: bool
     mask: Path | None = None
 
-    def decode(self, alpha: AlphaRule) -> Pixels:
+    def decode(self, alpha: AlphaRule, size: tuple[int, int] | None = None) -> Pixels:
         """[H, W, 3] uint8 RGB of the lens's size; [H, W, 4] as `images.decode` says. Zero where masked out.
+
+        Args:
+            size: width and height to shrink it to; without a mask, that takes less memory than doing it
+                afterwards.
 
         Raises:
             DataError: the file changed since it was inspected, or is damaged inside.
         """
-        pixels = decode(self.path, alpha, self.exif_rotate)
-        lens = self.shot.lens
-        if pixels.shape[:2] != (lens.height, lens.width):
-            raise DataError(self.path, "the image changed its size while in use", remedy="Start again.")
-        kept = self.kept()
-        return pixels if kept is None else pixels * kept[..., None]
+        full = self.shot.lens.width, self.shot.lens.height
+        if (kept := self.kept()) is None:
+            return decode(self.path, alpha, self.exif_rotate, size, full)
+        pixels = decode(self.path, alpha, self.exif_rotate, None, full) * kept[..., None]
+        return pixels if size is None else shrink(pixels, *size)
 
     def kept(self) -> Kept | None:
         """[H, W] the mask, of the lens's size.

@@ -16,13 +16,16 @@ from torch import Tensor
 from gsplat_core.errors import DataError
 from gsplat_core.scene import undistort_cache
 from gsplat_core.scene.cameras import Camera, Matrix
-from gsplat_core.scene.images import AlphaRule, Pixels, shrink
+from gsplat_core.scene.images import BYTES_PER_PIXEL, AlphaRule, Pixels, room_for, shrink
 from gsplat_core.scene.lens import Lens
 from gsplat_core.scene.photos import Photo
 
 # The pinhole image reaches at most this many image widths to each side, which bounds what a fisheye becomes.
 _WIDEST = 1.0
 
+
+# What undistorting takes for a pixel meanwhile.
+UNDISTORTED_BYTES = 160
 
 # Of the image's area that must be left: coefficients that leave less are wrong.
 _LEAST_SHARE = 0.01
@@ -54,9 +57,29 @@ def undistorted_image(photo: Photo, camera: Camera, alpha: AlphaRule) -> Pixels:
     cached = undistort_cache.load(key, camera.width, camera.height)
     if cached is not None:
         return cached
-    pixels = shrink(undistort(photo.decode(alpha), lens), camera.width, camera.height)
+    factor = working_reduction(lens, camera) if photo.mask is None else 1
+    if factor == 1:
+        full = photo.decode(alpha)
+        with room_for(full.size // 3 * UNDISTORTED_BYTES // BYTES_PER_PIXEL):
+            pixels = shrink(undistort(full, lens), camera.width, camera.height)
+    else:
+        lens = lens.resized(round(lens.width / factor), round(lens.height / factor))
+        larger = camera.resized(2 * camera.width, 2 * camera.height)
+        reduced = photo.decode(alpha, (lens.width, lens.height))
+        with room_for(reduced.size // 3 * UNDISTORTED_BYTES // BYTES_PER_PIXEL):
+            grid, _ = _grid_of(lens, larger.K, larger.width, larger.height)
+            fine = _sampled(reduced, grid)
+            pixels = shrink(fine, camera.width, camera.height)
     undistort_cache.store(key, pixels)
     return pixels
+
+
+def working_reduction(lens: Lens, camera: Camera) -> int:
+    """By which whole factor a photograph is reduced before it is undistorted for a shrunk camera: so far that
+    twice as many pixels a side are left, or more.
+    """
+    _, width, height = _pinhole(lens)
+    return max(1, min(width // (2 * camera.width), height // (2 * camera.height)))
 
 
 def undistort(pixels: Pixels, lens: Lens) -> Pixels:
@@ -69,12 +92,17 @@ def undistort(pixels: Pixels, lens: Lens) -> Pixels:
     """
     _, width, height = _pinhole(lens)
     grid, finer = _sampling_grid(lens)
+    result = _sampled(pixels, grid)
+    return shrink(result, width, height) if finer > 1 else result
+
+
+def _sampled(pixels: Pixels, grid: Tensor) -> Pixels:
+    """An image [H, W] or [H, W, C] at the places of a grid."""
     planes = np.array(pixels).reshape(*pixels.shape[:2], -1)
     image = torch.from_numpy(planes).permute(2, 0, 1)[None].float()
     sampled = F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
     rounded = sampled[0].permute(1, 2, 0).round_().clamp_(0, 255).to(torch.uint8).numpy()
-    result = rounded.reshape(*rounded.shape[:2], *pixels.shape[2:])
-    return shrink(result, width, height) if finer > 1 else result
+    return rounded.reshape(*rounded.shape[:2], *pixels.shape[2:])
 
 
 @lru_cache(maxsize=256)
@@ -148,7 +176,11 @@ def _sampling_grid(lens: Lens) -> tuple[Tensor, int]:
 
     Also how many samples a side each pixel needs not to alias.
     """
-    K, width, height = _pinhole(lens)
+    return _grid_of(lens, *_pinhole(lens))
+
+
+def _grid_of(lens: Lens, K: Matrix, width: int, height: int) -> tuple[Tensor, int]:
+    """The same for the pixels of any pinhole image."""
     coarse = _ideal(K, width, height, 1)[:: max(1, height // 64), :: max(1, width // 64)]
     # Pixels of the lens per pixel of the pinhole, along the direction in which they are packed most.
     packed = np.linalg.norm(lens.jacobian(coarse), ord=2, axis=(-2, -1)).max()

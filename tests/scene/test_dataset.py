@@ -352,9 +352,26 @@ def test_options_out_of_range(tmp_path: Path) -> None:
 
 
 def test_images_that_do_not_fit_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_free_memory", lambda: 1000)
+    scene = TinyScene().write(tmp_path)
+    monkeypatch.setattr(module, "memory_bytes", lambda: (1 << 40, 1000))
     with pytest.raises(ResourceError, match="Shrink them 4 times more"):
-        load(TinyScene().write(tmp_path))
+        load(scene)
+
+
+def test_decoding_counts_as_memory_where_it_cannot_be_reduced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 1024 x 768 and used at 64 x 48: decoded whole if they are PNG, at an eighth if JPEG."""
+    scene = TinyScene(cameras=[(1, "PINHOLE", 1024, 768, (900.0, 900.0, 512.0, 384.0))])
+    scene.images = [(i, (1.0, 0, 0, 0), (i, 0, 4), 1, f"{i}.png", []) for i in range(1, 4)]
+    folder = scene.write(tmp_path)
+    monkeypatch.setattr(module, "memory_bytes", lambda: (1 << 40, 1 << 20))
+    with pytest.raises(ResourceError, match=r"Decoding the photographs needs .* as JPEG"):
+        load(folder, downscale=16)
+    for path in (folder / "images").iterdir():
+        Image.open(path).save(path.with_suffix(".jpg"))
+        path.unlink()
+    assert len(load(folder, downscale=16).train) == 3
 
 
 def test_prefetch_decodes_everything_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

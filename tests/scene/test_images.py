@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import struct
+import threading
 import zlib
 from pathlib import Path
 
 import numpy as np
 import PIL
 import pytest
+from damage import at_most_more_memory
 from PIL import Image
 
 from gsplat_core.errors import DataError
-from gsplat_core.scene.images import decode, read_header, shrink
+from gsplat_core.scene.images import _Room, decode, read_header, shrink
 
 
 def gradient(width: int = 24, height: int = 16) -> np.ndarray:
@@ -202,3 +204,52 @@ def test_shrinking_by_other_factors_keeps_the_mean_and_does_not_alias() -> None:
     small = shrink(stripes, 113, 15)
     assert small.shape == (15, 113, 3)
     assert abs(small[:, 2:-2].astype(float) - 127.5).max() < 16
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize(("name", "tolerance"), [("a.png", 0), ("a.jpg", 3)])
+def test_decoding_in_another_size_is_decoding_and_shrinking(
+    tmp_path: Path, name: str, tolerance: int, orientation: int
+) -> None:
+    """Sides of 999 and 501 are no multiple of what JPEG is reduced by."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path / name, Image.fromarray(gradient(999, 501)), exif=exif, quality=95)
+    whole = decode(path, exif_rotate=True)
+    for factor in (1, 3, 9.7, 40):
+        size = round(whole.shape[1] / factor), round(whole.shape[0] / factor)
+        small = decode(path, exif_rotate=True, size=size)
+        assert small.shape == (size[1], size[0], 3)
+        difference = small.astype(int) - shrink(whole, *size)
+        assert abs(difference).max() <= tolerance
+        assert abs(difference.mean()) < 0.3
+
+
+def test_a_jpeg_is_decoded_as_small_as_its_format_allows(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.jpg", Image.new("RGB", (8000, 6000)), quality=50)
+    with at_most_more_memory(40 << 20):  # 144 MB as they are
+        assert decode(path, size=(40, 30)).shape == (30, 40, 3)
+
+
+def test_transparency_is_kept_in_another_size(tmp_path: Path) -> None:
+    pixels = np.dstack([gradient(60, 40), np.linspace(0, 255, 2400).reshape(40, 60).astype(np.uint8)])
+    path = saved(tmp_path / "a.png", Image.fromarray(pixels))
+    np.testing.assert_array_equal(decode(path, "keep", size=(20, 10)), shrink(decode(path, "keep"), 20, 10))
+
+
+def test_an_image_of_another_size_than_expected_is_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png", Image.fromarray(gradient(24, 16)))
+    assert decode(path, expected=(24, 16)).shape == (16, 24, 3)
+    with pytest.raises(DataError, match="changed its size while in use"):
+        decode(path, expected=(16, 24))
+
+
+def test_huge_images_are_decoded_one_at_a_time_and_small_ones_together() -> None:
+    room = _Room()
+    with room.of(30, 100), room.of(70, 100):
+        waiting = threading.Thread(target=lambda: room.of(1000, 100).__enter__(), daemon=True)
+        waiting.start()
+        waiting.join(0.1)
+        assert waiting.is_alive()
+    waiting.join(10)
+    assert not waiting.is_alive()

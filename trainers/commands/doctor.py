@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gsplat_core
+from gsplat_core.memory import memory_bytes
 from gsplat_core.strict_json import json_text
-from trainers.machine import cores, cpu_name, memory_bytes
+from trainers.machine import cores, cpu_name
 
 PACKAGES: tuple[str, ...] = (
     "torch",

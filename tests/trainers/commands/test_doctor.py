@@ -16,10 +16,11 @@ import torch
 from paths import ROOT
 
 import gsplat_core
+from gsplat_core.memory import memory_bytes
 from gsplat_core.ops import library
 from gsplat_core.render import scene
 from trainers.commands import doctor
-from trainers.machine import cores, memory_bytes
+from trainers.machine import cores
 
 
 def run(**environment: str) -> subprocess.CompletedProcess[str]:

@@ -72,6 +72,8 @@ def _run(name: str, command: Command | AppCommand, arguments: list[str]) -> int:
     import tyro
 
     warnings.formatwarning = _format_warning
+    # Of Pillow, about photographs of half the size from which they are refused.
+    warnings.filterwarnings("ignore", ".*could be decompression bomb")
     result = tyro.cli(
         command.load(),
         prog=f"{PROGRAM} {name}",

@@ -41,6 +41,9 @@ _ENDINGS = "jpg jpeg jpe jfif mpo png apng tif tiff webp avif bmp dib gif ppm pg
 JPEG_ENDINGS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"})
 IMAGE_ENDINGS = frozenset(f".{name}" for name in _ENDINGS.split())
 
+# Pillow's names of the formats that are opened, all that are of photographs; MPO is among its JPEG.
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "BMP", "DIB", "GIF", "PPM", "TGA", "JPEG2000")
+
 # EXIF orientations that exchange width and height.
 _SIDEWAYS = {5, 6, 7, 8}
 _TURNED = {2, 3, 4} | _SIDEWAYS
@@ -230,22 +233,16 @@ def _reduction(image: Image.Image, size: tuple[int, int]) -> int:
 
 @cache
 def _formats() -> tuple[str, ...]:
-    """Pillow's names of the formats that are opened, those that it has here. MPO is among its JPEG."""
+    """Those of the formats that this Pillow has."""
     Image.init()
-    names = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "BMP", "DIB", "GIF", "PPM", "TGA", "JPEG2000")
-    return tuple(name for name in names if name in Image.OPEN)
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _opened(path: Path) -> Image.Image:
     try:
         return Image.open(path, formats=_formats())
     except Image.DecompressionBombError as error:
-        raise DataError(
-            path,
-            f"image too large to decode safely: {error}",
-            "header",
-            "Store it smaller. PIL.Image.MAX_IMAGE_PIXELS sets the limit.",
-        ) from error
+        raise _too_large(path, error) from error
     except UnidentifiedImageError as error:
         raise DataError(
             path, "is not an image of a kind that is read", remedy="Convert it to JPEG or PNG."
@@ -288,9 +285,18 @@ def _decode(path: Path, image: Image.Image) -> None:
     try:
         image.load()
     except Image.DecompressionBombError as error:
-        raise DataError(path, str(error)) from error
+        raise _too_large(path, error) from error
     except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
         raise _unreadable(path, error) from error
+
+
+def _too_large(path: Path, error: Exception) -> DataError:
+    return DataError(
+        path,
+        f"image too large to decode safely: {error}",
+        "header",
+        "Store it smaller. PIL.Image.MAX_IMAGE_PIXELS sets the limit.",
+    )
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:

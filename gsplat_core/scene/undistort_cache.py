@@ -52,11 +52,11 @@ def _identity(path: Path) -> tuple[str, int, int]:
 def load(name: str, width: int, height: int) -> Pixels | None:
     """The entry's pixels [H, W, 3] or [H, W, 4], or None when there is none of this size that is whole."""
     try:
-        with Image.open(folder() / f"{name}.png") as image:
+        with Image.open(folder() / f"{name}.png", formats=["PNG"]) as image:
             if image.size != (width, height) or image.mode not in ("RGB", "RGBA"):
                 return None
             return np.asarray(image)
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 import gsplat_core
 from gsplat_core.errors import DataError
 from gsplat_core.io.atomic import atomic_path, write_text
+from gsplat_core.io.links import folder_instead_of_link
 
 FORMAT = 2
 KEEP = 2
@@ -38,28 +39,30 @@ class Checkpoint:
 def write_checkpoint(folder: Path, step: int, state: dict[str, Tree]) -> Path:
     """Writes the state after `step` steps and removes all but the newest `KEEP` checkpoints.
 
+    Where the folder is a link, one that holds only this checkpoint takes its place.
+
     Raises:
         ResourceError: the disk is full or not writable; earlier checkpoints are untouched.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"step_{step:08d}.json"
     tensors: dict[str, Tensor] = {}
     plain = _take_tensors(state, "", tensors)
-    with atomic_path(path.with_suffix(".safetensors")) as temporary:
-        safetensors.torch.save_file(tensors, temporary)
-        digest = _sha256(temporary)
-    manifest = {
-        "format": FORMAT,
-        "version": gsplat_core.__version__,
-        "step": step,
-        "tensors_sha256": digest,
-        "state": plain,
-    }
-    write_text(path, json.dumps({"sha256": _manifest_sha256(manifest), **manifest}))
-    for old in checkpoints(folder)[:-KEEP]:
-        old.unlink()
-        old.with_suffix(".safetensors").unlink(missing_ok=True)
-    return path
+    with folder_instead_of_link(folder) as place:
+        path = place / f"step_{step:08d}.json"
+        with atomic_path(path.with_suffix(".safetensors")) as temporary:
+            safetensors.torch.save_file(tensors, temporary)
+            digest = _sha256(temporary)
+        manifest = {
+            "format": FORMAT,
+            "version": gsplat_core.__version__,
+            "step": step,
+            "tensors_sha256": digest,
+            "state": plain,
+        }
+        write_text(path, json.dumps({"sha256": _manifest_sha256(manifest), **manifest}))
+        for old in checkpoints(place)[:-KEEP]:
+            old.unlink()
+            old.with_suffix(".safetensors").unlink(missing_ok=True)
+    return folder / path.name
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -79,7 +82,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         sha256 = manifest.pop("sha256")
         number = int(manifest["format"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(path, "this is not a checkpoint", remedy="Use an earlier one.") from error
     if number > FORMAT:
         raise DataError(

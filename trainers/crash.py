@@ -41,7 +41,9 @@ def told(error: Exception, report: Path | None = None) -> GsplatError:
     text = " ".join(str(error).split())
     text = text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + " ..."
     try:
-        report.write_text(crash_text(), encoding="utf-8")
+        report.unlink(missing_ok=True)
+        with open(report, "x", encoding="utf-8") as file:  # never through a link that somebody left there
+            file.write(crash_text())
         where = f"{report} describes it; please attach that file when you report it."
     except OSError:  # nowhere to write: the report itself must do
         where = f"No report could be written. It was raised at {_place(error)}."

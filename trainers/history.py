@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from gsplat_core.io.links import unshare
 from gsplat_core.strict_json import json_text
 
 
@@ -18,8 +19,10 @@ class History:
     """
 
     def __init__(self, path: Path, position: int = 0) -> None:
-        """Opens `path` and drops what lies behind `position`: lines of steps that will be done again."""
+        """Opens `path` and drops what lies behind `position`: lines of steps that will be done again. A copy
+        takes the place of a link."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        unshare(path, position)
         self._file = open(path, "ab")  # noqa: SIM115 (closed in close)
         self.cut(position)
 

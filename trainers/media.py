@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from gsplat_core.errors import ResourceError
 from gsplat_core.io.atomic import atomic_path
+from gsplat_core.io.links import make_folder
 from gsplat_core.scene.images import IMAGE_ENDINGS
 
 VIDEO_ENDINGS = (".mp4", ".webm", ".mkv", ".mov", ".gif")
@@ -55,16 +55,17 @@ def png_names(names: Sequence[str]) -> list[Path]:
     return [a if count[a] == 1 else b for a, b in zip(short, long, strict=True)]
 
 
-def save_png(path: Path, image: Tensor) -> None:
+def save_png(path: Path, image: Tensor, below: Path | None = None) -> None:
     """Writes [H, W, 3] in [0, 1] as PNG, completely or not at all.
+
+    Args:
+        below: a folder above it; folders between the two are made, and take the place of links. None: that of
+            the file.
 
     Raises:
         ResourceError: the folder or file cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResourceError(f"{path.parent}: cannot be created: {error.strerror}.") from error
+    make_folder(path.parent, path.parent if below is None else below)
     with atomic_path(path) as temporary:
         Image.fromarray(to_uint8(image)).save(temporary, compress_level=3)
 

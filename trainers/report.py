@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -20,6 +21,7 @@ from trainers.config import TrainConfig
 from trainers.evaluation import Scored
 from trainers.history import read_history
 from trainers.media import to_uint8
+from trainers.page import html_page
 from trainers.progress import duration
 from trainers.run_folder import RunFolder
 
@@ -42,23 +44,19 @@ def write_report(
     history = read_history(run.history)
     name = f"{Path(config.data).name or 'scene'}"
     worst_first = sorted(scored, key=lambda view: view.psnr)
-    page = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(name)} · gsplat-core</title><style>{STYLE}</style></head><body><main>
+    body = f"""<main>
 <header><h1>{escape(name)}</h1><p>{escape(_subtitle(config, metrics))}</p></header>
 <section class="cards">{_cards(metrics, len(scored))}</section>
 {_events(history)}
 <section class="charts">{_charts(history)}</section>
-<section><h2>{metrics["split"].capitalize()} views, worst first</h2>
+<section><h2>{escape(metrics["split"].capitalize())} views, worst first</h2>
 <p class="hint">Difference: mean absolute error over the channels, times {ERROR_GAIN:g}; black is equal.
 Click an image to see it large.</p>{_views(worst_first[:MAX_VIEWS])}{_rest(worst_first[MAX_VIEWS:])}</section>
 <section><h2>How it was measured</h2>{_facts(_protocol(config, metrics))}</section>
 <section><h2>Settings and machine</h2>
 <div class="columns">{_facts(_settings(config))}{_facts(_machine(metrics))}</div></section>
-</main><dialog id="large"><img alt=""></dialog><script>{SCRIPT}</script></body></html>
-"""
-    write_text(run.report, page)
+</main><dialog id="large"><img alt=""></dialog>"""
+    write_text(run.report, html_page(f"{name} · gsplat-core", STYLE, body, SCRIPT))
 
 
 SCRIPT = """
@@ -89,25 +87,41 @@ def _cards(metrics: dict[str, Any], views: int) -> str:
 
 
 def _events(history: list[dict[str, Any]]) -> str:
-    items = [
-        f"<li>{_sentence(entry)}</li>" for entry in history if entry.get("event") in ("rollback", "loss")
-    ]
+    items = [f"<li>{escape(sentence)}</li>" for entry in history if (sentence := _sentence(entry))]
     return f'<section class="events"><h2>Events</h2><ul>{"".join(items)}</ul></section>' if items else ""
 
 
 def _sentence(event: dict[str, Any]) -> str:
-    if event["event"] == "loss":
-        removed = event["before"] - event["after"]
-        return f"Step {event['step']}: {removed:,} of {event['before']:,} Gaussians were removed."
-    return (
-        f"Step {event['failed_step']}: the loss was not finite; went back to step {event['step']} "
-        f"with {event['lr_factor']:g} times the learning rates."
-    )
+    """What happened; nothing for other lines of the history and for those that this program never writes."""
+    kind = event.get("event")
+    number = {key: value for key in event if (value := _number(event, key)) is not None}
+    if kind == "loss" and {"step", "before", "after"} <= number.keys():
+        removed = number["before"] - number["after"]
+        return f"Step {number['step']:.0f}: {removed:,.0f} of {number['before']:,.0f} Gaussians were removed."
+    if kind == "rollback" and {"step", "failed_step", "lr_factor"} <= number.keys():
+        return (
+            f"Step {number['failed_step']:.0f}: the loss was not finite; went back to step "
+            f"{number['step']:.0f} with {number['lr_factor']:g} times the learning rates."
+        )
+    return ""
+
+
+def _number(entry: dict[str, Any], key: str) -> float | None:
+    """An entry of the history that is a finite number, else None."""
+    value = entry.get(key)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _charts(history: list[dict[str, Any]]) -> str:
     def points(key: str) -> list[tuple[float, float]]:
-        return [(e["step"], e[key]) for e in history if isinstance(e.get(key), (int, float))]
+        pairs = ((_number(entry, "step"), _number(entry, key)) for entry in history)
+        return [(step, value) for step, value in pairs if step is not None and value is not None]
 
     train = points("psnr")
     window = max(len(train) // 20, 5)

@@ -48,9 +48,11 @@ def write_results(
     names = [view.name for view in dataset.test or dataset.train]
     files = dict(zip(names, png_names(names), strict=True))
     parts = settled(config, dataset.train, read_part_results(run.parts), gaussians.device)
-    metrics, scored = measure(
-        config, dataset, gaussians, parts, lambda view: save_png(run.test / files[view.name], view.render)
-    )
+
+    def keep(view: Scored) -> None:
+        save_png(run.test / files[view.name], view.render, below=run.path)
+
+    metrics, scored = measure(config, dataset, gaussians, parts, keep)
     metrics |= costs
     write_json(run.metrics, metrics)
     write_report(run, config, metrics, scored)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from gsplat_core.errors import DataError, GsplatError, ResourceError, UsageError
+from gsplat_core.io.links import remove, unshare
 from trainers.crash import told
 
 
@@ -55,9 +55,9 @@ class RunFolder:
             self.report,
             self.crash_report,
         ):
-            file.unlink(missing_ok=True)
+            remove(file)
         for folder in (self.checkpoints, self.parts, self.test):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
 
     def read_metrics(self) -> dict[str, Any]:
         """`metrics.json`, or {} when the run has none yet."""
@@ -84,23 +84,7 @@ class RunFolder:
             UsageError: another process owns the folder.
             ResourceError: the folder cannot be created or written.
         """
-        path = self.path / ".lock"
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (closed below)
-        except OSError as error:
-            raise ResourceError(
-                f"{self.path}: cannot write here ({error.strerror}). Choose another."
-            ) from error
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                owner = file.read().strip() or "another process"
-                raise UsageError(
-                    f"{self.path} is in use by {owner}. Wait for it or choose another folder."
-                ) from None
+        with self._locked() as file:
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}\n")
             file.flush()
@@ -109,6 +93,30 @@ class RunFolder:
             finally:
                 # Emptied, not removed: whoever opened it meanwhile must find the same file as everyone else.
                 file.truncate(0)
+
+    def _locked(self) -> TextIO:
+        """The file `.lock`, locked; in place of a link."""
+        path = self.path / ".lock"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            # Of two processes that find a link only one may replace it, and lock what it put there.
+            with _alone_in(self.path):
+                unshare(path, 0)
+                file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (closed below)
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    with file:
+                        file.seek(0)
+                        owner = file.read().strip() or "another process"
+                    raise UsageError(
+                        f"{self.path} is in use by {owner}. Wait for it or choose another folder."
+                    ) from None
+                return file
+        except OSError as error:
+            raise ResourceError(
+                f"{self.path}: cannot write here ({error.strerror}). Choose another."
+            ) from error
 
     @contextmanager
     def crash_reports(self) -> Iterator[None]:
@@ -123,3 +131,15 @@ class RunFolder:
             raise
         except Exception as error:
             raise told(error, self.crash_report) from error
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Waits while another process is in such a block about the same folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems lock no folders
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -26,13 +26,13 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     ends.
 
     The temporary path has the same endings as `path`. If the block raises, the temporary file is removed and
-    what was at `path` stays. A symbolic link is followed; permissions of an existing file are kept.
+    what was at `path` stays. A link is replaced, not followed; permissions of an existing file are kept.
 
     Raises:
         ResourceError: the folder is missing or not writable, the disk is full, or the target is not a regular
         file.
     """
-    target = Path(os.path.realpath(path))
+    target = _place(path)
     endings = "".join(target.suffixes[-2:]) or (target.name if target.name.startswith(".") else "")
     temporary = target.with_name(f".tmp-{secrets.token_hex(6)}{endings}")
     try:
@@ -108,14 +108,29 @@ def write_text(path: str | os.PathLike[str], content: str) -> None:
     write_bytes(path, content.encode(errors="backslashreplace"))
 
 
+def _place(path: str | os.PathLike[str]) -> Path:
+    """Where the name itself is: links are followed on the way to it, but not at its end."""
+    folder, name = os.path.split(os.fspath(path))
+    if name in ("", ".", ".."):
+        return Path(os.path.realpath(path))
+    return Path(os.path.realpath(folder)) / name
+
+
 def _existing_mode(target: Path) -> int | None:
     try:
-        status = target.stat()
+        status = target.lstat()
     except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(status.st_mode) and not _is_of_system(target):
         return None
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL, "not a regular file")
     return stat.S_IMODE(status.st_mode)
+
+
+def _is_of_system(target: Path) -> bool:
+    """Such as /dev/stdout, which is a link that nobody wants replaced."""
+    return target.parent == Path("/dev") or target.is_relative_to("/proc")
 
 
 def _flush(path: Path) -> None:

@@ -59,12 +59,39 @@ def test_permissions_of_an_existing_file_are_kept_and_new_files_get_the_usual_on
     assert ours.stat().st_mode == ordinary.stat().st_mode
 
 
-def test_symbolic_links_are_followed(target: Path) -> None:
+def test_links_are_replaced_and_what_they_lead_to_stays(target: Path) -> None:
+    symbolic, dangling, hard = (target.parent / name for name in ("symbolic", "dangling", "hard"))
+    symbolic.symlink_to(target)
+    dangling.symlink_to(target.parent / "absent")
+    hard.hardlink_to(target)
+    for link in (symbolic, dangling, hard):
+        write_bytes(link, b"new")
+        assert not link.is_symlink()
+        assert link.read_bytes() == b"new"
+    assert target.read_bytes() == b"old"
+    assert not (target.parent / "absent").exists()
+
+
+def test_a_link_to_a_folder_is_replaced_by_a_file(target: Path) -> None:
+    (target.parent / "folder").mkdir()
     link = target.parent / "link"
-    link.symlink_to(target)
+    link.symlink_to("folder", target_is_directory=True)
     write_bytes(link, b"new")
-    assert link.is_symlink()
-    assert target.read_bytes() == b"new"
+    assert link.read_bytes() == b"new"
+    assert list((target.parent / "folder").iterdir()) == []
+
+
+def test_links_on_the_way_to_a_name_are_followed(target: Path) -> None:
+    (target.parent / "folder").mkdir()
+    (target.parent / "link").symlink_to("folder", target_is_directory=True)
+    write_bytes(target.parent / "link" / "a", b"new")
+    assert (target.parent / "folder" / "a").read_bytes() == b"new"
+
+
+def test_the_links_of_the_system_are_left_alone() -> None:
+    with pytest.raises(ResourceError, match="not a regular file"):
+        write_bytes("/dev/stdout", b"new")
+    assert Path("/dev/stdout").is_symlink()
 
 
 def test_a_full_disk_is_named_with_free_bytes(target: Path) -> None:

@@ -91,7 +91,7 @@ def render(
     else:
         files = media.png_names([camera.name for camera in cameras])
         for file, image in zip(files, pictures(), strict=True):
-            media.save_png(target / file, image)
+            media.save_png(target / file, image, below=output or folder)
     print(f"wrote {target}: {len(cameras)} images")
 
 

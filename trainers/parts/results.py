@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.errors import DataError
+from gsplat_core.io.links import make_folder
 from gsplat_core.scene.dataset import View
 from gsplat_core.strict_json import write_json
 from trainers.parts.part import Picture
@@ -26,7 +27,7 @@ _REMEDY = "Remove it to measure without it, or train the run again."
 def write_part_results(folder: Path, results: Mapping[str, Any]) -> None:
     """Writes one file for each part that has a result."""
     for name, result in results.items():
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, folder.parent)
         write_json(folder / f"{name}.json", result)
 
 

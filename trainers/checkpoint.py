@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +107,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise DataError(
             tensors_path, "its content does not match its hash", remedy="It was replaced or damaged."
         )
-    tensors = safetensors.torch.load_file(tensors_path)
+    tensors = _load(tensors_path)
     return Checkpoint(path, manifest["step"], _put_tensors(manifest["state"], tensors))
 
 
@@ -148,6 +149,14 @@ def _put_tensors(tree: Tree, tensors: dict[str, Tensor]) -> Tree:
             return tensors[tree["$tensor"]]
         return {key: _put_tensors(value, tensors) for key, value in tree.items()}
     return [_put_tensors(value, tensors) for value in tree] if isinstance(tree, list) else tree
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:  # safetensors opens no file of such a name
+        return safetensors.torch.load(path.read_bytes())
+    return safetensors.torch.load_file(path)
 
 
 def _sha256(path: Path) -> str:

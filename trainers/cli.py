@@ -7,16 +7,20 @@ failure, 130 interrupted.
 from __future__ import annotations
 
 import difflib
+import functools
 import io
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import gsplat_core
 from gsplat_core.errors import GsplatError
+from gsplat_core.shown import shown
 from trainers.commands import AppCommand, Command, commands
 from trainers.memory import keep_freed_memory, use_large_pages
+from trainers.messages import complain
 
 PROGRAM = "gsplat-core"
 _usual_format = warnings.formatwarning
@@ -74,24 +78,29 @@ def _run(name: str, command: Command | AppCommand, arguments: list[str]) -> int:
     warnings.formatwarning = _format_warning
     # Of Pillow, about photographs of half the size from which they are refused.
     warnings.filterwarnings("ignore", ".*could be decompression bomb")
-    result = tyro.cli(
-        command.load(),
-        prog=f"{PROGRAM} {name}",
-        args=arguments,
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
+
+    def parsed(function: Callable[..., Any], words: list[str]) -> Any:
+        flags = (tyro.conf.FlagCreatePairsOff,)
+        return tyro.cli(function, prog=f"{PROGRAM} {name}", args=words, config=flags)
+
+    function = command.load()
+    visible = [shown(argument) for argument in arguments]
+    if visible != arguments:  # what is wrong with them is told by tyro, which prints them as they are
+        parsed(functools.wraps(function)(lambda *_, **__: None), visible)
+    result = parsed(function, arguments)
     return result if isinstance(result, int) else 0
 
 
 def _format_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> str:
     """What is wrong with someone's file is told without the line of our source that noticed it."""
     if category.__name__ == "DataWarning":
-        return f"{PROGRAM}: warning: {message}\n"
+        return f"{PROGRAM}: warning: {shown(str(message))}\n"
     return _usual_format(message, category, *place, **more)
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"{PROGRAM}: {message}", file=sys.stderr)
+    # A defect is told in two lines; a line's end elsewhere is one of a file's name.
+    complain(*(message.split("\n", 1) if code == 1 else [message]))
     return code
 
 

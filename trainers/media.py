@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -44,15 +46,34 @@ def write_video(path: Path, frames: Iterable[Tensor], fps: int) -> None:
 def png_names(names: Sequence[str]) -> list[Path]:
     """Names for the renderings of photographs: `a.png` for `a.jpg`, and `frame.0001.png` for `frame.0001`.
 
-    Where two would be the same, the photograph's ending stays: `a.jpg.png` and `a.tif.png`.
+    Each has its own, also where capital letters are no others. Where two would be the same, or one a folder
+    of the other, the photograph's ending stays: `a.jpg.png` and `a.tif.png`; and should there be a photograph
+    called `a.jpg.png`, too, a number is added.
     """
-    long = [Path(f"{name}.png") for name in names]
+    paths = [Path(os.path.normpath(name)) for name in names]
+    long = [Path(f"{path}.png") for path in paths]
     short = [
-        Path(name).with_suffix(".png") if Path(name).suffix.lower() in IMAGE_ENDINGS else longer
-        for name, longer in zip(names, long, strict=True)
+        path.with_suffix(".png") if path.suffix.lower() in IMAGE_ENDINGS else longer
+        for path, longer in zip(paths, long, strict=True)
     ]
-    count = Counter(short)
-    return [a if count[a] == 1 else b for a, b in zip(short, long, strict=True)]
+    folders = {_folded(folder) for path in paths for folder in path.parents}
+    count = Counter(_folded(path) for path in short)
+    taken: set[str] = set()
+    chosen = []
+    for name, longer in zip(short, long, strict=True):
+        alone = count[_folded(name)] == 1 and _folded(name) not in taken | folders
+        file, number = name if alone else longer, 1
+        while _folded(file) in taken | folders:
+            number += 1
+            file = longer.with_name(f"{longer.stem}_{number}.png")
+        taken.add(_folded(file))
+        chosen.append(file)
+    return chosen
+
+
+def _folded(path: Path) -> str:
+    """Equal for paths that name one file where capital letters are no others, or accents are letters."""
+    return unicodedata.normalize("NFD", os.fspath(path)).casefold()
 
 
 def save_png(path: Path, image: Tensor, below: Path | None = None) -> None:

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
+from trainers.messages import tell
+
 PLAIN_SECONDS = 5.0
 
 
@@ -59,15 +61,11 @@ class TrainingProgress:
             self._bar.update(self._task, completed=step, numbers=numbers)
         elif now - self._last_line >= PLAIN_SECONDS or step == self._steps:
             left = (self._steps - step) / per_second if per_second > 0 else float("nan")
-            self._console.print(
-                f"step {step:,}/{self._steps:,}  {numbers}  {duration(left)} left",
-                highlight=False,
-                soft_wrap=True,
-            )
+            tell(self._console, f"step {step:,}/{self._steps:,}  {numbers}  {duration(left)} left")
             self._last_line = now
 
     def note(self, text: str) -> None:
-        self._console.print(text, highlight=False, soft_wrap=True)
+        tell(self._console, text)
 
 
 class _TimeLeft(ProgressColumn):

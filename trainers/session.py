@@ -19,6 +19,7 @@ from trainers.config import TrainConfig
 from trainers.coordinates import share_coordinates
 from trainers.evaluation import backdrop, evaluate, mean
 from trainers.loop import Loop
+from trainers.messages import tell
 from trainers.parts.codec import Codec
 from trainers.parts.registry import create
 from trainers.parts.results import at_test, write_part_results
@@ -53,7 +54,7 @@ def train(
     """
 
     def note(text: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True)
+        tell(console, text)
 
     refuse_primitive(config.primitive, config)
     with run.owned(), run.crash_reports():

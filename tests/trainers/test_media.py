@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import imageio.v2 as imageio
@@ -49,3 +50,26 @@ def test_renderings_are_named_as_their_photographs() -> None:
     assert png_names(["a.jpg", "a.tif", "b.jpg"]) == [Path("a.jpg.png"), Path("a.tif.png"), Path("b.png")]
     assert not is_video(Path("a.png"))
     assert is_video(Path("a.MP4"))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a.jpg", "a.png"],
+        ["a.jpg", "a.png", "a.jpg.png"],
+        ["a.jpg", "a.jpg.png", "a.png", "a.png.png", "a.jpg_2.png"],
+        ["A.jpg", "a.jpg", "a.PNG"],
+        ["a.jpg", "a.png/b.jpg"],
+        ["sub/../a.jpg", "a.tif", "./a.png"],
+        ["caf\u00e9.jpg", "cafe\u0301.png"],
+        ["a", "a.png", "a.jpg"],
+    ],
+)
+def test_no_two_renderings_share_a_name_on_any_file_system(tmp_path: Path, names: list[str]) -> None:
+    paths = png_names(names)
+    assert all(path.suffix == ".png" and ".." not in path.parts for path in paths)
+    folded = [unicodedata.normalize("NFC", str(path)).lower() for path in paths]
+    assert len(set(folded)) == len(names)
+    for number, path in enumerate(paths):
+        save_png(tmp_path / path, torch.full((2, 2, 3), number / 255))
+    assert [int(np.asarray(Image.open(tmp_path / path))[0, 0, 0]) for path in paths] == [*range(len(names))]

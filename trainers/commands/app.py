@@ -63,7 +63,7 @@ def _apply(
     from gsplat_core.io import export_verified, format_of
     from trainers.coordinates import share_coordinates
     from trainers.fidelity import compare_on_views
-    from trainers.messages import warn
+    from trainers.messages import say, warn
     from trainers.results import test_background
     from trainers.session import choose_device
     from trainers.sources import load_scene, photographs_of
@@ -82,8 +82,10 @@ def _apply(
     export_verified(output, after)
     views, split = (dataset.test, "test") if dataset.test else (dataset.train, "training")
     facts = compare_on_views(before, after, views, test_background(settings))
-    print(
-        f"{done}\n{facts['views']} {split} views: "
+    say(
+        done,
+        f"{facts['views']} {split} views: "
         f"{facts['psnr_before']:.2f} -> {facts['psnr_after']:.2f} dB, "
-        f"SSIM {facts['ssim_before']:.4f} -> {facts['ssim_after']:.4f}\nwrote {output}"
+        f"SSIM {facts['ssim_before']:.4f} -> {facts['ssim_after']:.4f}",
+        f"wrote {output}",
     )

@@ -78,7 +78,7 @@ def _compress(
     from gsplat_core.io.atomic import write_bytes
     from gsplat_core.strict_json import write_json
     from trainers.coordinates import share_coordinates
-    from trainers.messages import warn
+    from trainers.messages import say, warn
     from trainers.parts.results import read_part_results, write_part_results
     from trainers.primitives import refuse_codec
     from trainers.rate_search import Round, search
@@ -96,10 +96,9 @@ def _compress(
     ply_bytes = gaussians.num * 4 * (17 + gaussians.shN.shape[1] * 3)  # the INRIA layout, without its header
 
     def report(entry: Round) -> None:
-        print(
+        say(
             f"{entry.num_gaussians:>9,} Gaussians, steps x {entry.coarseness:.2f}: {entry.size:>11,} bytes, "
-            f"{ply_bytes / entry.size:5.1f} times smaller, {_quality(entry)}",
-            flush=True,
+            f"{ply_bytes / entry.size:5.1f} times smaller, {_quality(entry)}"
         )
 
     start = time.perf_counter()
@@ -127,11 +126,11 @@ def _compress(
     write_results(folder, config, dataset, load(folder.compressed), costs)
     chosen = found.chosen
     verdict = "chosen" if found.reached else "the goal was not reached; nearest"
-    print(
+    say(
         f"{verdict}: {chosen.kept:.0%} of the Gaussians, steps x {chosen.coarseness:.2f}, "
         f"{chosen.size:,} bytes, {outcome['ratio']:.1f} times smaller than the .ply, "
-        f"{_quality(chosen)}\n"
-        f"scene   {folder.compressed}"
+        f"{_quality(chosen)}",
+        f"scene   {folder.compressed}",
     )
 
 

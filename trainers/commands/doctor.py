@@ -14,6 +14,7 @@ import gsplat_core
 from gsplat_core.memory import memory_bytes
 from gsplat_core.strict_json import json_text
 from trainers.machine import cores, cpu_name
+from trainers.messages import say
 
 PACKAGES: tuple[str, ...] = (
     "torch",
@@ -236,15 +237,13 @@ def _print(facts: dict[str, Any], problems: list[Problem]) -> None:
     rows.append(("memory", f"{free}{memory['total_bytes'] / GIB:.1f} GiB"))
     rows.append(("disk", f"{facts['disk']['free_bytes'] / GIB:.1f} GiB free in {facts['disk']['folder']}"))
     rows.append(("ffmpeg", facts["ffmpeg"] or "none"))
-    # Plain print: this command must work when packages are missing, rich among them.
+    # Without rich: this command must work when packages are missing, that among them.
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
         first, *more = text.splitlines()
-        print(f"{name:{width}}  {first}")
-        for line in more:
-            print(f"{'':{width}}  {line}")
-    print()
+        say(f"{name:{width}}  {first}", *(f"{'':{width}}  {line}" for line in more))
+    say("")
     for problem in problems:
-        print(f"{'PROBLEM' if problem.serious else 'note'}: {problem.problem}.\n  remedy: {problem.remedy}")
+        say(f"{'PROBLEM' if problem.serious else 'note'}: {problem.problem}.", f"  remedy: {problem.remedy}")
     if not problems:
-        print("Everything is in order.")
+        say("Everything is in order.")

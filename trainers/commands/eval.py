@@ -54,6 +54,7 @@ def evaluate(
             not say so (may be repeated).
     """
     from trainers.config import TrainConfig
+    from trainers.messages import say
     from trainers.sources import is_run, run_config, splat_file, with_data
 
     given = {
@@ -78,8 +79,8 @@ def evaluate(
     else:
         metrics = _measured(source, config, read, output)
     for entry in metrics["per_image"]:
-        print(f"{_scores(entry)}  {entry['name']}")
-    print(
+        say(f"{_scores(entry)}  {entry['name']}")
+    say(
         f"{_scores(metrics)}  mean of {len(metrics['per_image'])} {metrics['split']} views; "
         f"colours corrected {metrics['cc_psnr']:.2f} dB, worst SSIM {metrics['worst_ssim']:.4f}"
     )

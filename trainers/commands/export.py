@@ -44,7 +44,7 @@ def export(
     from gsplat_core.scene.original_coordinates import with_origin_at
     from trainers.coordinates import in_coordinates
     from trainers.fidelity import record
-    from trainers.messages import warn
+    from trainers.messages import say, warn
     from trainers.sources import load_scene
 
     known = format_of(output)
@@ -73,9 +73,10 @@ def export(
     elif measure != "no" and gaussians.num:
         facts |= _measured(source, scene, images, gaussians, result, orbit=measure == "orbit")
         text = _described(facts)
-    print(
+    say(
         f"wrote {output}: {gaussians.num:,} Gaussians, SH degree {result.sh_degree}, {size / 2**20:.2f} MiB, "
-        f"{facts['bytes_per_gaussian']:.2f} bytes per Gaussian\n{text}"
+        f"{facts['bytes_per_gaussian']:.2f} bytes per Gaussian",
+        text,
     )
     record(output, facts)
 

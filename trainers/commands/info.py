@@ -8,6 +8,7 @@ from typing import Any
 from tyro.conf import Positional
 
 from gsplat_core.errors import DataError, UsageError
+from gsplat_core.shown import shown
 from gsplat_core.strict_json import json_text
 
 QUANTILES = {"smallest": 0.0, "median": 0.5, "largest": 1.0}
@@ -40,11 +41,14 @@ def info(
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table.grid(padding=(0, 3))
+    table.add_column()
+    table.add_column(overflow="fold")
     for key, value in _rows(facts):
-        table.add_row(key, value)
-    Console().print(table, highlight=False, markup=False)
+        table.add_row(Text(shown(key)), Text(shown(value)))
+    Console().print(table, highlight=False)
 
 
 def describe(path: Path, loading: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def render(
     """
     from trainers import evaluation, media
     from trainers.coordinates import share_coordinates
-    from trainers.messages import warn
+    from trainers.messages import say, warn
     from trainers.session import choose_device
     from trainers.sources import load_scene, photographs_of
 
@@ -92,7 +92,7 @@ def render(
         files = media.png_names([camera.name for camera in cameras])
         for file, image in zip(files, pictures(), strict=True):
             media.save_png(target / file, image, below=output or folder)
-    print(f"wrote {target}: {len(cameras)} images")
+    say(f"wrote {target}: {len(cameras)} images")
 
 
 def _cameras(gaussians: Gaussians, dataset: Dataset | None, path: str, frames: int, up: str) -> list[Camera]:

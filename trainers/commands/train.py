@@ -98,6 +98,7 @@ def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
     from rich.console import Console
 
     from trainers import session
+    from trainers.messages import tell
     from trainers.run_folder import RunFolder
 
     run = RunFolder(options.output or Path("runs") / options.data.resolve().name)
@@ -105,12 +106,12 @@ def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
     config = _continued(run, options) if continues else _started(run, options)
     console = Console()
     metrics = session.train(config, run, console, resume=options.resume, overwrite=options.overwrite)
-    console.print(
+    tell(
+        console,
         f"{metrics['split']} PSNR {metrics['psnr']:.2f} dB, SSIM {metrics['ssim']:.3f}, "
-        f"{metrics['num_gaussians']:,} Gaussians, {metrics['train_seconds']:.1f} s of training\n"
-        f"scene   {run.point_cloud}\nreport  {run.report}",
-        highlight=False,
-        soft_wrap=True,
+        f"{metrics['num_gaussians']:,} Gaussians, {metrics['train_seconds']:.1f} s of training",
+        f"scene   {run.point_cloud}",
+        f"report  {run.report}",
     )
 
 

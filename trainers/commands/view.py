@@ -32,7 +32,7 @@ def view(
     from gsplat_core.errors import DataError, UsageError
     from trainers import camera_paths
     from trainers.commands.render import UP
-    from trainers.messages import warn
+    from trainers.messages import say, warn
     from trainers.sources import load_scene
     from trainers.viewer import serve
 
@@ -46,10 +46,7 @@ def view(
     orbit = camera_paths.orbit_of_gaussians(gaussians, np.array(UP[up], dtype=np.float64))
     start = orbit.cameras(1, camera_paths.default_lens(800, 600))[0]
     server = serve(gaussians, host, port, start, UP[up])
-    print(
-        f"{source}: {gaussians.num:,} Gaussians at http://{host}:{server.get_port()} (Ctrl-C ends)",
-        flush=True,
-    )
+    say(f"{source}: {gaussians.num:,} Gaussians at http://{host}:{server.get_port()} (Ctrl-C ends)")
     try:
         while True:
             time.sleep(3600)

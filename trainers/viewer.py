@@ -6,6 +6,7 @@ surfaces look matt. It serves its page itself, without a network.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,26 @@ from gsplat_core.quaternions import rotation_matrices
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import PLAIN, Gaussians
 from gsplat_core.scene.harmonics import rgb_of
+from trainers.gate import Gate
 
 
-def serve(gaussians: Gaussians, host: str, port: int, start: Camera, up: tuple[float, float, float]) -> Any:
-    """Starts the server with the scene in it.
+@dataclass(frozen=True)
+class Viewer:
+    """A running server."""
+
+    server: Any
+    """viser's"""
+    url: str
+    """What to open in a browser; no other address shows the scene."""
+
+    def stop(self) -> None:
+        self.server.stop()
+
+
+def serve(
+    gaussians: Gaussians, host: str, port: int, start: Camera, up: tuple[float, float, float]
+) -> Viewer:
+    """Starts the server with the scene in it, behind a `Gate`.
 
     Args:
         gaussians: the scene.
@@ -27,21 +44,28 @@ def serve(gaussians: Gaussians, host: str, port: int, start: Camera, up: tuple[f
         start: where a browser that connects looks from.
         up: direction that is up when the view is turned by hand.
 
-    Returns:
-        viser's server; `stop()` ends it.
-
     Raises:
-        UsageError: viser is not installed, or the scene is not of plain Gaussians.
+        UsageError: viser is not installed or lets no gate be put before it, or the scene is not of plain
+            Gaussians.
     """
     if gaussians.primitive != PLAIN:
         raise UsageError(f"The browser's renderer {no_place_for(gaussians.primitive)}; use render.")
+    gate = Gate(host)
     try:
         import viser
+
+        with gate.before_websockets():
+            server: Any = viser.ViserServer(host=host, port=port, verbose=False)
     except ImportError as error:
         raise UsageError(
             "view needs viser: pip install 'gsplat-core[view]' (or pip install viser)."
         ) from error
-    server = viser.ViserServer(host=host, port=port, verbose=False)
+    if not gate.installed:
+        server.stop()
+        raise UsageError(
+            f"This version of viser ({getattr(viser, '__version__', 'unknown')}) serves its page in another "
+            "way than is known, so any website could look at the scene. Install version 1.1 of it."
+        )
     server.scene.set_up_direction(up)
     server.gui.configure_theme(show_share_button=False, dark_mode=True)
     server.scene.add_gaussian_splats("/scene", **splats(gaussians))
@@ -49,7 +73,7 @@ def serve(gaussians: Gaussians, host: str, port: int, start: Camera, up: tuple[f
     view = server.initial_camera
     view.position, view.look_at, view.up = centre, centre + start.viewmat[2, :3], up
     view.fov = float(2 * np.arctan(start.height / 2 / start.K[1, 1]))
-    return server
+    return Viewer(server, gate.url(server.get_port()))
 
 
 def splats(gaussians: Gaussians) -> dict[str, np.ndarray]:

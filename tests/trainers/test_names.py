@@ -186,8 +186,7 @@ def test_a_scene_is_viewed_by_any_name(
     tmp_path: Path, everything: str, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     class Ended:
-        def get_port(self) -> int:
-            return 8080
+        url = "http://127.0.0.1:8080/token/"
 
         def stop(self) -> None:
             pass
@@ -204,7 +203,7 @@ def test_a_scene_is_viewed_by_any_name(
     printed = capsys.readouterr().out
     assert_harmless(printed)
     assert shown(everything) in printed
-    assert " http://127.0.0.1:8080 " in printed  # nothing that would become a part of the link
+    assert f" {Ended.url} " in printed  # nothing beside it that would become a part of the link
 
 
 @pytest.mark.parametrize(

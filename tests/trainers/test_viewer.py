@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ from splat_files import typical_scene
 from splats import covariances
 
 import gsplat_core.io
+from gsplat_core.errors import UsageError
 from gsplat_core.scene.harmonics import rgb_of
 from trainers import camera_paths, viewer
 from trainers.cli import main
@@ -59,15 +64,46 @@ class Recorded:
         return self
 
 
+def with_fake_viser(monkeypatch: pytest.MonkeyPatch, calls_serve: bool) -> Recorded:
+    """Takes the place of viser and of what it serves with."""
+    websockets = ModuleType("websockets.asyncio.server")
+    websockets.serve = lambda process_request: None  # type: ignore[attr-defined]
+    for name in ("websockets", "websockets.asyncio"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, "websockets.asyncio.server", websockets)
+    sys.modules["websockets"].asyncio = sys.modules["websockets.asyncio"]  # type: ignore[attr-defined]
+    sys.modules["websockets.asyncio"].server = websockets  # type: ignore[attr-defined]
+
+    class Started(Recorded):
+        def __call__(self, *arguments: object, **named: object) -> Recorded:
+            if calls_serve:
+                websockets.serve(process_request=None)  # type: ignore[attr-defined]
+            return super().__call__(*arguments, **named)
+
+    viser = Recorded()
+    viser.ViserServer = Started()
+    monkeypatch.setitem(sys.modules, "viser", viser)
+    return viser
+
+
+def test_a_viser_that_no_gate_can_be_put_before_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    viser = with_fake_viser(monkeypatch, calls_serve=False)
+    lens = camera_paths.default_lens(80, 60)
+    with pytest.raises(UsageError, match="any website could look at the scene"):
+        viewer.serve(typical_scene(5, 0), "127.0.0.1", 8765, lens, (0, 0, 1))
+    assert viser.ViserServer.stop.calls
+    assert "scene" not in vars(viser.ViserServer)
+
+
 def test_viser_gets_the_scene_the_place_to_listen_and_the_view_to_start_with(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    viser = Recorded()
-    monkeypatch.setitem(sys.modules, "viser", viser)
+    viser = with_fake_viser(monkeypatch, calls_serve=True)
     scene = typical_scene(5, 0)
     orbit = camera_paths.orbit_of_gaussians(scene, np.array([0.0, 0, 1]))
     start = orbit.cameras(1, camera_paths.default_lens(80, 60))[0]
-    server = viewer.serve(scene, "0.0.0.0", 8765, start, (0, 0, 1))
+    viewed = viewer.serve(scene, "0.0.0.0", 8765, start, (0, 0, 1))
+    server = viewed.server
     assert server is viser.ViserServer
     ((_, listening),) = server.calls
     assert (listening["host"], listening["port"]) == ("0.0.0.0", 8765)
@@ -82,15 +118,97 @@ def test_viser_gets_the_scene_the_place_to_listen_and_the_view_to_start_with(
     assert np.isclose(np.tan(camera.fov / 2) * start.K[1, 1], 30)  # half of the height
 
 
-def test_the_page_is_served(tmp_path: Path) -> None:
+@pytest.fixture
+def served() -> Iterator[viewer.Viewer]:
     pytest.importorskip("viser")
     scene = typical_scene(5, 0)
     orbit = camera_paths.orbit_of_gaussians(scene, np.array([0.0, -1, 0]))
     start = orbit.cameras(1, camera_paths.default_lens(80, 60))[0]
     server = viewer.serve(scene, "127.0.0.1", 8765, start, (0, -1, 0))
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.get_port()}", timeout=20) as page:
-            assert b"<html" in page.read(4096).lower()
-        assert np.allclose(server.initial_camera.position, start.center)
-    finally:
-        server.stop()
+    yield server
+    server.stop()
+
+
+def answer(
+    served: viewer.Viewer, path: str | None = None, headers: dict[str, str | None] | None = None
+) -> bytes:
+    """What the server sends first to a client that writes these bytes, whatever a browser would do.
+
+    Headers are those of a browser that opens the printed address, but for those given; None leaves one out.
+    """
+    url = urlsplit(served.url)
+    sent = {"Host": url.netloc, **(headers or {})}
+    lines = [f"GET {url.path if path is None else path} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in sent.items() if value is not None]
+    with socket.create_connection((url.hostname, url.port), timeout=20) as client:
+        client.sendall("\r\n".join([*lines, "", ""]).encode())
+        received = b""
+        while len(received) < 4096 and (block := client.recv(4096)):
+            received += block
+            if b" 101 " in received or b" 403 " in received:
+                break
+    return received
+
+
+def websocket(served: viewer.Viewer, **headers: str | None) -> dict[str, str | None]:
+    """The headers of a page's request for a websocket."""
+    import viser
+
+    own = f"http://{urlsplit(served.url).netloc}"
+    protocol = f"viser-v{viser.__version__}"
+    names = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+             "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol": protocol}  # fmt: skip
+    return {**names, "Origin": own, **headers}
+
+
+def test_the_printed_address_shows_the_page_and_the_scene(served: viewer.Viewer) -> None:
+    with urllib.request.urlopen(served.url, timeout=20) as page:
+        assert b"<html" in page.read(4096).lower()
+        assert page.headers["Referrer-Policy"] == "no-referrer"
+        assert page.headers["X-Frame-Options"] == "DENY"
+    assert b" 101 " in answer(served, headers=websocket(served))
+    # viser's page asks for it at its own address without the slash at the end.
+    assert b" 101 " in answer(served, urlsplit(served.url).path.rstrip("/"), websocket(served))
+
+
+FOREIGN = [
+    {"Origin": "https://example.com"},
+    {"Origin": "null"},
+    {"Origin": "http://127.0.0.1"},
+    {"Origin": "http://127.0.0.1:1"},
+    {"Origin": "http://localhost:8765"},
+    {"Host": "example.com:8765"},
+    {"Host": "example.com"},
+    {"Host": "127.0.0.1"},
+    {"Host": "127.0.0.1:1"},
+    {"Host": "10.0.0.1:8765"},
+    {"Host": "localhost:8765.example.com"},
+    {"Host": None},
+    {"Host": "example.com:8765", "Origin": "http://example.com:8765"},
+]
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=str)
+def test_other_websites_and_names_get_neither_page_nor_scene(
+    served: viewer.Viewer, headers: dict[str, str | None]
+) -> None:
+    for request in (headers, websocket(served) | headers):
+        received = answer(served, headers=request)
+        assert b" 101 " not in received
+        assert b" 200 " not in received
+        assert received.startswith((b"HTTP/1.1 403 ", b"HTTP/1.1 400 "))
+        assert b"<html" not in received.lower()
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/index.html", "//", "/x/", "/%2e%2e/", "TOKEN-1", "TOKENx", "/?TOKEN"]
+)
+def test_without_the_token_there_is_neither_page_nor_scene(served: viewer.Viewer, path: str) -> None:
+    token = urlsplit(served.url).path.strip("/")
+    place = {"TOKEN-1": f"/{token[:-1]}/", "TOKENx": f"/{token}x/"}.get(path, path.replace("TOKEN", token))
+    for headers in ({}, websocket(served)):
+        assert answer(served, place, headers).startswith(b"HTTP/1.1 403 ")
+
+
+def test_a_websocket_that_says_not_where_it_comes_from_is_refused(served: viewer.Viewer) -> None:
+    assert answer(served, headers=websocket(served, Origin=None)).startswith(b"HTTP/1.1 403 ")

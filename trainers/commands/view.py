@@ -18,7 +18,8 @@ def view(
 ) -> None:
     """Show a run or a splat file in the browser, until interrupted.
 
-    The page comes from this machine and needs no network. Colours do not change with the direction in it.
+    The page comes from this machine and needs no network. Its address has a secret in it, without which
+    nobody gets the scene, no other website either. Colours do not change with the direction in it.
 
     Args:
         source: run folder or splat file.
@@ -45,10 +46,10 @@ def view(
         warn("the scene is antialiased, which the browser's renderer is not: from afar it looks thicker.")
     orbit = camera_paths.orbit_of_gaussians(gaussians, np.array(UP[up], dtype=np.float64))
     start = orbit.cameras(1, camera_paths.default_lens(800, 600))[0]
-    server = serve(gaussians, host, port, start, UP[up])
-    say(f"{source}: {gaussians.num:,} Gaussians at http://{host}:{server.get_port()} (Ctrl-C ends)")
+    viewer = serve(gaussians, host, port, start, UP[up])
+    say(f"{source}: {gaussians.num:,} Gaussians at {viewer.url} (Ctrl-C ends)")
     try:
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:
-        server.stop()
+        viewer.stop()

@@ -34,8 +34,7 @@ class Server:
         assert seconds > 1
         raise KeyboardInterrupt
 
-    def get_port(self) -> int:
-        return 8091
+    url = "http://0.0.0.0:8091/token/"
 
     def stop(self) -> None:
         self.stopped = True
@@ -60,7 +59,7 @@ def test_the_scene_is_shown_until_it_is_interrupted(server: Server, tmp_path: Pa
     assert start.viewmat[1, 2] < 0
     assert server.stopped
     printed = capsys.readouterr()
-    assert "60 Gaussians at http://0.0.0.0:8091" in printed.out
+    assert f"60 Gaussians at {server.url} (Ctrl-C ends)" in printed.out
     assert "antialiased" not in printed.err
 
 

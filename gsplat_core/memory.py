@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
 from contextlib import suppress
 from pathlib import Path
+
+# What Python, NumPy and PyTorch map before anything is done: below it their loaders end the process or tell
+# something else than what is missing.
+LEAST_ADDRESS_SPACE = 900 << 20
+# How libraries say that there is no memory: PyTorch, the C++ library, the system's loader, Python's threads.
+_WORDS = (
+    "can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory", "bad_alloc",
+    "failed to map segment", "can't start new thread",
+)  # fmt: skip
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether an exception of any library means that memory is missing, or followed from one that does."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    text = str(error).lower()
+    before = error.__cause__ or error.__context__
+    return any(words in text for words in _WORDS) or (before is not None and is_shortage(before))
 
 
 def memory_bytes() -> tuple[int, int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 from pathlib import Path
@@ -59,3 +60,30 @@ def test_a_limit_of_the_process_counts_what_it_has_mapped(
     assert memory(system, limit=None, available=None) == (64 * GIB, 1 * GIB)
     monkeypatch.setattr(resource, "getrlimit", lambda which: (1 * GIB, 8 * GIB))
     assert memory(system, limit=None) == (64 * GIB, 0)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("std::bad_alloc"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        RuntimeError("can't start new thread"),
+    ],
+)
+def test_missing_memory_has_many_words(error: Exception) -> None:
+    assert module.is_shortage(error)
+    following = ImportError("partially initialized module")
+    following.__context__ = error
+    assert module.is_shortage(following)
+
+
+def test_other_errors_are_no_missing_memory() -> None:
+    for error in (
+        OSError(errno.ENOENT, "No such file"),
+        ImportError("no module named x"),
+        KeyError("memory"),
+    ):
+        assert not module.is_shortage(error)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import gsplat_core
 from gsplat_core.errors import GsplatError, ResourceError
+from gsplat_core.memory import is_shortage
 
 _LONGEST_REASON = 300
 
@@ -69,11 +70,7 @@ def crash_text() -> str:
 
 def _shortage(error: Exception) -> str | None:
     """What to tell when the exception means that memory, disk space, a permission or a package is missing."""
-    # PyTorch has its own exception for GPUs only; on the CPU it is a RuntimeError with one of these texts.
-    text = str(error).lower()
-    if isinstance(error, MemoryError) or any(
-        hint in text for hint in ("can't allocate memory", "not enough memory", "out of memory")
-    ):
+    if is_shortage(error):
         advice = "A larger --downscale or a smaller --max-gaussians needs less."
         return f"not enough memory. {advice} The last checkpoint stays."
     if isinstance(error, ImportError):

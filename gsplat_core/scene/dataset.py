@@ -443,13 +443,17 @@ def _check_memory(views: list[View], loading: list[int]) -> None:
     if kept > 0.9 * free:
         factor = int(np.ceil((kept / (0.5 * free)) ** 0.5))
         raise ResourceError(
-            f"The {len(views)} decoded images need {kept / 2**30:.1f} GiB of memory, but only "
-            f"{free / 2**30:.1f} GiB are free. Shrink them {factor} times more (--downscale)."
+            f"The {len(views)} decoded images need {_gib(kept)} of memory, but only "
+            f"{_gib(free)} are free. Shrink them {factor} times more (--downscale)."
         )
     if kept + decoding > 0.9 * free:
         largest = views[loading.index(max(loading))].name
         raise ResourceError(
-            f"Decoding the photographs needs {decoding / 2**30:.1f} GiB of memory, the {len(views)} images "
-            f"{kept / 2**30:.1f} GiB, but only {free / 2**30:.1f} GiB are free. Store those as large as "
+            f"Decoding the photographs needs {_gib(decoding)} of memory, the {len(views)} images "
+            f"{_gib(kept)}, but only {_gib(free)} are free. Store those as large as "
             f"{largest!r} smaller, or as JPEG, of which only a part is decoded; or free some memory."
         )
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**29 else f"{size / 2**20:.1f} MiB"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 
 import pytest
+from processes import command, environment
 
 from gsplat_core import __version__
 from trainers.cli import main
@@ -112,6 +114,9 @@ def test_a_missing_source_is_bad_data(command, tmp_path, capsys):
     [
         (IndexError("this\nand that"), 1, "internal error: IndexError: this and that\n"),
         (RuntimeError("can't allocate memory: 9 bytes"), 4, "not enough memory"),
+        (RuntimeError("can't start new thread"), 4, "not enough memory"),
+        (ImportError("libtorch.so: failed to map segment from shared object"), 4, "not enough memory"),
+        (OSError(12, "Cannot allocate memory"), 4, "not enough memory"),
         (PermissionError(13, "Permission denied", "/some/file"), 4, "/some/file: Permission denied"),
         (ImportError("the operators are missing."), 4, "not installed: the operators are missing."),
         (RecursionError("too deep"), 1, "internal error: RecursionError"),
@@ -161,3 +166,18 @@ def test_a_folder_that_cannot_be_written_is_a_resource_error(tmp_path, capsys):
     (tmp_path / "file").touch()
     assert main(["train", str(tmp_path), "-o", str(tmp_path / "file" / "run")]) == 4
     assert "cannot write" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mebibytes", [48, 300, 700])
+def test_with_too_little_address_space_nothing_is_begun(tmp_path, mebibytes):
+    """Libraries would abort the process, or tell that they are not installed."""
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_AS, (mebibytes << 20, mebibytes << 20))
+
+    done = subprocess.run(
+        command("info", tmp_path), env=environment(), preexec_fn=limit, capture_output=True, text=True
+    )
+    assert done.returncode == 4, done.stderr
+    assert "ulimit -v unlimited" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -23,7 +23,7 @@ from gsplat_core.errors import DataError
 from gsplat_core.io.atomic import atomic_path, write_text
 from gsplat_core.io.links import folder_instead_of_link
 
-FORMAT = 2
+FORMAT = 3
 KEEP = 2
 
 Tree = Any  # nested dicts and lists of tensors and JSON values

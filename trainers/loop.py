@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -72,7 +73,7 @@ class Loop:
         self.factor_at = factor_at
         self.totals = Totals()
         self.losses: list[Tensor] = []
-        """Of the steps since the last check that all is finite."""
+        """Of the steps since the last line of history, whose loss is their mean."""
         self.details: dict[str, float] = {}
         """What the last iteration of Levenberg-Marquardt has to tell."""
 
@@ -228,20 +229,34 @@ class Loop:
                 f"made with other settings than {self.run.config.name} has now: {', '.join(differing)}",
                 remedy="Put the old values back, or start a new run in another folder.",
             )
-        if [view.name for view in self.views] != checkpoint.state["views"]:
+        theirs = checkpoint.state["views"]
+        if [name for name, _ in self._photographs] != [name for name, _ in theirs]:
             raise DataError(
                 checkpoint.path,
                 f"made with other training views than {self.config.data} has now",
                 remedy="Resume with the same photographs.",
             )
+        if changed := [ours[0] for ours, old in zip(self._photographs, theirs, strict=True) if ours != old]:
+            more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+            raise DataError(
+                checkpoint.path,
+                f"made with another photograph or mask {changed[0]}{more} than {self.config.data} has now",
+                remedy="Resume with the same photographs, or start a new run in another folder.",
+            )
+
+    @cached_property
+    def _photographs(self) -> list[list[str]]:
+        """Name of each training view and the SHA-256 of what its photograph contains."""
+        return [[view.name, view.sha256()] for view in self.views]
 
     def _save(self) -> None:
         self.history.sync()
         self.totals.history_position = self.history.position
         state = {
             "config": self.config.to_json(),
-            "views": [view.name for view in self.views],
+            "views": self._photographs,
             "totals": dataclasses.asdict(self.totals),
+            "losses": torch.stack(self.losses).cpu() if self.losses else torch.zeros(0),
             "trainer": self.trainer.state_dict(),
         }
         write_checkpoint(self.run.checkpoints, self.trainer.step, state)
@@ -249,4 +264,4 @@ class Loop:
     def _restore(self, state: dict[str, Any]) -> None:
         self.trainer.load_state_dict(state["trainer"])
         self.totals = Totals(**state["totals"])
-        self.losses.clear()
+        self.losses = list(state["losses"].to(self.trainer.device))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
 import os
 import threading
 from collections import deque
@@ -63,12 +64,18 @@ class View:
         camera: of the photograph's size.
         load: makes its pixels [H, W, 3], or [H, W, 4] with alpha as `images.decode` says.
         load_mask: makes [H, W] bool, True for the pixels that count; None where all do.
+        files: what its pixels are made from; empty where they come from elsewhere.
     """
 
     def __init__(
-        self, camera: Camera, load: Callable[[], Pixels], load_mask: Callable[[], Kept] | None = None
+        self,
+        camera: Camera,
+        load: Callable[[], Pixels],
+        load_mask: Callable[[], Kept] | None = None,
+        files: Sequence[Path] = (),
     ) -> None:
         self.camera = camera
+        self.files = tuple(files)
         self._load = load
         self._load_mask = load_mask
         self._image: Tensor | None = None
@@ -129,6 +136,18 @@ class View:
             self._check(kept.shape)
             self._mask = torch.from_numpy(np.array(kept, order="C"))
         return self._mask
+
+    def sha256(self) -> str:
+        """Of the photograph's content: of its files as they are now, or of its pixels where it has none.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        if self.files:
+            return hashlib.sha256(b"".join(_file_sha256(file) for file in self.files)).hexdigest()
+        planes = (self.image(), self.alpha(), self.mask())
+        parts = (b"-" if plane is None else plane.numpy().tobytes() for plane in planes)
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
     @property
     def is_masked(self) -> bool:
@@ -360,7 +379,19 @@ def _camera(photo: Photo, offset: Matrix, downscale: float) -> Camera:
 
 def _view(pixels: _Pixels) -> View:
     photo, camera = pixels.photo, pixels.camera
-    return View(camera, pixels, _Kept(photo, camera) if photo.mask else None)
+    files = [photo.path] if photo.mask is None else [photo.path, photo.mask]
+    return View(camera, pixels, _Kept(photo, camera) if photo.mask else None, files)
+
+
+def _file_sha256(path: Path) -> bytes:
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise DataError(path, f"cannot be read: {error.strerror or error}") from error
+    return digest.digest()
 
 
 @dataclass(frozen=True, eq=False)

@@ -72,7 +72,7 @@ def claim_newer_format(path):
 
 def claim_older_format(path):
     values = json.loads(path.read_text())
-    path.write_text(json.dumps({**values, "format": 1, "version": "0.1"}))
+    path.write_text(json.dumps({**values, "format": 2, "version": "0.1"}))
 
 
 class Bomb:
@@ -85,7 +85,7 @@ DAMAGES = {
     "flipped byte in the manifest": (".json", flip_byte, ""),
     "edited number": (".json", edit_number, "does not match its hash"),
     "newer version": (".json", claim_newer_format, "version 9.9 in format 99"),
-    "older version": (".json", claim_older_format, "version 0.1 in format 1"),
+    "older version": (".json", claim_older_format, "version 0.1 in format 2"),
     "pickle instead of tensors": (
         ".safetensors",
         lambda p: p.write_bytes(pickle.dumps(Bomb())),

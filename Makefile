@@ -19,7 +19,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 SECONDS ?= 600
 CPP_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help demo test build lint format sanitize cuda-report mutations fuzz bench clean
+.PHONY: help demo test build lint format sanitize cuda-report mutations fuzz faults bench clean
 
 help:
 	@echo "make demo      install into $(VENV), train the sample scene, write a report   (about 5 minutes)"
@@ -30,6 +30,7 @@ help:
 	@echo "make cuda-report  compare the CUDA kernels with their ceilings: registers, spills, instructions, work per pixel"
 	@echo "make mutations    plant mistakes in Python and csrc/math, take away barriers: do the tests notice?   (hours)"
 	@echo "make fuzz      feed changed files to all readers, guided by coverage; SECONDS=3600 is an hour"
+	@echo "make faults    let each system call that writes fail, in each way: what is left?   (half an hour)"
 	@echo "make bench     measure this machine, the rasterizer and training"
 	@echo "make clean     remove what was built ($(VENV) and runs/ stay)"
 
@@ -75,6 +76,9 @@ mutations: build
 
 fuzz: build
 	PYTHONPATH=tests:. $(RUN) -m fuzz --seconds $(SECONDS) $(if $(TARGETS),--targets $(TARGETS))
+
+faults: build
+	GSPLAT_FAULTS=all $(RUN) -m pytest tests/trainers/test_failing_writes.py
 
 bench: build
 	$(BIN)/gsplat-core bench

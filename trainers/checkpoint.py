@@ -20,8 +20,10 @@ from torch import Tensor
 
 import gsplat_core
 from gsplat_core.errors import DataError
-from gsplat_core.io.atomic import atomic_path, write_text
+from gsplat_core.io.atomic import write_text
 from gsplat_core.io.links import folder_instead_of_link
+from trainers.messages import warn
+from trainers.tensor_file import write_tensors
 
 FORMAT = 3
 KEEP = 2
@@ -37,10 +39,15 @@ class Checkpoint:
     state: dict[str, Tree]
 
 
-def write_checkpoint(folder: Path, step: int, state: dict[str, Tree]) -> Path:
+def write_checkpoint(
+    folder: Path, step: int, state: dict[str, Tree], warn: Callable[[str], None] = warn
+) -> Path:
     """Writes the state after `step` steps and removes all but the newest `KEEP` checkpoints.
 
     Where the folder is a link, one that holds only this checkpoint takes its place.
+
+    Args:
+        warn: told of what could not be removed; the next checkpoint tries again.
 
     Raises:
         ResourceError: the disk is full or not writable; earlier checkpoints are untouched.
@@ -49,9 +56,7 @@ def write_checkpoint(folder: Path, step: int, state: dict[str, Tree]) -> Path:
     plain = _take_tensors(state, "", tensors)
     with folder_instead_of_link(folder) as place:
         path = place / f"step_{step:08d}.json"
-        with atomic_path(path.with_suffix(".safetensors")) as temporary:
-            safetensors.torch.save_file(tensors, temporary)
-            digest = _sha256(temporary)
+        digest = write_tensors(path.with_suffix(".safetensors"), tensors)
         manifest = {
             "format": FORMAT,
             "version": gsplat_core.__version__,
@@ -60,10 +65,24 @@ def write_checkpoint(folder: Path, step: int, state: dict[str, Tree]) -> Path:
             "state": plain,
         }
         write_text(path, json.dumps({"sha256": _manifest_sha256(manifest), **manifest}))
-        for old in checkpoints(place)[:-KEEP]:
-            old.unlink()
-            old.with_suffix(".safetensors").unlink(missing_ok=True)
+        try:
+            for old in checkpoints(place)[:-KEEP]:
+                old.unlink()
+            remove_orphans(place)
+        except OSError as error:
+            warn(f"{error.filename or place}: an old checkpoint cannot be removed: {error.strerror}.")
     return folder / path.name
+
+
+def remove_orphans(folder: Path) -> None:
+    """Removes tensors without a manifest: of a checkpoint that was not finished, or not wholly removed.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    for tensors in folder.glob("step_*.safetensors"):
+        if not tensors.with_suffix(".json").exists():
+            tensors.unlink()
 
 
 def checkpoints(folder: Path) -> list[Path]:

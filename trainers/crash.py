@@ -83,6 +83,8 @@ def _shortage(error: Exception) -> str | None:
         return f"the disk is full ({error}). Make room; --resume continues from the last checkpoint."
     if error.filename is not None:
         return f"{error.filename}: {error.strerror}. Check the path and its permissions, or choose another."
+    if error.errno in (errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"the disk cannot be written ({error}). Check it, or choose another."
     return None
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gsplat_core.io.links import unshare
+from gsplat_core.errors import ResourceError
+from gsplat_core.io.links import make_folder, unshare
 from gsplat_core.strict_json import json_text
 
 
 class History:
     """Appends JSON lines; `position` is the size in bytes that a checkpoint remembers.
+
+    All methods raise ResourceError where the file cannot be written.
 
     A line `{"step": .., "loss": .., ...}` is a logged step; a line with `"event"` is something that happened.
     Numbers that are not finite are null.
@@ -21,26 +26,47 @@ class History:
     def __init__(self, path: Path, position: int = 0) -> None:
         """Opens `path` and drops what lies behind `position`: lines of steps that will be done again. A copy
         takes the place of a link."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         unshare(path, position)
-        self._file = open(path, "ab")  # noqa: SIM115 (closed in close)
-        self.cut(position)
+        self._path = path
+        with self._explained():
+            # Without a buffer: what could not be written is not tried again when the file is closed.
+            self._file = open(path, "ab", buffering=0)  # noqa: SIM115 (closed in close)
+        try:
+            self.cut(position)
+        except ResourceError:
+            self._file.close()
+            raise
 
     @property
     def position(self) -> int:
         return self._file.tell()
 
     def cut(self, position: int) -> None:
-        self._file.truncate(min(position, self._file.tell()))
-        self._file.seek(0, os.SEEK_END)
+        with self._explained():
+            self._file.truncate(min(position, self._file.tell()))
+            self._file.seek(0, os.SEEK_END)
 
     def append(self, **entry: Any) -> None:
-        self._file.write((json_text(entry, indent=None) + "\n").encode())
-        self._file.flush()
+        line = (json_text(entry, indent=None) + "\n").encode()
+        with self._explained():
+            while line:
+                line = line[self._file.write(line) :]
 
     def sync(self) -> None:
         """Makes sure that everything up to `position` is on the disk."""
-        os.fsync(self._file.fileno())
+        with self._explained():
+            os.fsync(self._file.fileno())
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ResourceError(
+                f"{self._path}: cannot be written: {error.strerror or error}. Make room or make it writable; "
+                "--resume continues from the last checkpoint."
+            ) from error
 
     def close(self) -> None:
         self._file.close()

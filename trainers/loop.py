@@ -259,7 +259,10 @@ class Loop:
             "losses": torch.stack(self.losses).cpu() if self.losses else torch.zeros(0),
             "trainer": self.trainer.state_dict(),
         }
-        write_checkpoint(self.run.checkpoints, self.trainer.step, state)
+        write_checkpoint(self.run.checkpoints, self.trainer.step, state, self._warn)
+
+    def _warn(self, text: str) -> None:
+        self.progress.note(f"warning: {text}")
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.trainer.load_state_dict(state["trainer"])

@@ -27,7 +27,7 @@ def is_video(path: Path) -> bool:
 
 def write_video(path: Path, frames: Iterable[Tensor], fps: int) -> None:
     """Writes images [H, W, 3] in [0, 1] as a video of the kind that the file's ending names."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     gif = path.suffix.lower() == ".gif"
     # GIF counts milliseconds per frame.
     options = (

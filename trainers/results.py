@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 import gsplat_core
+from gsplat_core.errors import ResourceError
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.strict_json import write_json
@@ -16,6 +17,7 @@ from trainers.coordinates import share_coordinates
 from trainers.evaluation import PROTOCOL, Scored, evaluate, mean
 from trainers.machine import cores, cpu_name
 from trainers.media import png_names, save_png
+from trainers.messages import warn
 from trainers.parts.parts import Parts
 from trainers.parts.results import at_test, read_part_results, settled
 from trainers.report import write_report
@@ -44,13 +46,19 @@ def write_results(
 
     Returns:
         the content of metrics.json.
+
+    Raises:
+        ResourceError: metrics.json or report.html cannot be written. A picture that cannot is told.
     """
     names = [view.name for view in dataset.test or dataset.train]
     files = dict(zip(names, png_names(names), strict=True))
     parts = settled(config, dataset.train, read_part_results(run.parts), gaussians.device)
 
     def keep(view: Scored) -> None:
-        save_png(run.test / files[view.name], view.render, below=run.path)
+        try:
+            save_png(run.test / files[view.name], view.render, below=run.path)
+        except ResourceError as error:
+            warn(f"the picture of a test view is missing: {error}")
 
     metrics, scored = measure(config, dataset, gaussians, parts, keep)
     metrics |= costs

@@ -10,11 +10,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from gsplat_core.errors import DataError, GsplatError, ResourceError, UsageError
+from gsplat_core.io.atomic import sweep
 from gsplat_core.io.links import remove, unshare
+from trainers.checkpoint import remove_orphans
 from trainers.crash import told
+
+_LONGEST_OWNER = 200
 
 
 class RunFolder:
@@ -44,9 +48,16 @@ class RunFolder:
         return next((file for file in (self.point_cloud, self.compressed) if file.exists()), None)
 
     def remove_results(self) -> None:
-        """Removes what an earlier run left here, and nothing else."""
-        for file in (
-            self.config,
+        """Removes what an earlier run left here, and nothing else.
+
+        Raises:
+            ResourceError: something cannot be removed.
+        """
+        # Its configuration last: until then, what is left is known as a run.
+        for path in (
+            self.checkpoints,
+            self.parts,
+            self.test,
             self.metrics,
             self.history,
             self.point_cloud,
@@ -54,10 +65,24 @@ class RunFolder:
             self.compression,
             self.report,
             self.crash_report,
+            self.config,
         ):
-            remove(file)
-        for folder in (self.checkpoints, self.parts, self.test):
-            remove(folder)
+            remove(path)
+
+    def sweep(self) -> None:
+        """Removes what runs that were killed have left unfinished here; those that live keep theirs.
+
+        Called by the owner of the folder. What cannot be removed stays.
+        """
+        for folder in (self.path, self.checkpoints, self.parts):
+            if folder == self.path or not folder.is_symlink():
+                sweep(folder)
+        if not self.test.is_symlink():
+            for below, _, _ in os.walk(self.test):
+                sweep(below)
+        if not self.checkpoints.is_symlink():
+            with suppress(OSError):
+                remove_orphans(self.checkpoints)
 
     def read_metrics(self) -> dict[str, Any]:
         """`metrics.json`, or {} when the run has none yet."""
@@ -85,16 +110,20 @@ class RunFolder:
             ResourceError: the folder cannot be created or written.
         """
         with self._locked() as file:
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}\n")
-            file.flush()
+            owner = f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}\n"
+            with suppress(OSError):  # the lock holds without its text
+                file.truncate(0)
+                file.write(owner.encode())
+            self.sweep()
             try:
                 yield
             finally:
                 # Emptied, not removed: whoever opened it meanwhile must find the same file as everyone else.
-                file.truncate(0)
+                # Where that fails the text stays, and what is told is the error that ended the block.
+                with suppress(OSError):
+                    file.truncate(0)
 
-    def _locked(self) -> TextIO:
+    def _locked(self) -> BinaryIO:
         """The file `.lock`, locked; in place of a link."""
         path = self.path / ".lock"
         try:
@@ -102,15 +131,16 @@ class RunFolder:
             # Of two processes that find a link only one may replace it, and lock what it put there.
             with _alone_in(self.path):
                 unshare(path, 0)
-                file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (closed below)
+                file = open(path, "a+b", buffering=0)  # noqa: SIM115 (closed by the caller)
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     with file:
                         file.seek(0)
-                        owner = file.read().strip() or "another process"
+                        owner = file.read(_LONGEST_OWNER).decode(errors="replace").strip()
                     raise UsageError(
-                        f"{self.path} is in use by {owner}. Wait for it or choose another folder."
+                        f"{self.path} is in use by {owner or 'another process'}. Wait for it or choose "
+                        "another folder."
                     ) from None
                 return file
         except OSError as error:

@@ -2,60 +2,74 @@
 
 The content goes to a temporary name in the same folder, is flushed to the disk, and takes the final name in
 one rename. At every moment, power loss included, the final name holds the old content or the new one. A
-process that is killed leaves at most a file called `.tmp-*` behind.
+process that is killed leaves at most a file or folder called `.tmp-*` behind, which `sweep` removes: it is
+locked while its process lives.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
+import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from gsplat_core.errors import ResourceError
 
+_TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{12}(\.|$)")
+# The temporary files that are being written in this process.
+_lent: set[Path] = set()
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Lends a temporary path for something that insists on opening files itself; renames it when the block
-    ends.
+    """Lends a temporary file for something that insists on opening files itself; it becomes `path` when the
+    block ends.
 
-    The temporary path has the same endings as `path`. If the block raises, the temporary file is removed and
-    what was at `path` stays. A link is replaced, not followed; permissions of an existing file are kept.
+    The temporary file is there, empty, and has the same endings as `path`. If the block raises, it is removed
+    and what was at `path` stays. A link is replaced, not followed; permissions of an existing file are kept.
+    A path that was lent already is lent as it is: it becomes what it shall when the outer block ends.
 
     Raises:
         ResourceError: the folder is missing or not writable, the disk is full, or the target is not a regular
         file.
     """
     target = _place(path)
+    if target in _lent:
+        yield target
+        return
     endings = "".join(target.suffixes[-2:]) or (target.name if target.name.startswith(".") else "")
-    temporary = target.with_name(f".tmp-{secrets.token_hex(6)}{endings}")
     try:
         mode = _existing_mode(target)
-        yield temporary
-        _flush(temporary)
-        if mode is not None:
-            os.chmod(temporary, mode)
-        os.replace(temporary, target)
-        with contextlib.suppress(OSError):  # the file is in place; some file systems cannot flush folders
-            _flush(target.parent)
+        with _temporary(target.parent, endings, _new_file) as temporary:
+            _lent.add(temporary)
+            try:
+                yield temporary
+                _flush(temporary)
+                if mode is not None:
+                    os.chmod(temporary, mode)
+                os.replace(temporary, target)
+            except OSError as error:
+                written = temporary.stat().st_size if temporary.exists() else 0
+                raise ResourceError(_explain(target, error, written)) from error
+            finally:
+                _lent.discard(temporary)
+            with contextlib.suppress(OSError):  # the file is in place; some file systems cannot flush folders
+                _flush(target.parent)
     except OSError as error:
-        written = temporary.stat().st_size if temporary.exists() else 0
-        raise ResourceError(_explain(target, error, written)) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        raise ResourceError(_explain(target, error, 0)) from error
 
 
 @contextlib.contextmanager
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Lends a binary file for writing that becomes `path` when the block ends; see `atomic_path`."""
-    with atomic_path(path) as temporary, open(temporary, "xb") as file:
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
         yield file
 
 
@@ -71,27 +85,37 @@ def atomic_folder(folder: str | os.PathLike[str], last: str) -> Iterator[Path]:
         ResourceError: as for `atomic_path`.
     """
     target = Path(os.path.realpath(folder))
-    temporary = target / f".tmp-{secrets.token_hex(6)}"
     made = not target.exists()
     try:
         target.mkdir(exist_ok=True)
-        temporary.mkdir()
-        yield temporary
-        names = sorted(path.name for path in temporary.iterdir() if path.name != last)
-        for name in [*names, last]:
-            _flush(temporary / name)
-        (target / last).unlink(missing_ok=True)
-        for name in [*names, last]:
-            os.replace(temporary / name, target / name)
-        with contextlib.suppress(OSError):
-            _flush(target)
+        with _temporary(target, "", _new_folder) as temporary:
+            yield temporary
+            names = sorted(path.name for path in temporary.iterdir() if path.name != last)
+            for name in [*names, last]:
+                _flush(temporary / name)
+            (target / last).unlink(missing_ok=True)
+            for name in [*names, last]:
+                os.replace(temporary / name, target / name)
+            with contextlib.suppress(OSError):
+                _flush(target)
     except OSError as error:
         raise ResourceError(_explain(target, error, 0)) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
         if made:
             with contextlib.suppress(OSError):
                 target.rmdir()  # stays if anything is in it
+
+
+def sweep(folder: str | os.PathLike[str]) -> None:
+    """Removes the temporary files that dead processes have left in a folder, and nothing else.
+
+    Those of living ones are locked. Where there are no locks, or nothing may be removed, all stays.
+    """
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _TEMPORARY.match(entry.name) and not entry.is_symlink():
+                with contextlib.suppress(OSError):
+                    _remove_if_orphaned(Path(entry.path))
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
@@ -116,6 +140,68 @@ def _place(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.realpath(folder)) / name
 
 
+@contextlib.contextmanager
+def _temporary(folder: Path, endings: str, new: Callable[[Path], int]) -> Iterator[Path]:
+    """A new temporary file or folder, locked by this process for as long as the block lasts and removed
+    afterwards, if it is still there."""
+    while True:
+        path = folder / f".tmp-{secrets.token_hex(6)}{endings}"
+        descriptor = new(path)
+        swept = False
+        try:
+            _lock(descriptor)
+        except BlockingIOError:
+            swept = True
+        except OSError:
+            pass  # a file system without locks, which is not swept either
+        if not swept and path.exists():
+            break
+        os.close(descriptor)  # a sweep came before the lock
+    try:
+        yield path
+    finally:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _new_file(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+
+
+def _new_folder(path: Path) -> int:
+    path.mkdir()
+    try:
+        return os.open(path, os.O_RDONLY)
+    except OSError:
+        path.rmdir()
+        raise
+
+
+def _lock(descriptor: int) -> None:
+    """Takes the lock on an open file or folder, which the system gives back when the process ends.
+
+    Raises:
+        OSError: another process has it, or this file system has no locks.
+    """
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _remove_if_orphaned(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        _lock(descriptor)
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    finally:
+        os.close(descriptor)
+
+
 def _existing_mode(target: Path) -> int | None:
     try:
         status = target.lstat()
@@ -135,8 +221,6 @@ def _is_of_system(target: Path) -> bool:
 
 def _flush(path: Path) -> None:
     """Asks the system to put a file, or the entries of a folder, on the disk."""
-    if os.name == "nt" and path.is_dir():
-        return  # Windows cannot open folders, and its rename needs no such flush
     descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -147,9 +231,8 @@ def _flush(path: Path) -> None:
 def _explain(target: Path, error: OSError, written: int) -> str:
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(target.parent).free
         remedy = (
-            f"It failed after {written:,} bytes, with {free:,} bytes free. "
+            f"It failed after {written:,} bytes, with {_free(target.parent)} bytes free. "
             "Free some space or write to another disk."
         )
     elif not target.parent.is_dir():
@@ -159,3 +242,10 @@ def _explain(target: Path, error: OSError, written: int) -> str:
     else:
         remedy = "Choose another place."
     return f"{target}: cannot be written: {reason}. {remedy} What was there before is unchanged."
+
+
+def _free(folder: Path) -> str:
+    try:
+        return f"{shutil.disk_usage(folder).free:,}"
+    except OSError:
+        return "an unknown number of"

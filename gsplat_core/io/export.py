@@ -49,8 +49,6 @@ def export_verified(path: str | os.PathLike[str], gaussians: Gaussians, **option
             save(temporary, gaussians, **options)
         except UnsuitableSceneError as error:  # of which the user knows another name
             raise UnsuitableSceneError(path, error.problem, error.place, error.remedy) from None
-        except ResourceError as error:
-            raise ResourceError(str(error).replace(str(temporary), os.fspath(path))) from None
         read, different = _read_back(temporary, known, options), []
         if known.lossless:
             original = options.get("coordinates") == "original"

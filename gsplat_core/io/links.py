@@ -19,16 +19,17 @@ from gsplat_core.errors import ResourceError
 from gsplat_core.io.atomic import write_bytes
 
 
-def make_folder(folder: Path, below: Path) -> None:
+def make_folder(folder: Path, below: Path | None = None) -> None:
     """Makes a folder and those on the way to it, each in place of a link if there is one.
 
     Args:
         folder: inside `below`, or `below` itself.
-        below: the folder that was named by the user, who may have named a link.
+        below: the folder that was named by the user, who may have named a link; None: `folder` itself.
 
     Raises:
         ResourceError: a folder cannot be made.
     """
+    below = folder if below is None else below
     try:
         below.mkdir(parents=True, exist_ok=True)
         place = below
@@ -39,24 +40,34 @@ def make_folder(folder: Path, below: Path) -> None:
             place.mkdir(exist_ok=True)
     except OSError as error:
         raise ResourceError(
-            f"{folder}: cannot be created: {error.strerror}. Choose another place, or remove what is there."
+            f"{folder}: cannot be created: {error.strerror or error}. Choose another place, or remove what "
+            "is there."
         ) from error
 
 
 @contextmanager
 def folder_instead_of_link(folder: Path) -> Iterator[Path]:
     """Lends a folder, made if need be. For a link this is a new one, which takes its place once the block has
-    ended well: until then, what the link leads to can be read by the old name."""
+    ended well: until then, what the link leads to can be read by the old name.
+
+    Raises:
+        ResourceError: the folder cannot be made, or not be put in place.
+    """
     if not folder.is_symlink():
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         yield folder
         return
     temporary = folder.with_name(f".tmp-{secrets.token_hex(6)}")
-    temporary.mkdir()
+    make_folder(temporary)
     try:
         yield temporary
-        folder.unlink()
-        temporary.rename(folder)
+        try:
+            folder.unlink()
+            temporary.rename(folder)
+        except OSError as error:
+            raise ResourceError(
+                f"{folder}: cannot be replaced: {error.strerror}. Remove this link, or choose another place."
+            ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -83,8 +94,18 @@ def unshare(path: Path, size: int) -> None:
 
 
 def remove(path: Path) -> None:
-    """Removes a file, a link or a folder with all that is in it, but nothing that links lead to."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    """Removes a file, a link or a folder with all that is in it, but nothing that links lead to.
+
+    Raises:
+        ResourceError: something of it cannot be removed.
+    """
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ResourceError(
+            f"{error.filename or path}: cannot be removed: {error.strerror}. Make its folder "
+            "writable, or choose another."
+        ) from error

@@ -1,20 +1,24 @@
 """Keeps undistorted images in the user's cache folder, never beside the input.
 
-An entry is a PNG named after a hash of everything that decides its pixels. It is written under another name
-and then renamed; PNG's checksums show a damaged one, which is made again. A folder that cannot be written is
-no error: then nothing is kept.
+An entry is a PNG named after a hash of everything that decides its pixels. It appears whole or not at all;
+PNG's checksums show a damaged one, which is made again. A folder that cannot be written is no error: then
+nothing is kept.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from gsplat_core.errors import ResourceError
+from gsplat_core.io.atomic import atomic_file, sweep
+from gsplat_core.io.links import make_folder
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.images import Pixels
 from gsplat_core.scene.lens import Lens
@@ -62,17 +66,14 @@ def load(name: str, width: int, height: int) -> Pixels | None:
 
 def store(name: str, pixels: Pixels) -> None:
     """Keeps pixels [H, W, 3] or [H, W, 4] under a name."""
-    try:
-        folder().mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder(), suffix=".tmp")
-    except OSError:
-        return
-    try:
-        with os.fdopen(handle, "wb") as file:
+    # What fails here is told nowhere: the image is there, and will be made again.
+    with suppress(ResourceError):
+        make_folder(folder())
+        _sweep_once(folder())
+        with atomic_file(folder() / f"{name}.png") as file:
             # Level 1: compressing harder takes longer than undistorting again.
             Image.fromarray(pixels).save(file, format="PNG", compress_level=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, folder() / f"{name}.png")
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
+
+
+# Once per process: a cache may have thousands of entries.
+_sweep_once = lru_cache(sweep)

@@ -1,13 +1,16 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from processes import environment
 
 from gsplat_core.errors import ResourceError
-from gsplat_core.io.atomic import atomic_file, atomic_path, write_bytes, write_text
+from gsplat_core.io.atomic import atomic_file, atomic_path, sweep, write_bytes, write_text
 
 
 @pytest.fixture
@@ -145,3 +148,50 @@ def test_permission_errors_are_explained_whoever_runs_this(target: Path) -> None
     with pytest.raises(ResourceError, match=r"Permission denied.*writable"), atomic_path(target):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     assert target.read_bytes() == b"old"
+
+
+HOLD = """
+import sys
+from gsplat_core.io.atomic import atomic_folder, atomic_path
+with atomic_path(sys.argv[1] + "/file.bin"), atomic_folder(sys.argv[1], "last"):
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_sweeping_removes_what_dead_processes_left_and_nothing_of_living_ones(tmp_path: Path) -> None:
+    (tmp_path / ".tmp-notes").write_text("of the user")
+    writer = subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment(),
+    )
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == b"writing\n"
+    with atomic_path(tmp_path / "ours"):
+        alive = set(tmp_path.iterdir())
+        assert len(alive) == 4
+        sweep(tmp_path)
+        assert set(tmp_path.iterdir()) == alive
+    writer.kill()
+    writer.communicate()
+    assert len(list(tmp_path.glob(".tmp-*"))) == 3
+    sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".tmp-notes", "ours"]
+
+
+def test_sweeping_follows_no_link(tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / ".tmp-0123456789ab").symlink_to(tmp_path / "precious")
+    sweep(tmp_path)
+    assert (tmp_path / "precious").is_dir()
+    sweep(tmp_path / "absent")
+
+
+def test_what_was_lent_may_be_written_atomically_itself(target: Path) -> None:
+    with atomic_path(target) as temporary:
+        write_bytes(temporary, b"new")
+        assert target.read_bytes() == b"old"
+        assert len(list(target.parent.iterdir())) == 2
+    assert target.read_bytes() == b"new"

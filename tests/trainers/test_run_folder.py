@@ -49,6 +49,36 @@ def test_a_killed_owner_leaves_no_lock(tmp_path):
         pass
 
 
+def test_the_next_owner_sweeps_what_a_killed_run_left(tmp_path):
+    run = RunFolder(tmp_path)
+    kept = [run.checkpoints / f"step_00000001{ending}" for ending in (".json", ".safetensors")]
+    kept += [run.test / "a.png", run.config]
+    left = [
+        tmp_path / ".tmp-0123456789ab.ply",
+        run.checkpoints / ".tmp-0123456789ab.safetensors",
+        run.checkpoints / "step_00000002.safetensors",
+        run.test / "nested" / ".tmp-0123456789ab.png",
+        run.parts / ".tmp-0123456789ab.json",
+    ]
+    for path in [*kept, *left]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    with run.owned():
+        assert [path for path in left if path.exists()] == []
+        assert [path for path in kept if not path.exists()] == []
+
+
+def test_results_that_cannot_be_removed_are_told(tmp_path, monkeypatch):
+    def refused(path, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    run = RunFolder(tmp_path)
+    run.checkpoints.mkdir()
+    monkeypatch.setattr("shutil.rmtree", refused)
+    with pytest.raises(ResourceError, match=r"checkpoints: cannot be removed: Permission denied\. Make"):
+        run.remove_results()
+
+
 def test_removing_results_touches_nothing_else(tmp_path):
     run = RunFolder(tmp_path)
     run.checkpoints.mkdir()

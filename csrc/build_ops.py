@@ -14,10 +14,12 @@ What makes one library enough:
 - The CUDA kernels of ``csrc/cuda``, if they are built (see ``build_cuda.py``), come with a CUDA runtime of
   their own, so the library also works with a PyTorch and on a machine without CUDA.
 
-Ninja drives the compiler: a second build compiles what changed. Environment: ``CXX`` is the compiler (default
-``c++``), ``MAX_JOBS`` the number of compilers at a time (default: one per core), ``GSPLAT_BUILD_ISAS`` the
-instruction sets to build for besides ``generic``, such as ``avx512`` (default: all; fewer while you work on a
-kernel); see also ``build_cuda.py``.
+Ninja drives the compiler: a second build compiles what changed. Headers of PyTorch and of the compiler take
+longer to parse than most sources to compile, so they are precompiled (``csrc/precompiled``).
+
+Environment: ``CXX`` is the compiler (default ``c++``), ``MAX_JOBS`` the number of compilers at a time
+(default: one per core), ``GSPLAT_BUILD_ISAS`` the instruction sets to build for besides ``generic``, such as
+``avx512`` (default: all; fewer while you work on a kernel); see also ``build_cuda.py``.
 """
 
 from __future__ import annotations
@@ -56,6 +58,9 @@ COMMON_FLAGS = [
     f"-DTORCH_TARGET_VERSION={TORCH_TARGET}",
     "-DUSE_CUDA=0",
 ]
+
+# Operators check arguments, allocate and call kernels: many templates, and no loop that takes time.
+GLUE_FLAGS = {"release": ["-Os"], "sanitize": []}
 
 # Each flavour has its folder under build/ and its extra flags.
 FLAVOURS = {
@@ -101,12 +106,10 @@ def build(flavour: str = "release") -> Path:
     cuda = CudaBuild.wanted(torch) if flavour == "release" else None
     folder = ROOT / "build" / flavour
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "build.ninja").write_text(ninja_file(flavour, torch, compiler, cuda))
+    (folder / "build.ninja").write_text(ninja_file(flavour, torch, compiler, cuda, folder))
     # The operators register themselves while the library loads, so it exports nothing. Hidden copies of
     # inline functions can neither replace those of other libraries in the process nor be replaced by them.
-    exports = folder / "exports.map"
-    if not exports.exists():
-        exports.write_text("{ local: *; };\n")
+    write_once(folder / "exports.map", "{ local: *; };\n")
     jobs = os.environ.get("MAX_JOBS", str(os.cpu_count() or 1))
     command = [sys.executable, "-m", "ninja", "-C", str(folder), "-j", jobs]
     if subprocess.run(command).returncode != 0:
@@ -116,7 +119,7 @@ def build(flavour: str = "release") -> Path:
     return folder / LIBRARY_NAME
 
 
-def ninja_file(flavour: str, torch: Path, compiler: str, cuda: CudaBuild | None) -> str:
+def ninja_file(flavour: str, torch: Path, compiler: str, cuda: CudaBuild | None, folder: Path) -> str:
     """The build as ninja reads it: every source once, every kernel once per instruction set, one link."""
     extra = FLAVOURS[flavour]
     compile_flags = " ".join([*COMMON_FLAGS, *extra, f"-isystem {torch / 'include'}", f"-I{CSRC}"])
@@ -134,6 +137,12 @@ def ninja_file(flavour: str, torch: Path, compiler: str, cuda: CudaBuild | None)
         "  depfile = $out.d",
         "  deps = gcc",
         "  description = compile $out",
+        "rule precompile",
+        # Headers of the system count (-MD, not -MMD): with another PyTorch, sources are compiled again.
+        f"  command = {compiler} -MD -MF $out.d {compile_flags} $flags -x c++-header $in -o $out",
+        "  depfile = $out.d",
+        "  deps = gcc",
+        "  description = precompile $out",
         "rule link",
         f"  command = {compiler} {link_flags} $in $libraries -o $out",
         "  description = link $out",
@@ -149,33 +158,63 @@ def ninja_file(flavour: str, torch: Path, compiler: str, cuda: CudaBuild | None)
             "  description = compile $out",
         ]
 
-    def compile_one(source: Path, flags: list[str], suffix: str = "") -> None:
+    # The sanitizers' build goes without, so that a source that misses an include is noticed; and so do
+    # wrappers of the compiler such as ccache, which look at what the preprocessor makes of a source.
+    precompiles = flavour == "release" and len(compiler.split()) == 1
+
+    def precompile(header: str, name: str, flags: list[str]) -> str:
+        """The name under which sources with these flags find what precompiled/HEADER.h includes."""
+        if not precompiles:
+            return ""
+        # GCC and Clang take NAME.h.gch for NAME.h where it fits the flags; where not, GCC includes NAME.h.
+        write_once(folder / f"{name}.h", f'#include "precompiled/{header}.h"\n')
+        lines.append(f"build {name}.h.gch: precompile {name}.h")
+        lines.append(f"  flags = {' '.join(flags)}")
+        return f"{name}.h"
+
+    def compile_one(source: Path, flags: list[str], suffix: str = "", included: str = "") -> None:
         name = str(source.relative_to(CSRC).with_suffix("")).replace("/", "_")
         objects.append(f"{name}{suffix}.o")
         rule = "compile_cuda" if source.suffix == ".cu" else "compile"
-        lines.append(f"build {objects[-1]}: {rule} {source}")
-        lines.append(f"  flags = {' '.join(flags)}")
+        lines.append(f"build {objects[-1]}: {rule} {source}" + (f" | {included}.gch" if included else ""))
+        lines.append(f"  flags = {' '.join([*flags, *([f'-include {included}'] if included else [])])}")
+
+    def compile_kernels(isa: str) -> None:
+        of_isa = [f"-DGSPLAT_ISA={isa}", f"-DGSPLAT_ISA_{isa.upper()}=1", *isas[isa]]
+        included = precompile("kernels", f"kernels.{isa}", isas[isa])
+        for unit in kernel_units("cpu/kernels", "cpp"):
+            compile_one(unit.source, [*of_isa, *unit.flags], f"{unit.suffix}.{isa}", included)
 
     isas = wanted_isas()
     has_isa = [f"-DGSPLAT_HAS_{isa.upper()}=1" for isa in isas]
     about = [f"""'-DGSPLAT_VERSION="{read_version()}"' '-DGSPLAT_CUDA="{cuda or "none"}"'"""]
-    for source in sorted([*CSRC.glob("ops/*.cpp"), *CSRC.glob("cpu/*.cpp")]):
-        compile_one(source, [*has_isa, *about] if source.name == "runtime.cpp" else has_isa)
-    if cuda is not None:
-        for source in sorted(CSRC.glob("ops/cuda/*.cpp")):
-            compile_one(source, [cuda.includes])
-        for unit in kernel_units("cuda", "cu"):
-            compile_one(unit.source, [*nvcc_flags(unit.source), *unit.flags], unit.suffix)
     # The order matters. Of an inline function that several objects hold, the linker keeps the first copy.
     # Objects of lesser instruction sets come first, so no shared function is kept in a form that an older CPU
-    # cannot run.
-    for isa, flags in isas.items():
-        of_isa = [f"-DGSPLAT_ISA={isa}", f"-DGSPLAT_ISA_{isa.upper()}=1", *flags]
-        for unit in kernel_units("cpu/kernels", "cpp"):
-            compile_one(unit.source, [*of_isa, *unit.flags], f"{unit.suffix}.{isa}")
+    # cannot run; and the operators, which are not optimised for speed, after those that are.
+    for source in sorted(CSRC.glob("cpu/*.cpp")):
+        compile_one(source, has_isa)
+    compile_kernels("generic")
+    glue = GLUE_FLAGS[flavour]
+    included = precompile("ops", "ops", glue)
+    for source in sorted(CSRC.glob("ops/*.cpp")):
+        compile_one(source, [*glue, *has_isa, *(about if source.name == "runtime.cpp" else [])], "", included)
+    if cuda is not None:
+        for source in sorted(CSRC.glob("ops/cuda/*.cpp")):
+            compile_one(source, [*glue, cuda.includes], "", included)
+        for unit in kernel_units("cuda", "cu"):
+            compile_one(unit.source, [*nvcc_flags(unit.source), *unit.flags], unit.suffix)
+    for isa in isas:
+        if isa != "generic":
+            compile_kernels(isa)
     lines.append(f"build {LIBRARY_NAME}: link {' '.join(objects)} | exports.map")
     lines.append(f"  libraries = {libraries}")
     return "\n".join(lines) + "\n"
+
+
+def write_once(path: Path, text: str) -> None:
+    """Writes a file, unless it is so already: what has not changed is not compiled again."""
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
 
 
 def wanted_isas() -> dict[str, list[str]]:

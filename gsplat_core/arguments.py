@@ -22,7 +22,7 @@ def check_tensor(
     if not isinstance(value, Tensor):
         raise ValueError(f"argument '{name}' must be a tensor, got {type(value).__name__}")
     names = layout.split()
-    shape = [*batch, *(sizes[size] if size in sizes else int(size) for size in names)]
+    shape = [*batch, *[sizes[size] if size in sizes else int(size) for size in names]]
     if list(value.shape) != shape:
         symbols = ", ".join(["...", *names])
         raise ValueError(f"argument '{name}' must have shape [{symbols}] = {shape}, got {list(value.shape)}")

@@ -105,8 +105,9 @@ class Adam(torch.optim.Optimizer):
             ValueError: the parameter is not one of this optimizer's.
         """
         for group in self.param_groups:
-            if any(param is trained for trained in group["params"]):
-                return self._next_update(param, group)
+            for trained in group["params"]:
+                if trained is param:
+                    return self._next_update(param, group)
         raise ValueError(f"a parameter of shape {list(param.shape)} is not trained by this optimizer")
 
     def _next_update(self, param: Tensor, group: dict[str, Any]) -> Update:

@@ -25,6 +25,7 @@ from gsplat_core.render.scene import render
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.scale import SceneScale
+from gsplat_core.scene.schema import Field
 from gsplat_core.second_order.linearization import Settings
 from trainers.config import TrainConfig
 from trainers.evaluation import backdrop
@@ -87,6 +88,7 @@ class Trainer:
         self.schema = gaussians.schema
         params = {name: value.detach().clone() for name, value in gaussians.params.items()}
         trained = [field.name for field in self.schema.trained]
+        self._scene_rates = {field.name: self._scene_rate(field) for field in self.schema.trained}
         self.adam = Adam(
             [{"params": [params[name].requires_grad_()], "name": name} for name in trained],
             betas=(0.9, 0.999),
@@ -232,7 +234,7 @@ class Trainer:
     def _steps_while_differentiating(self, shown: Mapping[str, Tensor]) -> bool:
         """Whether SH coefficients may make their optimizer's step in the backward pass: where they are drawn
         as they are, so that the photograph alone gives them gradients, and all are trained."""
-        whole = all(self.schema[name].trained for name in ("sh0", "shN")) and self.store.frozen is None
+        whole = "sh0" in self._scene_rates and "shN" in self._scene_rates and self.store.frozen is None
         return shown is self.store.params and whole
 
     def composited(self, target: Target, step: int) -> Target:
@@ -266,16 +268,18 @@ class Trainer:
 
     def _set_learning_rates(self, step: int) -> None:
         factor = self.lr_factor * self.parts.learning_rate_factor(step)
+        rates = self.config.learning_rates
+        if "means" in self._scene_rates:
+            now = exponential(rates.means, rates.means_final, step, self.config.steps)
+            self._scene_rates["means"] = now * self.scene_extent
         for group in self.adam.param_groups:
             name = group["name"]
-            rate = self.trained[name].rate(step) if name in self.trained else self._scene_rate(name, step)
+            rate = self.trained[name].rate(step) if name in self.trained else self._scene_rates[name]
             group["lr"] = rate * factor
 
-    def _scene_rate(self, name: str, step: int) -> float:
-        rates, field = self.config.learning_rates, self.schema[name]
-        rate = rates.of(field)
-        if name == "means":
-            rate = exponential(rate, rates.means_final, step, self.config.steps)
+    def _scene_rate(self, field: Field) -> float:
+        """The rate of a field of the scene; that of means is the first one."""
+        rate = self.config.learning_rates.of(field)
         return rate * self.scene_extent if field.measures_lengths else rate
 
     def is_finite(self, losses: list[Tensor]) -> bool:

@@ -58,7 +58,7 @@ class Derivative:
             shared: the arguments that both operators have.
             own: all others.
         """
-        return once(self._operator, *shared, *[own[name] for name in self._own])
+        return once(self._operator, *shared, *map(own.__getitem__, self._own))
 
     def save(self, ctx: Context, inputs: tuple[Any, ...], *outputs: Tensor) -> None:
         """Keeps for `saved` the shared ones of the inputs, and these outputs."""
@@ -69,11 +69,14 @@ class Derivative:
         """The shared arguments and the outputs that were saved."""
         saved = ctx.saved_tensors
         shared = (*saved[: self._count], *ctx.shared_others)
-        return tuple([shared[place] for place in self._order]), saved[self._count :]
+        return tuple(map(shared.__getitem__, self._order)), saved[self._count :]
 
     def needs(self, ctx: Context, *names: str) -> bool:
         """Whether a gradient of one of these arguments is wanted."""
-        return any([ctx.needs_input_grad[self._places[name]] for name in names])
+        for name in names:  # noqa: SIM110  (every step asks; a generator is dearer than the question)
+            if ctx.needs_input_grad[self._places[name]]:
+                return True
+        return False
 
     def gradients(self, ctx: Context, results: tuple[Tensor, ...], **others: Tensor | None) -> Any:
         """What backward returns: the gradients of all inputs, None where there is none or none is wanted.

@@ -22,7 +22,7 @@ def once(operator: Callable[..., Any], *inputs: Any) -> Any:
         NotImplementedError: an input carries a tangent. Later, if the results are differentiated.
     """
     _refuse_tangents(operator, inputs)  # which the kernel would drop, before it takes its time
-    return only(operator, operator(*inputs), inputs)
+    return _not_recorded(operator, operator(*inputs), inputs)
 
 
 def only(operator: Any, results: Any, inputs: tuple[Any, ...]) -> Any:
@@ -32,6 +32,11 @@ def only(operator: Any, results: Any, inputs: tuple[Any, ...]) -> Any:
         NotImplementedError: as `once`.
     """
     _refuse_tangents(operator, inputs)
+    return _not_recorded(operator, results, inputs)
+
+
+def _not_recorded(operator: Any, results: Any, inputs: tuple[Any, ...]) -> Any:
+    """The results; where autograd records what is computed from the inputs, it refuses to pass through."""
     if not is_recorded(inputs):
         return results
     several = isinstance(results, tuple)

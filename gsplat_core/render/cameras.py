@@ -76,10 +76,8 @@ class Cameras:
 
     @classmethod
     def _of(cls, camera: Posed, device: torch.device) -> Cameras:
-        viewmat, K = (
-            torch.as_tensor(matrix, dtype=torch.float32, device=device)
-            for matrix in (camera.viewmat, camera.K)
-        )
+        viewmat = torch.as_tensor(camera.viewmat, dtype=torch.float32, device=device)
+        K = torch.as_tensor(camera.K, dtype=torch.float32, device=device)
         model: str = getattr(camera, "model", "pinhole")
         lens: Tensor | None = None
         if CAMERAS[model]:

@@ -93,8 +93,10 @@ def prepare(
     if backgrounds is not None:
         check_tensor("backgrounds", backgrounds, "C D", sizes, batch)
 
+    scenes, dims = math.prod(batch), len(batch)
+
     def flat(tensor: Tensor) -> Tensor:
-        return tensor.reshape(math.prod(batch), *tensor.shape[len(batch) :])
+        return tensor.reshape(scenes, *tensor.shape[dims:])
 
     flat_colors: Tensor | tuple[Tensor, Tensor] | None = None
     if len(parts) == 2:

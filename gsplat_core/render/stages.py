@@ -171,7 +171,7 @@ def bin_splats(
     `response` and `extras` are those of :func:`composite`.
     """
     lists = torch.ops.gsplat_core.bin_splats(
-        *(tensor.detach().flatten(0, 1) for tensor in splats),
+        *[tensor.detach().flatten(0, 1) for tensor in splats],
         width,
         height,
         settings.numbers(),
@@ -201,7 +201,7 @@ def bin_splats_bounded(
         are. More than `max_intersections` means that the lists are not complete.
     """
     *lists, totals = torch.ops.gsplat_core.bin_splats_bounded(
-        *(tensor.detach().flatten(0, 1) for tensor in splats),
+        *[tensor.detach().flatten(0, 1) for tensor in splats],
         width,
         height,
         settings.numbers(),

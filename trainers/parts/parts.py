@@ -26,16 +26,17 @@ class Parts(Part):
 
     def __init__(self, parts: Mapping[str, Part]) -> None:
         self._parts = dict(parts)
+        self._each = tuple(self._parts.values())
 
     def __iter__(self) -> Iterator[Part]:
-        return iter(self._parts.values())
+        return iter(self._each)
 
     def find(self, kind: type[P]) -> P | None:
         """The part of this class, if there is one."""
         return next((part for part in self if isinstance(part, kind)), None)
 
     def initialize(self, num: int, device: torch.device) -> None:
-        for part in self:
+        for part in self._each:
             part.initialize(num, device)
 
     def parameters(self) -> list[Group]:
@@ -47,51 +48,51 @@ class Parts(Part):
 
     def learning_rate_factor(self, step: int) -> float:
         factor = 1.0
-        for part in self:
+        for part in self._each:
             factor *= part.learning_rate_factor(step)
         return factor
 
     def wants(self, step: int) -> Wants:
         wants = Wants()
-        for part in self:
+        for part in self._each:
             wants = wants | part.wants(step)
         return wants
 
     def shown(self, step: int, params: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        for part in self:
+        for part in self._each:
             params = part.shown(step, params)
         return params
 
     def image(self, step: int, rendering: Rendering, target: Target) -> Tensor:
-        for part in self:
+        for part in self._each:
             rendering = _with_image(rendering, part.image(step, rendering, target))
         return rendering.image
 
     def loss(self, step: int, rendering: Rendering, target: Target) -> Tensor | None:
         total = None
-        for part in self:
+        for part in self._each:
             term = part.loss(step, rendering, target)
             if term is not None:
                 total = term if total is None else total + term
         return total
 
     def on_backward(self, step: int, stats: RenderStats) -> None:
-        for part in self:
+        for part in self._each:
             part.on_backward(step, stats)
 
     def holds_rows(self, step: int) -> bool:
-        return any(part.holds_rows(step) for part in self)
+        return any(part.holds_rows(step) for part in self._each)
 
     def edits(self, step: int, scene: SceneView) -> list[Edit]:
-        holders = [part for part in self if part.holds_rows(step)]
-        return [edit for part in holders or self for edit in part.edits(step, scene)]
+        holders = [part for part in self._each if part.holds_rows(step)]
+        return [edit for part in holders or self._each for edit in part.edits(step, scene)]
 
     def follow(self, plan: RowPlan) -> None:
-        for part in self:
+        for part in self._each:
             part.follow(plan)
 
     def at_test(self, picture: Picture, view: int | None) -> Tensor:
-        for part in self:
+        for part in self._each:
             picture = _with_image(picture, part.at_test(picture, view))
         return picture.image
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
-import pybind11
 import pytest
+from formulas import Formulas
 from numpy.typing import ArrayLike, NDArray
 from paths import ROOT
 
@@ -35,20 +32,11 @@ def compiled(source: Path, library: Path, options: list[str]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def formulas(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+def formulas(tmp_path_factory: pytest.TempPathFactory) -> Formulas:
     """The formulas with derivatives, by their names."""
-    library = tmp_path_factory.mktemp("formulas") / f"formulas{sysconfig.get_config_var('EXT_SUFFIX')}"
-    includes = (pybind11.get_include(), sysconfig.get_path("include"))
-    options = ["-fvisibility=hidden", *(f"-I{path}" for path in includes)]
-    for name in responses():
-        options += ["-include", f"math/response/{name}.h"]
-    compiled(HERE / "formulas.cpp", library, options)
-    spec = importlib.util.spec_from_file_location("formulas", library)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    included = [option for name in responses() for option in ("-include", f"math/response/{name}.h")]
+    path = tmp_path_factory.mktemp("formulas") / "formulas.so"
+    return Formulas(compiled(HERE / "formulas.cpp", path, included))
 
 
 Function = Callable[[str, ArrayLike, int], NDArray[np.float64]]

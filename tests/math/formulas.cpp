@@ -1,8 +1,6 @@
-// The formulas of csrc/math in double precision, for Python: each with its value and its derivatives on flat
-// lists of numbers, so that one test can compare any of them with finite differences.
-#include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
-
+// The formulas of csrc/math in double precision, for Python (tests/formulas.py): each with its value and its
+// derivatives on flat lists of numbers, so that one test can compare any of them with finite differences.
+#include <cstring>
 #include <functional>
 #include <map>
 #include <stdexcept>
@@ -405,38 +403,72 @@ std::map<std::string, Formula> formulas() {
   return f;
 }
 
+const std::map<std::string, Formula>& all_formulas() {
+  static const auto all = formulas();
+  return all;
+}
+
+const ResponseFunctions& response(const char* name) {
+  static const auto all = all_response_functions();
+  return all.at(name);
+}
+
 }  // namespace
 
-PYBIND11_MODULE(formulas, m) {
-  static const std::map<std::string, Formula> all = formulas();
-  m.def("names", [] {
-    std::vector<std::string> names;
-    for (const auto& entry : all) names.push_back(entry.first);
-    return names;
-  });
-  m.def("value", [](const std::string& name, const List& x) { return all.at(name).value(x); });
-  m.def("jvp", [](const std::string& name, const List& x, const List& t) { return all.at(name).jvp(x, t); });
-  m.def("vjp", [](const std::string& name, const List& x, const List& v) { return all.at(name).vjp(x, v); });
-  static const std::map<std::string, ResponseFunctions> responses = all_response_functions();
-  m.def("responses", [] {
-    std::map<std::string, bool> quadratic;
-    for (const auto& entry : responses) quadratic[entry.first] = entry.second.quadratic;
-    return quadratic;
-  });
-  m.def("alpha", [](const std::string& name, double u, double v, double opacity, const List& extras) {
-    return responses.at(name).alpha(u, v, opacity, extras);
-  });
-  m.def("level", [](const std::string& name, double opacity, const List& extras) {
-    return responses.at(name).level(opacity, extras);
-  });
-  // The elementary functions in the precision in which the kernels use them.
-  m.def("exp", [](float x) { return gsplat::exp(x); });
-  m.def("exp2", [](float x) { return gsplat::exp2(x); });
-  m.def("exp2_where", [](bool mask, float x) { return gsplat::exp2_where<float>(mask, x); });
-  m.def("log2", [](float x) { return gsplat::log2(x); });
-  m.def("cos_sin_of_turns", [](float x) {
-    float cosine, sine;
-    gsplat::cos_sin_of_turns(x, cosine, sine);
-    return std::pair(cosine, sine);
-  });
+extern "C" {
+
+// One on each line.
+const char* formula_names() {
+  static const std::string names = [] {
+    std::string list;
+    for (const auto& entry : all_formulas()) list += (list.empty() ? "" : "\n") + entry.first;
+    return list;
+  }();
+  return names.c_str();
 }
+
+// Writes the value (which = 0), the jvp (1) or the vjp (2) and returns how many numbers that is, or -1 where
+// there is no such formula, or none of so few numbers.
+int formula(const char* name, int which, const double* x, int count, const double* by, int by_count,
+            double* out) {
+  const auto found = all_formulas().find(name);
+  if (found == all_formulas().end()) return -1;
+  const List numbers(x, x + count), others(by, by + by_count);
+  try {
+    const Formula& f = found->second;
+    const List result = which == 0 ? f.value(numbers) : (which == 1 ? f.jvp : f.vjp)(numbers, others);
+    std::copy(result.begin(), result.end(), out);
+    return static_cast<int>(result.size());
+  } catch (const std::runtime_error&) {
+    return -1;
+  }
+}
+
+// One on each line, behind a q if its logarithm is quadratic, behind a blank if not.
+const char* response_names() {
+  static const std::string names = [] {
+    std::string list;
+    for (const auto& entry : all_response_functions()) {
+      list += (list.empty() ? "" : "\n") + std::string(entry.second.quadratic ? "q" : " ") + entry.first;
+    }
+    return list;
+  }();
+  return names.c_str();
+}
+
+double alpha(const char* name, double u, double v, double opacity, const double* extras, int count) {
+  return response(name).alpha(u, v, opacity, List(extras, extras + count));
+}
+
+double level(const char* name, double opacity, const double* extras, int count) {
+  return response(name).level(opacity, List(extras, extras + count));
+}
+
+// The elementary functions in the precision in which the kernels use them.
+float exp_float(float x) { return gsplat::exp(x); }
+float exp2_float(float x) { return gsplat::exp2(x); }
+float exp2_where_float(bool mask, float x) { return gsplat::exp2_where<float>(mask, x); }
+float log2_float(float x) { return gsplat::log2(x); }
+void cos_sin_of_turns_float(float x, float* out) { gsplat::cos_sin_of_turns(x, out[0], out[1]); }
+
+}  // extern "C"

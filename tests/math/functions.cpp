@@ -2,9 +2,16 @@
 // of numbers that writes a list of numbers. Those of single precision round what they are given.
 #include "math/adam.h"
 #include "math/arrangements.h"
+#include "math/camera/pinhole.h"
 #include "math/cholesky.h"
+#include "math/compositor/over.h"
 #include "math/ellipse.h"
+#include "math/forward_mode.h"
 #include "math/gauss_newton.h"
+#include "math/payload/absgrad.h"
+#include "math/payload/color.h"
+#include "math/payload/statistics.h"
+#include "math/project.h"
 #include "math/quaternion.h"
 #include "math/relocation.h"
 #include "math/response/gaussian.h"
@@ -60,6 +67,24 @@ void scalars(const double* x, double* out) {
                    gsplat::reciprocal(a * a + T(1.0))};
   for (int i = 0; i < 10; ++i) out[i] = all[i];
 }
+
+// Camera 18 (rotation row by row, translation, fx, fy, cx, cy, width, height), then a Gaussian 11 (mean,
+// quaternion, scales, opacity).
+template <class T>
+struct View {
+  Camera<T, Pinhole> camera;
+  Gaussian<T, ScaledRotation> gaussian;
+};
+
+View<double> view(const double* x) {
+  View<double> result;
+  static_assert(sizeof(result) == 29 * sizeof(double));
+  memcpy(static_cast<void*>(&result), x, sizeof(result));
+  return result;
+}
+
+// Two payloads around one whose sums nobody may want.
+using SomePayloads = Payloads<Color<3>, AbsGrad, Statistics>;
 
 }  // namespace
 
@@ -256,6 +281,106 @@ void mean_gradient_of_pixel(const double* x, double* out) {
   const Vec2<double> g = scaled_mean_vjp(SplatShape<double>{x[0], x[1], x[2], x[3]}, x[4], x[5], x[6]);
   out[0] = g.x;
   out[1] = g.y;
+}
+
+// View 29, eps2d, near, far, least radius, whether antialiased, level -> whether visible, radii 2, depth,
+// opacity
+void projected_splat(const double* x, double* out) {
+  const auto [camera, gaussian] = view(x);
+  const auto s =
+      project(camera, gaussian, ProjectOptions<double>{x[29], x[30], x[31], x[32], x[33] != 0}, x[34]);
+  out[0] = s.visible;
+  out[1] = s.radius_x;
+  out[2] = s.radius_y;
+  out[3] = s.depth;
+  out[4] = s.opacity;
+}
+
+// View 29, its tangent 29, eps2d, whether the camera stands still -> tangents of mean 2, root 3, opacity
+void moving_splat(const double* x, double* out) {
+  const auto [camera, gaussian] = view(x);
+  const auto [camera_tangent, gaussian_tangent] = view(x + 29);
+  const auto moving = x[59] != 0 ? constant_camera(camera) : moving_camera(camera, camera_tangent);
+  const auto options = constants(ProjectOptions<double>{x[58], 0.01, 1e10, 0.0, true});
+  const auto s = project(moving, moving_gaussian(gaussian, gaussian_tangent), options);
+  const Dual<double> all[] = {s.mean.x, s.mean.y, s.l11, s.l21, s.l22, s.opacity};
+  for (int i = 0; i < 6; ++i) out[i] = all[i].tangent;
+}
+
+// scaled root 3, log2 of the opacity, their tangents 4, offset 2, its tangent 2, whether uncapped -> alpha,
+// its tangent
+void moving_opacity(const double* x, double* out) {
+  const SplatShape<Dual<double>> shape = {{x[0], x[4]}, {x[1], x[5]}, {x[2], x[6]}, {x[3], x[7]}};
+  const Dual<double> dx = {x[8], x[10]}, dy = {x[9], x[11]};
+  const double alpha = gsplat::exp2(response_at<GaussianResponse>(shape, &dx, dx, dy).power.value);
+  const auto moving = moving_alpha<GaussianResponse>(alpha, x[12] != 0, shape, &dx, dx, dy);
+  out[0] = moving.value;
+  out[1] = moving.tangent;
+}
+
+// transmittance -> whether the pixel is finished
+void finished(const double* x, double* out) { out[0] = Over::finished(x[0]); }
+
+// whether absolute gradients and statistics are wanted 2, scaled root 3, log2 of the opacity, count of
+// pixels, each with weight, color 3, gradient 3, sloped, u, v, blended, probe -> dL/dw of the last pixel, row
+// of sums 8, then of the second of two splats: color 3, absolute gradient 2, statistics 3; then how many
+// numbers the first has that are not zero
+void payload_sums(const double* x, double* out) {
+  const SplatShape<double> shape = {x[2], x[3], x[4], x[5]};
+  SomePayloads::Sums<double> sums;
+  double g = 0;
+  for (int pixel = 0; pixel < static_cast<int>(x[6]); ++pixel) {
+    const double* p = x + 7 + 12 * pixel;
+    g = 0;
+    sums.take(p[0], [&](int c) { return p[1 + c]; }, [&](int c) { return p[4 + c]; }, g);
+    sums.see(shape, SeenPixel<double>{p[8], p[9], p[7], p[0], p[10], p[11]});
+  }
+  out[0] = g;
+  static_assert(SomePayloads::kSums == 8);
+  sums.list(out + 1);
+
+  float row[8], colors[6] = {}, absolute[4] = {};
+  BlendingStatistics statistics[2] = {};
+  for (int i = 0; i < 8; ++i) row[i] = static_cast<float>(out[1 + i]);
+  CompositeGrads grads = {};
+  grads.colors = colors;
+  if (x[0] != 0) grads.means2d_abs = absolute;
+  if (x[1] != 0) grads.statistics = statistics;
+  SomePayloads::finish(row, grads, 3, 1);
+  const float second[8] = {colors[3],
+                           colors[4],
+                           colors[5],
+                           absolute[2],
+                           absolute[3],
+                           statistics[1].weighted,
+                           statistics[1].weights,
+                           statistics[1].pixels};
+  for (int i = 0; i < 8; ++i) out[9 + i] = second[i];
+  const float first[8] = {colors[0],
+                          colors[1],
+                          colors[2],
+                          absolute[0],
+                          absolute[1],
+                          statistics[0].weighted,
+                          statistics[0].weights,
+                          statistics[0].pixels};
+  out[17] = 0;
+  for (int i = 0; i < 8; ++i) out[17] += first[i] != 0;
+}
+
+// sum -> its place: how far it lies from the first of its array, and the stride; 10 channels of 3 used
+void payload_place(const double* x, double* out) {
+  float colors[30], absolute[2];
+  BlendingStatistics statistics[1];
+  CompositeGrads grads = {};
+  grads.colors = colors;
+  grads.means2d_abs = absolute;
+  grads.statistics = statistics;
+  const int sum = static_cast<int>(x[0]);
+  const SumPlace place = SomePayloads::place(grads, 10, sum);
+  const float* array = sum < 3 ? colors : sum < 5 ? absolute : reinterpret_cast<float*>(statistics);
+  out[0] = static_cast<double>(place.base - array);
+  out[1] = place.stride;
 }
 
 }  // extern "C"

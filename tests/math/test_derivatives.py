@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from types import ModuleType
 
 import numpy as np
 import pytest
+from formulas import Formulas
 from numpy.random import Generator
 from numpy.typing import NDArray
 
@@ -136,13 +136,13 @@ def finite_differences(f: Callable[[Array], Array], x: Array, v: Array) -> Array
     return grad
 
 
-def test_every_formula_has_a_case(formulas: ModuleType) -> None:
+def test_every_formula_has_a_case(formulas: Formulas) -> None:
     assert sorted(INPUTS) == sorted(formulas.names())
 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", sorted(INPUTS))
-def test_vjp_is_the_derivative_of_the_value(formulas: ModuleType, name: str, seed: int) -> None:
+def test_vjp_is_the_derivative_of_the_value(formulas: Formulas, name: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     x = INPUTS[name](rng)
 
@@ -159,7 +159,7 @@ def test_vjp_is_the_derivative_of_the_value(formulas: ModuleType, name: str, see
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", sorted(INPUTS))
 def test_jvp_is_the_derivative_of_the_value_and_the_adjoint_of_vjp(
-    formulas: ModuleType, name: str, seed: int
+    formulas: Formulas, name: str, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     x = INPUTS[name](rng)
@@ -181,7 +181,7 @@ OUTSIDE = [np.array([9.0, 0.1, 1.0]), np.array([0.2, -9.0, 1.0]), np.array([-7.0
 @pytest.mark.parametrize("direction", OUTSIDE)
 @pytest.mark.parametrize("camera", CAMERAS)
 def test_vjp_of_the_projection_outside_the_field_of_view(
-    formulas: ModuleType, camera: str, direction: Array
+    formulas: Formulas, camera: str, direction: Array
 ) -> None:
     """There the slopes of a perspective camera's Jacobian are clamped. The clamping limits count as
     constants, so the derivative by the intrinsics leaves them out; that by the point is exact."""
@@ -195,8 +195,25 @@ def test_vjp_of_the_projection_outside_the_field_of_view(
     assert v @ np.array(formulas.jvp(f"linearize of {camera}", x, tangent)) == pytest.approx(vjp @ tangent)
 
 
+@pytest.mark.parametrize("reach", [0.14, 0.15, 0.16, 3.0])
+def test_slopes_are_those_of_directions_at_most_15_percent_outside_the_image(
+    formulas: Formulas, reach: float
+) -> None:
+    fx, fy, cx, cy = 80.0, 75.0, 50.0, 30.0
+    size = np.array([96.0, 64.0])
+    for sign in (-1, 1):
+        pixel = (0.5 + sign * (0.5 + np.array([reach, reach]))) * size
+        clamped = (0.5 + sign * (0.5 + min(reach, 0.15))) * size
+        z = 2.5
+        point = [z * (pixel[0] - cx) / fx, z * (pixel[1] - cy) / fy, z]
+        x = np.concatenate([point, np.eye(3).ravel(), np.zeros(3), [fx, fy, cx, cy]])
+        expected = [fx / z, 0, (cx - clamped[0]) / z, 0, fy / z, (cy - clamped[1]) / z]
+        for name in ("linearize of pinhole", "default linearize of pinhole"):
+            np.testing.assert_allclose(formulas.value(name, x)[2:], expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("camera", CAMERAS)
-def test_jacobian_of_a_camera_is_that_of_its_pixels(formulas: ModuleType, camera: str) -> None:
+def test_jacobian_of_a_camera_is_that_of_its_pixels(formulas: Formulas, camera: str) -> None:
     rng = np.random.default_rng(0)
     point = point_in_view(rng)
     x = posed(rng, CAMERAS[camera], point)
@@ -212,7 +229,7 @@ def test_jacobian_of_a_camera_is_that_of_its_pixels(formulas: ModuleType, camera
 @pytest.mark.parametrize("point", [np.array([0.3, -0.2, 2.5]), *(2 * direction for direction in OUTSIDE)])
 @pytest.mark.parametrize("camera", CAMERAS)
 def test_what_a_camera_writes_by_hand_is_what_follows_from_its_pixels(
-    formulas: ModuleType, camera: str, point: Array
+    formulas: Formulas, camera: str, point: Array
 ) -> None:
     rng = np.random.default_rng(0)
     x = posed(rng, CAMERAS[camera], point)
@@ -222,7 +239,7 @@ def test_what_a_camera_writes_by_hand_is_what_follows_from_its_pixels(
     np.testing.assert_allclose(formulas.vjp(own, x, v), formulas.vjp(default, x, v), rtol=1e-11, atol=1e-11)
 
 
-def test_compensation_at_its_floor_passes_no_gradient(formulas: ModuleType) -> None:
+def test_compensation_at_its_floor_passes_no_gradient(formulas: Formulas) -> None:
     """A speck: its determinant is far below that of the filter."""
     x = [1e-4, 0.0, 1e-4, 1e-8]
     assert formulas.value("screen_filter", x)[3] == pytest.approx(0.005)
@@ -230,7 +247,7 @@ def test_compensation_at_its_floor_passes_no_gradient(formulas: ModuleType) -> N
     assert formulas.jvp("screen_filter", x, [1.0, 1.0, 1.0, 1.0])[3] == 0.0
 
 
-def test_splats_keep_their_length_however_thin_they_are(formulas: ModuleType) -> None:
+def test_splats_keep_their_length_however_thin_they_are(formulas: Formulas) -> None:
     """A needle of 1000 by 0.001 pixels at 45 degrees: the root of its conic has the right determinant
     although the determinant of the covariance is lost in the rounding of its entries."""
     c = np.sqrt(0.5)
@@ -243,7 +260,7 @@ def test_splats_keep_their_length_however_thin_they_are(formulas: ModuleType) ->
 
 
 @pytest.mark.parametrize("degree", range(5))
-def test_the_basis_is_orthonormal_on_the_sphere(formulas: ModuleType, degree: int) -> None:
+def test_the_basis_is_orthonormal_on_the_sphere(formulas: Formulas, degree: int) -> None:
     """By a quadrature that is exact for polynomials of degree 2 x 4: Gauss in z, equal angles around."""
     z, weights = np.polynomial.legendre.leggauss(9)
     angles = np.arange(18) * (2 * np.pi / 18)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
 import numpy as np
 import pytest
+from formulas import Formulas
 
 from gsplat_core.reference import RESPONSES
 
@@ -18,21 +17,21 @@ def extras_of(name: str, seed: int) -> list[float]:
     return [rng.uniform(low, high) for low, high in RESPONSES[name].extras]
 
 
-def alpha(formulas: ModuleType, name: str, distance: float, opacity: float, extras: list[float]) -> float:
+def alpha(formulas: Formulas, name: str, distance: float, opacity: float, extras: list[float]) -> float:
     """At a Mahalanobis distance from the centre, in some direction."""
     u, v = ROOT_SCALE * distance * np.array([0.6, -0.8])
     result: float = formulas.alpha(name, u, v, opacity, extras)
     return result
 
 
-def test_the_reference_has_the_same_responses(formulas: ModuleType) -> None:
+def test_the_reference_has_the_same_responses(formulas: Formulas) -> None:
     assert formulas.responses().keys() == RESPONSES.keys()
 
 
 @pytest.mark.parametrize("name", RESPONSES)
 @pytest.mark.parametrize("opacity", [0.9, 0.1, 0.012, 0.0041])
 def test_the_level_bounds_what_is_visible_and_little_more(
-    formulas: ModuleType, name: str, opacity: float
+    formulas: Formulas, name: str, opacity: float
 ) -> None:
     for seed in SEEDS:
         extras = extras_of(name, seed)
@@ -43,7 +42,7 @@ def test_the_level_bounds_what_is_visible_and_little_more(
 
 
 @pytest.mark.parametrize("name", RESPONSES)
-def test_a_response_is_the_opacity_at_the_centre_and_falls_off(formulas: ModuleType, name: str) -> None:
+def test_a_response_is_the_opacity_at_the_centre_and_falls_off(formulas: Formulas, name: str) -> None:
     for seed in SEEDS:
         extras = extras_of(name, seed)
         values = [alpha(formulas, name, d, 0.7, extras) for d in np.linspace(0, 4, 50)]
@@ -52,7 +51,7 @@ def test_a_response_is_the_opacity_at_the_centre_and_falls_off(formulas: ModuleT
 
 
 @pytest.mark.parametrize("name", RESPONSES)
-def test_whether_its_logarithm_is_quadratic(formulas: ModuleType, name: str) -> None:
+def test_whether_its_logarithm_is_quadratic(formulas: Formulas, name: str) -> None:
     """Exact blocks of Gauss-Newton matrices rely on what a response declares."""
     distances = np.linspace(0.2, 3, 30)
     third_differences = [
@@ -63,7 +62,7 @@ def test_whether_its_logarithm_is_quadratic(formulas: ModuleType, name: str) -> 
 
 
 @pytest.mark.parametrize("distance", [0.0, 0.3, 1.0, 2.5])
-def test_the_generalized_exponential_is_the_gaussian_at_two(formulas: ModuleType, distance: float) -> None:
+def test_the_generalized_exponential_is_the_gaussian_at_two(formulas: Formulas, distance: float) -> None:
     generalized = alpha(formulas, "generalized", distance, 0.7, [2.0])
     assert generalized == pytest.approx(alpha(formulas, "gaussian", distance, 0.7, []), rel=1e-9)
     assert formulas.level("generalized", 0.7, [2.0]) == pytest.approx(
@@ -73,7 +72,7 @@ def test_the_generalized_exponential_is_the_gaussian_at_two(formulas: ModuleType
 
 @pytest.mark.parametrize(("beta", "bound"), [(-1.0, 0.5), (0.3, 0.5), (9.0, 8.0), (float("inf"), 8.0)])
 def test_beyond_its_bounds_beta_acts_as_at_them_and_gets_no_gradient(
-    formulas: ModuleType, beta: float, bound: float
+    formulas: Formulas, beta: float, bound: float
 ) -> None:
     splat = [0.4, 0.3, 0.9, -0.3, 0.7, 0.8]
     name = "response_generalized"
@@ -83,7 +82,7 @@ def test_beyond_its_bounds_beta_acts_as_at_them_and_gets_no_gradient(
 
 
 @pytest.mark.parametrize("beta", [0.5, 1.0, 1.5, 2.0, 6.0])
-def test_gradients_are_finite_where_a_splat_is_centred_on_a_pixel(formulas: ModuleType, beta: float) -> None:
+def test_gradients_are_finite_where_a_splat_is_centred_on_a_pixel(formulas: Formulas, beta: float) -> None:
     """There the slope of a peak has no limit, and its derivative by beta is infinity times zero."""
     at_a_pixel = [0.8, 0.4, 0.9, -0.3, 0.7, 0.8, beta]
     for form in ("", "_quadratic"):

@@ -15,13 +15,15 @@ from gsplat_core import rasterization
 from gsplat_core.ops import library  # noqa: F401  (registers the operators)
 from tools.plot_roofline import draw
 from trainers.benchmark import ceiling
+from trainers.benchmark.ceiling import Ceiling
 from trainers.benchmark.growth import exponent
-from trainers.benchmark.measure import Case, resident_bytes
+from trainers.benchmark.measure import Case, Measurement, Seconds, resident_bytes
+from trainers.benchmark.memory import TrainingMemory
 from trainers.benchmark.scene import training_scene
 from trainers.benchmark.splats import random_splats
-from trainers.benchmark.step import STAGES, time_steps
+from trainers.benchmark.step import STAGES, StepTimes, time_steps
 from trainers.benchmark.survey import Plan, Survey, run
-from trainers.benchmark.table import ceiling_table, step_table
+from trainers.benchmark.table import ceiling_table, rasterizer_table, step_table
 from trainers.benchmark.work import work_of_step
 
 TINY = Case(gaussians=300, width=48, height=32, repeats=1)
@@ -122,3 +124,98 @@ def test_the_roofline_is_drawn_with_every_stage_that_computes(survey: Survey) ->
     texts = [text.text or "" for text in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
     for name in work_of_step(survey.steps[0], survey.pairs):
         assert any(re.fullmatch(rf"{name} \d+%", text) for text in texts), name
+
+
+def measurement(gaussians: int, width: int, pairs: int, memory: int | None) -> Measurement:
+    """Times that grow with the 1.5th, 1st and 2nd power of the number of Gaussians."""
+    case = Case(gaussians=gaussians, width=width, height=10)
+    seconds = [Seconds(gaussians**p, 2.0 * gaussians**p) for p in (1.5, 1.0, 2.0)]
+    return Measurement(case, pairs, 5, "generic", *seconds, memory)
+
+
+def made_survey() -> Survey:
+    stages = {"composite": 0.2, "composite, backward": 0.4, "bin": 0.1}
+    steps = [
+        StepTimes(replace(TINY, threads=n), "generic", Seconds(4.0 / n, 2.0), stages, 300, 900)
+        for n in (1, 4)
+    ]
+    return Survey(
+        ceilings=[
+            Ceiling("avx", 1, 1e9, 2e9),
+            Ceiling("generic", 2, 3e9, 4e9),
+            Ceiling("generic", 1, 5e9, 6e9),
+        ],
+        steps=steps,
+        pairs=1000,
+        by_gaussians=[measurement(100, 10, 200, 5000), measurement(400, 10, 800, 6500)],
+        by_pixels=[measurement(100, 10, 200, 5000), measurement(100, 40, 200, 5600)],
+        by_footprint=[measurement(100, 10, 200, 1), measurement(400, 10, 1600, 1)],
+        by_threads=[],
+        memory=[TrainingMemory(10, 5, 5, 1, 2, 3000), TrainingMemory(30, 5, 5, 1, 2, 9000)],
+    )
+
+
+def test_facts_of_made_measurements() -> None:
+    survey = made_survey()
+    assert survey.ceiling == survey.ceilings[2]
+    facts = survey.as_json()
+    by_gaussians = {"bin": 1.5, "forward": 1.0, "backward": 2.0}
+    assert facts["growth_exponents"]["gaussians"] == pytest.approx(by_gaussians)
+    assert facts["growth_exponents"]["pixels"] == pytest.approx(dict.fromkeys(by_gaussians, 0.0))
+    # Twice the pairs per Gaussian for four times the Gaussians.
+    assert facts["growth_exponents"]["footprint"] == pytest.approx(
+        {k: 2 * v for k, v in by_gaussians.items()}
+    )
+    assert facts["training_bytes_per_gaussian"] == 300
+    assert facts["memory_per_gaussian"] == 5
+    assert facts["memory_per_pixel"] == 2
+    step = facts["step"]
+    assert step["pairs_per_core_second"] == {"forward": 1000 / 0.2, "backward": 1000 / 0.4}
+    assert (step["seconds"], step["cpu_seconds"]) == (4.0, 2.0)
+    assert step["overhead_seconds"] == pytest.approx(1.3)
+    assert step["overhead_share"] == pytest.approx(0.65)
+    assert step["stages"]["composite"]["share"] == pytest.approx(0.1)
+    assert step["stages"]["bin"]["flops"] is step["stages"]["bin"]["bytes"] is None
+    assert [s["speedup"] for s in facts["step_by_threads"]] == [1.0, 4.0]
+    assert [s["threads"] for s in facts["step_by_threads"]] == [1, 4]
+    assert [m["case"]["gaussians"] for m in facts["by_gaussians"]] == [100, 400]
+    assert facts["by_gaussians"][0]["forward_rate"] == 200 / 200
+    assert facts["by_gaussians"][0]["backward_rate"] == 200 / 20000
+
+
+def test_rates_and_shares_in_tables() -> None:
+    survey = made_survey()
+    work = work_of_step(survey.steps[0], survey.pairs)["composite"]
+    table = step_table("", survey.steps[0], survey.pairs, Ceiling("generic", 1, 1e9, 2e9))
+    cells = [list(column.cells) for column in table.columns]
+    best = max(work.flops / 0.2 / 1e9, work.bytes / 0.2 / 2e9)
+    row = [column[cells[0].index("composite")] for column in cells[1:]]
+    assert row == ["200.00", "10.0%", f"{work.flops / 2e8:.1f}", f"{work.bytes / 2e8:.1f}", f"{best:.0%}"]
+    assert [c[-2] for c in cells[:3]] == ["Python and PyTorch", "1300.00", "65.0%"]
+    assert [c[-1] for c in cells[:3]] == ["whole step", "2000.00", "100%"]
+    assert cells[3][cells[0].index("bin")] == ""
+    rates = ceiling_table("", survey.ceilings)
+    assert [next(iter(c.cells)) for c in rates.columns] == ["avx", "1", "1", "2.0"]
+    measured = replace(survey.by_gaussians[0], pairs=2_500_000_000_000, memory_bytes=3 * 2**20)
+    row = [next(iter(c.cells)) for c in rasterizer_table("", [measured]).columns]
+    assert row[:6] == ["100", "10x10", "1.5", "3", "1", "generic"]
+    assert row[6:] == ["2500000.0", "1000000.0", "100000.0", "10000000.0", "12.500", "0.125", "3"]
+
+
+def test_a_plan_varies_one_thing_at_a_time() -> None:
+    plan = Plan.usual([10, 20], repeats=3)
+    assert plan.reference == Case(repeats=3)
+    for cases, field in (
+        (plan.by_gaussians, "gaussians"),
+        (plan.by_pixels, ("width", "height")),
+        (plan.by_footprint, "median_sigma"),
+        (plan.by_threads, "threads"),
+    ):
+        fields = (field,) if isinstance(field, str) else field
+        for case in cases:
+            others = {name: value for name, value in asdict(case).items() if name not in fields}
+            assert others == {
+                name: value for name, value in asdict(plan.reference).items() if name not in fields
+            }
+    assert [case.gaussians for case in plan.by_gaussians] == [10, 20]
+    assert [(case.width, case.height) for case in plan.by_pixels] == [(480, 270), (960, 540), (1920, 1080)]

@@ -1,16 +1,35 @@
-"""The formulas of ``tests/math/formulas.cpp`` by their names, on lists of numbers."""
+"""How the formulas of csrc/math are compiled for ``tests/math``, and those of its ``formulas.cpp`` by their
+names, on lists of numbers."""
 
 from __future__ import annotations
 
 import ctypes
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
+from paths import ROOT
 
+sys.path.insert(0, str(ROOT / "csrc"))
+from build_units import responses
+
+FOLDER = ROOT / "tests" / "math"
 _Numbers = ctypes.POINTER(ctypes.c_double)
 _VALUE, _JVP, _VJP = range(3)
+
+
+def compiler() -> list[str]:
+    return os.environ.get("CXX", "c++").split()
+
+
+def compilation(source: str) -> list[str]:
+    """The command that compiles a source of ``tests/math``, without where to."""
+    included = [option for name in responses() for option in ("-include", f"math/response/{name}.h")]
+    flags = ["-std=c++20", "-O1", "-shared", "-fPIC", f"-I{ROOT / 'csrc'}"]
+    return [*compiler(), *flags, *(included if source == "formulas.cpp" else []), str(FOLDER / source)]
 
 
 class Formulas:

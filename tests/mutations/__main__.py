@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch  # noqa: F401  (loaded once, for all children)
+from formulas import compilation
 from paths import ROOT
 
 from mutations.child import Child, Outcome
@@ -111,22 +112,17 @@ def python_tasks(tests: KnownTests, mistakes: Sequence[Mistake]) -> Iterator[Tas
 
 
 def math_tasks(mistakes: Sequence[Mistake]) -> Iterator[Task]:
-    included = {fixture: _headers(ROOT / "tests" / "math" / source) for fixture, source in LIBRARIES.items()}
+    included = {fixture: _headers(source) for fixture, source in LIBRARIES.items()}
     for mistake in mistakes:
         fixtures = [fixture for fixture, headers in included.items() if mistake.file in headers]
         yield mistake, partial(first_failure_of_math, fixtures), 120.0
 
 
-def _headers(source: Path) -> set[str]:
-    """The headers of csrc that a source includes, directly or not."""
-    found: set[str] = set()
-    waiting = [source]
-    while waiting:
-        for name in re.findall(r'^#include "(.+)"', waiting.pop().read_text(), re.MULTILINE):
-            if f"csrc/{name}" not in found:
-                found.add(f"csrc/{name}")
-                waiting.append(ROOT / "csrc" / name)
-    return found
+def _headers(source: str) -> set[str]:
+    """The headers of csrc that a source of ``tests/math`` includes, directly or not."""
+    command = [*compilation(source), "-MM"]
+    rule = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return set(re.findall(r"\bcsrc/[\w/]+\.h\b", rule))
 
 
 class Report:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paths import ROOT
+
 from mutations.tree import Tree
 
 MEMORY = 6 << 30  # bytes beyond those of the parent; a mistake may ask for any amount
@@ -66,10 +68,11 @@ class Child:
         os.environ["PYTHONPATH"] = str(tree.folder)
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         sys.dont_write_bytecode = True
-        ours = (Path(__file__).resolve().parents[1], Path(__file__).resolve().parents[2])
+        ours = (ROOT, ROOT / "tests", ROOT / "csrc")
         others = [path for path in sys.path if path and Path(path).resolve() not in ours]
         sys.path[:] = [str(tree.folder), *others]
-        sys.modules.pop("paths", None)
+        for name in ("paths", "formulas", "build_units"):  # they know where the checkout is
+            sys.modules.pop(name, None)
 
     def outcome(self) -> Outcome | None:
         """None as long as the child works."""

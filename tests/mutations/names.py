@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 PAIRS = (
     ("width", "height"),
     ("fx", "fy"),
@@ -80,3 +82,14 @@ def other_number(literal: str) -> str | None:
     if value == 0:
         return "0.1"
     return repr(float(f"{100 * value if value <= 1e-3 else 0.9 * value:.6g}"))
+
+
+def other_magnitude(literal: str) -> str | None:
+    """Ten times the number; None for what is no decimal number."""
+    try:
+        value = float(literal)
+    except ValueError:
+        return None
+    if value == 0:
+        return None
+    return str(10 * int(value)) if re.fullmatch(r"[\d_]+", literal) else repr(float(f"{10 * value:.6g}"))

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 
 from mutations.mistake import Mistake
-from mutations.names import FUNCTIONS, PARTNER, other_number
-from mutations.python_source import Source, behaviour, called_name, only_words
+from mutations.names import FUNCTIONS, PARTNER, other_magnitude, other_number
+from mutations.python_source import Source, behaviour, called_name, chosen_number, only_words
 
 _COMPARISONS: dict[type[ast.cmpop], tuple[str, str]] = {
     ast.Lt: ("<", "<="),
@@ -21,6 +21,13 @@ _COMPARISONS: dict[type[ast.cmpop], tuple[str, str]] = {
     ast.IsNot: ("is not", "is"),
     ast.In: ("in", "not in"),
     ast.NotIn: ("not in", "in"),
+}
+# Where a fraction is compared with, being equal to it is chance, and the direction is the mistake.
+_TURNED: dict[type[ast.cmpop], tuple[str, str]] = {
+    ast.Lt: ("<", ">"),
+    ast.LtE: ("<=", ">"),
+    ast.Gt: (">", "<"),
+    ast.GtE: (">=", "<"),
 }
 _ARITHMETIC: dict[type[ast.operator], tuple[str, str]] = {
     ast.Add: ("+", "-"),
@@ -93,7 +100,9 @@ class _Finder:
         match node:
             case ast.Compare(left=left, ops=operators, comparators=comparators):
                 for operator, right in zip(operators, comparators, strict=True):
-                    yield from self.operator(left, right, _COMPARISONS[type(operator)], "comparison")
+                    by_chance = _is_fraction(left) or _is_fraction(right)
+                    changes = _TURNED if by_chance and type(operator) in _TURNED else _COMPARISONS
+                    yield from self.operator(left, right, changes[type(operator)], "comparison")
                     left = right
             case ast.BinOp(left=left, op=operator, right=right) if not _is_text(left) and not _is_text(right):
                 in_function = bool(self.names)
@@ -107,6 +116,13 @@ class _Finder:
                 if sign and not isinstance(operand, ast.Constant):
                     start = self.source.start(node)
                     yield from self.replace(start, start + sign.end(), "", "sign or not left out")
+            case ast.Assign() if (number := chosen_number(node)) is not None:
+                # No property tells 0.3 from 0.27 where either would do; 3 it should.
+                other = other_magnitude(self.source.code(number))
+                if other is not None:
+                    yield from self.replace(
+                        self.source.start(number), self.source.end(number), other, "magnitude"
+                    )
             case ast.Constant(value=bool(value)):
                 yield from self.replace(
                     self.source.start(node), self.source.end(node), str(not value), "constant"
@@ -177,6 +193,18 @@ class _Finder:
 def _arguments(node: ast.AST) -> set[str]:
     assert isinstance(node, (ast.FunctionDef, ast.Lambda))
     return {a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)}
+
+
+def _is_fraction(node: ast.expr) -> bool:
+    """A number that is not whole, or made of such ones by arithmetic."""
+    match node:
+        case ast.Constant(value=float(value)):
+            return not value.is_integer()
+        case ast.UnaryOp(operand=operand):
+            return _is_fraction(operand)
+        case ast.BinOp(left=left, op=operator, right=right):
+            return isinstance(operator, ast.Div) or _is_fraction(left) or _is_fraction(right)
+    return False
 
 
 def _is_text(node: ast.expr) -> bool:

@@ -115,6 +115,15 @@ def only_words(node: ast.AST) -> bool:
     return False
 
 
+def chosen_number(node: ast.AST) -> ast.Constant | None:
+    """The number of a constant with a name of its own, such as `MOST_ROUNDS = 12`: a choice of somebody."""
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=int() | float()) as number):
+            named = len(name) > 1 and name.upper() == name and not isinstance(number.value, bool)
+            return number if named else None
+    return None
+
+
 def behaviour(node: ast.AST) -> list[ast.AST]:
     """The parts of a node that say what happens: no annotations, decorators or base classes."""
     match node:
@@ -130,4 +139,6 @@ def behaviour(node: ast.AST) -> list[ast.AST]:
             return [] if value is None or isinstance(value, ast.Constant) else [value]
         case ast.If(test=ast.Compare(left=ast.Name(id="__name__"))):
             return []
+    if chosen_number(node) is not None:
+        return []
     return list(ast.iter_child_nodes(node))

@@ -20,6 +20,13 @@ def variants(text: str) -> set[str]:
     ("text", "expected"),
     [
         ("v = a < g", {"v = a <= g"}),
+        ("v = e < 1 / 255", {"v = e < 2 / 255", "v = e < 1 / 256", "v = e > 1 / 255", "v = e < 1 * 255"}),
+        ("v = e >= -0.5", {"v = e < -0.5", "v = e >= -0.45"}),
+        ("v = e < 1.0", {"v = e <= 1.0", "v = e < 0.9"}),
+        ("MOST = 12", {"MOST = 120"}),
+        ("MOST_BYTES = 64_000", {"MOST_BYTES = 640000"}),
+        ("_SHARE = 0.05", {"_SHARE = 0.5"}),
+        ("SIZE = 1 << 16", {"SIZE = 2 << 16", "SIZE = 1 << 17", "SIZE = 1 >> 16"}),
         ("v = 0.95 + e", {"v = 0.855 + e", "v = 0.95 - e"}),
         ("v = e is not (g)", {"v = e is (g)"}),
         ("v = e not in g", {"v = e in g"}),

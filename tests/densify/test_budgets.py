@@ -130,6 +130,83 @@ class TestTaming:
         taming.on_step(600, seen_by(20, [[1.0] * 10 + [0.0] * 10]))
         assert set(base.guidance[0].order.argsort(descending=True)[:10].tolist()) == set(range(10))
 
+    def test_the_score_is_a_weighted_sum_of_relative_terms(self) -> None:
+        """By hand, each term over the median of its positive values, views weighted by their mean error."""
+        generator = torch.Generator().manual_seed(0)
+        n, weights = 7, [[0.5, 2.0, 0.0, 1.0, 3.0, 0.7, 0.1], [1.0, 0.0, 4.0, 0.2, 0.0, 0.3, 0.6]]
+        config = TamingConfig(gradient=3.0, opacity=5.0, depth=7.0, radius=11.0, size=13.0, distance=17.0)
+        config = replace(config, error=19.0, pixels=23.0, blending=29.0, views=2)
+        base = Listener()
+        base.needs = torch.rand(n, generator=generator)
+        taming = Taming(base, config)
+        taming.initialize(n, "cpu")
+        params = scene(n)
+        params["scales"] = torch.randn(n, 3, generator=generator)
+        params["opacities"] = torch.randn(n, generator=generator)
+        views = Noticing(weights)
+        view = SceneView(params, 1.0, views=views)
+        expected = torch.zeros(n)
+        for index in range(2):
+            shares = views.shares(params, index)
+            error = views.photograph(index).mean(dim=-1)  # of an image that is black
+            own = torch.zeros(n)
+            for weight, values in (
+                (3.0, base.needs),
+                (5.0, params["opacities"].sigmoid()),
+                (7.0, shares.depths),
+                (11.0, shares.radii),
+                (13.0, params["scales"].sum(dim=1).exp()),
+                (17.0, 2 / 3 * shares.radii * shares.pixels),
+                (19.0, views.weights[index] * 0.5),
+                (23.0, shares.pixels),
+                (29.0, shares.weights),
+            ):
+                own += weight * values / values[values > 0].median()
+            expected += error.mean() * own * (shares.radii > 0)
+        torch.testing.assert_close(taming._score(view, views), expected)
+
+    def test_errors_and_edges_make_a_pixel_important(self) -> None:
+        """Each from 0 to 50 within an image, edges by the Laplacian of the brightness."""
+        views = Noticing([[1.0]])
+        taming = Taming(Listener(), TamingConfig(views=5))
+        taming.initialize(1, "cpu")
+        taming.on_step(600, SceneView(scene(1), 1.0, views=views))
+        (importance,) = views.importance
+        grey = views.photograph(0).mean(dim=-1).double()
+        padded = torch.nn.functional.pad(grey[None], (1, 1, 1, 1), mode="replicate")[0]
+        edges = torch.zeros_like(grey)
+        for dy, dx in ((0, 1), (2, 1), (1, 0), (1, 2)):
+            edges += grey - padded[dy : dy + 8, dx : dx + 8]
+        expected = sum(50 * (part - part.min()) / (part.max() - part.min()) for part in (grey, edges.abs()))
+        torch.testing.assert_close(importance.double(), expected, rtol=1e-4, atol=1e-4)
+
+    def test_draws_are_in_proportion_to_the_score(self) -> None:
+        """First come those with the largest log(u) / score (Efraimidis and Spirakis)."""
+        taming = Taming(Listener())
+        taming.initialize(2, "cpu")
+        view = seen_by(2, [[3.0, 1.0]])
+        score = taming._score(view, view.views)  # type: ignore[arg-type]
+        first = torch.stack([taming._order(view, view.views).argmax() for _ in range(1500)])  # type: ignore[arg-type]
+        assert (first == 0).double().mean() == pytest.approx(float(score[0] / score.sum()), abs=0.04)
+
+
+class Noticing(Seen):
+    """Views that note what is found important in them."""
+
+    def __init__(self, weights: list[list[float]]) -> None:
+        super().__init__(weights)
+        self.importance: list[Tensor] = []
+
+    def shares(self, params: Mapping[str, Tensor], index: int) -> Shares:
+        w = self.weights[index]
+        return Shares(
+            w, (w > 0) * (1 + w), w.clamp(max=1), (w > 0).int() * (2 + w).int(), (w > 0) * (3 - w / 2)
+        )
+
+    def weighted_shares(self, params: Mapping[str, Tensor], index: int, importance: Tensor) -> Tensor:
+        self.importance.append(importance)
+        return self.weights[index] * 0.5
+
 
 class TestDash:
     def limits(self, downscale: float, steps: list[int], wanted: int = 0) -> list[int]:

@@ -125,3 +125,13 @@ def test_points_are_those_that_the_view_sees() -> None:
     assert torch.equal(seen, points[3:])
     assert len(views) == 2
     assert RenderedViews([view()]).points_seen(0)[1].shape == (0, 3)
+
+
+def test_looking_gives_no_gradients() -> None:
+    """Although sums are gradients, those of the scene are the training's own."""
+    views = RenderedViews([view()], sh_degree=0)
+    params = {name: value.requires_grad_() for name, value in scene(at_pixel(20.5, 10.5, 2.0)).items()}
+    importance = torch.ones(HEIGHT, WIDTH)
+    looked = [views.image(params, 0), *views.depth(params, 0), views.weighted_shares(params, 0, importance)]
+    assert not any(tensor.requires_grad for tensor in looked)
+    assert all(value.grad is None for value in params.values())

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from mutations.mistake import Mistake
 from mutations.names import FUNCTIONS, PARTNER, other_magnitude, other_number
-from mutations.python_source import Source, behaviour, called_name, chosen_number, only_words
+from mutations.python_source import COMMUTATIVE, Source, behaviour, called_name, chosen_number, only_words
 
 _COMPARISONS: dict[type[ast.cmpop], tuple[str, str]] = {
     ast.Lt: ("<", "<="),
@@ -183,6 +183,8 @@ class _Finder:
                 if comma or source.text[end : end + 1] == ")":
                     rest = end + (comma.end() if comma else 0)
                     yield from self.replace(source.start(keyword), rest, "", "argument left out")
+        if name in COMMUTATIVE:
+            return
         for a, b in zip(node.args, node.args[1:], strict=False):
             if isinstance(a, (ast.Name, ast.Attribute)) and isinstance(b, (ast.Name, ast.Attribute)):
                 between = source.text[source.end(a) : source.start(b)]

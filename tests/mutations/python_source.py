@@ -26,9 +26,12 @@ _MESSAGES = frozenset(
         "set_ylabel",
     ]
 )
-# Arguments that say how something looks or is reported, or that have no other sensible value.
+# Arguments that say how something looks or is reported, that have no other sensible value, or that only show
+# on a GPU.
 _WORDS = frozenset(
     [
+        "device",
+        "non_blocking",
         "help",
         "title",
         "label",
@@ -53,6 +56,11 @@ _WORDS = frozenset(
         "remedy",
         "unit",
     ]
+)
+
+# Functions to which the order of their arguments is the same.
+COMMUTATIVE = frozenset(
+    ["min", "max", "minimum", "maximum", "hypot", "gcd", "equal", "array_equal", "allclose", "isclose", "dot"]
 )
 
 

@@ -34,6 +34,7 @@ def variants(text: str) -> set[str]:
         ("v = e[1:]", {"v = e[2:]"}),
         ("v = min(e)", {"v = max(e)"}),
         ("v = f(e, g.h)", {"v = f(g.h, e)"}),
+        ("v = math.hypot(e, g.h)", set()),
         ("v = f(n=g)", {"v = f()"}),
         ("v = f(n=g, m=h)", {"v = f(m=h)", "v = f(n=g, )"}),
         ("v = (e).clamp(min=g)", {"v = (e)", "v = (e).clamp()"}),
@@ -68,6 +69,7 @@ def test_names_are_swapped_where_both_are_known() -> None:
         "Name = int | None",
         "class Settings:\n    rate: float = 0.3",
         'path = folder / "name"',
+        "v = f(device=e)",
         "if TYPE_CHECKING:\n    x = 1",
     ],
 )

@@ -34,7 +34,7 @@ def test_a_first_fit_takes_longer_than_later_ones(monkeypatch: pytest.MonkeyPatc
         book = Codebook(4, iterations, seed=5)
         book.fit(values)
         book.fit(values)
-    book.fit(torch.rand(40, 3))  # too few for four codes
+    book.fit(torch.rand(31, 3))  # too few for four codes
     first, later, short, least, smaller = asked
     assert first == (4, 10, 5, [])
     assert later == (4, 2, 5, ["initial"])

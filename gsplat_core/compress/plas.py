@@ -52,7 +52,7 @@ def _along_curve(features: Tensor) -> Tensor:
     """The vectors in the order of a Hilbert curve through their first three channels, by rank."""
     cells = torch.zeros(len(features), 3, dtype=torch.long, device=features.device)
     for axis in range(min(3, features.shape[1])):
-        ranks = features[:, axis].sort(stable=True).indices.sort().indices
+        ranks = features[:, axis].sort(stable=True).indices.sort(stable=True).indices
         cells[:, axis] = ranks * (2**_CURVE_BITS) // len(features)
     return hilbert_codes(cells, _CURVE_BITS).sort(stable=True).indices
 

@@ -27,6 +27,8 @@ _LEFT_OUT = (
     "test_sample_scene.py",
 )
 
+# These read the text of all files.
+_OF_ALL_FILES = "tests/test_reproducible.py::"
 
 UNRECORDED = 30.0  # seconds that a file of unrecorded tests may take
 
@@ -141,7 +143,8 @@ class KnownTests:
                 test for test, known in self.tests.items() if any(user in known.steps for user in users)
             }
         beside = {test for test in self.tests if test.startswith(f"{own}::")}
-        groups = [executing & beside, executing - beside, beside - executing]
+        reading = {test for test in self.tests if test.startswith(_OF_ALL_FILES)}
+        groups = [executing & beside, executing - beside, beside - executing, reading]
         found = [self._quick_first(group) for group in groups if group]
         # Of a file whose tests could not be recorded, all are run.
         unrecorded = own not in self._digests and (self.root / own).exists()

@@ -16,6 +16,7 @@ from gsplat_core.errors import DataError
 from gsplat_core.io import load, save, webp
 from gsplat_core.io.codebook import codebook, nearest
 from gsplat_core.io.sog import texture_size
+from gsplat_core.morton import morton_order
 
 
 def files_of(path: Path) -> dict[str, bytes]:
@@ -135,6 +136,25 @@ def test_version_1(tmp_path: Path) -> None:
     assert read.opacities.tolist() == [-5, 5]
     assert read.sh_degree == 1
     assert read.shN[:, :, 0].tolist() == [[-0.5] * 3, [0.5] * 3]
+
+
+def test_splats_stand_in_the_order_of_a_curve_through_space(tmp_path: Path) -> None:
+    """Neighbours in space are neighbours in the images, which makes these small."""
+    save(tmp_path / "a.sog", typical_scene(200, 0))
+    means = load(tmp_path / "a.sog").means
+    # Positions are rounded, so that a few may have changed their places.
+    assert (morton_order(means).diff() == 1).double().mean() > 0.9
+
+
+@pytest.mark.parametrize("bands", [1, 2])
+def test_bands_that_the_palette_does_not_have_are_refused(tmp_path: Path, bands: int) -> None:
+    save(tmp_path / "a.sog", typical_scene(10, 3), palette=4)
+    files = files_of(tmp_path / "a.sog")
+    meta = json.loads(files["meta.json"])
+    meta["shN"]["bands"] = bands
+    write_files(tmp_path / "a.sog", files | {"meta.json": json.dumps(meta).encode()})
+    with pytest.raises(DataError, match="texels wide"):
+        load(tmp_path / "a.sog")
 
 
 def test_labels_beyond_the_palette_are_grey(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ _MESSAGES = frozenset(
         "set_title",
         "set_xlabel",
         "set_ylabel",
+        "errstate",
     ]
 )
 # Arguments that say how something looks or is reported, that have no other sensible value, or that only show

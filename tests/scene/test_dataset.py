@@ -17,6 +17,7 @@ from gsplat_core.errors import DataError, ResourceError, UsageError
 from gsplat_core.scene import dataset as module
 from gsplat_core.scene import photos
 from gsplat_core.scene.colmap import read_model
+from gsplat_core.scene.coverage import coverage
 from gsplat_core.scene.dataset import Dataset
 
 
@@ -391,6 +392,33 @@ def test_prefetch_decodes_everything_once(tmp_path: Path, monkeypatch: pytest.Mo
             thread.join(10)
     assert sorted(decoded) == [f"{i:02}.png" for i in range(12)]
     assert len(images) == 12
+
+
+def test_prefetch_decodes_test_views_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = many_images(9).write(tmp_path)
+    decoded: list[str] = []
+    original = photos.decode
+
+    def counting(path: Path, *rest: object) -> np.ndarray:
+        decoded.append(path.name)
+        return original(path, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(photos, "decode", counting)
+    data = Dataset.load(scene)
+    data.prefetch()
+    for thread in threading.enumerate():
+        if thread.name == "gsplat-decode":
+            thread.join(10)
+    assert len(data.test) > 0
+    assert sorted(decoded) == [f"{i:02}.png" for i in range(9)]
+
+
+def test_coverage_is_that_of_the_training_views(tmp_path: Path) -> None:
+    data = load(many_images(9).write(tmp_path))
+    assert len(data.coverage) == len(data.train) != len(data.test)
+    for view, covered in zip(data.train, data.coverage, strict=True):
+        expected = coverage(view.camera, data.points.xyz.double().numpy())
+        np.testing.assert_array_equal(covered.open, expected.open)
 
 
 def test_a_file_that_changes_after_loading_is_an_error(tmp_path: Path) -> None:

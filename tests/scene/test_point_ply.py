@@ -107,8 +107,16 @@ def test_points_that_are_nowhere_are_left_out(tmp_path: Path) -> None:
     warnings: list[str] = []
     assert read_point_ply(path, warnings)[0].tolist() == XYZ[1:].tolist()
     assert "1 3D points of 3 are left out" in warnings[0]
+    assert len(warnings) == 1
     with pytest.raises(DataError, match="1 3D points of 3"):
         read_point_ply(path, [], strict=True)
+    nowhere = (
+        ply("ascii").replace(b"-2.25", b"nan").replace(b"4500000.25", b"inf").replace(b" -1.0 ", b" nan ")
+    )
+    path.write_bytes(nowhere)
+    warnings.clear()
+    assert len(read_point_ply(path, warnings)[0]) == 0
+    assert "no usable points" in warnings[-1]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from transforms_files import document, write
 
 from gsplat_core.errors import DataError
+from gsplat_core.scene import transforms
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.transforms import read_transforms
 
@@ -232,3 +233,11 @@ def test_files_that_are_not_json(tmp_path: Path, text: bytes, message: str) -> N
     path.write_bytes(text)
     with pytest.raises(DataError, match=message):
         read_transforms(path)
+
+
+def test_endings_are_guessed_in_one_order_on_every_machine() -> None:
+    """Sets of text have another order in every process."""
+    usual, others = transforms._GUESSED_ENDINGS[:6], transforms._GUESSED_ENDINGS[6:]
+    assert usual == [".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG"]
+    assert others == sorted(others)
+    assert {".tif", ".webp"} <= set(others)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from second_order.scenes import dense_jacobian, flat, random_vector, render, scene
@@ -14,6 +16,7 @@ from gsplat_core.second_order.linearization import (
     GEOMETRY,
     Linearization,
     Settings,
+    _alike,
     join_geometry,
     keep_tiles,
     split_geometry,
@@ -180,3 +183,14 @@ def test_the_same_bits_for_any_number_of_threads() -> None:
     torch.set_num_threads(before)
     for a, b in zip(*results, strict=True):
         assert torch.equal(a, b)
+
+
+def test_views_are_drawn_together_that_have_one_size_and_camera() -> None:
+    def view(width: int, height: int, model: str = "pinhole", near: float = 0.1) -> SimpleNamespace:
+        return SimpleNamespace(width=width, height=height, model=model, near=near)
+
+    views = [
+        view(8, 6), view(8, 7), view(9, 6), view(8, 6), view(8, 6, "ortho"), view(8, 6), view(8, 6, near=0.2),
+    ]  # fmt: skip
+    assert _alike(views, 2) == [[0, 3], [5], [1], [2], [4], [6]]
+    assert _alike(views, 3) == [[0, 3, 5], [1], [2], [4], [6]]

@@ -1,4 +1,4 @@
-"""A step of training is what the paper says, put together from gsplat's interface, autograd and torch's Adam."""
+"""A step of training is what the paper says, made of gsplat's interface, autograd and torch's Adam."""
 
 from __future__ import annotations
 

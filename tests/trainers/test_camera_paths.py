@@ -84,3 +84,72 @@ def test_the_orbit_of_gaussians_does_not_mind_strays_and_faint_ones():
     np.testing.assert_allclose(orbit.center, [5, 0, 0], atol=0.3)
     assert 2 < orbit.radius < 8
     np.testing.assert_allclose(orbit.up, [0, -1, 0])
+
+
+def test_the_lens_sees_60_degrees_from_corner_to_corner():
+    x, y, _ = np.linalg.inv(LENS.K) @ [0, 0, 1]
+    assert np.degrees(np.arctan(np.hypot(x, y))) == pytest.approx(30)
+    corners = [np.linalg.inv(LENS.K) @ [u, v, 1] for u, v in ((0, 0), (64, 48))]
+    assert corners[0][:2] == pytest.approx(-corners[1][:2])
+    assert (LENS.width, LENS.height) == (64, 48)
+
+
+def test_cameras_of_an_orbit_are_like_the_given_one():
+    cameras = Orbit(np.zeros(3), Z, 5.0, 0.3, azimuth=0.4).cameras(4, LENS)
+    assert [camera.name for camera in cameras] == [f"orbit_000{i}" for i in range(4)]
+    assert all((camera.width, camera.height, camera.near) == (64, 48, 0.01) for camera in cameras)
+    # The first stands at the azimuth of the orbit, in its frame, the others follow in equal steps.
+    azimuths = np.unwrap([np.arctan2(camera.center[1], camera.center[0]) for camera in cameras])
+    np.testing.assert_allclose(np.abs(np.diff(azimuths)), np.pi / 2)
+    np.testing.assert_allclose([camera.center[2] for camera in cameras], 5 * np.sin(0.3))
+
+
+def test_an_orbit_that_sways_is_an_ellipse_of_azimuth_and_elevation():
+    orbit = Orbit(np.zeros(3), Z, 2.0, 0.3, azimuth=0.5, sway=0.8)
+    straight = Orbit(np.zeros(3), Z, 2.0, 0.3, azimuth=0.5, sway=np.pi).cameras(1, LENS)[0].center
+    zero = np.arctan2(straight[1], straight[0])
+    for i, camera in enumerate(orbit.cameras(8, LENS)):
+        turn = 2 * np.pi * i / 8
+        assert np.arcsin(camera.center[2] / 2) == pytest.approx(0.3 + 0.2 * np.cos(turn))
+        azimuth = np.arctan2(camera.center[1], camera.center[0]) - zero
+        assert (abs(azimuth) + np.pi) % (2 * np.pi) - np.pi == pytest.approx(abs(0.8 * np.sin(turn)))
+
+
+@pytest.mark.parametrize(("arc", "full"), [(261, True), (259, False)])
+def test_seen_all_around_is_what_leaves_no_gap_of_100_degrees(arc, full):
+    azimuths = np.radians(np.linspace(0, arc, 12))
+    cameras = [Orbit(np.zeros(3), Z, 3.0, 0.0, azimuth=a).cameras(1, LENS)[0] for a in azimuths]
+    found = orbit_of_cameras(cameras)
+    assert (found.sway == np.pi) is full
+    if not full:
+        assert found.sway == pytest.approx(0.7 * np.radians(arc) / 2)
+        middle = Orbit(np.zeros(3), Z, 3.0, found.elevation, azimuth=np.radians(arc / 2)).cameras(1, LENS)
+        straight = Orbit(np.zeros(3), Z, 3.0, found.elevation, found.azimuth).cameras(1, LENS)
+        np.testing.assert_allclose(straight[0].center, middle[0].center, atol=1e-6)
+
+
+def test_the_orbit_of_gaussians_is_measured_by_their_median_distance():
+    """Of points on a line, weighted by their opacity."""
+    places = np.array([-4.0, -1.0, 0.0, 1.0, 2.0, 3.0, 9.0])
+    means = torch.zeros(7, 3)
+    means[:, 1] = torch.tensor(places)
+    gaussians = Gaussians(
+        means,
+        torch.ones(7, 4),
+        torch.zeros(7, 3),
+        torch.tensor([0.0] * 7),
+        torch.zeros(7, 1, 3),
+        torch.zeros(7, 0, 3),
+    )
+    orbit = orbit_of_gaussians(gaussians, Z)
+    np.testing.assert_allclose(orbit.center, [0, 1, 0])
+    assert orbit.radius == pytest.approx(2.5 * np.median(np.abs(places - 1)))
+    assert orbit.elevation == pytest.approx(np.radians(15))
+    one = orbit_of_gaussians(gaussians.subset(slice(0, 1)), Z)
+    assert one.radius == 1e-6
+
+
+def test_looking_along_up_any_side_may_be_right():
+    viewmat = look_at(np.zeros(3), np.array([0.0, 0.0, 5.0]), Z)
+    np.testing.assert_allclose(viewmat[:3, :3] @ viewmat[:3, :3].T, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(viewmat[2, :3], Z, atol=1e-12)

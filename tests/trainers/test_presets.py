@@ -7,7 +7,7 @@ import pytest
 from gsplat_core.densify.adc import ADCConfig
 from gsplat_core.densify.stretching import MIN_REFINE_EVERY, MIN_RESET_EVERY
 from gsplat_core.errors import UsageError
-from trainers.presets import PRESETS, preset, scaled_to, with_strategy
+from trainers.presets import PRESETS, preset, scaled_to, with_primitive, with_strategy
 
 
 def test_published_is_3dgs_as_published():
@@ -103,3 +103,45 @@ def test_a_strategy_fits_into_every_preset(name, strategy):
         assert 0 < stop <= config.steps, part
     if "adc" in config.densify and "adc" in preset(name).densify:
         assert config.densify["adc"] == preset(name).densify["adc"]
+
+
+def test_presets_are_as_they_are_documented():
+    """Numbers that docs/strategies.md reports measurements of."""
+    fast, tiny, default = preset("fast"), preset("tiny"), preset("default")
+    assert (fast.steps, fast.sh_degree_every, fast.rate_exponent, fast.strategy) == (
+        7000,
+        500,
+        0.5,
+        "adc+pruning",
+    )
+    adc, pruning = fast.densify["adc"], fast.densify["pruning"]
+    assert (adc.refine_start, adc.refine_stop, adc.reset_every) == (300, 4000, 4000)
+    assert (adc.prune_scale_start, adc.absgrad, adc.gradient_threshold) == (1500, True, 8e-4)
+    assert (pruning.start, pruning.stop, pruning.every) == (1400, 3500, 700)
+    assert (tiny.steps, tiny.log_every, tiny.sh_degree_every) == (2000, 20, 400)
+    adc = tiny.densify["adc"]
+    assert (adc.refine_start, adc.refine_stop, adc.reset_every, adc.prune_scale_start) == (
+        200,
+        1400,
+        1400,
+        700,
+    )
+    assert (default.steps, default.strategy) == (30_000, "mcmc")
+    assert {name: config.preset for name, config in PRESETS.items()} == {name: name for name in PRESETS}
+
+
+def test_short_runs_are_logged_a_hundred_times():
+    default = preset("default")
+    logged = {steps: scaled_to(default, steps).log_every for steps in (50, 300, 5000, 60_000)}
+    assert logged == {50: 1, 300: 3, 5000: 50, 60_000: 50}
+
+
+def test_another_primitive_keeps_the_rates_that_it_has_a_use_for():
+    config = with_primitive(preset("default"), "generalized")
+    assert config.primitive == "generalized"
+    assert config.learning_rates.further == {"beta": 1e-2}
+    slow = replace(config, learning_rates=replace(config.learning_rates, further={"beta": 0.5}))
+    assert with_primitive(slow, "generalized").learning_rates.further == {"beta": 0.5}
+    assert with_primitive(slow, "gaussian").learning_rates.further == {}
+    doubled = scaled_to(replace(slow, rate_exponent=0.5), slow.steps // 4).learning_rates
+    assert doubled.further == {"beta": pytest.approx(1.0)}

@@ -13,7 +13,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import gsplat_core
@@ -21,7 +20,6 @@ from gsplat_core.errors import GsplatError
 from gsplat_core.memory import LEAST_ADDRESS_SPACE, address_space
 from gsplat_core.shown import shown
 from trainers.commands import AppCommand, Command, commands
-from trainers.interrupt import ended_by_signals
 from trainers.memory import keep_freed_memory, use_large_pages
 from trainers.messages import complain
 
@@ -56,8 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     use_large_pages()
     keep_freed_memory()
     try:
-        with ended_by_signals():
-            return _run(name, known[name], rest)
+        return _run(name, known[name], rest)
     except GsplatError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt as error:
@@ -110,8 +107,7 @@ def _format_warning(message: Warning | str, category: type[Warning], *place: Any
 
 def _fail(message: str, code: int) -> int:
     # A defect is told in two lines; a line's end elsewhere is one of a file's name.
-    with suppress(OSError):  # the terminal may be gone
-        complain(*(message.split("\n", 1) if code == 1 else [message]))
+    complain(*(message.split("\n", 1) if code == 1 else [message]))
     return code
 
 

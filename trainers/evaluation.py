@@ -51,6 +51,8 @@ class Scored:
     ssim: float
     mask: Tensor | None = None
     """[H, W] bool, the pixels that count; None where all do"""
+    empty: bool = False
+    """Whether no Gaussian is visible."""
 
     @cached_property
     def cc_psnr(self) -> float:
@@ -88,10 +90,12 @@ def evaluate(
     """
     for view in views:
         with torch.no_grad():
-            image = at_test(picture(gaussians, view.camera, background), view)[0].clamp(0, 1)
+            drawn = picture(gaussians, view.camera, background)
+            empty = not bool((drawn.alphas > 0).any())
+            image = at_test(drawn, view)[0].clamp(0, 1)
         truth, mask = photograph(view, background, image.device)
         quality, similarity = capped(psnr(image, truth, mask)), ssim(image, truth, mask=mask)
-        yield Scored(view.name, truth, image, quality, similarity, mask)
+        yield Scored(view.name, truth, image, quality, similarity, mask, empty)
 
 
 def photograph(view: View, background: str, device: torch.device) -> tuple[Tensor, Tensor | None]:

@@ -22,6 +22,7 @@ from trainers.parts.parts import Parts
 from trainers.parts.results import at_test, read_part_results, settled
 from trainers.report import write_report
 from trainers.run_folder import RunFolder
+from trainers.visibility import complaint
 
 # Entries of metrics.json that only training knows and a later evaluation keeps.
 TRAINING_COSTS = (
@@ -74,7 +75,8 @@ def measure(
     parts: Parts | None = None,
     each: Callable[[Scored], None] = lambda view: None,
 ) -> tuple[dict[str, Any], list[Scored]]:
-    """Renders and measures the test views, or the training views where there are none.
+    """Renders and measures the test views, or the training views where there are none. Warns of views that
+    show nothing of the scene.
 
     Args:
         parts: of the finished training, where it had any that are asked about images.
@@ -90,6 +92,9 @@ def measure(
     for result in evaluate(gaussians, views, test_background(config), compared):
         each(result)
         scored.append(result)
+    empty = [result.name for result in scored if result.empty]
+    if text := complaint(empty, len(scored), split):
+        warn(text)
     metrics = {
         **summarize(scored),
         "num_gaussians": gaussians.num,

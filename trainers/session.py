@@ -31,6 +31,7 @@ from trainers.run_folder import RunFolder
 from trainers.sources import load_photographs
 from trainers.start import initial_gaussians
 from trainers.trainer import Trainer
+from trainers.visibility import complaint, unseen
 
 MEASURED_VIEWS = 8
 
@@ -86,6 +87,10 @@ def train(
                 if overwrite:
                     run.remove_results()
                 write_json(run.config, config.to_json())
+            # Now, and not only after hours, when the results say so again.
+            unseen_views = unseen(trainer.gaussians, dataset.train)
+            if text := complaint(unseen_views, len(dataset.train), "training"):
+                progress.note(f"warning: {text}")
             totals = loop.fit()
         result = trainer.gaussians.detached()
         if (codec := trainer.parts.find(Codec)) is not None:

@@ -13,7 +13,11 @@ from gsplat_core.scene.init import initialize, random_points
 from gsplat_core.scene.surroundings import surroundings
 from trainers.background import PLAIN, cut_out
 from trainers.config import TrainConfig
+from trainers.visibility import sees
 
+# Points nearer to each other than this, as a share of the distance at which they are seen, are one in every
+# photograph.
+_ONE_PLACE = 1e-3
 _WHERE = {"auto": None, "always": True, "never": False}
 
 
@@ -50,6 +54,12 @@ def _points(config: TrainConfig, dataset: Dataset, published: bool, note: Callab
         length = scale.published if published else scale.length
         count = min(config.random_points, config.max_gaussians or config.random_points)
         return Points(*random_points(cameras, length, count, config.seed))
+    if problem := _useless(dataset):
+        note(
+            f"warning: {problem}, so there is nothing to begin with. The reconstruction may have failed, or "
+            "belong to other photographs; --set initialization=random begins at random places before the "
+            "cameras."
+        )
     sky = _WHERE[config.sky]
     if sky is None and cut_out(dataset):
         sky = False
@@ -61,3 +71,14 @@ def _points(config: TrainConfig, dataset: Dataset, published: bool, note: Callab
     if gaps:
         note(f"There are large gaps between the 3D points: {gaps:,} Gaussians start there (--gaps never).")
     return Points(torch.cat([points.xyz, added.points.xyz]), torch.cat([points.rgb, added.points.rgb]))
+
+
+def _useless(dataset: Dataset) -> str:
+    """What is wrong with 3D points that no scene can start from; empty where there is nothing."""
+    xyz = dataset.points.xyz
+    if all(sees(view.camera, xyz) is False for view in dataset.train):
+        return f"none of the {len(xyz):,} 3D points lies where a photograph looks"
+    spread = float((xyz.amax(dim=0) - xyz.amin(dim=0)).max())
+    if len(xyz) > 1 and spread <= _ONE_PLACE * dataset.scale.length:
+        return f"all {len(xyz):,} 3D points are at one place"
+    return ""

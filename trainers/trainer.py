@@ -175,7 +175,7 @@ class Trainer:
         settings = Settings(
             sh_degree=self._sh_degree(step),
             background=None if background is None else background[0],
-            drawn=replace(self.settings, near_plane=targets[0].near),
+            drawn=self.settings.from_near(targets[0].near),
         )
         with torch.no_grad():
             refinement = self.lm.iterate(

@@ -119,7 +119,7 @@ class Cameras:
         )
 
     def applied_to(self, settings: RenderSettings) -> RenderSettings:
-        """The settings with the cameras' near plane, if they have one."""
+        """The settings with the cameras' near plane, if they have one; see `RenderSettings.from_near`."""
         if self.near is None or self.near == settings.near_plane:
             return settings
         return _with_near_plane(settings, self.near)
@@ -127,4 +127,4 @@ class Cameras:
 
 @lru_cache(maxsize=64)
 def _with_near_plane(settings: RenderSettings, near: float) -> RenderSettings:
-    return replace(settings, near_plane=near)
+    return settings.from_near(near)

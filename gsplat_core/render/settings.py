@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 TILE_SIZES = (8, 16, 32)
 
@@ -49,6 +49,12 @@ class RenderSettings:
         """One number per field, in the order of the fields, as the operators take them."""
         numbers: tuple[float, ...] = self._numbers  # type: ignore[attr-defined]
         return numbers
+
+    def from_near(self, near: float) -> RenderSettings:
+        """With another near plane, and a far plane that is at least as many times farther away as usual: in
+        scenes of large units all would lie behind that of the usual ones."""
+        far = max(self.far_plane, near * (USUAL.far_plane / USUAL.near_plane))
+        return replace(self, near_plane=near, far_plane=far)
 
 
 FIELDS = tuple(RenderSettings.__dataclass_fields__)

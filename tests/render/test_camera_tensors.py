@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,16 @@ def test_those_that_differ_are_not_rendered_together(other: Camera) -> None:
 
 def test_the_near_plane_of_a_camera_is_the_one_that_counts() -> None:
     settings = RenderSettings(eps2d=0.1, near_plane=2.0)
-    assert Cameras.of(camera(near=0.5), CPU).applied_to(settings) == RenderSettings(eps2d=0.1, near_plane=0.5)
+    applied = Cameras.of(camera(near=0.5), CPU).applied_to(settings)
+    assert applied == replace(settings, near_plane=0.5, far_plane=applied.far_plane)
     without = Cameras(torch.eye(4)[None], torch.eye(3)[None], 32, 24)
     assert without.applied_to(settings) is settings
+
+
+@pytest.mark.parametrize("units", [1e-9, 1e-3, 1.0, 1e4, 1e12])
+def test_the_far_plane_is_no_nearer_in_large_units(units: float) -> None:
+    """Nothing is lost behind it that a scene in units of one shows, and nothing changes in small ones."""
+    usual = RenderSettings()
+    applied = Cameras.of(camera(near=usual.near_plane * units), CPU).applied_to(usual)
+    assert applied.far_plane == pytest.approx(usual.far_plane * max(units, 1.0))
+    assert RenderSettings(far_plane=1e30).from_near(1.0).far_plane == 1e30

@@ -24,6 +24,10 @@ _MESSAGES = frozenset(
         "set_title",
         "set_xlabel",
         "set_ylabel",
+        "legend",
+        "set_major_formatter",
+        "set_major_locator",
+        "set_minor_locator",
         "errstate",
     ]
 )
@@ -56,6 +60,15 @@ _WORDS = frozenset(
         "suffix",
         "remedy",
         "unit",
+        "markersize",
+        "marker",
+        "loc",
+        "bbox_to_anchor",
+        "ha",
+        "layout",
+        "sep",
+        "expand",
+        "bar_width",
     ]
 )
 
@@ -114,7 +127,7 @@ def only_words(node: ast.AST) -> bool:
             return True
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return True
-        case ast.Assign(targets=[ast.Name(id="__all__")]):
+        case ast.Assign(targets=[ast.Name(id="__all__")]) | ast.AnnAssign(target=ast.Name(id="_STYLE")):
             return True
         case ast.keyword(arg=str(name)):
             return name in _WORDS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import re
 import shutil
@@ -15,10 +16,11 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from trainers.config import TrainConfig
 from trainers.evaluation import PROTOCOL, Scored
-from trainers.report import write_report
+from trainers.report import ERROR_COLORS, data_uri, error_image, write_report
 from trainers.results import summarize
 from trainers.run_folder import RunFolder
 
@@ -149,3 +151,58 @@ def test_a_browser_shows_all_of_it_and_runs_nothing_else(hostile: Path, tmp_path
         document, log = opened(tmp_path / "broken.html", tmp_path / "home")
         assert "Content Security Policy" in log
         assert "<title>ran" not in document
+
+
+def test_differences_are_amplified_and_those_masked_out_black() -> None:
+    truth = torch.zeros(1, 6, 3)
+    render = torch.tensor([0.0, 1 / 16, 1 / 8, 3 / 16, 0.25, 1.0])[None, :, None].repeat(1, 1, 3)
+    expected = torch.from_numpy(ERROR_COLORS)[[0, 1, 2, 3, 4, 4]] / 255
+    torch.testing.assert_close(error_image(truth, render)[0], expected)
+    torch.testing.assert_close(error_image(render, truth)[0], expected)
+    one_channel = torch.zeros(1, 1, 3)
+    one_channel[..., 1] = 3 / 16  # the mean counts
+    torch.testing.assert_close(error_image(torch.zeros(1, 1, 3), one_channel)[0], expected[1:2])
+    mask = torch.tensor([[True, False, True, True, True, False]])
+    masked = error_image(truth, render, mask)[0]
+    torch.testing.assert_close(masked[mask[0]], expected[mask[0]])
+    assert (masked[~mask[0]] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"), [((960, 640), (960, 640)), ((961, 480), (960, 480)), ((480, 1920), (240, 960))]
+)
+def test_pictures_in_the_report_are_not_too_large(size: tuple[int, int], shown: tuple[int, int]) -> None:
+    uri = data_uri(torch.zeros(size[1], size[0], 3))
+    head, data = uri.split(",")
+    assert head == "data:image/webp;base64"
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == shown
+
+
+def test_worst_views_come_first_with_pictures_and_the_rest_as_a_table(tmp_path: Path) -> None:
+    page = written(tmp_path / "run", "", [])
+    titles = re.findall(r"<h3>(\d+)\.png <span>([\d.]+) dB", page)
+    assert titles == [(str(i), f"{12 + i:.2f}") for i in range(24)]
+    assert re.findall(r"<tr><td>(\d+)\.png</td><td>([\d.]+)</td>", page) == [("24", "36.00"), ("25", "37.00")]
+
+
+def test_events_are_told_with_their_numbers(tmp_path: Path) -> None:
+    page = written(tmp_path / "run", "", list(HISTORY))
+    assert "Step 2: 90 of 100 Gaussians were removed." in page
+    assert "Step 2: the loss was not finite; went back to step 1 with 0.5 times the learning rates." in page
+    odd = [
+        {"step": 2, "event": "loss", "before": 100},
+        {"step": True, "event": "loss", "before": 100, "after": 10},
+        {"step": "2", "event": "loss", "before": 100, "after": 10},
+        {"step": 1, "event": "rollback", "failed_step": None, "lr_factor": 0.5},
+        {"step": 10**400, "event": "loss", "before": 100, "after": 10},
+    ]
+    assert "<h2>Events</h2>" not in written(tmp_path / "other", "", odd)
+
+
+def test_cards_and_facts(tmp_path: Path) -> None:
+    page = written(tmp_path / "run", "", [])
+    assert "<b>24.50 dB</b><span>PSNR, 26 test views</span>" in page
+    assert "<b>0:03</b><span>training time</span>" in page
+    assert "peak memory" not in page
+    assert "<dt>max gaussians</dt>" in page
+    assert "every 8th image in name order" in page

@@ -324,3 +324,11 @@ def test_settings_of_ones_own_hold_in_a_short_run_too() -> None:
 def test_settings_out_of_range_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         MCMCConfig(**wrong)
+
+
+def test_those_that_are_to_leave_count_as_dead() -> None:
+    leaving = torch.tensor([False, True, False, False, True])
+    run = Run(scene([0.9] * 5), MCMCConfig(max_gaussians=5))
+    rows = run.step(600, guidance=Guidance(leaving=leaving))
+    assert [rows[i] for i in (0, 2, 3)] == [0, 2, 3]
+    assert {rows[1], rows[4]} <= {0, 2, 3}

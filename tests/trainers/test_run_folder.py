@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import os
 import subprocess
 import sys
 import textwrap
@@ -11,7 +13,7 @@ from processes import environment
 
 from gsplat_core.errors import DataError, ResourceError, UsageError
 from trainers.crash import InternalError
-from trainers.run_folder import RunFolder
+from trainers.run_folder import RunFolder, _alone_in
 
 HOLD = """
 import sys
@@ -131,3 +133,20 @@ def test_metrics_that_are_no_json_are_a_data_error(tmp_path, text):
     run.metrics.write_text(text)
     with pytest.raises(DataError, match=r"metrics\.json"):
         run.read_metrics()
+
+
+def test_one_process_at_a_time_is_in_a_folder(tmp_path):
+    def is_free() -> bool:
+        descriptor = os.open(tmp_path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+    assert is_free()
+    with _alone_in(tmp_path):
+        assert not is_free()
+    assert is_free()

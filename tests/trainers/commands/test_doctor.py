@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import imageio_ffmpeg
@@ -131,3 +132,59 @@ def test_memory_is_counted_in_bytes_and_free_memory_is_less_than_all() -> None:
     total, free = memory_bytes()
     assert total > 2**26
     assert free is None or 0 <= free <= total
+
+
+def problems_of(check: Callable[[list[doctor.Problem]], object]) -> list[str]:
+    problems: list[doctor.Problem] = []
+    check(problems)
+    assert not any(problem.serious for problem in problems)
+    return [problem.problem for problem in problems]
+
+
+def test_little_memory_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    gib = 2**30
+    for free, noted in ((int(1.5 * gib), True), (2 * gib - 1, True), (2 * gib, False), (None, False)):
+        monkeypatch.setattr(doctor, "memory_bytes", lambda free=free: (8 * gib, free))
+        assert doctor._memory([]) == {"total_bytes": 8 * gib, "free_bytes": free}
+        found = problems_of(doctor._memory)
+        assert [re.search(r"[\d.]+ GiB", text)[0] for text in found] == (  # type: ignore[index]
+            [f"{free / gib:.1f} GiB"] if noted and free else []
+        )
+
+
+def test_a_disk_that_is_nearly_full_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for free, noted in ((2**30, True), (2**31 - 1, True), (2**31, False)):
+        monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path, free=free: SimpleNamespace(free=free))
+        assert doctor._disk([])["free_bytes"] == free
+        assert bool(problems_of(doctor._disk)) is noted
+
+
+@pytest.mark.parametrize(
+    ("used", "limit", "remedies"),
+    [
+        (4, None, []),
+        (5, None, ["export OMP_NUM_THREADS=4"]),
+        (3, "3", ["unset OMP_NUM_THREADS"]),
+        (3, None, []),
+    ],
+)
+def test_threads_are_compared_with_the_cores(
+    monkeypatch: pytest.MonkeyPatch, used: int, limit: str | None, remedies: list[str]
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: used)
+    monkeypatch.setattr(doctor, "cores", lambda: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if limit:
+        monkeypatch.setenv("OMP_NUM_THREADS", limit)
+    problems: list[doctor.Problem] = []
+    assert doctor._threads(problems) == {"used": used, "cores": 4, "OMP_NUM_THREADS": limit}
+    assert [problem.remedy for problem in problems] == remedies
+
+
+def test_a_picture_a_little_wrong_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    for off, right in ((0.0, True), (9e-6, True), (1.2e-5, False), (-1.2e-5, False)):
+        alphas = torch.tensor(0.75 + off, dtype=torch.float64)
+        monkeypatch.setattr(scene, "render", lambda *_, alphas=alphas, **__: SimpleNamespace(alphas=alphas))
+        problems: list[doctor.Problem] = []
+        assert doctor._renders(problems) is right
+        assert [problem.serious for problem in problems] == ([] if right else [True])

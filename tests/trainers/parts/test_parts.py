@@ -152,3 +152,48 @@ def test_a_part_that_there_is_not_is_refused() -> None:
         TrainConfig(parts={"density": {}})
     with pytest.raises(ValueError, match="parts: Unknown part 'nothing'"):
         from_json(TrainConfig, {"parts": {"nothing": {}}})
+
+
+class Listening(Part):
+    """Notes all that it is asked, and answers nothing."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, tuple[object, ...]]] = []
+
+    def __getattribute__(self, name: str):
+        answer = super().__getattribute__(name)
+        if name.startswith("_") or name == "heard" or not callable(answer):
+            return answer
+
+        def noted(*given):
+            self.heard.append((name, given))
+            return answer(*given)
+
+        return noted
+
+
+def test_each_part_is_asked_with_what_was_given() -> None:
+    one, other = Listening(), Listening()
+    parts, seen, photograph = Parts({"a": one, "b": other}), rendering(), target()
+    stats, plan, device = object(), object(), torch.device("cpu")
+    calls = [
+        ("initialize", (5, device)),
+        ("learning_rate_factor", (3,)),
+        ("wants", (3,)),
+        ("shown", (3, PARAMS)),
+        ("image", (3, seen, photograph)),
+        ("loss", (3, seen, photograph)),
+        ("on_backward", (3, stats)),
+        ("holds_rows", (3,)),
+        ("edits", (3, SCENE)),
+        ("follow", (plan,)),
+        ("at_test", (seen, 4)),
+    ]
+    for name, given in calls:
+        for part in (one, other):
+            part.heard.clear()
+        getattr(parts, name)(*given)
+        for part in (one, other):
+            heard = dict(part.heard)[name]
+            assert len(heard) == len(given)
+            assert all(a is b for a, b in zip(heard, given, strict=True)), name

@@ -4,7 +4,7 @@
 #   PYTHON=python3.12       the Python that .venv is made from
 #   TORCH=torch==2.12.0     another PyTorch (default: the tested one, from constraints.txt)
 #   MUTATIONS=              options of make mutations, such as "--only python --count 50 --seed 3"; --help has all
-#   SECONDS=                how long make fuzz runs, all targets together; TARGETS= which ("spz sog"); default: all
+#   SECONDS=                how long make fuzz and make soak take; TARGETS= which ("spz sog"); default: all
 #   TORCH_INDEX=            where pip looks for PyTorch besides its usual index. The default has the CPU build, which
 #                           on Linux saves gigabytes of CUDA libraries; without a way there pip's usual index serves.
 
@@ -19,7 +19,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 SECONDS ?= 600
 CPP_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help demo test build lint format sanitize cuda-report mutations fuzz faults bench clean
+.PHONY: help demo test build lint format sanitize cuda-report mutations fuzz soak faults bench clean
 
 help:
 	@echo "make demo      install into $(VENV), train the sample scene, write a report   (about 5 minutes)"
@@ -31,6 +31,7 @@ help:
 	@echo "make mutations    plant mistakes in Python and csrc/math, take away barriers: do the tests notice?   (hours)"
 	@echo "make fuzz      feed changed files to all readers, guided by coverage; SECONDS=3600 is an hour"
 	@echo "make faults    let each system call that writes fail, in each way: what is left?   (half an hour)"
+	@echo "make soak      start, kill, resume and export runs at random for SECONDS"
 	@echo "make bench     measure this machine, the rasterizer and training"
 	@echo "make clean     remove what was built ($(VENV) and runs/ stay)"
 
@@ -79,6 +80,9 @@ fuzz: build
 
 faults: build
 	GSPLAT_FAULTS=all $(RUN) -m pytest tests/trainers/test_failing_writes.py
+
+soak: build
+	PYTHONPATH=tests:. $(RUN) -m soak --seconds $(SECONDS)
 
 bench: build
 	$(BIN)/gsplat-core bench

@@ -12,6 +12,7 @@ from pathlib import Path
 # What Python, NumPy and PyTorch map before anything is done: below it their loaders end the process or tell
 # something else than what is missing.
 LEAST_ADDRESS_SPACE = 900 << 20
+_TIGHT = 256 << 20
 # How libraries say that there is no memory: PyTorch, the C++ library, the system's loader, Python's threads.
 _WORDS = (
     "can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory", "bad_alloc",
@@ -26,6 +27,12 @@ def is_shortage(error: BaseException) -> bool:
     text = str(error).lower()
     before = error.__cause__ or error.__context__
     return any(words in text for words in _WORDS) or (before is not None and is_shortage(before))
+
+
+def is_tight() -> bool:
+    """Whether the process has come near its limit of address space."""
+    left = address_space()
+    return left is not None and left < _TIGHT
 
 
 def memory_bytes() -> tuple[int, int | None]:

@@ -35,3 +35,34 @@ def test_links_lead_somewhere() -> None:
     for page in PAGES:
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+RELIABILITY = (ROOT / "docs" / "reliability.md").read_text()
+README = (ROOT / "README.md").read_text()
+PROMISES = README.partition("## What you can rely on")[2].partition("\n## ")[0]
+
+
+def items(text: str) -> list[str]:
+    """The entries of lists and the rows of tables, without the tables' heads."""
+    entries = re.findall(r"^- (.*?)(?=^- |^$|\Z)", text, re.M | re.S)
+    return entries + re.findall(r"^\| (?!what \|)(.*)\|$", text, re.M)
+
+
+def test_every_promise_names_a_test() -> None:
+    promises = items(RELIABILITY)
+    assert len(promises) > 30
+    assert [promise for promise in promises if "::test_" not in promise] == []
+    assert [promise for promise in items(PROMISES) if "`tests/" not in promise] == []
+
+
+def test_tests_that_promises_name_exist() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(test_\w+))?`", RELIABILITY + PROMISES)
+    assert len(named) > 40
+    missing = [
+        f"{file}::{test}"
+        for file, test in named
+        if not (ROOT / file).is_file() or (test and f"def {test}(" not in (ROOT / file).read_text())
+    ]
+    assert missing == []
+    targets = set(re.findall(r"`make (\w+)`", RELIABILITY + PROMISES))
+    assert targets <= set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))

@@ -87,3 +87,15 @@ def test_other_errors_are_no_missing_memory() -> None:
         KeyError("memory"),
     ):
         assert not module.is_shortage(error)
+
+
+def test_memory_is_tight_where_little_of_the_limit_is_left(
+    system: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (system / "proc/self").mkdir()
+    (system / "proc/self/statm").write_text(f"{GIB // resource.getpagesize()} 5 5 5\n")
+    for left, tight in ((255 << 20, True), (257 << 20, False)):
+        monkeypatch.setattr(resource, "getrlimit", lambda which, left=left: (GIB + left, GIB + left))
+        assert module.is_tight() is tight
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert not module.is_tight()

@@ -13,6 +13,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import gsplat_core
@@ -20,6 +21,7 @@ from gsplat_core.errors import GsplatError
 from gsplat_core.memory import LEAST_ADDRESS_SPACE, address_space
 from gsplat_core.shown import shown
 from trainers.commands import AppCommand, Command, commands
+from trainers.interrupt import ended_by_signals
 from trainers.memory import keep_freed_memory, use_large_pages
 from trainers.messages import complain
 
@@ -54,7 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
     use_large_pages()
     keep_freed_memory()
     try:
-        return _run(name, known[name], rest)
+        with ended_by_signals():
+            return _run(name, known[name], rest)
     except GsplatError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt as error:
@@ -107,7 +110,8 @@ def _format_warning(message: Warning | str, category: type[Warning], *place: Any
 
 def _fail(message: str, code: int) -> int:
     # A defect is told in two lines; a line's end elsewhere is one of a file's name.
-    complain(*(message.split("\n", 1) if code == 1 else [message]))
+    with suppress(OSError):  # the terminal may be gone
+        complain(*(message.split("\n", 1) if code == 1 else [message]))
     return code
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import gsplat_core
 from gsplat_core.errors import GsplatError, ResourceError
-from gsplat_core.memory import is_shortage
+from gsplat_core.memory import is_shortage, is_tight
 
 _LONGEST_REASON = 300
 
@@ -74,6 +74,8 @@ def _shortage(error: Exception) -> str | None:
         advice = "A larger --downscale or a smaller --max-gaussians needs less."
         return f"not enough memory. {advice} The last checkpoint stays."
     if isinstance(error, ImportError):
+        if is_tight():  # what was half loaded when memory ended is not found by those that need it
+            return "not enough memory to load what is needed. Raise the limit of address space (ulimit -v)."
         return (
             f"something that is needed is not installed: {error} `gsplat-core doctor` shows what is missing."
         )

@@ -94,7 +94,7 @@ class Loop:
         """Trains until the last step.
 
         Raises:
-            Interrupted: SIGINT or SIGTERM came; a checkpoint was written.
+            Interrupted: SIGINT, SIGTERM or SIGHUP came; a checkpoint was written.
             NumericalError: the loss stopped being finite again and again.
         """
         trainer, config = self.trainer, self.config

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
@@ -46,7 +49,8 @@ class TrainingProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        with _terminal_may_be_gone():
+            self._bar.stop()
 
     def update(self, step: int, loss: float, psnr: float, num_gaussians: int) -> None:
         now = time.monotonic()
@@ -58,14 +62,26 @@ class TrainingProgress:
             f"{per_second:.1f} it/s  {peak_memory_bytes() / 2**30:.2f} GiB"
         )
         if self._live:
-            self._bar.update(self._task, completed=step, numbers=numbers)
+            with _terminal_may_be_gone():
+                self._bar.update(self._task, completed=step, numbers=numbers)
         elif now - self._last_line >= PLAIN_SECONDS or step == self._steps:
             left = (self._steps - step) / per_second if per_second > 0 else float("nan")
-            tell(self._console, f"step {step:,}/{self._steps:,}  {numbers}  {duration(left)} left")
+            self.note(f"step {step:,}/{self._steps:,}  {numbers}  {duration(left)} left")
             self._last_line = now
 
     def note(self, text: str) -> None:
-        tell(self._console, text)
+        with _terminal_may_be_gone():
+            tell(self._console, text)
+
+
+@contextmanager
+def _terminal_may_be_gone() -> Iterator[None]:
+    """A window that was closed shows nothing more: no reason to lose a run, which SIGHUP ends in order."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
 
 
 class _TimeLeft(ProgressColumn):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
 import random
 import signal
 import subprocess
+import termios
 import time
 
 import pytest
@@ -64,12 +68,13 @@ def test_kill_at_any_moment_never_loses_the_last_complete_checkpoint(tiny_scene,
         step = newest.step
 
 
-def test_a_polite_stop_exits_130_and_resume_continues(tiny_scene, frequent, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=str)
+def test_a_polite_stop_exits_130_and_resume_continues(tiny_scene, frequent, tmp_path, number):
     run = tmp_path / "run"
     folder = RunFolder(run).checkpoints
     process = start(tiny_scene, run, "--config", frequent)
     wait_for_checkpoint(process, folder, beyond=2)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 130, output
     assert "--resume continues" in output
@@ -78,3 +83,66 @@ def test_a_polite_stop_exits_130_and_resume_continues(tiny_scene, frequent, tmp_
     wait_for_checkpoint(process, folder, beyond=step)
     process.kill()
     assert f"Continuing after step {step:,}." in process.communicate()[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=str)
+def test_a_command_that_is_stopped_while_it_loads_says_so_and_exits_130(tmp_path, number):
+    """What is loaded is a pipe that nobody writes to, so that loading takes as long as it has to."""
+    run = tmp_path / "run"
+    run.mkdir()
+    pipe = run / "config.json"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        command("train", tmp_path, "-o", tmp_path / "new", "--config", pipe),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    while process.poll() is None and not waits_for(pipe):
+        time.sleep(0.01)
+    process.send_signal(number)
+    assert process.communicate(timeout=60)[0] == f"gsplat-core: interrupted by {number.name}\n"
+    assert process.returncode == 130
+
+
+def waits_for(pipe) -> bool:
+    """Whether somebody opens it to read: then, and only then, it can be opened to write without waiting."""
+    try:
+        WRITERS.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
+
+
+# Kept open, so that what is read does not end.
+WRITERS: list[int] = []
+
+
+def test_a_terminal_that_goes_away_stops_a_run_politely(tiny_scene, frequent, tmp_path):
+    run = tmp_path / "run"
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command("train", tiny_scene, "-o", run, "--config", frequent),
+        env=environment() | {"TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    folder = RunFolder(run).checkpoints
+    drain(ours, folder)
+    os.close(ours)
+    assert process.wait(timeout=60) == 130
+    warnings = []
+    assert newest_checkpoint(folder, warnings.append).step > 2
+    assert not warnings
+    assert not RunFolder(run).crash_report.exists()
+
+
+def drain(terminal, folder) -> None:
+    """Reads what is shown until there is a checkpoint after the second step."""
+    while not (found := checkpoints(folder)) or int(found[-1].stem[5:]) <= 2:
+        os.read(terminal, 4096)

@@ -157,3 +157,27 @@ def test_nothing_blows_up_where_the_images_are_equal(objective) -> None:
     for tensor in (model.gradient, model.diagonal, model.curvature(truth)):
         assert tensor.isfinite().all()
     assert model.gradient.abs().max() < 1e-3 / truth.numel() ** 0.5
+
+
+def test_curvature_of_huber_is_that_of_its_squared_root() -> None:
+    """Of h = r^2 without the second derivative of r: 2 r'^2, where r = sqrt(h)."""
+    image = torch.tensor([0.01, 0.05, 0.0999, 0.1001, 0.2, 1.0, -0.3, -0.02]).reshape(2, 4, 1).repeat(1, 1, 3)
+    truth = torch.zeros_like(image)
+    model = HuberSSIM(threshold=0.1, weight=0.0).model(image, truth)
+    error = image.double().requires_grad_()
+    huber = torch.nn.functional.huber_loss(error, truth.double(), delta=0.1, reduction="none")
+    (slope,) = torch.autograd.grad(huber.sqrt().sum(), error)
+    torch.testing.assert_close(model.diagonal.double() * image.numel(), 2 * slope**2, rtol=1e-5, atol=0)
+    torch.testing.assert_close(model.curvature(image), model.diagonal * image)
+
+
+def test_curvature_of_the_rest_is_that_of_its_squared_root_by_the_central_pixel() -> None:
+    image, truth = images()
+    weight = 0.25
+    with_ssim, without = (HuberSSIM(weight=w).model(image, truth).diagonal for w in (weight, 0.0))
+    statistics = ssim_statistics(image, truth)
+    rest = weight * (1 - statistics.ssim)
+    slope = -weight * statistics.by_centre(image, truth) / (2 * rest.sqrt())
+    torch.testing.assert_close((with_ssim - without) * image.numel(), 2 * slope**2, rtol=1e-3, atol=1e-5)
+    of_loss = HuberSSIM(weight=weight).loss(image, truth) - HuberSSIM(weight=0.0).loss(image, truth)
+    assert of_loss == pytest.approx(float(rest.mean()), rel=1e-4)

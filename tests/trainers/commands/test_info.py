@@ -1,0 +1,113 @@
+"""What `info` says of a splat file and of photographs, number by number."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import gsplat_core.io
+from gsplat_core.errors import DataError, UsageError
+from gsplat_core.scene.gaussians import Gaussians
+from trainers.commands.info import _rows, describe, info
+
+
+def splats(num: int) -> Gaussians:
+    row = torch.arange(float(num))
+    return Gaussians(
+        means=torch.stack([row, -2 * row, row * row], dim=1),
+        quats=torch.ones(num, 4),
+        scales=torch.stack([row / 4, row / 8 - 1, row * 0 - 5], dim=1),
+        opacities=row - 2,
+        sh0=torch.zeros(num, 1, 3),
+        shN=torch.zeros(num, 8, 3),
+    )
+
+
+def test_a_splat_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.ply"
+    gsplat_core.io.save(path, splats(5))
+    facts = describe(path)
+    assert (facts["kind"], facts["num_gaussians"], facts["sh_degree"]) == ("splats", 5, 2)
+    assert facts["bytes"] == path.stat().st_size
+    assert facts["bytes_per_gaussian"] == facts["bytes"] / 5
+    assert facts["not_finite"] == 0
+    sigmoid = torch.sigmoid(torch.tensor([-2.0, 0.0, 2.0])).tolist()
+    assert facts["opacity"] == pytest.approx(
+        dict(zip(("smallest", "median", "largest"), sigmoid, strict=True))
+    )
+    sizes = torch.tensor([0.0, 0.5, 1.0]).exp().tolist()
+    assert facts["size"] == pytest.approx(dict(zip(("smallest", "median", "largest"), sizes, strict=True)))
+    assert facts["bounds"] == {"low": [0, -8, 0], "median": [2, -4, 4], "high": [4, 0, 16]}
+
+
+def test_medians_of_an_even_number_are_of_the_lower_middle_of_positions(tmp_path: Path) -> None:
+    path = tmp_path / "a.ply"
+    gsplat_core.io.save(path, splats(4))
+    facts = describe(path)
+    assert facts["bounds"]["median"] == [1, -4, 1]
+    assert facts["opacity"]["median"] == pytest.approx(0.5)  # the third of four: halves are rounded to even
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.ply"
+    gsplat_core.io.save(path, splats(0))
+    facts = describe(path)
+    assert facts["num_gaussians"] == 0
+    assert facts["bytes_per_gaussian"] == facts["bytes"]
+    assert not {"opacity", "size", "bounds"} & facts.keys()
+
+
+def test_photographs(tiny_scene: Path) -> None:
+    facts = describe(tiny_scene)
+    assert (facts["kind"], facts["images"], facts["training_images"], facts["test_images"]) == (
+        "photographs", 12, 10, 2,
+    )  # fmt: skip
+    assert facts["sizes"] == {"48x36": 12}
+    assert (facts["points"], facts["masked_images"], facts["warnings"]) == (80, 0, [])
+    assert facts["scene_extent"] > 1.1 * 3.5
+    assert "offset" not in facts
+
+
+def test_options_that_do_not_fit_and_paths_that_are_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.ply"
+    gsplat_core.io.save(path, splats(2))
+    with pytest.raises(UsageError, match="--sparse-model is about photographs"):
+        describe(path, {"sparse_model": "0"})
+    with pytest.raises(DataError, match="no such file"):
+        describe(tmp_path / "b.ply")
+
+
+def test_lines_for_people() -> None:
+    facts = {
+        "num_gaussians": 1234567,
+        "opacity": {"smallest": 0.25, "largest": 0.123456789},
+        "further": {},
+        "finished": True,
+        "resumed": False,
+        "bounds": {"low": [123456.789, 1.5]},
+        "warnings": ["first", "second"],
+        "nothing": None,
+        "metrics": {"split": "test", "psnr": 30.123456, "masks": {"used": 3}},
+    }
+    rows = _rows(facts)
+    assert rows[1:3] == [("opacity", "smallest 0.25, largest 0.12346"), ("further", "none")]
+    assert ("finished", "yes") in rows
+    assert ("resumed", "no") in rows
+    assert [value for name, value in rows if name == "warnings"] == ["first", "second"]
+    assert ("metrics: split", "test") in rows
+    assert ("metrics: psnr", "30.123") in rows
+    assert ("metrics: masks", "used 3") in rows
+
+
+def test_json_is_for_scripts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.ply"
+    gsplat_core.io.save(path, splats(3))
+    info(path, json=True)
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(describe(path)))
+    info(path)
+    shown = capsys.readouterr().out
+    assert "num gaussians" in shown
+    assert "{" not in shown

@@ -6,6 +6,8 @@ surfaces look matt. It serves its page itself, without a network.
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +56,8 @@ def serve(
     try:
         import viser
 
-        with gate.before_websockets():
+        # It would print an address without the token.
+        with gate.before_websockets(), redirect_stdout(io.StringIO()):
             server: Any = viser.ViserServer(host=host, port=port, verbose=False)
     except ImportError as error:
         raise UsageError(

@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+import warnings
 
 import pytest
 from processes import command, environment
@@ -181,3 +182,22 @@ def test_with_too_little_address_space_nothing_is_begun(tmp_path, mebibytes):
     assert done.returncode == 4, done.stderr
     assert "ulimit -v unlimited" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_large_photographs_are_no_reason_for_a_warning(tmp_path, monkeypatch, capsys):
+    """Pillow calls them possible bombs from half the size on at which they are refused."""
+    from PIL import Image
+
+    def describe(*_):
+        path = tmp_path / "a.png"
+        Image.new("1", (80, 60)).save(path)
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
+        with Image.open(path) as image:
+            return {"kind": "photographs", "size": image.width}
+
+    monkeypatch.setattr("trainers.commands.info.describe", describe)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        assert main(["info", "folder"]) == 0
+    assert not [warning for warning in seen if "bomb" in str(warning.message)]
+    assert "80" in capsys.readouterr().out

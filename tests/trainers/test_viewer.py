@@ -161,6 +161,12 @@ def websocket(served: viewer.Viewer, **headers: str | None) -> dict[str, str | N
     return {**names, "Origin": own, **headers}
 
 
+def test_no_address_is_printed_that_does_not_work(served: viewer.Viewer, capfd) -> None:
+    """viser would print the one without the token."""
+    viewer.serve(typical_scene(5, 0), "127.0.0.1", 8765, camera_paths.default_lens(80, 60), (0, 0, 1)).stop()
+    assert "http" not in capfd.readouterr().out
+
+
 def test_the_printed_address_shows_the_page_and_the_scene(served: viewer.Viewer) -> None:
     with urllib.request.urlopen(served.url, timeout=20) as page:
         assert b"<html" in page.read(4096).lower()

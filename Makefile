@@ -19,13 +19,14 @@ PIP := $(BIN)/pip --disable-pip-version-check
 SECONDS ?= 600
 CPP_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help demo test build lint format sanitize cuda-report mutations fuzz soak faults bench clean
+.PHONY: help demo test build lint format recipes sanitize cuda-report mutations fuzz soak faults bench clean
 
 help:
 	@echo "make demo      install into $(VENV), train the sample scene, write a report   (about 5 minutes)"
 	@echo "make test      install into $(VENV), run the test suite"
 	@echo "make build     compile the operators in place (after a change of csrc)"
 	@echo "make lint      ruff, clang-format and mypy; 'make format' mends what can be mended"
+	@echo "make recipes   build the operators with the examples of CONTRIBUTING.md and test these like any part of ours"
 	@echo "make sanitize  run the operator tests with the address and undefined-behaviour sanitizers"
 	@echo "make cuda-report  compare the CUDA kernels with their ceilings: registers, spills, instructions, work per pixel"
 	@echo "make mutations    plant mistakes in Python and csrc/math, take away barriers: do the tests notice?   (hours)"
@@ -57,6 +58,9 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(CPP_FILES)
+
+recipes: build
+	PYTHONPATH=tests:. $(RUN) -m recipes
 
 # Python itself is built without sanitizers, so their run-time library is loaded ahead of everything. What Python and
 # PyTorch keep until the process ends is no leak of ours.

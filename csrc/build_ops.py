@@ -3,6 +3,8 @@
     python csrc/build_ops.py              builds build/release/_ops.abi3.so
     python csrc/build_ops.py sanitize     the same with the address and undefined-behaviour sanitizers, into
                                           build/sanitize; run it with GSPLAT_LIBRARY (see `make sanitize`)
+    python csrc/build_ops.py recipes      quickly compiled, not quick, into build/recipes: for the examples of
+                                          CONTRIBUTING.md, which `make recipes` lays over csrc
 
 What makes one library enough:
 
@@ -19,7 +21,8 @@ longer to parse than most sources to compile, so they are precompiled (``csrc/pr
 
 Environment: ``CXX`` is the compiler (default ``c++``), ``MAX_JOBS`` the number of compilers at a time
 (default: one per core), ``GSPLAT_BUILD_ISAS`` the instruction sets to build for besides ``generic``, such as
-``avx512`` (default: all; fewer while you work on a kernel); see also ``build_cuda.py``.
+``avx512`` (default: all; fewer while you work on a kernel), ``GSPLAT_BUILD_OVERLAY`` folders of headers ahead of
+ours; see also ``build_cuda.py``.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from build_cuda import CudaBuild, nvcc_flags
-from build_units import CSRC, kernel_units
+from build_units import CSRC, INCLUDES, kernel_units
 
 ROOT = CSRC.parent
 LIBRARY_NAME = "_ops.abi3.so"
@@ -76,6 +79,7 @@ FLAVOURS = {
         "--param asan-instrumentation-with-call-threshold=0",
         "-fno-sanitize-address-use-after-scope",
     ],
+    "recipes": ["-O1"],
 }
 
 # Instruction sets per architecture, least first; csrc/cpu/isa.cpp uses the last that the running CPU has.
@@ -122,7 +126,8 @@ def build(flavour: str = "release") -> Path:
 def ninja_file(flavour: str, torch: Path, compiler: str, cuda: CudaBuild | None, folder: Path) -> str:
     """The build as ninja reads it: every source once, every kernel once per instruction set, one link."""
     extra = FLAVOURS[flavour]
-    compile_flags = " ".join([*COMMON_FLAGS, *extra, f"-isystem {torch / 'include'}", f"-I{CSRC}"])
+    includes = " ".join(f"-I{folder}" for folder in INCLUDES)
+    compile_flags = " ".join([*COMMON_FLAGS, *extra, f"-isystem {torch / 'include'}", includes])
     if sys.platform == "darwin":
         shared, libraries = ["-dynamiclib", "-Wl,-undefined,error"], "-ltorch_cpu"
     else:
@@ -152,7 +157,7 @@ def ninja_file(flavour: str, torch: Path, compiler: str, cuda: CudaBuild | None,
         libraries += " " + cuda.libraries
         lines += [
             "rule compile_cuda",
-            f"  command = {cuda.command(compiler)} -MMD -MF $out.d -I{CSRC} $flags -c $in -o $out",
+            f"  command = {cuda.command(compiler)} -MMD -MF $out.d {includes} $flags -c $in -o $out",
             "  depfile = $out.d",
             "  deps = gcc",
             "  description = compile $out",

@@ -2,16 +2,27 @@
 
 A kernel of ``cpu/kernels/response`` or ``cuda/response`` is one source and as many objects as there are
 responses, so that a new response needs no copy of it, and a change of one response compiles nothing else.
+
+GSPLAT_BUILD_OVERLAY in the environment names folders of headers that stand ahead of ``csrc``: a build with
+more variants than ours has their headers and its own ``raster/variants.h`` there (``tests/recipes``).
 """
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 CSRC = Path(__file__).resolve().parent
-VARIANTS = CSRC / "raster" / "variants.h"
+OVERLAY = tuple(
+    Path(folder).resolve()
+    for folder in os.environ.get("GSPLAT_BUILD_OVERLAY", "").split(os.pathsep)
+    if folder
+)
+INCLUDES = (*OVERLAY, CSRC)
+"""Where headers are looked for, in this order."""
+VARIANTS = next(path for folder in INCLUDES if (path := folder / "raster" / "variants.h").exists())
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gsplat_core.losses import as_batches, as_float
 from gsplat_core.ops.l1_ssim import l1_ssim
-from gsplat_core.second_order.objective import ssim_statistics
+from gsplat_core.ssim import ssim_statistics
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from paths import ROOT
 
 sys.path.insert(0, str(ROOT / "csrc"))
-from build_units import responses
+from build_units import INCLUDES, responses
 
 FOLDER = ROOT / "tests" / "math"
 _Numbers = ctypes.POINTER(ctypes.c_double)
@@ -28,7 +28,7 @@ def compiler() -> list[str]:
 def compilation(source: str) -> list[str]:
     """The command that compiles a source of ``tests/math``, without where to."""
     included = [option for name in responses() for option in ("-include", f"math/response/{name}.h")]
-    flags = ["-std=c++20", "-O1", "-shared", "-fPIC", f"-I{ROOT / 'csrc'}"]
+    flags = ["-std=c++20", "-O1", "-shared", "-fPIC", *(f"-I{path}" for path in INCLUDES)]
     return [*compiler(), *flags, *(included if source == "formulas.cpp" else []), str(FOLDER / source)]
 
 

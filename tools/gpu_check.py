@@ -31,6 +31,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from gsplat_core import losses, optim
 from gsplat_core.ops.gauss_newton import GEOMETRY, MOMENTS, PAIRS
+from gsplat_core.ops.variants import NO_CARRIERS
 from gsplat_core.render import stages
 from gsplat_core.render.settings import USUAL
 from trainers.benchmark.splats import random_splats
@@ -135,8 +136,8 @@ def stage_times(device: str, gaussians: int, width: int, height: int, repeats: i
     shapes = [x.to(device) for x in (s.means2d, s.shapes, s.depths, s.opacities, s.radii)]
     lists = ops.bin_splats(*shapes, *drawing)
     blended = (shapes[0], shapes[1], shapes[3], s.colors.to(device), None, *lists, *drawing, None, "gaussian")
-    image, alphas, _ = ops.composite(blended[0], None, None, *blended[1:])
-    upstream = (image, alphas, torch.ones_like(image), torch.ones_like(alphas), None, False)
+    image, alphas, _ = ops.composite(*blended, *NO_CARRIERS)
+    upstream = (image, alphas, torch.ones_like(image), torch.ones_like(alphas))
     target = uniform(1, height, width, 3)
     parameter = torch.nn.Parameter(normal(gaussians, 59))
     parameter.grad = normal(gaussians, 59)
@@ -161,7 +162,7 @@ def stage_times(device: str, gaussians: int, width: int, height: int, repeats: i
             )
         ),
         timed(lambda: ops.bin_splats(*shapes, *drawing)),
-        timed(lambda: ops.composite(blended[0], None, None, *blended[1:])),
+        timed(lambda: ops.composite(*blended, *NO_CARRIERS)),
         timed(lambda: ops.composite_backward(*blended, *upstream)),
         timed(lambda: ops.l1_ssim(image, target, 0.2, False, True)),
         timed(adam.step),

@@ -189,7 +189,6 @@ struct Blend {
   __device__ Blend(const SplatShape<float>& shape, const float* extras, float dx, float mean_y,
                    float max_alpha, BlendedPixel& pixel)
       : dy(pixel.y - mean_y) {
-    static_assert(Response::kForms == 2);
     const ResponseAt<float> at = response_at<Response>(shape, extras, dx, dy);
     u = at.u;
     v = at.v;

@@ -11,7 +11,6 @@ namespace gsplat::cuda {
 namespace {
 
 constexpr int kThreads = 128;
-constexpr int kGroup = 4;
 
 __global__ void __launch_bounds__(kThreads) number_cells_from_zero(int64_t count, int32_t* order) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
@@ -58,34 +57,34 @@ __global__ void __launch_bounds__(kThreads) blur_large(Lines lines, const float*
 }
 
 // The products of four cells with four goals, and the sum of all their squares.
-constexpr int kSums = kGroup * kGroup + 1;
+constexpr int kSums = kGridGroup * kGridGroup + 1;
 constexpr int kWarps = kThreads / kWarp;
 
 __global__ void __launch_bounds__(kThreads)
     exchange_groups(GridBlocks blocks, int64_t channels, const int32_t* deal, const float* goal,
                     float* picture, int32_t* order, float* group_costs) {
   __shared__ float shared_sums[kWarps][kSums];
-  const int64_t cells = blocks.side * blocks.side, groups_per_block = (cells + kGroup - 1) / kGroup;
+  const int64_t cells = blocks.side * blocks.side, groups_per_block = (cells + kGridGroup - 1) / kGridGroup;
   const int64_t group = static_cast<int64_t>(blockIdx.x) * kWarps + warp_index();
   if (group >= blocks.count() * groups_per_block) return;
   const GridBlock block = blocks[group / groups_per_block];
-  const int64_t first = group % groups_per_block * kGroup;
-  const int count = static_cast<int>(cells - first < kGroup ? cells - first : kGroup);
-  int64_t place[kGroup];
-  for (int i = 0; i < kGroup; ++i) place[i] = i < count ? block.place(deal[first + i]) : 0;
+  const int64_t first = group % groups_per_block * kGridGroup;
+  const int count = static_cast<int>(cells - first < kGridGroup ? cells - first : kGridGroup);
+  int64_t place[kGridGroup];
+  for (int i = 0; i < kGridGroup; ++i) place[i] = i < count ? block.place(deal[first + i]) : 0;
 
   float sums[kSums] = {};
   for (int64_t c = lane_index(); c < channels; c += kWarp) {
-    float from[kGroup], to[kGroup];
+    float from[kGridGroup], to[kGridGroup];
 #pragma unroll
-    for (int i = 0; i < kGroup; ++i) {
+    for (int i = 0; i < kGridGroup; ++i) {
       from[i] = i < count ? picture[place[i] * channels + c] : 0.0f;
       to[i] = i < count ? goal[place[i] * channels + c] : 0.0f;
     }
 #pragma unroll
-    for (int i = 0; i < kGroup; ++i) {
+    for (int i = 0; i < kGridGroup; ++i) {
 #pragma unroll
-      for (int j = 0; j < kGroup; ++j) sums[kGroup * i + j] += from[i] * to[j];
+      for (int j = 0; j < kGridGroup; ++j) sums[kGridGroup * i + j] += from[i] * to[j];
       sums[kSums - 1] += from[i] * from[i] + to[i] * to[i];
     }
   }
@@ -98,9 +97,9 @@ __global__ void __launch_bounds__(kThreads)
   // A lane tries an arrangement. Cells that are too few for a group stay.
   int best = lane_index();
   float highest = -std::numeric_limits<float>::infinity();
-  if (best == 0 || (best < kArrangements && count == kGroup)) {
+  if (best == 0 || (best < kArrangements && count == kGridGroup)) {
     highest = 0.0f;
-    for (int i = 0; i < kGroup; ++i) highest += all_sums[kGroup * i + arranged(best, i)];
+    for (int i = 0; i < kGridGroup; ++i) highest += all_sums[kGridGroup * i + arranged(best, i)];
   }
   const float unchanged = __shfl_sync(kAllLanes, highest, 0);
   for (int distance = kWarp / 2; distance > 0; distance /= 2) {
@@ -116,13 +115,13 @@ __global__ void __launch_bounds__(kThreads)
   }
   if (best == 0) return;
   for (int64_t c = lane_index(); c < channels; c += kWarp) {
-    float from[kGroup];
-    for (int i = 0; i < kGroup; ++i) from[i] = picture[place[i] * channels + c];
-    for (int i = 0; i < kGroup; ++i) picture[place[arranged(best, i)] * channels + c] = from[i];
+    float from[kGridGroup];
+    for (int i = 0; i < kGridGroup; ++i) from[i] = picture[place[i] * channels + c];
+    for (int i = 0; i < kGridGroup; ++i) picture[place[arranged(best, i)] * channels + c] = from[i];
   }
-  const int32_t from = lane_index() < kGroup ? order[place[lane_index() % kGroup]] : 0;
+  const int32_t from = lane_index() < kGridGroup ? order[place[lane_index() % kGridGroup]] : 0;
   __syncwarp();
-  if (lane_index() < kGroup) order[place[arranged(best, lane_index())]] = from;
+  if (lane_index() < kGridGroup) order[place[arranged(best, lane_index())]] = from;
 }
 
 constexpr int kSumThreads = 256;
@@ -193,7 +192,7 @@ void blur_grid(const SortedGrid& grid, int64_t radius, Stream stream) {
 }
 
 void exchange_cells(const SortedGrid& grid, const GridBlocks& blocks, Stream stream) {
-  const int64_t groups = blocks.count() * ((blocks.side * blocks.side + kGroup - 1) / kGroup);
+  const int64_t groups = blocks.count() * ((blocks.side * blocks.side + kGridGroup - 1) / kGridGroup);
   if (groups > 0) {
     exchange_groups<<<blocks_of(kWarps, groups), kThreads, 0, stream>>>(
         blocks, grid.channels, grid.deal, grid.goal, grid.picture, grid.order, grid.group_costs);

@@ -83,7 +83,7 @@ GSPLAT_HD Dual<F> fma(const Dual<F>& a, const Dual<F>& b, const Dual<F>& c) {
 // The tangent of y = 2^x.
 template <class F>
 GSPLAT_HD F exp2_tangent(const F& y, const F& t_x) {
-  return F(0.69314718055994531) * y * t_x;
+  return F(kLn2) * y * t_x;
 }
 template <class F>
 GSPLAT_HD Dual<F> exp2(const Dual<F>& x) {
@@ -92,7 +92,7 @@ GSPLAT_HD Dual<F> exp2(const Dual<F>& x) {
 }
 template <class F>
 GSPLAT_HD Dual<F> log2(const Dual<F>& x) {
-  return {log2(x.value), F(1.4426950408889634) * x.tangent / x.value};
+  return {log2(x.value), F(kLog2E) * x.tangent / x.value};
 }
 
 // The tangent too is without cancellation inside each of its two terms.

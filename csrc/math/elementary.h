@@ -31,9 +31,9 @@ GSPLAT_HD double exp2(double x) { return ::exp2(x); }
 template <class T>
 GSPLAT_HD T exp(T x) {
   x = max(min(x, T(87.3)), T(-87.3));
-  const T n = floor(x * T(1.4426950408889634));
+  const T n = floor(x * T(kLog2E));
   const T rest = (x - n * T(0.693359375)) + n * T(2.1219444005469057e-4);
-  return scale_by_floor_exp2(exp2_of_fraction(rest * T(1.4426950408889634)), n);
+  return scale_by_floor_exp2(exp2_of_fraction(rest * T(kLog2E)), n);
 }
 GSPLAT_HD double exp(double x) { return ::exp(x); }
 

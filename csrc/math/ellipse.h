@@ -9,14 +9,14 @@ GSPLAT_MATH_BEGIN
 // The largest q = U^2 + V^2 (math/response/radial.h) at which a Gaussian reaches alpha = 1/255.
 template <class T>
 GSPLAT_HD T gaussian_level(const T& opacity) {
-  return T(2.0 * 0.69314718055994531) * (log2(max(opacity, T(1.0 / 255.0))) - T(kMinPower));
+  return T(2.0 * kLn2) * (log2(max(opacity, T(1.0 / 255.0))) - T(kMinPower));
 }
 
 // The same for any response, of a splat with the given extras.
 template <class Response, class T>
 GSPLAT_HD T response_level(const T& opacity, const T* extras) {
   const T above = log2(max(opacity, T(1.0 / 255.0))) - T(kMinPower);
-  return T(2.0 * 0.69314718055994531) * Response::level(above, extras);
+  return T(2.0 * kLn2) * Response::level(above, extras);
 }
 
 // In offsets from the mean. A little larger than the true ellipse, by more than the rounding of any test that

@@ -6,10 +6,9 @@
 #pragma once
 
 #include "math/camera_model.h"
-#include "math/elementary.h"
+#include "math/ellipse.h"
 #include "math/footprint.h"
 #include "math/quaternion.h"
-#include "math/response/radial.h"
 
 GSPLAT_MATH_BEGIN
 
@@ -114,8 +113,7 @@ GSPLAT_HD ProjectedSplat<T> project(const Camera<T, Model>& camera, const Gaussi
   // alpha >= 1/255 inside the ellipse sigma <= ln(255 o); its bounding box has half sizes sqrt(2 ln(255 o)
   // S).
   const T least = T(1.0 / 255.0);
-  const T of_gaussian = T(2.0 * 0.69314718055994531) * (log2(max(s.opacity, least)) - T(kMinPower));
-  const T level = select(given_level >= T(0.0), given_level, of_gaussian);
+  const T level = select(given_level >= T(0.0), given_level, gaussian_level(s.opacity));
   const T largest = T(1073741824.0);
   s.radius_x = min(-floor(-sqrt(max(level, T(0.0)) * f.covariance.xx)), largest);
   s.radius_y = min(-floor(-sqrt(max(level, T(0.0)) * f.covariance.yy)), largest);

@@ -41,6 +41,8 @@
 
 GSPLAT_MATH_BEGIN
 
+inline constexpr double kLn2 = 0.69314718055994531, kLog2E = 1.4426950408889634;
+
 // The result of comparing two T: bool for scalars, one flag per lane for SIMD types.
 template <class T>
 struct MaskOf {

@@ -45,6 +45,17 @@ inline void check_tensor(const Tensor& tensor, const char* name, std::initialize
                   torch::headeronly::toString(tensor.scalar_type()));
 }
 
+// Throws unless a tensor [rows, columns, ...] has in its last dimension as many numbers as a variant of the
+// renderer has of its own; `of_what` says what they are, as in "coefficients per camera for the camera".
+inline void check_own_numbers(const std::optional<Tensor>& tensor, const char* name, int64_t rows,
+                              int64_t columns, int64_t count, const char* of_what,
+                              const std::string& variant) {
+  const int64_t given = tensor.has_value() && tensor->dim() > 0 ? tensor->size(-1) : 0;
+  STD_TORCH_CHECK(given == count, "gsplat_core: argument '", name, "' must have ", count, " ", of_what, " '",
+                  variant, "', got ", given);
+  if (tensor.has_value()) check_tensor(*tensor, name, {rows, columns, count});
+}
+
 // A tensor that may be absent, and its name.
 struct NamedTensor {
   const char* name;

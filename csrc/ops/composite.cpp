@@ -6,22 +6,27 @@
 #include "ops/cpu_compositing.h"
 
 namespace gsplat::ops {
+
+#define GSPLAT_CARRIER(name, Type) ", Tensor? " #name "_carrier"
+#define GSPLAT_WANTED(name, Type) ", bool " #name "=False"
+#define GSPLAT_SUMS(name, Type) ", Tensor v_" #name "_carrier"
 STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
-      "composite(Tensor means2d, Tensor? absgrad_carrier, Tensor? statistics_carrier, Tensor shapes, "
-      "Tensor opacities2d, Tensor colors, Tensor? backgrounds, Tensor tile_offsets, Tensor flatten_ids, "
-      "Tensor order, Tensor slot_offsets, Tensor slots, int width, int height, float[] settings, "
-      "Tensor? extras, str response) -> (Tensor out_colors, Tensor out_alphas, Tensor "
-      "probe)");
+      "composite(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, Tensor? backgrounds, "
+      "Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots, int width, "
+      "int height, float[] settings, Tensor? extras, str response" GSPLAT_PAYLOADS(
+          GSPLAT_CARRIER) ") -> (Tensor out_colors, Tensor out_alphas, Tensor probe)");
   m.def(
       "composite_backward(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, Tensor? "
       "backgrounds, Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor "
       "slots, int width, int height, float[] settings, Tensor? extras, str response, Tensor out_colors, "
-      "Tensor out_alphas, Tensor "
-      "v_out_colors, Tensor v_out_alphas, Tensor? v_probe, bool absgrad) -> "
-      "(Tensor v_means2d, Tensor v_shapes, Tensor v_opacities2d, Tensor v_colors, "
-      "Tensor v_absgrad_carrier, Tensor v_statistics_carrier, Tensor v_extras)");
+      "Tensor out_alphas, Tensor v_out_colors, Tensor v_out_alphas, Tensor? v_probe=None" GSPLAT_PAYLOADS(
+          GSPLAT_WANTED) ") -> (Tensor v_means2d, Tensor v_shapes, Tensor v_opacities2d, Tensor v_colors, "
+                         "Tensor v_extras" GSPLAT_PAYLOADS(GSPLAT_SUMS) ")");
 }
+#undef GSPLAT_CARRIER
+#undef GSPLAT_WANTED
+#undef GSPLAT_SUMS
 
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) {
   m.impl("composite", TORCH_BOX(&composite<CpuCompositing>));

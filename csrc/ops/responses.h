@@ -37,11 +37,8 @@ ChosenResponse choose_response(const std::string& response) {
 // Throws unless `extras` [..., numbers of the response] is what splats of the shape [rows, columns] need.
 inline void check_extras(const std::optional<Tensor>& extras, const ChosenResponse& response, int64_t rows,
                          int64_t columns) {
-  const int64_t given = extras.has_value() && extras->dim() > 0 ? extras->size(-1) : 0;
-  STD_TORCH_CHECK(given == response.traits.extras, "gsplat_core: argument 'extras' must have ",
-                  response.traits.extras, " numbers per splat for the response '", response.text, "', got ",
-                  given);
-  if (extras.has_value()) check_tensor(*extras, "extras", {rows, columns, given});
+  check_own_numbers(extras, "extras", rows, columns, response.traits.extras,
+                    "numbers per splat for the response", response.text);
 }
 
 }  // namespace gsplat::ops

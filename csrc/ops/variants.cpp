@@ -5,6 +5,7 @@
 
 #include "ops/cpu_compositing.h"
 #include "ops/responses.h"
+#include "raster/payloads.h"
 
 namespace gsplat::ops {
 namespace {
@@ -21,6 +22,16 @@ std::string response_lines() {
   return lines;
 }
 
+// A line for each payload: its name, how many numbers it sums up per splat, and 1 if it looks at the probe.
+std::string payload_lines() {
+  std::string lines;
+#define GSPLAT_LINE(name, Type) \
+  lines += #name " " + std::to_string(Type::kSums) + " " + std::to_string(Type::kProbed) + "\n";
+  GSPLAT_PAYLOADS(GSPLAT_LINE)
+#undef GSPLAT_LINE
+  return lines;
+}
+
 std::string compositor_lines() {
   std::string lines;
 #define GSPLAT_LINE(name, ...) lines += #name "\n";
@@ -32,10 +43,12 @@ std::string compositor_lines() {
 std::string variants(std::string kind) {
   if (kind == "cameras") return camera_lines();
   if (kind == "responses") return response_lines();
+  if (kind == "payloads") return payload_lines();
   if (kind == "compositors") return compositor_lines();
   STD_TORCH_CHECK(false,
-                  "gsplat_core: argument 'kind' must be 'cameras', 'responses' or 'compositors', got '", kind,
-                  "'");
+                  "gsplat_core: argument 'kind' must be 'cameras', 'responses', 'payloads' or 'compositors', "
+                  "got '",
+                  kind, "'");
 }
 
 }  // namespace

@@ -37,11 +37,8 @@ inline int64_t lens_params(CameraModel camera) {
 // Throws unless `lens` [batches, cameras, ...] is what the model needs beyond the intrinsics.
 inline void check_lens(const std::optional<Tensor>& lens, const std::string& camera, int64_t batches,
                        int64_t cameras) {
-  const int64_t count = lens_params(check_camera(camera));
-  const int64_t given = lens.has_value() && lens->dim() > 0 ? lens->size(-1) : 0;
-  STD_TORCH_CHECK(given == count, "gsplat_core: argument 'lens' must have ", count,
-                  " coefficients per camera for the camera '", camera, "', got ", given);
-  if (lens.has_value()) check_tensor(*lens, "lens", {batches, cameras, count});
+  check_own_numbers(lens, "lens", batches, cameras, lens_params(check_camera(camera)),
+                    "coefficients per camera for the camera", camera);
 }
 
 }  // namespace gsplat::ops

@@ -45,6 +45,9 @@ struct GridBlocks {
   }
 };
 
+// Cells are exchanged in groups of so many, whose arrangements are in math/arrangements.h.
+inline constexpr int kGridGroup = 4;
+
 // The sum of squared distances between cells and goals, before and after exchanges.
 struct ExchangeCost {
   double before = 0, after = 0;

@@ -131,13 +131,6 @@ struct CompositeOutputs {
 };
 
 // How much a splat was seen, over all pixels p of an image that blended it with a weight w_p > 0.
-struct BlendingStatistics {
-  float weighted;  // sum_p w_p e_p for given e_p, such as the pixels' errors
-  float weights;   // sum_p w_p
-  float pixels;    // how many
-};
-
-// The same from a pass without gradients.
 struct Contribution {
   float weights;  // sum_p w_p
   float pixels;   // how many
@@ -149,7 +142,7 @@ struct CompositeGradInputs {
   const float* alphas;
   const float* v_colors;  // ... and their gradients
   const float* v_alphas;
-  const float* v_probe;  // [images, height, width], the e_p of BlendingStatistics, or null
+  const float* v_probe;  // [images, height, width], what payloads know of a pixel besides, or null
 };
 
 struct CompositeGrads {
@@ -158,8 +151,7 @@ struct CompositeGrads {
   float* opacities;
   float* extras;  // null if the response has none
   float* colors;
-  float* means2d_abs;              // null when not wanted
-  BlendingStatistics* statistics;  // [images, gaussians], null when not wanted
+  float* payloads[kPayloads];  // [images, gaussians, kSums of each], null when not wanted
 };
 
 }  // namespace gsplat

@@ -16,7 +16,14 @@
   V(gaussian, GaussianResponse __VA_OPT__(, ) __VA_ARGS__) \
   V(generalized, GeneralizedResponse __VA_OPT__(, ) __VA_ARGS__)
 
-// V(name, Type, ...) for the struct Type of each csrc/math/compositor/NAME.h.
+// V(name, Type) for the struct Type of each csrc/math/payload/NAME.h: what the backward pass sums up per
+// splat if it is asked to. Their sums lie in this order.
+#define GSPLAT_PAYLOADS(V)  \
+  V(statistics, Statistics) \
+  V(absgrad, AbsGrad)
+
+// V(name, Type, ...) for the struct Type of each csrc/math/compositor/NAME.h: there is one, which all kernels
+// use; compositor/over.h says what a second one takes.
 #define GSPLAT_COMPOSITORS(V, ...) V(over, Over __VA_OPT__(, ) __VA_ARGS__)
 
 namespace gsplat {
@@ -24,7 +31,12 @@ namespace gsplat {
 #define GSPLAT_NAME(name, ...) name,
 enum class CameraModel : int32_t { GSPLAT_CAMERAS(GSPLAT_NAME) };
 enum class ResponseName : int32_t { GSPLAT_RESPONSES(GSPLAT_NAME) };
+enum class PayloadName : int32_t { GSPLAT_PAYLOADS(GSPLAT_NAME) };
 #undef GSPLAT_NAME
+
+#define GSPLAT_ONE(name, Type) +1
+inline constexpr int kPayloads = GSPLAT_PAYLOADS(GSPLAT_ONE);
+#undef GSPLAT_ONE
 
 // What one must know of a response without its formulas, see math/response/radial.h.
 struct ResponseTraits {

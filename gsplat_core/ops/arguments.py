@@ -45,15 +45,23 @@ def pick(operator: str, names: Iterable[str]) -> Pick:
     return lambda values: tuple(values[place] for place in places)
 
 
-def fake_kernel(operator: str) -> Callable[[_F], _F]:
-    """Registers a fake kernel: a function of those arguments of the operator that its own are named after."""
+def fake_kernel(operator: str, further: Iterable[str] = ()) -> Callable[[_F], _F]:
+    """Registers a fake kernel: a function of those arguments of the operator that its own are named after.
+
+    Args:
+        further: names of more arguments, which the function takes as `*others`.
+    """
+    defaults = tuple(argument.default_value for argument in overload(operator)._schema.arguments)
 
     def register(function: _F) -> _F:
-        needed = pick(operator, list(inspect.signature(function).parameters))
+        own = inspect.signature(function).parameters.values()
+        names = [parameter.name for parameter in own if parameter.kind != parameter.VAR_POSITIONAL]
+        needed = pick(operator, [*names, *further])
 
         @torch.library.register_fake(f"gsplat_core::{operator}")
         def _(*arguments: Any) -> Any:
-            return function(*needed(arguments))
+            # PyTorch leaves out the last ones that have their default values.
+            return function(*needed((*arguments, *defaults[len(arguments) :])))
 
         return function
 

@@ -11,38 +11,43 @@ from torch import Tensor
 from gsplat_core.ops.arguments import fake_kernel, pick
 from gsplat_core.ops.derivative import Derivative
 from gsplat_core.ops.forward_mode import differentiable, map_over_directions
+from gsplat_core.ops.variants import PAYLOADS
+
+_carriers = {name: f"{name}_carrier" for name in PAYLOADS}
+_probed = [_carriers[name] for name, payload in PAYLOADS.items() if payload.probed]
 
 
-@fake_kernel("composite")
+@fake_kernel("composite", further=_probed)
 def _(
-    means2d: Tensor, statistics_carrier: Tensor | None, colors: Tensor, width: int, height: int
+    means2d: Tensor, colors: Tensor, width: int, height: int, *probed: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     shape = (means2d.shape[0], height, width)
     return (
         means2d.new_empty(*shape, colors.shape[-1]),
         means2d.new_empty(*shape, 1),
-        means2d.new_empty(shape if statistics_carrier is not None else 0),
+        means2d.new_empty(0 if all(carrier is None for carrier in probed) else shape),
     )
 
 
-@fake_kernel("composite_backward")
+@fake_kernel("composite_backward", further=PAYLOADS)
 def _(
     means2d: Tensor,
     shapes: Tensor,
     opacities2d: Tensor,
     colors: Tensor,
     extras: Tensor | None,
-    v_probe: Tensor | None,
-    absgrad: bool,
+    *wanted: bool,
 ) -> tuple[Tensor, ...]:
     return (
         means2d.new_empty(means2d.shape),
         means2d.new_empty(shapes.shape),
         means2d.new_empty(opacities2d.shape),
         means2d.new_empty(colors.shape),
-        means2d.new_empty(means2d.shape if absgrad else 0),
-        means2d.new_empty((*means2d.shape[:2], 3) if v_probe is not None else 0),
         means2d.new_empty(0 if extras is None else extras.shape),
+        *(
+            means2d.new_empty((*means2d.shape[:2], payload.sums) if wants else 0)
+            for payload, wants in zip(PAYLOADS.values(), wanted, strict=True)
+        ),
     )
 
 
@@ -70,8 +75,8 @@ def _backward(ctx: Any, v_out_colors: Tensor, v_out_alphas: Tensor, v_probe: Ten
         out_alphas=out_alphas,
         v_out_colors=v_out_colors,
         v_out_alphas=v_out_alphas,
-        v_probe=v_probe if _reverse.needs(ctx, "statistics_carrier") else None,
-        absgrad=_reverse.needs(ctx, "absgrad_carrier"),
+        v_probe=v_probe if _reverse.needs(ctx, *_probed) else None,
+        **{name: _reverse.needs(ctx, carrier) for name, carrier in _carriers.items()},
     )
     v_backgrounds = None
     if _reverse.needs(ctx, "backgrounds"):

@@ -11,7 +11,8 @@ knows; the tests compare every variant of the operators with the one of the same
 from gsplat_core.reference.cameras import CAMERAS, Intrinsics
 from gsplat_core.reference.compositors import COMPOSITORS
 from gsplat_core.reference.harmonics import sh_basis
+from gsplat_core.reference.payloads import PAYLOADS
 from gsplat_core.reference.rasterizer import rasterization
 from gsplat_core.reference.responses import RESPONSES
 
-__all__ = ["CAMERAS", "COMPOSITORS", "RESPONSES", "Intrinsics", "rasterization", "sh_basis"]
+__all__ = ["CAMERAS", "COMPOSITORS", "PAYLOADS", "RESPONSES", "Intrinsics", "rasterization", "sh_basis"]

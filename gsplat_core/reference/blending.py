@@ -10,8 +10,8 @@ from torch import Tensor
 
 from gsplat_core.reference.compositors import Weights
 from gsplat_core.reference.orders import swappable
+from gsplat_core.reference.payloads import Sink
 from gsplat_core.reference.responses import MIN_ALPHA, Response
-from gsplat_core.reference.statistics import Probe
 
 
 class Drawn(NamedTuple):
@@ -23,7 +23,7 @@ class Drawn(NamedTuple):
     extras: Tensor
     depths: Tensor
     colors: Tensor  # [V, D]
-    carrier: Tensor  # [V, 3] of the statistics
+    payloads: Sink
     doubtful: Tensor
 
 
@@ -48,15 +48,15 @@ def blend(
     """Every splat meets every one of the P = width x height pixels."""
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     pixels = torch.stack([columns, rows], dim=-1).reshape(-1, 2).double() + 0.5
-    dx, dy = (splats.means2d - pixels).unbind(-1)
+    means2d, probe = splats.payloads.watch(splats.means2d)
+    dx, dy = (means2d - pixels).unbind(-1)
     a, b, c = splats.conics[:, :, None].unbind(1)
     q = a * dx * dx + 2 * b * dx * dy + c * dy * dy  # [V, P]
     faded = splats.opacities[:, None] * response.at(q, splats.extras)
 
     weights, near_finish = compositor(torch.where(faded < MIN_ALPHA, 0.0, faded.clamp(max=max_alpha)), band)
-    probe = Probe.apply(splats.carrier, weights.detach())
+    splats.payloads.weights = weights.detach()
     colors = weights.T @ splats.colors
-    colors = colors + 0 * probe[:, None]  # the statistics are there whether the probe is used or not
 
     near_threshold = near_finish | ((faded / MIN_ALPHA - 1).abs() < band)
     near_threshold |= (faded / max_alpha - 1).abs() < band

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,9 +16,9 @@ from gsplat_core.reference.compositors import COMPOSITORS
 from gsplat_core.reference.gaussians import covariances
 from gsplat_core.reference.harmonics import view_dependent
 from gsplat_core.reference.orders import by_depth
+from gsplat_core.reference.payloads import PAYLOADS, Sink
 from gsplat_core.reference.projection import project
 from gsplat_core.reference.responses import RESPONSES
-from gsplat_core.reference.statistics import add_absolute_gradient
 
 
 def rasterization(
@@ -47,6 +48,7 @@ def rasterization(
     compositor: str = "over",
     max_alpha: float = 0.99,
     statistics: bool = False,
+    payloads: Sequence[str] = (),
     band: float = 1e-3,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Renders like :func:`gsplat_core.rasterization`, whose arguments of the same names these are.
@@ -96,23 +98,25 @@ def rasterization(
     colors = outputs.channels(colors.expand(*splats.depths.shape, -1), splats.depths, render_mode)
 
     means2d = splats.means2d.reshape(*batch, num_cameras, num, 2)
-    absolute_gradient = torch.zeros_like(means2d)
-    if absgrad:
-        means2d.absgrad = absolute_gradient  # type: ignore[attr-defined]
     images_means2d = means2d.reshape(num_batches * num_cameras, num, 2)
-    carrier = torch.zeros(*batch, num_cameras, num, 3, dtype=torch.float64, requires_grad=statistics)
-    images_carrier = carrier.reshape(num_batches * num_cameras, num, 3)
+    wanted = {*payloads, *(["statistics"] if statistics else []), *(["absgrad"] if absgrad else [])}
+    carriers = {
+        name: torch.zeros(
+            *batch, num_cameras, num, PAYLOADS[name].sums, dtype=torch.float64, requires_grad=True
+        )
+        for name in wanted
+    }
+    if absgrad:
+        carriers["absgrad"].register_hook(lambda sums: setattr(means2d, "absgrad", sums))
     images = []
     for image in range(num_batches * num_cameras):
         b, c = divmod(image, num_cameras)
         order = by_depth(splats.depths[b, c], splats.visible[b, c])
         at_pixels = images_means2d[image, order, None].expand(-1, height * width, 2)
-        if absgrad:
-            add_absolute_gradient(at_pixels, absolute_gradient.view_as(images_means2d)[image], order)
+        sink = Sink({name: carrier.flatten(0, -3)[image, order] for name, carrier in carriers.items()})
         drawn = Drawn(
             at_pixels, splats.conics[b, c, order], splats.opacities[b, c, order], extras[b, 0, order],
-            splats.depths[b, c, order], colors[b, c, order], images_carrier[image, order],
-            doubtful[b, c, order],
+            splats.depths[b, c, order], colors[b, c, order], sink, doubtful[b, c, order],
         )  # fmt: skip
         images.append(blend(drawn, responds, COMPOSITORS[compositor], width, height, max_alpha, band))
     shape = (*batch, num_cameras, height, width)
@@ -128,7 +132,7 @@ def rasterization(
     def per_splat(tensor: Tensor) -> Tensor:
         return tensor.reshape(*batch, *tensor.shape[1:])
 
-    meta = {
+    meta: dict[str, Any] = {
         "means2d": means2d,
         "depths": per_splat(splats.depths),
         "conics": per_splat(splats.conics),
@@ -137,8 +141,12 @@ def rasterization(
         "ambiguous": ambiguous[..., 0],
         "doubtful": per_splat(doubtful),
     }
+    if statistics or payloads:
+        meta["probe"] = probe[..., 0]
     if statistics:
-        meta |= {"statistics": carrier, "probe": probe[..., 0]}
+        meta["statistics"] = carriers["statistics"]
+    if payloads:
+        meta["payloads"] = {name: carriers[name] for name in payloads}
     return rendered, alphas, meta
 
 

@@ -15,6 +15,7 @@ from gsplat_core.render.inputs import Inputs
 from gsplat_core.render.meta import Meta, render_meta
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.stages import Splats, bin_splats, colour, composite, extras_of_splats, levels, project
+from gsplat_core.render.variants import PAYLOADS
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,14 @@ class Outputs:
         depth: "sum" of the depths with the blending weights, or that divided by alpha, "expected".
         absgrad: ``meta["means2d"].absgrad`` after backward, see :func:`gsplat_core.rasterization`.
         statistics: ``meta["statistics"]`` and ``meta["probe"]``, see there.
+        payloads: names of what is in ``meta["payloads"]``, see there.
     """
 
     colors: bool = True
     depth: Literal["none", "sum", "expected"] = "none"
     absgrad: bool = False
     statistics: bool = False
+    payloads: tuple[str, ...] = ()
 
     def __or__(self, other: Outputs) -> Outputs:
         if "none" not in (self.depth, other.depth) and self.depth != other.depth:
@@ -41,6 +44,7 @@ class Outputs:
             other.depth if self.depth == "none" else self.depth,
             self.absgrad or other.absgrad,
             self.statistics or other.statistics,
+            tuple(dict.fromkeys(self.payloads + other.payloads)),
         )
 
 
@@ -129,7 +133,9 @@ def draw(
             backgrounds = torch.nn.functional.pad(backgrounds, (0, 1))
 
     tiles = bin_splats(splats, width, height, settings, response=inputs.response, extras=extras)
-    leaf, carrier = _statistics_carriers(splats, inputs.batch, rows) if outputs.statistics else (None, None)
+    measured, carriers = _carriers(splats, inputs.batch, rows, outputs)
+    if outputs.absgrad:
+        carriers["absgrad"] = _absgrad_carrier(splats, means2d, rows)
     blended = composite(
         splats,
         channels[0] if len(channels) == 1 else torch.cat(channels, dim=-1),
@@ -138,8 +144,7 @@ def draw(
         width,
         height,
         settings,
-        absgrad_carrier=_absgrad_carrier(splats, means2d, rows) if outputs.absgrad else None,
-        statistics_carrier=carrier,
+        carriers=carriers,
         response=inputs.response,
         extras=extras,
     )
@@ -153,8 +158,11 @@ def draw(
 
     meta = render_meta(splats, tiles, means2d, inputs.batch, width, height, settings.tile_size, rows)
     if blended.probe is not None:
-        meta["statistics"] = leaf
         meta["probe"] = as_given(blended.probe)
+    if outputs.statistics:
+        meta["statistics"] = measured["statistics"]
+    if outputs.payloads:
+        meta["payloads"] = {name: measured[name] for name in outputs.payloads}
     return Rendered(as_given(rendered), as_given(blended.alphas), meta, outputs)
 
 
@@ -213,14 +221,21 @@ def _absgrad_carrier(splats: Splats, means2d: Tensor, rows: Tensor | None) -> Te
     return carrier
 
 
-def _statistics_carriers(
-    splats: Splats, batch: tuple[int, ...], rows: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Zeros of the shape that the caller gets to see, a leaf of the graph, and the same [B, C, N, 3]."""
-    shape = (*splats.depths.shape, 3)
-    if rows is None:
-        leaf = splats.depths.new_zeros(*batch, *shape[1:], requires_grad=True)
-        return leaf, leaf.reshape(shape)
-    leaf = splats.depths.new_zeros(rows.shape[0], 3, requires_grad=True)
-    dense = splats.depths.new_zeros(splats.depths.numel(), 3).index_copy(0, rows, leaf)
-    return leaf, dense.reshape(shape)
+def _carriers(
+    splats: Splats, batch: tuple[int, ...], rows: Tensor | None, outputs: Outputs
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Zeros of the shape that the caller gets to see, leaves of the graph, and the same [B, C, N, sums], by
+    the names of payloads."""
+    leaves, carriers = {}, {}
+    for name in (*outputs.payloads, *(["statistics"] if outputs.statistics else [])):
+        if name in leaves:
+            continue
+        sums, depths = PAYLOADS[name].sums, splats.depths
+        if rows is None:
+            leaves[name] = depths.new_zeros(*batch, *depths.shape[1:], sums, requires_grad=True)
+            carriers[name] = leaves[name].reshape(*depths.shape, sums)
+        else:
+            leaves[name] = depths.new_zeros(rows.shape[0], sums, requires_grad=True)
+            dense = depths.new_zeros(depths.numel(), sums).index_copy(0, rows, leaves[name])
+            carriers[name] = dense.reshape(*depths.shape, sums)
+    return leaves, carriers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from torch import Tensor
@@ -12,6 +13,7 @@ from gsplat_core.render.drawing import Outputs, draw
 from gsplat_core.render.inputs import prepare
 from gsplat_core.render.meta import Meta
 from gsplat_core.render.settings import RenderSettings
+from gsplat_core.render.variants import PAYLOADS
 
 _DEPTHS: dict[str, Literal["none", "sum", "expected"]] = {
     "RGB": "none",
@@ -66,6 +68,7 @@ def rasterization(
     sh_optimizer: Adam | None = None,
     response: str = "gaussian",
     extras: Tensor | None = None,
+    payloads: Sequence[str] = (),
 ) -> tuple[Tensor, Tensor, Meta]:
     """Renders 3D Gaussians into images (Kerbl et al. 2023), differentiably.
 
@@ -123,6 +126,9 @@ def rasterization(
             `radii` are then those of the response, before anti-aliasing lowers the opacity.
         extras: [..., N, E] the response's own numbers of each Gaussian, differentiable. For "generalized"
             that is beta, E = 1, which acts between 0.5 and 8. None if the response has none.
+        payloads: some of :data:`gsplat_core.render.variants.PAYLOADS`: ``meta["payloads"][NAME]`` [..., C, N,
+            sums] (``packed``: [nnz, sums]) is a leaf of the graph like ``meta["statistics"]``, whose
+            ``.grad`` becomes what the payload sums up per Gaussian.
         sparse_grad, distributed, segmented, with_ut, with_eval3d, radial_coeffs,
             tangential_coeffs, thin_prism_coeffs, ftheta_coeffs, rolling_shutter, viewmats_rs: only the
             defaults are supported.
@@ -163,6 +169,8 @@ def rasterization(
     )
     check_choice("render_mode", render_mode, RENDER_MODES)
     check_choice("rasterize_mode", rasterize_mode, RASTERIZE_MODES)
+    for payload in payloads:
+        check_choice("payloads", payload, tuple(PAYLOADS))
     for name, size in (("width", width), ("height", height), ("channel_chunk", channel_chunk)):
         if size < 1:
             raise ValueError(f"argument '{name}' must be positive, got {size}")
@@ -178,7 +186,7 @@ def rasterization(
     )  # fmt: skip
     rendered = draw(
         inputs, sh_degree, width, height, settings,
-        Outputs(with_colors, _DEPTHS[render_mode], absgrad, statistics),
+        Outputs(with_colors, _DEPTHS[render_mode], absgrad, statistics, tuple(payloads)),
         packed=packed, sh_optimizer=sh_optimizer, sh_leaves=colors,
     )  # fmt: skip
     return rendered.channels, rendered.alphas, rendered.meta

@@ -6,6 +6,8 @@ exactly one batch dimension here: B scenes, C cameras each, N Gaussians, so I = 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -18,6 +20,9 @@ from gsplat_core.ops import project as project_op
 from gsplat_core.ops import response_levels as _levels  # noqa: F401
 from gsplat_core.ops import spherical_harmonics as harmonics_op
 from gsplat_core.render.settings import USUAL, RenderSettings
+from gsplat_core.render.variants import PAYLOADS
+
+NOTHING_SUMMED_UP: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class Splats(NamedTuple):
@@ -46,7 +51,7 @@ class Blended(NamedTuple):
 
     colors: Tensor  # [B, C, H, W, D]
     alphas: Tensor  # [B, C, H, W, 1]
-    probe: Tensor | None  # [B, C, H, W] zeros, with a statistics carrier
+    probe: Tensor | None  # [B, C, H, W] zeros, with a carrier of a payload that looks at it
 
 
 def project(
@@ -225,8 +230,7 @@ def composite(
     height: int,
     settings: RenderSettings = USUAL,
     *,
-    absgrad_carrier: Tensor | None = None,
-    statistics_carrier: Tensor | None = None,
+    carriers: Mapping[str, Tensor] = NOTHING_SUMMED_UP,
     response: str = "gaussian",
     extras: Tensor | None = None,
 ) -> Blended:
@@ -235,21 +239,21 @@ def composite(
     Args:
         colors: [B, C, N, D].
         backgrounds: [B, C, D] or None for zeros.
-        absgrad_carrier: zeros [B, C, N, 2] whose gradient becomes the sum over pixels of the absolute
-            gradient of `splats.means2d` (AbsGS), or None.
-        statistics_carrier: zeros [B, C, N, 3] whose gradient tells how much the image shows of each splat, or
-            None. With the blending weights w_p of the splat at the pixels p and the gradient e_p of the
-            probe, it is (sum_p w_p e_p, sum_p w_p, number of pixels with w_p > 0). So the probe is one more
-            channel of the image, blended from the carrier's zeros with weights that count as constants: add
-            `(probe * e).sum()` to the loss, which stays what it is, for the sums with any weights e.
+        carriers: of payloads, by their names in :data:`gsplat_core.render.variants.PAYLOADS`: zeros
+            [B, C, N, sums], whose gradient becomes what the payload sums up per splat. That is
+
+            - "absgrad", 2 numbers: the sum over pixels of the absolute gradient of `splats.means2d` (AbsGS);
+            - "statistics", 3 numbers: how much the image shows of a splat. With its blending weights w_p at
+              the pixels p and the gradient e_p of the probe, (sum_p w_p e_p, sum_p w_p, number of pixels
+              with w_p > 0). So the probe is one more channel of the image, blended from the carrier's zeros
+              with weights that count as constants: add `(probe * e).sum()` to the loss, which stays what it
+              is, for the sums with any weights e.
         response: one of :data:`gsplat_core.render.variants.RESPONSES`.
         extras: [B, C, N, E], the numbers that the splats have for it, or None if it has none.
     """
     images = splats.depths.shape[:2]
     colors_image, alphas, probe = composite_op.composite(
         splats.means2d.flatten(0, 1),
-        None if absgrad_carrier is None else absgrad_carrier.flatten(0, 1),
-        None if statistics_carrier is None else statistics_carrier.flatten(0, 1),
         splats.shapes.flatten(0, 1),
         splats.opacities.flatten(0, 1),
         colors.flatten(0, 1),
@@ -260,11 +264,12 @@ def composite(
         settings.numbers(),
         None if extras is None else extras.flatten(0, 1),
         response,
+        *(carriers[name].flatten(0, 1) if name in carriers else None for name in PAYLOADS),
     )
     return Blended(
         colors_image.unflatten(0, images),
         alphas.unflatten(0, images),
-        None if statistics_carrier is None else probe.unflatten(0, images),
+        probe.unflatten(0, images) if any(PAYLOADS[name].probed for name in carriers) else None,
     )
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
-
-from gsplat_core.ops import library as library
+from gsplat_core.ops.variants import PAYLOADS as PAYLOADS
+from gsplat_core.ops.variants import listed
 
 
 class Response(NamedTuple):
@@ -19,19 +18,13 @@ class Response(NamedTuple):
     Gauss-Newton matrices need."""
 
 
-def _listed(kind: str) -> dict[str, list[int]]:
-    """Names, and the numbers beside them."""
-    entries = (line.split() for line in torch.ops.gsplat_core.variants(kind).splitlines())
-    return {name: [int(number) for number in numbers] for name, *numbers in entries}
-
-
-CAMERAS: dict[str, int] = {name: count for name, (count,) in _listed("cameras").items()}
+CAMERAS: dict[str, int] = {name: count for name, (count,) in listed("cameras").items()}
 """Camera models, and how many coefficients each has beyond fx, fy, cx, cy: the last size of `lens`."""
 
 RESPONSES: dict[str, Response] = {
-    name: Response(extras, quadratic == 1) for name, (extras, quadratic) in _listed("responses").items()
+    name: Response(extras, quadratic == 1) for name, (extras, quadratic) in listed("responses").items()
 }
 """How opaque a splat is at an offset from its centre: ``csrc/math/response/NAME.h`` has the formulas."""
 
-COMPOSITORS: tuple[str, ...] = tuple(_listed("compositors"))
+COMPOSITORS: tuple[str, ...] = tuple(listed("compositors"))
 """How splats become a pixel."""

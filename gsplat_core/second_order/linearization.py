@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.ops import gauss_newton as gauss_newton_ops
+from gsplat_core.ops.variants import NO_CARRIERS
 from gsplat_core.primitive import no_place_for
 from gsplat_core.render.cameras import Cameras
 from gsplat_core.render.settings import USUAL, RenderSettings
@@ -233,8 +234,7 @@ class _Group:
         colors = ops.spherical_harmonics(*group._harmonics(activated), splats.radii)
         tiles = bin_splats(splats, cameras.width, cameras.height, settings.drawn)
         group = replace(group, splats=splats, colors=colors, tiles=tiles)
-        carriers, (means2d, *others) = (None, None), group._compositing
-        image, alphas, _ = ops.composite(means2d, *carriers, *others, *RESPONSE)
+        image, alphas, _ = ops.composite(*group._compositing, *RESPONSE, *NO_CARRIERS)
         return replace(group, image=image, alphas=alphas)
 
     def sampled(self, fraction: float, generator: torch.Generator) -> _Group:
@@ -267,8 +267,6 @@ class _Group:
             self.alphas,
             u,
             torch.zeros_like(self.alphas),
-            None,
-            False,
         )
         v_directions, _, v_sh0, v_shN = ops.spherical_harmonics_backward(
             *self._harmonics(activated), self.splats.radii, self.colors, v_colors[None], False

@@ -22,7 +22,8 @@ from cuda_on_cpu.translate import translate
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-BUILD = ROOT / "build" / "cuda_on_cpu"
+# Kernels with other variants than ours (csrc/build_units.py) are another library.
+BUILD = ROOT / "build" / ("recipes/cuda_on_cpu" if os.environ.get("GSPLAT_BUILD_OVERLAY") else "cuda_on_cpu")
 
 _SANITIZE = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
 _COMMON = "-std=c++20 -g1 -fPIC -fvisibility=hidden -Wall -Wextra"
@@ -63,7 +64,7 @@ def build(
 
     Args:
         includes: folders of headers.
-        headers: CUDA code below the first of these folders that sources include, which is translated as well.
+        headers: CUDA code below the last of these folders that sources include, which is translated as well.
         libraries: flags for the linker.
 
     Raises:
@@ -72,7 +73,7 @@ def build(
     flags = FLAVOURS[flavour]
     folder = BUILD / name / flavour
     for header in headers:
-        _translate(header, folder / "translated" / header.relative_to(includes[0]))
+        _translate(header, folder / "translated" / header.relative_to(includes[-1]))
     folders = [folder / "translated", HERE / "include", *includes]
     objects: list[tuple[str, Path, str]] = []
     for source in sources:

@@ -27,7 +27,7 @@ from gsplat_core.ops import library as _  # noqa: F401  (registers the operators
 CSRC = ROOT / "csrc"
 sys.path.insert(0, str(CSRC))
 import build_ops  # noqa: E402
-from build_units import kernel_units  # noqa: E402
+from build_units import INCLUDES, kernel_units  # noqa: E402
 
 NAMESPACE = "gsplat_cuda_on_cpu"
 _definitions = torch.library.Library(NAMESPACE, "FRAGMENT")
@@ -61,7 +61,7 @@ def build_library(flavour: str) -> Path:
             Source(HERE / "torch_cuda.cpp"),
         ],
         flavour,
-        [CSRC],
+        INCLUDES,
         headers=sorted(CSRC.glob("cuda/*.cuh")),
         libraries=f"-L{torch_folder / 'lib'} -ltorch_cpu",
     )

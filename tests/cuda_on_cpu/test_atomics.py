@@ -13,6 +13,7 @@ from torch import Tensor
 from cuda_on_cpu.library import Library
 from cuda_on_cpu.operators import emulated
 from gsplat_core.ops.gauss_newton import MOMENTS
+from gsplat_core.ops.variants import NO_CARRIERS
 from gsplat_core.render import stages
 from gsplat_core.render.settings import USUAL
 
@@ -95,11 +96,12 @@ def test_gradients(channels: int, absgrad: bool, statistics: bool, opaque: bool)
     case = Case.of(channels, opaque)
     means2d = case.splats.means2d[0]
     with emulated(check=False) as library:
-        image, alphas, _ = ops.composite(means2d, None, None, *case.compositing)
+        image, alphas, _ = ops.composite(means2d, *case.compositing, *NO_CARRIERS)
         upstream = (torch.ones_like(image), torch.ones_like(alphas))
         probe = torch.ones(1, HEIGHT, WIDTH) if statistics else None
         library.take_counters()
-        ops.composite_backward(means2d, *case.compositing, image, alphas, *upstream, probe, absgrad)
+        wanted = {"statistics": statistics, "absgrad": absgrad}
+        ops.composite_backward(means2d, *case.compositing, image, alphas, *upstream, probe, **wanted)
         case.assert_adds_once(library, 6 + channels + 2 * absgrad + 3 * statistics)
 
 
@@ -108,7 +110,7 @@ def test_moments(opaque: bool) -> None:
     case = Case.of(3, opaque)
     means2d = case.splats.means2d[0]
     with emulated(check=False) as library:
-        image, _, _ = ops.composite(means2d, None, None, *case.compositing)
+        image, _, _ = ops.composite(means2d, *case.compositing, *NO_CARRIERS)
         library.take_counters()
         *inputs, extras, response = case.compositing
         ops.composite_moments(means2d, *inputs, image, torch.ones_like(image), extras, response)

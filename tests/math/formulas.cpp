@@ -290,13 +290,14 @@ Formula log_alpha_formula() {
 
 // A pixel that blends x.size() / 2 splats: inputs alpha_i and payload c_i, output sum_i w_i c_i. The
 // derivative by alpha directly, or by its logarithm.
+template <class Compositor>
 Formula blending_formula(bool by_logarithm) {
   return formula(
       []<class T>(const ListOf<T>& x) {
         T t(1.0), sum(0.0);
         for (size_t i = 0; i < x.size(); i += 2) {
           sum = sum + t * x[i] * x[i + 1];
-          t = gsplat::Over::behind(t, x[i]);
+          t = Compositor::behind(t, x[i]);
         }
         return ListOf<T>{sum};
       },
@@ -304,17 +305,17 @@ Formula blending_formula(bool by_logarithm) {
         double t = 1, behind = 0;
         for (size_t i = 0; i < x.size(); i += 2) {
           behind += t * x[i] * x[i + 1] * v[0];
-          t = gsplat::Over::behind(t, x[i]);
+          t = Compositor::behind(t, x[i]);
         }
         List grad(x.size());
         t = 1;
         for (size_t i = 0; i < x.size(); i += 2) {
           const double g = x[i + 1] * v[0], w = t * x[i];
           behind -= w * g;
-          grad[i] = by_logarithm ? gsplat::Over::log_alpha_vjp(w * g, x[i], behind) / x[i]
-                                 : gsplat::Over::alpha_vjp(t, x[i], g, behind);
+          grad[i] = by_logarithm ? Compositor::log_alpha_vjp(w * g, x[i], behind) / x[i]
+                                 : Compositor::alpha_vjp(t, x[i], g, behind);
           grad[i + 1] = w * v[0];
-          t = gsplat::Over::behind(t, x[i]);
+          t = Compositor::behind(t, x[i]);
         }
         return grad;
       });
@@ -398,8 +399,11 @@ std::map<std::string, Formula> formulas() {
   GSPLAT_RESPONSES(GSPLAT_ADD)
 #undef GSPLAT_ADD
   f["log_alpha_change"] = log_alpha_formula();
-  f["blending"] = blending_formula(false);
-  f["blending_by_logarithm"] = blending_formula(true);
+#define GSPLAT_ADD(name, type)                                  \
+  f["blending_" #name] = blending_formula<gsplat::type>(false); \
+  f["blending_" #name "_by_logarithm"] = blending_formula<gsplat::type>(true);
+  GSPLAT_COMPOSITORS(GSPLAT_ADD)
+#undef GSPLAT_ADD
   return f;
 }
 

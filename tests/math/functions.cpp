@@ -8,15 +8,14 @@
 #include "math/ellipse.h"
 #include "math/forward_mode.h"
 #include "math/gauss_newton.h"
-#include "math/payload/absgrad.h"
 #include "math/payload/color.h"
-#include "math/payload/statistics.h"
 #include "math/project.h"
 #include "math/quaternion.h"
 #include "math/relocation.h"
 #include "math/response/gaussian.h"
 #include "math/sgld_noise.h"
 #include "math/ssim.h"
+#include "raster/payloads.h"
 
 using namespace gsplat;
 
@@ -85,6 +84,10 @@ View<double> view(const double* x) {
 
 // Two payloads around one whose sums nobody may want.
 using SomePayloads = Payloads<Color<3>, AbsGrad, Statistics>;
+
+float*& sums_of(CompositeGrads& grads, PayloadName payload) {
+  return grads.payloads[static_cast<int>(payload)];
+}
 
 }  // namespace
 
@@ -339,48 +342,49 @@ void payload_sums(const double* x, double* out) {
   static_assert(SomePayloads::kSums == 8);
   sums.list(out + 1);
 
-  float row[8], colors[6] = {}, absolute[4] = {};
-  BlendingStatistics statistics[2] = {};
+  float row[8], colors[6] = {}, absolute[4] = {}, statistics[6] = {};
   for (int i = 0; i < 8; ++i) row[i] = static_cast<float>(out[1 + i]);
   CompositeGrads grads = {};
   grads.colors = colors;
-  if (x[0] != 0) grads.means2d_abs = absolute;
-  if (x[1] != 0) grads.statistics = statistics;
+  if (x[0] != 0) sums_of(grads, PayloadName::absgrad) = absolute;
+  if (x[1] != 0) sums_of(grads, PayloadName::statistics) = statistics;
   SomePayloads::finish(row, grads, 3, 1);
-  const float second[8] = {colors[3],
-                           colors[4],
-                           colors[5],
-                           absolute[2],
-                           absolute[3],
-                           statistics[1].weighted,
-                           statistics[1].weights,
-                           statistics[1].pixels};
+  const float second[8] = {colors[3],   colors[4],     colors[5],     absolute[2],
+                           absolute[3], statistics[3], statistics[4], statistics[5]};
   for (int i = 0; i < 8; ++i) out[9 + i] = second[i];
-  const float first[8] = {colors[0],
-                          colors[1],
-                          colors[2],
-                          absolute[0],
-                          absolute[1],
-                          statistics[0].weighted,
-                          statistics[0].weights,
-                          statistics[0].pixels};
+  const float first[8] = {colors[0],   colors[1],     colors[2],     absolute[0],
+                          absolute[1], statistics[0], statistics[1], statistics[2]};
   out[17] = 0;
   for (int i = 0; i < 8; ++i) out[17] += first[i] != 0;
 }
 
 // sum -> its place: how far it lies from the first of its array, and the stride; 10 channels of 3 used
 void payload_place(const double* x, double* out) {
-  float colors[30], absolute[2];
-  BlendingStatistics statistics[1];
+  float colors[30], absolute[2], statistics[3];
   CompositeGrads grads = {};
   grads.colors = colors;
-  grads.means2d_abs = absolute;
-  grads.statistics = statistics;
+  sums_of(grads, PayloadName::absgrad) = absolute;
+  sums_of(grads, PayloadName::statistics) = statistics;
   const int sum = static_cast<int>(x[0]);
   const SumPlace place = SomePayloads::place(grads, 10, sum);
-  const float* array = sum < 3 ? colors : sum < 5 ? absolute : reinterpret_cast<float*>(statistics);
+  const float* array = sum < 3 ? colors : sum < 5 ? absolute : statistics;
   out[0] = static_cast<double>(place.base - array);
   out[1] = place.stride;
+}
+
+// whether absolute gradients and statistics are wanted 2 -> whether it suffices to sum up nothing, absolute
+// gradients, all; then the sums of a splat, 2 and 3 ones, where they are finished in place
+void payloads_wanted(const double* x, double* out) {
+  float absolute[2] = {1, 1}, statistics[3] = {1, 1, 1};
+  CompositeGrads grads = {};
+  if (x[0] != 0) sums_of(grads, PayloadName::absgrad) = absolute;
+  if (x[1] != 0) sums_of(grads, PayloadName::statistics) = statistics;
+  out[0] = Payloads<>::suffice(grads);
+  out[1] = Payloads<AbsGrad>::suffice(grads);
+  out[2] = AllPayloads::suffice(grads);
+  AllPayloads::finish_in_place(grads, 0);
+  for (int i = 0; i < 2; ++i) out[3 + i] = absolute[i];
+  for (int i = 0; i < 3; ++i) out[5 + i] = statistics[i];
 }
 
 }  // extern "C"

@@ -7,11 +7,12 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from formulas import Formulas
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from gsplat_core.reference import RESPONSES
+from gsplat_core.reference import COMPOSITORS, RESPONSES
 from gsplat_core.render.variants import CAMERAS
 
 Array = NDArray[np.float64]
@@ -113,8 +114,7 @@ INPUTS: Inputs = {
         for name in RESPONSES
         for form in ("", "_quadratic")
     },
-    "blending": blended_splats,
-    "blending_by_logarithm": blended_splats,
+    **{f"blending_{name}{form}": blended_splats for name in COMPOSITORS for form in ("", "_by_logarithm")},
     **{f"sh_basis_{degree}": lambda rng: rng.normal(size=3) for degree in range(5)},
 }
 for name, lens in CAMERAS.items():
@@ -237,6 +237,15 @@ def test_what_a_camera_writes_by_hand_is_what_follows_from_its_pixels(
     np.testing.assert_allclose(formulas.value(own, x), formulas.value(default, x), rtol=1e-12, atol=1e-12)
     v = rng.normal(size=8)
     np.testing.assert_allclose(formulas.vjp(own, x, v), formulas.vjp(default, x, v), rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("compositor", COMPOSITORS)
+def test_a_compositor_weighs_splats_as_the_reference_does(formulas: Formulas, compositor: str) -> None:
+    splats = blended_splats(np.random.default_rng(0))
+    alphas, colors = torch.from_numpy(splats).reshape(-1, 2).unbind(-1)
+    weights = COMPOSITORS[compositor](alphas[:, None], 0.0).weights[:, 0]
+    blended = formulas.value(f"blending_{compositor}", splats)
+    assert blended == pytest.approx([float(weights @ colors)], rel=1e-12)
 
 
 def test_compensation_at_its_floor_passes_no_gradient(formulas: Formulas) -> None:

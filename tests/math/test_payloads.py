@@ -65,3 +65,16 @@ def test_places_of_sums(function: Callable) -> None:
     """By (sum within its array, distance between splats): colours have as many channels as the image."""
     places = [tuple(function("payload_place", [i], 2)) for i in range(8)]
     assert places == [*((i, 10) for i in range(3)), *((i, 2) for i in range(2)), *((i, 3) for i in range(3))]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sufficient"),
+    [((0, 0), [1, 1, 1]), ((1, 0), [0, 1, 1]), ((0, 1), [0, 0, 1]), ((1, 1), [0, 0, 1])],
+)
+def test_what_has_to_be_summed_up_for_what_is_wanted(
+    function: Callable, wanted: tuple[int, int], sufficient: list[int]
+) -> None:
+    got = function("payloads_wanted", wanted, 8)
+    assert got[:3].tolist() == sufficient
+    unit = 1 / UNIT if wanted[0] else 1  # of what was summed up in its place
+    np.testing.assert_allclose(got[3:], [unit, unit, 1, 1, 1], rtol=1e-6)

@@ -7,6 +7,7 @@ import torch
 
 from gsplat_core.ops import arguments, project  # noqa: F401  (loads the operators)
 from gsplat_core.ops.derivative import Derivative
+from gsplat_core.ops.variants import PAYLOADS
 
 
 def test_values_are_picked_by_name() -> None:
@@ -64,12 +65,11 @@ def test_gradients_stand_where_their_arguments_do() -> None:
     gradients = dict(zip(names, derivative.gradients(ctx, results, backgrounds="v_backgrounds"), strict=True))
     wanted = {
         "means2d",
-        "absgrad_carrier",
-        "statistics_carrier",
         "shapes",
         "opacities2d",
         "backgrounds",
         "extras",
+        *(f"{name}_carrier" for name in PAYLOADS),
     }
     assert {name: value for name, value in gradients.items() if value is not None} == {
         name: f"v_{name}" for name in wanted

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gsplat_core.render import stages
 from gsplat_core.render.settings import USUAL, RenderSettings
-from gsplat_core.render.variants import CAMERAS
+from gsplat_core.render.variants import CAMERAS, PAYLOADS
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -86,19 +86,20 @@ def test_composite(channels: int, absgrad: bool, statistics: bool, background: b
     means2d, shapes, _, opacities, _ = (s.flatten(0, 1) for s in splats)
     backgrounds = leaf(torch.rand(4, channels)) if background else None
     shared = (leaf(shapes), leaf(opacities), leaf(colors), backgrounds, *tiles, *DRAWING, None, "gaussian")
-    carriers = (
-        torch.zeros_like(means2d, requires_grad=True) if absgrad else None,
-        torch.zeros(*means2d.shape[:2], 3, requires_grad=True) if statistics else None,
-    )
-    torch.library.opcheck(ops.composite, (leaf(means2d), *carriers, *shared))
-    image, alphas, probe = (x.detach() for x in ops.composite(means2d, *carriers, *shared))
+    wanted = {"absgrad": absgrad, "statistics": statistics}
+    carriers = [
+        torch.zeros(*means2d.shape[:2], payload.sums, requires_grad=True) if wanted.get(name) else None
+        for name, payload in PAYLOADS.items()
+    ]
+    torch.library.opcheck(ops.composite, (leaf(means2d), *shared, *carriers))
+    image, alphas, probe = (x.detach() for x in ops.composite(means2d, *shared, *carriers))
     plain = [x.detach() if isinstance(x, Tensor) else x for x in (means2d, *shared)]
     upstream = (
         torch.rand_like(image),
         torch.rand_like(alphas),
         torch.rand_like(probe) if statistics else None,
     )
-    torch.library.opcheck(ops.composite_backward, (*plain, image, alphas, *upstream, absgrad))
+    torch.library.opcheck(ops.composite_backward, (*plain, image, alphas, *upstream), wanted)
 
 
 def test_contributions() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 import gsplat_core
 from gsplat_core import reference
+from gsplat_core.ops.variants import NO_CARRIERS
 from gsplat_core.render import stages
 from gsplat_core.render.settings import USUAL
 from gsplat_core.render.variants import RESPONSES
@@ -169,7 +170,9 @@ def test_contributions_are_the_statistics_of_the_backward_pass(backend: str, nam
     given: dict[str, Any] = {"response": name, "extras": extras}
     tiles = stages.bin_splats(splats, *size, **given)
     carrier = torch.zeros(*splats.depths.shape, 3, requires_grad=True)
-    image, *_ = stages.composite(splats, colors, None, tiles, *size, statistics_carrier=carrier, **given)
+    image, *_ = stages.composite(
+        splats, colors, None, tiles, *size, carriers={"statistics": carrier}, **given
+    )
     image.sum().backward()
     measured = stages.contributions(splats, tiles, *size, **given)
     assert carrier.grad is not None
@@ -256,7 +259,7 @@ def test_operators_are_registered_as_pytorch_wants_it(name: str) -> None:
     ]
     of_splats = None if extras is None else extras.flatten(0, 1).contiguous().requires_grad_()
     settings = USUAL.numbers()
-    arguments = (flat[0], None, None, *flat[1:], None, *tiles, *size, settings, of_splats, name)
+    arguments = (*flat, None, *tiles, *size, settings, of_splats, name, *NO_CARRIERS)
     torch.library.opcheck(ops.composite, arguments)
     torch.library.opcheck(
         ops.response_levels, (splats.opacities[0], None if of_splats is None else of_splats.detach(), name)

@@ -32,11 +32,11 @@ import gsplat_core
 from gsplat_core import reference
 from gsplat_core.render import drawing
 from gsplat_core.render.stages import TileLists
-from gsplat_core.render.variants import CAMERAS, COMPOSITORS, RESPONSES
+from gsplat_core.render.variants import CAMERAS, COMPOSITORS, PAYLOADS, RESPONSES
 
 CASES = [(camera, response) for camera in CAMERAS for response in RESPONSES]
 # What a splat carries to the pixels: so many channels, and perhaps its depth.
-PAYLOADS: dict[str, tuple[int, dict[str, Any]]] = {
+CARRIED: dict[str, tuple[int, dict[str, Any]]] = {
     "one channel": (1, {}),
     "three channels": (3, {}),
     "many channels": (9, {}),
@@ -76,13 +76,18 @@ def render(**arguments: Any) -> Any:
 
 
 @cache
-def truth(camera: str, response: str, payload: str = "three channels") -> Truth:
-    channels, options = PAYLOADS[payload]
+def truth(camera: str, response: str, carried: str = "three channels") -> Truth:
+    channels, options = CARRIED[carried]
     return truth_of(scene_for(camera, response, channels), **chosen(camera, response), **options)
 
 
 def test_the_reference_has_the_cameras_of_the_library() -> None:
     assert {name: len(camera.coefficients) for name, camera in reference.CAMERAS.items()} == CAMERAS
+
+
+def test_the_reference_has_the_payloads_of_the_library() -> None:
+    theirs = {name: payload.sums for name, payload in reference.PAYLOADS.items()}
+    assert {name: payload.sums for name, payload in PAYLOADS.items()} == theirs
 
 
 def test_the_reference_has_the_compositors_of_the_library() -> None:
@@ -95,33 +100,69 @@ def test_the_reference_has_the_responses_of_the_library() -> None:
 
 
 @every_variant
-@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("carried", CARRIED)
 @pytest.mark.usefixtures("backend")
-def test_images_and_gradients_are_those_of_the_reference(camera: str, response: str, payload: str) -> None:
-    channels, options = PAYLOADS[payload]
+def test_images_and_gradients_are_those_of_the_reference(camera: str, response: str, carried: str) -> None:
+    channels, options = CARRIED[carried]
     scene = scene_for(camera, response, channels)
-    found = truth(camera, response, payload)
+    found = truth(camera, response, carried)
     assert_agrees(render, scene, found, **chosen(camera, response), **options)
+
+
+def summed_up(
+    function: Any, camera: str, response: str, *payloads: str, keep: Tensor, channels: int = 3
+) -> dict[str, Tensor]:
+    """What payloads sum up, and the gradient of the means beside them, for a random loss of pixels that
+    `keep` [1, H, W] does not mask."""
+    scene = scene_for(camera, response, channels)
+    leaves = scene.leaves()
+    image, alphas, meta = function(
+        **scene.arguments(leaves), **chosen(camera, response), payloads=payloads, tile_size=8
+    )
+    g = torch.Generator().manual_seed(5)
+    weights, probe = torch.randn(image.shape, generator=g), torch.randn(keep.shape, generator=g)
+    loss = (keep[..., None] * (weights * image + alphas)).sum()
+    if any(PAYLOADS[name].probed for name in payloads):
+        loss = loss + (keep * probe * meta["probe"]).sum()
+    loss.backward()
+    means = leaves["means"].grad
+    assert means is not None
+    return {name: meta["payloads"][name].grad for name in payloads} | {"means": means}
+
+
+@cache
+def truly_summed_up(camera: str, response: str, channels: int) -> dict[str, Tensor]:
+    def renderer(*, tile_size: int, **arguments: Any) -> Any:
+        del tile_size  # the reference has none
+        return reference.rasterization(**arguments)
+
+    keep = ~truth(camera, response).ambiguous
+    return summed_up(renderer, camera, response, *PAYLOADS, keep=keep, channels=channels)
+
+
+@every_variant
+@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("channels", [3, 9])
+@pytest.mark.usefixtures("backend")
+def test_payloads_are_those_of_the_reference(camera: str, response: str, payload: str, channels: int) -> None:
+    keep = ~truth(camera, response).ambiguous
+    expected = truly_summed_up(camera, response, channels)
+    found = summed_up(gsplat_core.rasterization, camera, response, payload, keep=keep, channels=channels)
+    for name in (payload, "means"):
+        # Counts and sums over all pixels know no mask.
+        columns = slice(1) if name == "statistics" else slice(None)
+        assert expected[name].any()
+        assert_gradient(name, found[name][..., columns], expected[name][..., columns])
 
 
 @every_variant
 @pytest.mark.usefixtures("backend")
-def test_measurements_are_those_of_the_reference(camera: str, response: str) -> None:
-    scene, keep = scene_for(camera, response), ~truth(camera, response).ambiguous
-    options = chosen(camera, response) | {"absgrad": True}
-    expected = render_with_gradients(reference.rasterization, scene, keep, torch.float64, **options)
-    actual = render_with_gradients(render, scene, keep, **options)
-    assert_gradient("absgrad", actual.meta["means2d"].absgrad, expected.meta["means2d"].absgrad)
-
-    def weighted(function: Any) -> Tensor:
-        meta = function(**scene.arguments(), **chosen(camera, response), statistics=True)[2]
-        (meta["probe"] * keep).sum().backward()
-        gradient: Tensor = meta["statistics"].grad
-        return gradient
-
-    ours, theirs = weighted(render), weighted(reference.rasterization)
-    assert theirs.any()
-    assert_gradient("the weighted sum", ours[..., 0], theirs[..., 0])
+def test_payloads_do_not_disturb_one_another(camera: str, response: str) -> None:
+    keep = torch.ones(1, HEIGHT, WIDTH)
+    together = summed_up(gsplat_core.rasterization, camera, response, *PAYLOADS, keep=keep)
+    for payload in PAYLOADS:
+        alone = summed_up(gsplat_core.rasterization, camera, response, payload, keep=keep)
+        torch.testing.assert_close(alone[payload], together[payload], rtol=1e-5, atol=1e-6)
 
 
 @every_variant
@@ -194,9 +235,9 @@ def test_any_number_of_threads_gives_the_same_bytes(camera: str, response: str) 
     def run(threads: int) -> list[Tensor]:
         torch.set_num_threads(threads)
         found = render_with_gradients(
-            render, scene_for(camera, response), absgrad=True, statistics=True, **chosen(camera, response)
+            render, scene_for(camera, response), payloads=tuple(PAYLOADS), **chosen(camera, response)
         )  # fmt: skip
-        measured = [found.meta["means2d"].absgrad, found.meta["statistics"].grad]
+        measured = [found.meta["payloads"][name].grad for name in PAYLOADS]
         return [found.colors, found.alphas, *measured, *found.gradients.values()]
 
     alone = run(1)
@@ -212,11 +253,12 @@ def test_results_do_not_depend_on_the_order_of_cuda_threads(camera: str, respons
             assert_agrees(render, scene, found, **chosen(camera, response))
 
 
-@pytest.mark.parametrize("kind", ["camera", "response"])
-def test_what_is_not_listed_is_refused_by_name(kind: str) -> None:
-    argument = {"camera": "camera_model", "response": "response"}[kind]
+@pytest.mark.parametrize(
+    "wish", [{"camera_model": "nowhere"}, {"response": "nowhere"}, {"payloads": ["nowhere"]}]
+)
+def test_what_is_not_listed_is_refused_by_name(wish: dict[str, Any]) -> None:
     with pytest.raises((ValueError, RuntimeError), match="nowhere"):
-        gsplat_core.rasterization(**scene_for("pinhole", "gaussian").arguments(), **{argument: "nowhere"})
+        gsplat_core.rasterization(**scene_for("pinhole", "gaussian").arguments(), **wish)
 
 
 @pytest.mark.parametrize("kind", ["camera", "response"])

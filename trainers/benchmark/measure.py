@@ -115,7 +115,7 @@ def time_stages(case: Case) -> Timings:
     """Measures in this process; changes its number of threads and its instruction set."""
     import torch
 
-    from gsplat_core.ops import library  # noqa: F401  (registers the operators)
+    from gsplat_core.ops.variants import NO_CARRIERS
     from trainers.benchmark.splats import random_splats
 
     ops = torch.ops.gsplat_core
@@ -135,15 +135,13 @@ def time_stages(case: Case) -> Timings:
         return list(ops.bin_splats(s.means2d, s.shapes, s.depths, s.opacities, s.radii, *drawing))
 
     def run_forward() -> list[torch.Tensor]:
-        shapes = (s.means2d, None, None, s.shapes, s.opacities, s.colors, None)
-        return list(ops.composite(*shapes, *lists, *drawing, None, "gaussian"))[:2]
+        shapes = (s.means2d, s.shapes, s.opacities, s.colors, None)
+        return list(ops.composite(*shapes, *lists, *drawing, None, "gaussian", *NO_CARRIERS))[:2]
 
     def run_backward() -> list[torch.Tensor]:
         shapes = (s.means2d, s.shapes, s.opacities, s.colors, None)
         return list(
-            ops.composite_backward(
-                *shapes, *lists, *drawing, None, "gaussian", *image, v_colors, v_alphas, None, False
-            )
+            ops.composite_backward(*shapes, *lists, *drawing, None, "gaussian", *image, v_colors, v_alphas)
         )
 
     with PeakMemory() as memory:

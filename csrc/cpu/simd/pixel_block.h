@@ -57,8 +57,6 @@ SplatShape<Float> shape_of(const SplatRecord<Response>& r) {
 // belongs to the cell and what belongs to the pixel's place in the cell.
 template <class Response>
 struct BlockSplat {
-  static_assert(Response::kForms == 2);
-
   alignas(64) float cell_u[kCells], cell_v[kCells];
   Float pixel_u[kVectors], pixel_v[kVectors];
   Float log2_opacity;

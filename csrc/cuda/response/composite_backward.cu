@@ -7,11 +7,10 @@
 // them into gradients in place.
 #include "cuda/composite.h"
 #include "cuda/composite_tile.cuh"
-#include "math/payload/absgrad.h"
 #include "math/payload/color.h"
-#include "math/payload/statistics.h"
 #include "math/response/selected.h"
 #include "raster/channels.h"
+#include "raster/payloads.h"
 
 namespace gsplat::cuda::GSPLAT_RESPONSE {
 namespace {
@@ -28,12 +27,12 @@ struct PixelGrads {
   float v_colors[kColors > 0 ? kColors : 1];
   float v_alpha;  // gradient of alpha, the background's part included
   float behind;   // E - R of math/compositor/over.h: what the splats still to come contribute
-  float error;    // e_p of the statistics
+  float probe;    // what payloads know of it besides
   int64_t index;  // of the pixel in the images
 
   __device__ PixelGrads(const CompositeInputs& in, const CompositeGradInputs& v, const Tile& tile,
                         const PixelPlace& place)
-      : v_alpha(0.0f), behind(0.0f), error(0.0f), index(place.exists ? place.index : 0) {
+      : v_alpha(0.0f), behind(0.0f), probe(0.0f), index(place.exists ? place.index : 0) {
 #pragma unroll
     for (int c = 0; c < kColors; ++c) v_colors[c] = 0.0f;
     if (!place.exists) return;
@@ -50,7 +49,7 @@ struct PixelGrads {
     v_alpha = v.v_alphas[index] - from_background;
     // The outputs hold the background too: C = sum w c + (1 - alpha) bg.
     behind = from_colors - (1.0f - alpha) * from_background + alpha * v_alpha;
-    if (v.v_probe != nullptr) error = v.v_probe[index];
+    if (v.v_probe != nullptr) probe = v.v_probe[index];
   }
 };
 
@@ -132,7 +131,7 @@ __device__ float replay_splat(const CompositeInputs& in, const CompositeGradInpu
   sums.moments.add(e, sloped, blend.u, blend.dy);
 #pragma unroll
   for (int i = 0; i < kExtras; ++i) sums.extras.numbers[i] -= e * by_extras.values[i];
-  sums.payloads.see(shape, {blend.u, blend.v, sloped, weight, 1.0f, grads.error});
+  sums.payloads.see(shape, {blend.u, blend.v, sloped, weight, 1.0f, grads.probe});
   return weight;
 }
 
@@ -213,16 +212,12 @@ __global__ void __launch_bounds__(256) finish_splat_gradients(CompositeInputs in
   v_root[1] = g.l21;
   v_root[2] = g.l22;
   out.opacities[id] = g.opacity;
-  if (out.means2d_abs != nullptr) {
-    const float unit = static_cast<float>(AbsGrad::kUnit);
-    out.means2d_abs[2 * id] *= unit;
-    out.means2d_abs[2 * id + 1] *= unit;
-  }
+  AllPayloads::finish_in_place(out, id);
 }
 
 template <int kColors, class... Extras>
-void launch(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out,
-            Stream stream) {
+void launch(Payloads<Extras...>, const CompositeInputs& in, const CompositeGradInputs& v,
+            const CompositeGrads& out, Stream stream) {
   composite_tiles_backward<Response, kColors, Extras...>
       <<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, v, out);
   check_launch("composite_tiles_backward");
@@ -231,16 +226,17 @@ void launch(const CompositeInputs& in, const CompositeGradInputs& v, const Compo
 // What trainings ask for most has code of its own; the rest is served by code that can do more.
 void launch(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out,
             Stream stream) {
-  const bool abs = out.means2d_abs != nullptr, statistics = out.statistics != nullptr;
-  if (!abs && !statistics) {
+  if (Payloads<>::suffice(out)) {
     return for_frequent_channels<Response, kAnyChannels>(
-        in.channels, [&](auto channels) { launch<channels>(in, v, out, stream); });
+        in.channels, [&](auto channels) { launch<channels>(Payloads<>{}, in, v, out, stream); });
   }
   if constexpr (Response::kFrequent) {
-    if (in.channels == 3 && !statistics) return launch<3, AbsGrad>(in, v, out, stream);
+    if (in.channels == 3 && Payloads<AbsGrad>::suffice(out)) {
+      return launch<3>(Payloads<AbsGrad>{}, in, v, out, stream);
+    }
   }
-  for_channels<kAnyChannels, 3>(
-      in.channels, [&](auto channels) { launch<channels, Statistics, AbsGrad>(in, v, out, stream); });
+  for_channels<kAnyChannels, 3>(in.channels,
+                                [&](auto channels) { launch<channels>(AllPayloads{}, in, v, out, stream); });
 }
 
 }  // namespace

@@ -8,10 +8,7 @@ GSPLAT_MATH_BEGIN
 struct AbsGrad {
   static constexpr int kSums = 2;
   static constexpr double kUnit = 1.0 / (kRootScale * kRootScale);
-
-  GSPLAT_HD static SumPlace place(const CompositeGrads& out, int, int i) {
-    return {out.means2d_abs == nullptr ? nullptr : out.means2d_abs + i, kSums};
-  }
+  static constexpr bool kProbed = false;
 
   template <class T>
   struct Sums : ZeroedSums<T, kSums> {

@@ -4,14 +4,15 @@
 //
 //     kSums                         how many numbers it sums up per splat
 //     kUnit                         what they have to be multiplied with in the end
-//     place(out, channels, i)       where sum i of every splat is kept
+//     kProbed                       whether it looks at the pixels' `probe`
 //     Sums<T>                       sums over some pixels, `numbers` [kSums], with one of
 //       take(weight, color, v, g)   called as soon as the blending weight w is known: adds the payload's
 //                                   part to g = dL/dw (math/compositor/over.h); color(c) is what the splat
 //                                   has in channel c, v(c) the gradient of the pixel's
 //       see(shape, pixel)           called when everything about the pixel is known
 //
-// and Payloads<P...> is several of them, whose sums lie one behind the other in a row.
+// and Payloads<P...> is several of them, whose sums lie one behind the other in a row. With its line in
+// raster/variants.h it can be asked for by its name.
 #pragma once
 
 #include <utility>
@@ -36,7 +37,7 @@ struct SeenPixel {
   T sloped;   // dL/d ln alpha times the slope of the response
   T weight;   // blending weight
   T blended;  // 1, or 0 where the splat was skipped after all
-  T probe;    // the pixel's weight in statistics
+  T probe;    // a number that the pixel is given for payloads, such as its error; 0 if it is not
 };
 
 // body(0), ..., body(kCount - 1), unrolled in the source so that arrays of vectors stay in registers.
@@ -56,6 +57,10 @@ struct ZeroedSums {
     unrolled<kCount>([&](auto i) __attribute__((always_inline)) { numbers[i] = T(0.0); });
   }
 };
+
+// The place of a payload in the list of raster/variants.h, where it has one (raster/payloads.h).
+template <class P>
+inline constexpr int kPayloadPlace = -1;
 
 template <class... P>
 struct Payloads {
@@ -107,21 +112,54 @@ struct Payloads {
     (finish_one<P>(row + first<P>(), out, channels, splat), ...);
   }
 
+  // Gives the sums that are in their places already their final units.
+  GSPLAT_HD static void finish_in_place(const CompositeGrads& out, int64_t splat) {
+    (scale_one<P>(out, splat), ...);
+  }
+
+  // Whether no other payloads are wanted than these.
+  static bool suffice(const CompositeGrads& out) {
+    for (int place = 0; place < kPayloads; ++place) {
+      const bool here = (false || ... || (kPayloadPlace<P> == place));
+      if (out.payloads[place] != nullptr && !here) return false;
+    }
+    return true;
+  }
+
 private:
   template <class Q, class... Rest>
   GSPLAT_HD static SumPlace place_in(const CompositeGrads& out, int channels, int i) {
     if constexpr (sizeof...(Rest) > 0) {
       if (i >= Q::kSums) return place_in<Rest...>(out, channels, i - Q::kSums);
     }
-    return Q::place(out, channels, i);
+    return place_of<Q>(out, channels, i);
+  }
+
+  // What is not in the list tells its place.
+  template <class Q>
+  GSPLAT_HD static SumPlace place_of(const CompositeGrads& out, int channels, int i) {
+    if constexpr (kPayloadPlace<Q> < 0) {
+      return Q::place(out, channels, i);
+    } else {
+      float* const base = out.payloads[kPayloadPlace<Q>];
+      return {base == nullptr ? nullptr : base + i, Q::kSums};
+    }
+  }
+
+  template <class Q>
+  GSPLAT_HD static void scale_one(const CompositeGrads& out, int64_t splat) {
+    if constexpr (Q::kUnit != 1.0) {
+      if (place_of<Q>(out, 0, 0).base == nullptr) return;
+      for (int i = 0; i < Q::kSums; ++i) *place_of<Q>(out, 0, i).of(splat) *= static_cast<float>(Q::kUnit);
+    }
   }
 
   template <class Q>
   GSPLAT_HD static void finish_one(const float* sums, const CompositeGrads& out, int channels,
                                    int64_t splat) {
-    if (Q::place(out, channels, 0).base == nullptr) return;
+    if (place_of<Q>(out, channels, 0).base == nullptr) return;
     for (int i = 0; i < Q::kSums; ++i) {
-      *Q::place(out, channels, i).of(splat) = sums[i] * static_cast<float>(Q::kUnit);
+      *place_of<Q>(out, channels, i).of(splat) = sums[i] * static_cast<float>(Q::kUnit);
     }
   }
 };

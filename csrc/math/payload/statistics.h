@@ -1,4 +1,5 @@
-// How much the image shows of a splat: BlendingStatistics of raster/types.h.
+// How much the image shows of a splat, over all pixels p that blended it with a weight w_p > 0: the sum of
+// w_p e_p with the probe e_p, that of w_p, and how many they are.
 #pragma once
 
 #include "math/payload/payload.h"
@@ -8,11 +9,7 @@ GSPLAT_MATH_BEGIN
 struct Statistics {
   static constexpr int kSums = 3;
   static constexpr double kUnit = 1.0;
-
-  GSPLAT_HD static SumPlace place(const CompositeGrads& out, int, int i) {
-    float* rows = reinterpret_cast<float*>(out.statistics);
-    return {rows == nullptr ? nullptr : rows + i, kSums};
-  }
+  static constexpr bool kProbed = true;
 
   template <class T>
   struct Sums : ZeroedSums<T, kSums> {

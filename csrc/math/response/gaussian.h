@@ -6,7 +6,7 @@
 GSPLAT_MATH_BEGIN
 
 struct GaussianResponse {
-  static constexpr int kForms = 2, kExtras = 0;
+  static constexpr int kExtras = 0;
   static constexpr bool kQuadratic = true, kFrequent = true;
 
   template <class T>

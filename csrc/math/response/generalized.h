@@ -10,7 +10,7 @@
 GSPLAT_MATH_BEGIN
 
 struct GeneralizedResponse {
-  static constexpr int kForms = 2, kExtras = 1;  // beta
+  static constexpr int kExtras = 1;  // beta
   static constexpr bool kQuadratic = false, kFrequent = false;
   static constexpr double kLeastBeta = 0.5, kMostBeta = 8.0;
 
@@ -35,7 +35,6 @@ struct GeneralizedResponse {
   }
 
 private:
-  static constexpr double kLog2E = 1.4426950408889634;
   static constexpr double kCentre = 1e-24;  // of q/2
 
   template <class T>

@@ -1,7 +1,7 @@
 // What all responses share (extension point E4): how opaque a splat is at a pixel.
 //
-// A response is a function of affine forms of the pixel, sampled at its centre. Those here have two, the
-// offset (u, v) from the splat's mean in units in which the splat is round, and depend on its length alone:
+// A response is a function of the pixel, sampled at its centre: of the offset (u, v) from the splat's mean in
+// units in which the splat is round, and of that it depends on the length alone:
 //
 //     alpha = opacity * exp(-f(q)),    q = U^2 + V^2,    U = l11 dx + l21 dy,    V = l22 dy
 //
@@ -10,8 +10,6 @@
 // without a factor. A response NAME is a struct in math/response/NAME.h, and a line of raster/variants.h,
 // with
 //
-//     kForms          2: the forms (u, v). Sums for other forms would be those of each form's gradient times
-//                     1, x and y in place of the six moments below
 //     kExtras         how many numbers a splat has for it besides its shape
 //     kQuadratic      whether ln alpha is a polynomial of degree 2 of the offset, as exact blocks of
 //                     Gauss-Newton matrices need it (math/gauss_newton.h)
@@ -24,6 +22,13 @@
 //
 // The gradients follow from the moments of the pixels, whatever f is: dq/2 is quadratic in the offset, and
 // the slope of each pixel goes into its weight.
+//
+// That there are two affine forms of the pixel, u and v, is no constant of a response but what all of them
+// share: the three numbers of a splat's shape, the ellipse by which tiles and cells are found
+// (math/ellipse.h) and the six moments below are those of two forms whose lines of equal opacity are ellipses
+// around a mean. What has three forms, such as a surfel or a ray through a Gaussian, has another shape,
+// another bound and sums of each form's gradient times 1, x and y: another family, beside this header, not a
+// number in it.
 #pragma once
 
 #include "math/elementary.h"

@@ -72,8 +72,3 @@ def test_it_goes_on_to_the_bit(registered, config, tmp_path) -> None:
     resumed.fit()
     assert_same_bits(resumed.state(), straight.state())
     assert float(straight.state()["parts"]["vignette"]["trained"]["falloff"]) != 0
-
-
-def test_it_takes_few_lines() -> None:
-    for example in ("trainers/parts/example_part.py", "apps/example_app.py"):
-        assert len((ROOT / "tests" / example).read_text().splitlines()) <= 60

@@ -10,10 +10,9 @@
 #include "cpu/compositing.h"
 #include "cpu/parallel.h"
 #include "cpu/simd/block_images.h"
-#include "math/payload/absgrad.h"
 #include "math/payload/color.h"
-#include "math/payload/statistics.h"
 #include "math/response/selected.h"
+#include "raster/payloads.h"
 
 namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE {
 namespace {
@@ -89,7 +88,7 @@ struct SplatRows {
 struct PixelGrads {
   alignas(64) float v_alpha[kBlockPixels];  // gradient of alpha, the background's part included
   alignas(64) float behind[kBlockPixels];   // E - R: what the splats still to come contribute; E at first
-  alignas(64) float v_probe[kBlockPixels];  // weights of the pixels in the statistics; zero if not given
+  alignas(64) float v_probe[kBlockPixels];  // what payloads know of the pixels besides; zero if not given
   const float* v_colors;                    // [channel, pixel]
 };
 
@@ -259,7 +258,8 @@ void write_splat(const CompositeInputs& in, int64_t id, const float* total, cons
 }
 
 template <int kChannels, class... Extras>
-void backward_all(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out) {
+void backward_all(Payloads<Extras...>, const CompositeInputs& in, const CompositeGradInputs& v,
+                  const CompositeGrads& out) {
   using Sums = Payloads<Extras..., Color<kChannels>>;
   constexpr int kStride = kChannels == kDynamic ? kDynamic : row_length<Sums>(0);
   const int64_t stride = row_length<Sums>(kChannels == kDynamic ? in.channels : 0);
@@ -302,19 +302,19 @@ void backward_all(const CompositeInputs& in, const CompositeGradInputs& v, const
 }  // namespace
 
 void composite_backward(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out) {
-  const bool abs = out.means2d_abs != nullptr, statistics = out.statistics != nullptr;
   // What trainings ask for most has code of its own; the rest is served by code that can do more.
-  // Statistics come first, so that their sums are added up alike whatever the number of channels.
-  if (!abs && !statistics) {
-    for_frequent_channels<Response, kDynamic>(in.channels,
-                                              [&](auto channels) { backward_all<channels>(in, v, out); });
+  if (Payloads<>::suffice(out)) {
+    for_frequent_channels<Response, kDynamic>(
+        in.channels, [&](auto channels) { backward_all<channels>(Payloads<>{}, in, v, out); });
     return;
   }
   if constexpr (Response::kFrequent) {
-    if (in.channels == 3 && !statistics) return backward_all<3, AbsGrad>(in, v, out);
+    if (in.channels == 3 && Payloads<AbsGrad>::suffice(out)) {
+      return backward_all<3>(Payloads<AbsGrad>{}, in, v, out);
+    }
   }
   for_channels<kDynamic, 3>(in.channels,
-                            [&](auto channels) { backward_all<channels, Statistics, AbsGrad>(in, v, out); });
+                            [&](auto channels) { backward_all<channels>(AllPayloads{}, in, v, out); });
 }
 
 }  // namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE

@@ -7,7 +7,7 @@
 GSPLAT_MATH_BEGIN
 
 struct CauchyResponse {
-  static constexpr int kForms = 2, kExtras = 0;
+  static constexpr int kExtras = 0;
   static constexpr bool kQuadratic = false, kFrequent = false;
 
   template <class T>
@@ -28,8 +28,6 @@ struct CauchyResponse {
   }
 
 private:
-  static constexpr double kLog2E = 1.4426950408889634;
-
   template <class T>
   GSPLAT_HD static T one_plus_q(const T& u, const T& v) {
     return fma(fma(u, u, v * v), T(2.0 / kLog2E), T(1.0));

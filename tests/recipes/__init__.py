@@ -1,0 +1,1 @@
+"""The examples of CONTRIBUTING.md in C++, a part of each kind, and the build that has them besides ours."""

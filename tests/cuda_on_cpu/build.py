@@ -81,15 +81,15 @@ def build(
             # Under its own name, which debug information gives now and then in place of that after #line.
             translated = folder / "translated" / source.path.name
             _translate(source.path, translated)
-            name = f"{source.path.stem}{source.suffix}.o"
-            objects.append((name, translated, f"-x c++ {flags.kernels} {source.flags}"))
+            compiled = f"{source.path.stem}{source.suffix}.o"
+            objects.append((compiled, translated, f"-x c++ {flags.kernels} {source.flags}"))
         else:
             objects.append((f"{source.path.stem}.host.o", source.path, f"-O1 {flags.host} {source.flags}"))
     # Of an inline function that several objects hold, such as those of std::string, the linker keeps the
     # first copy. The runtime comes first: it must not be instrumented. Nor may other libraries find copies.
     runtime = _runtime(flags.host)
     (folder / "exports.map").write_text("{ local: _Z*; };\n")
-    names = " ".join(map(str, [runtime, *(name for name, _, _ in objects)]))
+    names = " ".join(map(str, [runtime, *(compiled for compiled, _, _ in objects)]))
     link = [
         "rule link",
         f"  command = {_compiler()} -shared -Wl,-z,defs -Wl,--version-script=exports.map {flags.host} $in"

@@ -15,8 +15,9 @@ from paths import ROOT
 from recipes.overlay import folders
 
 BUILD = ROOT / "build" / "recipes"
-TESTS = ["math/test_derivatives.py", "math/test_responses.py", "reference", "render/test_variants.py"]
-TESTS += ["render/test_cameras.py", "render/test_responses.py", "ops/test_rasterizer_operators.py"]
+TESTS = ["math/test_derivatives.py", "math/test_responses.py", "render/test_variants.py"]
+TESTS += ["reference/test_cameras.py", "reference/test_responses.py", "render/test_cameras.py"]
+TESTS += ["render/test_responses.py"]
 # The rows of the examples, and what compares whole registries.
 ROWS = "radial or cauchy or sensitivity or the_reference_has or every_formula_has_a_case"
 

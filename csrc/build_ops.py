@@ -21,8 +21,8 @@ longer to parse than most sources to compile, so they are precompiled (``csrc/pr
 
 Environment: ``CXX`` is the compiler (default ``c++``), ``MAX_JOBS`` the number of compilers at a time
 (default: one per core), ``GSPLAT_BUILD_ISAS`` the instruction sets to build for besides ``generic``, such as
-``avx512`` (default: all; fewer while you work on a kernel), ``GSPLAT_BUILD_OVERLAY`` folders of headers ahead of
-ours; see also ``build_cuda.py``.
+``avx512`` (default: all; fewer while you work on a kernel), ``GSPLAT_BUILD_OVERLAY`` folders of headers ahead
+of ours; see also ``build_cuda.py``.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ COMMON_FLAGS = [
 ]
 
 # Operators check arguments, allocate and call kernels: many templates, and no loop that takes time.
-GLUE_FLAGS = {"release": ["-Os"], "sanitize": []}
+GLUE_FLAGS = {"release": ["-Os"], "sanitize": [], "recipes": []}
 
 # Each flavour has its folder under build/ and its extra flags.
 FLAVOURS = {

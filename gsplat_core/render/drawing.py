@@ -135,7 +135,8 @@ def draw(
     tiles = bin_splats(splats, width, height, settings, response=inputs.response, extras=extras)
     measured, carriers = _carriers(splats, inputs.batch, rows, outputs)
     if outputs.absgrad:
-        carriers["absgrad"] = _absgrad_carrier(splats, means2d, rows)
+        carriers.setdefault("absgrad", torch.zeros_like(splats.means2d, requires_grad=True))
+        _store_absgrad(carriers["absgrad"], means2d, rows)
     blended = composite(
         splats,
         channels[0] if len(channels) == 1 else torch.cat(channels, dim=-1),
@@ -207,10 +208,8 @@ def _packed(splats: Splats, batch: tuple[int, ...]) -> tuple[Splats, Tensor, Ten
     return splats._replace(means2d=dense.reshape(splats.means2d.shape)), means2d, rows
 
 
-def _absgrad_carrier(splats: Splats, means2d: Tensor, rows: Tensor | None) -> Tensor:
-    """Zeros whose gradient, the sum of absolute gradients over pixels, backward stores in
-    ``means2d.absgrad``."""
-    carrier = torch.zeros_like(splats.means2d, requires_grad=True)
+def _store_absgrad(carrier: Tensor, means2d: Tensor, rows: Tensor | None) -> None:
+    """Lets backward store the carrier's gradient, sums of absolute gradients, in ``means2d.absgrad``."""
 
     def store(gradient: Tensor) -> None:
         if rows is not None:
@@ -218,7 +217,6 @@ def _absgrad_carrier(splats: Splats, means2d: Tensor, rows: Tensor | None) -> Te
         means2d.absgrad = gradient.reshape(means2d.shape)  # type: ignore[attr-defined]
 
     carrier.register_hook(store)
-    return carrier
 
 
 def _carriers(

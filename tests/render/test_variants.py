@@ -230,6 +230,19 @@ def test_tile_lists_leave_nothing_out(camera: str, response: str, monkeypatch: p
     assert torch.equal(full_alphas, alphas)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_flags_and_payloads_of_the_same_name_give_the_same(packed: bool) -> None:
+    arguments = scene_for("pinhole", "gaussian").arguments() | {"packed": packed}
+    arguments["means"] = arguments["means"].clone().requires_grad_()
+    flags = {"absgrad": True, "statistics": True}
+    image, _, meta = gsplat_core.rasterization(**arguments, **flags, payloads=["absgrad", "statistics"])
+    image.square().sum().backward()
+    sums = meta["payloads"]
+    assert torch.equal(sums["absgrad"].grad, meta["means2d"].absgrad)
+    assert torch.equal(sums["statistics"].grad, meta["statistics"].grad)
+    assert all(carrier.grad.any() for carrier in sums.values())
+
+
 @every_variant
 def test_any_number_of_threads_gives_the_same_bytes(camera: str, response: str) -> None:
     def run(threads: int) -> list[Tensor]:

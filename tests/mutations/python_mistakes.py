@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from mutations.mistake import Mistake
 from mutations.names import FUNCTIONS, PARTNER, other_magnitude, other_number
@@ -68,6 +68,13 @@ class _Finder:
         self.file = file
         self.source = Source(text)
         self.names: list[set[str]] = []
+        numbers = [(node, chosen_number(node)) for node in self.source.tree.body]
+        self.fractions = {
+            node.targets[0].id
+            for node, number in numbers
+            if number is not None and _is_fraction(number, frozenset())
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        }
 
     def replace(self, start: int, end: int, new: str, kind: str) -> Iterator[Mistake]:
         old = self.source.text[start:end]
@@ -100,7 +107,7 @@ class _Finder:
         match node:
             case ast.Compare(left=left, ops=operators, comparators=comparators):
                 for operator, right in zip(operators, comparators, strict=True):
-                    by_chance = _is_fraction(left) or _is_fraction(right)
+                    by_chance = any(_is_fraction(side, self.fractions) for side in (left, right))
                     changes = _TURNED if by_chance and type(operator) in _TURNED else _COMPARISONS
                     yield from self.operator(left, right, changes[type(operator)], "comparison")
                     left = right
@@ -197,15 +204,17 @@ def _arguments(node: ast.AST) -> set[str]:
     return {a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)}
 
 
-def _is_fraction(node: ast.expr) -> bool:
-    """A number that is not whole, or made of such ones by arithmetic."""
+def _is_fraction(node: ast.expr, names: Collection[str]) -> bool:
+    """A number that is not whole, one of the named ones, or made of such ones by arithmetic."""
     match node:
         case ast.Constant(value=float(value)):
             return not value.is_integer()
+        case ast.Name(id=name):
+            return name in names
         case ast.UnaryOp(operand=operand):
-            return _is_fraction(operand)
+            return _is_fraction(operand, names)
         case ast.BinOp(left=left, op=operator, right=right):
-            return isinstance(operator, ast.Div) or _is_fraction(left) or _is_fraction(right)
+            return isinstance(operator, ast.Div) or any(_is_fraction(side, names) for side in (left, right))
     return False
 
 

@@ -23,6 +23,7 @@ def variants(text: str) -> set[str]:
         ("v = e < 1 / 255", {"v = e < 2 / 255", "v = e < 1 / 256", "v = e > 1 / 255", "v = e < 1 * 255"}),
         ("v = e >= -0.5", {"v = e < -0.5", "v = e >= -0.45"}),
         ("v = e < 1.0", {"v = e <= 1.0", "v = e < 0.9"}),
+        ("SHARE = 0.5\nv = e <= SHARE", {"SHARE = 5.0\nv = e <= SHARE", "SHARE = 0.5\nv = e > SHARE"}),
         ("MOST = 12", {"MOST = 120"}),
         ("MOST_BYTES = 64_000", {"MOST_BYTES = 640000"}),
         ("_SHARE = 0.05", {"_SHARE = 0.5"}),

@@ -9,7 +9,7 @@ import pytest
 from paths import real_scene
 
 from gsplat_core.scene.colmap import read_model
-from gsplat_core.scene.lens import LENS_MODEL_BY_NAME, LENS_MODELS, Lens
+from gsplat_core.scene.lens import LENS_MODEL_BY_NAME, LENS_MODELS, REFUSED_LENS_MODELS, Lens
 
 # Coefficients as calibrations find them.
 COEFFICIENTS: dict[str, tuple[float, ...]] = {
@@ -126,3 +126,31 @@ def test_undistorts_keypoints_as_colmap_does() -> None:
         ideal = distorted.lenses[image.camera_id].undistort(image.keypoints)
         pixels = pinhole.lenses[other.camera_id].distort(ideal)
         np.testing.assert_allclose(pixels, other.keypoints, atol=1e-6)
+
+
+def test_numbers_and_parameters_are_those_of_colmap() -> None:
+    """Of sensor/models.h; those from 11 on are of newer versions and refused by name."""
+    expected = [
+        "SIMPLE_PINHOLE",
+        "PINHOLE",
+        "SIMPLE_RADIAL",
+        "RADIAL",
+        "OPENCV",
+        "OPENCV_FISHEYE",
+        "FULL_OPENCV",
+        "FOV",
+        "SIMPLE_RADIAL_FISHEYE",
+        "RADIAL_FISHEYE",
+        "THIN_PRISM_FISHEYE",
+        "RAD_TAN_THIN_PRISM_FISHEYE",
+        "SIMPLE_DIVISION",
+        "DIVISION",
+        "SIMPLE_FISHEYE",
+        "FISHEYE",
+        "EUCM",
+        "EQUIRECTANGULAR",
+    ]
+    known = {model.id: model.name for model in LENS_MODELS}
+    assert {**known, **REFUSED_LENS_MODELS} == dict(enumerate(expected))
+    assert [len(model.params) for model in LENS_MODELS] == [3, 4, 4, 5, 8, 8, 12, 5, 4, 5, 12]
+    assert [model.num_focals for model in LENS_MODELS] == [1, 2, 1, 1, 2, 2, 2, 2, 1, 1, 2]

@@ -24,6 +24,7 @@ from gsplat_core.densify import (
     RenderStats,
     SceneView,
 )
+from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.error_regions import block_size, error_map, error_regions
 from gsplat_core.densify.matchers.both import BothMatchers
 from gsplat_core.densify.matchers.depth import DepthMatcher
@@ -389,3 +390,24 @@ def test_guidance_of_an_outer_plugin_goes_through() -> None:
 def test_settings_out_of_range_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         LPMConfig(**wrong)
+
+
+def test_in_a_step_that_only_calibrates_the_strategy_behind_acts_as_ever() -> None:
+    class Noting(ADC):
+        """Asks for its refinements every 100 steps, and notes when it is asked."""
+
+        def __init__(self) -> None:
+            super().__init__(ADCConfig(grow_scale=1.0))
+            self.asked: list[tuple[int, int]] = []
+
+        def on_step(self, step: int, view: SceneView) -> list[Edit]:
+            self.asked.append((step, view.num))
+            return super().on_step(step, view)
+
+    base = Noting()
+    config = LPMConfig(calibrate_every=50, error_quantile=0.7, significant=0.5, fill=False)
+    run = Run(LPM(base, config, Fixed()), [IN_ZONE, ELSEWHERE], [0.5, 0.5])
+    for step in (640, 650, 700):
+        run.step([0.0, 0.0], step)
+    run.step([0.0, 0.0], 750, wrong=False)
+    assert base.asked == [(640, 2), (650, 2), (700, 2), (750, 2)]

@@ -72,7 +72,7 @@ class _Finder:
         self.fractions = {
             node.targets[0].id
             for node, number in numbers
-            if number is not None and _is_fraction(number, frozenset())
+            if number is not None and isinstance(number.value, float) and number.value not in (0.0, 1.0)
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
         }
 

@@ -14,7 +14,7 @@ FREE_EXPANSION = 1 << 20  # bytes
 LARGEST_EXPANSION = 4
 
 FREE_GAUSSIANS = 1 << 18
-BYTES_PER_GAUSSIAN = 4
+BYTES_PER_GAUSSIAN = 2
 
 FREE_JSON = 64 << 20  # bytes of memory
 LARGEST_JSON = 8
@@ -49,21 +49,23 @@ def check_density(
     place: str = "",
     trusted: bool = False,
     free: int = FREE_GAUSSIANS,
+    each: int = BYTES_PER_GAUSSIAN,
 ) -> None:
     """Refuses compressed files with far more Gaussians for their bytes than real scenes have.
 
-    Down to 4 bytes for each are accepted, and beyond that some in a file of any size, so that small scenes of
-    equal splats pass. A decoded Gaussian takes at most 344 bytes, so this bounds memory and time by the size
-    of the file.
+    Down to 2 bytes for each are accepted, which clouds of points take whose splats differ in place and
+    colour only; and beyond that some in a file of any size, so that small scenes of equal splats pass. A
+    decoded Gaussian takes at most 344 bytes, so this bounds memory and time by the size of the file.
 
     Args:
         trusted: nothing is refused.
         free: so many Gaussians may be in a file of any size.
+        each: bytes that further ones need.
 
     Raises:
         ExpansionError: `count` Gaussians are too many for `stored` bytes.
     """
-    limit = free + stored // BYTES_PER_GAUSSIAN
+    limit = free + stored // each
     if count > limit and not trusted:
         raise ExpansionError(
             path,

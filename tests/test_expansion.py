@@ -16,6 +16,7 @@ import torch
 from damage import at_most_more_memory, in_gzip, rezipped, unzipped
 from splat_files import typical_scene
 
+from gsplat_core.compress.container import BYTES_PER_GAUSSIAN
 from gsplat_core.errors import DataError, GsplatError
 from gsplat_core.expansion import FREE_GAUSSIANS, ExpansionError, check_density, check_expansion, check_json
 from gsplat_core.io import DataWarning, export_verified, load, save
@@ -46,12 +47,12 @@ def test_content_may_be_four_times_what_is_stored() -> None:
         check_expansion("a", 10 * MIB, 41 * MIB + 1)
 
 
-def test_a_gaussian_needs_four_bytes_where_there_are_many() -> None:
+def test_a_gaussian_needs_two_bytes_where_there_are_many() -> None:
     check_density("a", 0, FREE_GAUSSIANS)
-    check_density("a", 4000, FREE_GAUSSIANS + 1000)
+    check_density("a", 2000, FREE_GAUSSIANS + 1000)
     with pytest.raises(ExpansionError, match=r"at most 263,144 are accepted.* trusted=true"):
-        check_density("a", 4000, FREE_GAUSSIANS + 1001)
-    check_density("a", 4000, 10**12, trusted=True)
+        check_density("a", 2000, FREE_GAUSSIANS + 1001)
+    check_density("a", 2000, 10**12, trusted=True)
 
 
 def test_json_may_hold_what_captures_and_scenes_do() -> None:
@@ -173,12 +174,11 @@ def test_frames_that_are_none_cost_no_memory(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.spz", "a.sog", "a.gsz", "a.glb", "a.compressed.ply"])
 def test_a_usual_scene_of_the_largest_degree_is_far_from_every_bound(tmp_path: Path, name: str) -> None:
     """It would pass if nothing were free, with half its bytes."""
-    from gsplat_core import expansion
 
     scene = typical_scene(4000, 3)
     save(tmp_path / name, scene)
     size = (tmp_path / name).stat().st_size
-    assert size >= 2 * expansion.BYTES_PER_GAUSSIAN * scene.num
+    assert size >= 2 * BYTES_PER_GAUSSIAN * scene.num
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert load(tmp_path / name).num == scene.num

@@ -29,12 +29,13 @@ import torch
 from torch import Tensor
 
 from gsplat_core.errors import DataError
-from gsplat_core.expansion import BYTES_PER_GAUSSIAN, check_density
+from gsplat_core.expansion import check_density
 from gsplat_core.scene.harmonics import MAX_DEGREE
 
 MAGIC = b"GSZ"
 VERSION = 2
 FREE_GAUSSIANS = 1 << 14
+BYTES_PER_GAUSSIAN = 4
 _MOST_GAUSSIANS = 2**31 - 1
 _LONGEST_HEADER = 1 << 20
 _DAMAGED = "The file is damaged or incomplete; get it again."
@@ -108,7 +109,9 @@ class Container:
             ) from None
         container = cls(header, {}, path)
         count = container.integer("count", 0, _MOST_GAUSSIANS)
-        check_density(path, len(data) - 12 - length, count, "header", trusted, FREE_GAUSSIANS)
+        check_density(
+            path, len(data) - 12 - length, count, "header", trusted, FREE_GAUSSIANS, BYTES_PER_GAUSSIAN
+        )
         container.integer("sh_degree", 0, MAX_DEGREE)
         container.text("codec")
         container._cut(data, 8 + length)

@@ -10,18 +10,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import safetensors.torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 import gsplat_core
 from gsplat_core.errors import DataError
 from gsplat_core.io.atomic import write_text
 from gsplat_core.io.links import folder_instead_of_link
+from gsplat_core.memory import is_shortage
+from gsplat_core.strict_json import parse_json
+from trainers.fields import LONGEST, Range, from_json
 from trainers.messages import warn
 from trainers.tensor_file import write_tensors
 
@@ -29,6 +34,31 @@ FORMAT = 3
 KEEP = 2
 
 Tree = Any  # nested dicts and lists of tensors and JSON values
+
+
+class OtherRunError(DataError):
+    """A checkpoint that is sound, and of another run: older ones are, too."""
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    format: int
+    version: str
+    step: Annotated[int, Range(0)]
+    tensors_sha256: str
+    state: dict[str, Tree]
+
+
+@dataclass
+class Totals:
+    """What a run has used up to now, over all its sessions."""
+
+    train_seconds: Annotated[float, Range(0, LONGEST)] = 0.0
+    """Wall time of the training steps, without loading, evaluation and checkpoints."""
+    cpu_seconds: Annotated[float, Range(0, LONGEST)] = 0.0
+    """Processor time of the same, summed over cores."""
+    rollbacks: Annotated[int, Range(0)] = 0
+    history_position: Annotated[int, Range(0)] = 0
 
 
 @dataclass(frozen=True)
@@ -99,10 +129,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     tensors_path = path.with_suffix(".safetensors")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = parse_json(path.read_bytes())
         sha256 = manifest.pop("sha256")
         number = int(manifest["format"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise DataError(path, "this is not a checkpoint", remedy="Use an earlier one.") from error
     if number > FORMAT:
         raise DataError(
@@ -118,28 +148,64 @@ def read_checkpoint(path: Path) -> Checkpoint:
         )
     if sha256 != _manifest_sha256(manifest):
         raise DataError(path, "its content does not match its hash", remedy="It was edited or damaged.")
+    with _told_of(path):
+        content = from_json(_Manifest, manifest)
     if not tensors_path.exists():
         raise DataError(
             tensors_path, "the tensors of this checkpoint are missing", remedy="Use an earlier one."
         )
-    if _sha256(tensors_path) != manifest["tensors_sha256"]:
+    if _sha256(tensors_path) != content.tensors_sha256:
         raise DataError(
             tensors_path, "its content does not match its hash", remedy="It was replaced or damaged."
         )
-    tensors = _load(tensors_path)
-    return Checkpoint(path, manifest["step"], _put_tensors(manifest["state"], tensors))
+    with _told_of(path):
+        return Checkpoint(path, content.step, _put_tensors(content.state, _load(tensors_path)))
 
 
-def newest_checkpoint(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """Whatever goes wrong with what a checkpoint contains is told as an error of the checkpoint.
+
+    Its hash was right, so it was made by other means than by training, or with an error.
+    """
+    try:
+        yield
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
+        if is_shortage(error):
+            raise
+        problem = f"its content is not that of a run ({type(error).__name__}: {str(error)[:200]})"
+        raise DataError(path, problem, remedy="Use an earlier one.") from error
+
+
+def newest_checkpoint(
+    folder: Path, warn: Callable[[str], None], use: Callable[[Checkpoint], None] = lambda checkpoint: None
+) -> Checkpoint | None:
     """The newest usable checkpoint; a damaged newer one is reported through `warn` and left alone.
+
+    Args:
+        use: called with each that was read, until one call does not fail: only then it is usable.
 
     Raises:
         DataError: there are checkpoints but none of them is usable.
+        OtherRunError: raised by `use`.
     """
     refused = None
     for path in reversed(checkpoints(folder)):
         try:
-            return read_checkpoint(path)
+            checkpoint = read_checkpoint(path)
+            with _told_of(path):
+                use(checkpoint)
+            return checkpoint
+        except OtherRunError:
+            raise
         except DataError as error:
             warn(str(error))
             refused = error

@@ -8,13 +8,9 @@ default in its place.
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
-import types
-import typing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from gsplat_core import primitive as primitives
 from gsplat_core.compress.training import CompressionConfig
@@ -23,11 +19,13 @@ from gsplat_core.densify.strategy import ScaleRule
 from gsplat_core.errors import DataError, UsageError
 from gsplat_core.scene.images import AlphaRule
 from gsplat_core.scene.schema import GAUSSIAN, PARAMETERS, Field, Schema
+from gsplat_core.strict_json import parse_json
+from trainers.fields import Range, check_ranges, from_json
 from trainers.lm import LMConfig
 from trainers.parts.registry import appearance_of, settings_class
 from trainers.resolution import ResolutionConfig
 
-T = TypeVar("T")
+RATES = Range(0, 1e6)
 
 
 def _usual(name: str) -> float:
@@ -50,21 +48,20 @@ class LearningRates:
         ValueError: a rate among the further ones that is no number of at least 0.
     """
 
-    means: float = _usual("means")
-    means_final: float = 1.6e-6
-    sh0: float = _usual("sh0")
-    shN: float = _usual("shN")
-    opacities: float = _usual("opacities")
-    scales: float = _usual("scales")
-    quats: float = _usual("quats")
+    means: Annotated[float, RATES] = _usual("means")
+    means_final: Annotated[float, RATES] = 1.6e-6
+    sh0: Annotated[float, RATES] = _usual("sh0")
+    shN: Annotated[float, RATES] = _usual("shN")
+    opacities: Annotated[float, RATES] = _usual("opacities")
+    scales: Annotated[float, RATES] = _usual("scales")
+    quats: Annotated[float, RATES] = _usual("quats")
     further: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         for name, rate in self.further.items():
-            if type(rate) not in (int, float) or not 0 <= rate < math.inf:
-                raise ValueError(
-                    f"learning_rates.further.{name} must be a number of at least 0, got {rate!r}"
-                )
+            if type(rate) not in (int, float) or rate not in RATES:
+                raise ValueError(f"learning_rates.further.{name} must be a number {RATES}, got {rate!r:.80}")
 
     def of(self, field: Field) -> float:
         """The rate of a trained field."""
@@ -111,16 +108,16 @@ class TrainConfig:
     """Turn photographs as their EXIF data ask for, where they fit their camera that way."""
     strict: bool = False
     """Stop at a photograph that cannot be read; otherwise it is left out."""
-    downscale: int = 1
+    downscale: Annotated[int, Range(1, 10_000)] = 1
     """Images are shrunk by this factor."""
-    test_every: int = 8
+    test_every: Annotated[int, Range(0, 1_000_000_000)] = 8
     """Every so-manieth image in name order is for testing; 0 trains on all."""
-    seed: int = 0
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0
     device: Literal["cpu", "cuda", "auto"] = "auto"
 
     preset: str = "default"
     """Where the values came from; for people, nothing depends on it."""
-    steps: int = 30_000
+    steps: Annotated[int, Range(1, 1_000_000_000)] = 30_000
     primitive: str = "gaussian"
     """What the scene consists of (gsplat_core/primitive.py)."""
     strategy: str = "adc"
@@ -131,14 +128,14 @@ class TrainConfig:
 
     initialization: Literal["points", "random"] = "points"
     """Where Gaussians start: at the sparse points of the reconstruction, or at random before the cameras."""
-    random_points: int = 100_000
+    random_points: Annotated[int, Range(1, 1_000_000_000)] = 100_000
     """How many, where they start at random."""
     sky: Literal["auto", "always", "never"] = "auto"
     """Whether Gaussians start on a sphere behind everything, too; auto: where many rays see no point."""
     gaps: Literal["auto", "always", "never"] = "auto"
     """Whether Gaussians start in gaps between the sparse points, too; auto: where these are large."""
-    sh_degree: int = 3
-    sh_degree_every: int = 1000
+    sh_degree: Annotated[int, Range(0, 4)] = 3
+    sh_degree_every: Annotated[int, Range(1)] = 1000
     """The degree in use starts at 0 and rises by one after every so many steps, up to `sh_degree`."""
     resolution: ResolutionConfig | None = None
     """Small images first; None: all steps at full size."""
@@ -147,9 +144,9 @@ class TrainConfig:
     one of these by the photographs (trainers/background.py) when the run starts."""
     antialiased: bool = False
     """Compensate opacity for the screen-space blur (Mip-Splatting's 2D filter)."""
-    lambda_dssim: float = 0.2
+    lambda_dssim: Annotated[float, Range(0, 1)] = 0.2
     learning_rates: LearningRates = field(default_factory=LearningRates)
-    rate_exponent: float = 0.0
+    rate_exponent: Annotated[float, Range(0, 10)] = 0.0
     """When the run is stretched to another number of steps, learning rates are multiplied by (old / new
     number)
     to this power, up to 4: Adam moves a parameter by about one learning rate per step."""
@@ -164,17 +161,20 @@ class TrainConfig:
     parts: dict[str, Any] = field(default_factory=dict)
     """Further parts of the training and their settings (trainers/parts/registry.py)."""
 
-    reorder_every: int = 1000
+    reorder_every: Annotated[int, Range(0)] = 1000
     """After so many steps Gaussians are put in an order that keeps neighbours in space near in memory, which
     makes steps faster; 0: never."""
-    log_every: int = 50
+    log_every: Annotated[int, Range(1)] = 50
     """Steps between two lines of history.jsonl; losses are also checked to be finite then."""
-    evaluations: int = 10
+    evaluations: Annotated[int, Range(0)] = 10
     """How often test views are measured for the curve of the report; the last time is at the end."""
-    checkpoint_seconds: float = 60.0
+    checkpoint_seconds: Annotated[float, Range(0)] = 60.0
     """Time between two checkpoints."""
 
     def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.test_every == 1:
+            raise ValueError("test_every = 1 leaves no image to train on; expected 0 or at least 2")
         try:
             rates = self.learning_rates.completed(primitives.get(self.primitive).schema)
         except UsageError as error:
@@ -192,6 +192,19 @@ class TrainConfig:
                 settings_class(part)
         except UsageError as error:
             raise ValueError(f"parts: {error}") from None
+
+    @classmethod
+    def from_entries(cls, entries: dict[str, Any]) -> TrainConfig:
+        """Entries of a file, of which the density control and the parts have classes of their own.
+
+        Raises:
+            ValueError: names the offending entry.
+        """
+        if "densify" in entries:
+            entries["densify"] = _densify(entries["densify"], entries.get("strategy", cls.strategy))
+        if "parts" in entries:
+            entries["parts"] = _parts(entries["parts"])
+        return cls(**entries)
 
     @property
     def alpha_rule(self) -> AlphaRule:
@@ -259,34 +272,13 @@ def read_config(path: Path) -> TrainConfig:
         DataError: the file is missing, is not JSON, or has an unknown key or a value of the wrong type.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return from_json(TrainConfig, values)
+        return from_json(TrainConfig, parse_json(path.read_bytes()))
     except FileNotFoundError:
         raise DataError(path, "there is no such file", remedy="Is this a run folder?") from None
     except OSError as error:
         raise DataError(path, f"cannot be read: {error.strerror}", remedy="Is this a run folder?") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DataError(path, str(error), remedy="Correct the entry or take the file from a run.") from error
-
-
-def from_json(cls: type[T], values: Any, where: str = "") -> T:
-    """Builds the dataclass `cls` from plain JSON values, checking every key and type.
-
-    Raises:
-        ValueError: names the offending entry by its path, for example `densify.refine_every`.
-    """
-    if not isinstance(values, dict):
-        raise ValueError(f"{where or 'the top level'} must be an object, got {type(values).__name__}")
-    hints = typing.get_type_hints(cls)
-    unknown = sorted(set(values) - set(hints))
-    if unknown:
-        raise ValueError(f"unknown entry {where}{unknown[0]!r}; known are {', '.join(hints)}")
-    checked = {key: _checked(hints[key], value, where + key) for key, value in values.items()}
-    if cls is TrainConfig and "densify" in checked:
-        checked["densify"] = _densify(checked["densify"], checked.get("strategy", TrainConfig.strategy))
-    if cls is TrainConfig and "parts" in checked:
-        checked["parts"] = _parts(checked["parts"])
-    return cls(**checked)
 
 
 def _densify(values: dict[str, Any], strategy: str) -> dict[str, Any]:
@@ -309,29 +301,3 @@ def _parts(values: dict[str, Any]) -> dict[str, Any]:
         return {part: from_json(settings_class(part), values[part], f"parts.{part}.") for part in values}
     except UsageError as error:
         raise ValueError(f"parts: {error}") from None
-
-
-def _checked(hint: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return from_json(typing.cast(type, hint), value, where + ".")
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        if value not in arguments:
-            raise ValueError(f"{where} must be one of {', '.join(map(repr, arguments))}, got {value!r}")
-        return value
-    options = arguments if origin in (typing.Union, types.UnionType) else (hint,)
-    if isinstance(value, dict):
-        for option in options:
-            if dataclasses.is_dataclass(option):
-                return from_json(typing.cast(type, option), value, where + ".")
-            if typing.get_origin(option) is dict:
-                return value
-    # JSON has one number type and Python's bool is an int: 3 is a float too, true is not a number.
-    if float in options and type(value) is int:
-        return float(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{where} must be a finite number, got {value!r}")
-    if type(value) not in options:
-        names = " or ".join("null" if o is type(None) else o.__name__ for o in options)
-        raise ValueError(f"{where} must be {names}, got {value!r}")
-    return value

@@ -12,10 +12,11 @@ import traceback
 from pathlib import Path
 
 import gsplat_core
-from gsplat_core.errors import GsplatError, ResourceError
+from gsplat_core.errors import DataError, GsplatError, ResourceError
 from gsplat_core.memory import is_shortage, is_tight
 
 _LONGEST_REASON = 300
+_IMPOSSIBLE_NAME = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)
 
 
 class InternalError(GsplatError):
@@ -29,11 +30,17 @@ def told(error: Exception, report: Path | None = None) -> GsplatError:
         report: where to describe it; None makes a new file in the folder for temporary files.
 
     Returns:
-        `ResourceError` where memory, disk space, a permission or a package is missing, and nothing is written
-        then; else `InternalError` with the path of the report.
+        `DataError` where a name is one that no file can have; `ResourceError` where memory, disk space, a
+        permission or a package is missing; else `InternalError` with the path of the report, which is written
+        for no other.
     """
     if isinstance(error, GsplatError):
         return error
+    if isinstance(error, OSError) and error.errno in _IMPOSSIBLE_NAME and error.filename is not None:
+        name = os.fsdecode(error.filename)
+        return DataError(
+            name if len(name) <= 100 else f"{name[:100]} ...", f"no usable name: {error.strerror}"
+        )
     if reason := _shortage(error):
         return ResourceError(reason)
     if report is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from gsplat_core.metrics import psnr, ssim
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.dataset import View
 from gsplat_core.scene.gaussians import Gaussians
-from gsplat_core.strict_json import write_json
+from gsplat_core.strict_json import parse_json, write_json
 from trainers.evaluation import capped, mean, photograph, render
 
 RECORD = "export.json"
@@ -64,7 +63,7 @@ def record(output: Path, facts: dict[str, Any]) -> Path:
     """Puts the facts of an export under its file's name into `export.json` beside it; returns that path."""
     path = output.parent / RECORD
     try:
-        known = json.loads(path.read_text())
+        known = parse_json(path.read_bytes())
     except (OSError, ValueError):
         known = {}
     entries = known if isinstance(known, dict) else {}

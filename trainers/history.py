@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,11 @@ from typing import Any
 
 from gsplat_core.errors import ResourceError
 from gsplat_core.io.links import make_folder, unshare
-from gsplat_core.strict_json import json_text
+from gsplat_core.strict_json import json_text, parse_json
+from trainers.fields import LARGEST_INTEGER, Range
+
+_STEPS = Range(0, LARGEST_INTEGER)
+_LARGEST = 1e30  # charts cannot be drawn of anything beyond
 
 
 class History:
@@ -82,7 +85,15 @@ def read_history(path: Path) -> list[dict[str, Any]]:
 
 
 def _entry(line: str) -> Any:
+    """The entry of a line; None where it is no JSON, or has numbers that no run has."""
     try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
+        entry = parse_json(line)
+    except ValueError:
         return None
+    if not isinstance(entry, dict):
+        return None
+    step = entry.get("step", 0)
+    if not isinstance(step, int) or step not in _STEPS:
+        return None
+    numbers = [value for value in entry.values() if isinstance(value, (int, float))]
+    return entry if all(abs(number) <= _LARGEST for number in numbers) else None

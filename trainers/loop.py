@@ -6,17 +6,17 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gsplat_core.errors import DataError, NumericalError
+from gsplat_core.errors import NumericalError
 from gsplat_core.metrics import psnr
 from gsplat_core.scene.dataset import View
-from trainers.checkpoint import Checkpoint, newest_checkpoint, write_checkpoint
+from trainers.checkpoint import Checkpoint, OtherRunError, Totals, newest_checkpoint, write_checkpoint
+from trainers.fields import from_json
 from trainers.history import History
 from trainers.interrupt import StopRequest
 from trainers.progress import TrainingProgress
@@ -33,18 +33,6 @@ class Interrupted(KeyboardInterrupt):
 
     def __init__(self, step: int) -> None:
         super().__init__(f"stopped after step {step:,}; a checkpoint was written, --resume continues.")
-
-
-@dataclass
-class Totals:
-    """What a run has used up to now, over all its sessions."""
-
-    train_seconds: float = 0.0
-    """Wall time of the training steps, without loading, evaluation and checkpoints."""
-    cpu_seconds: float = 0.0
-    """Processor time of the same, summed over cores."""
-    rollbacks: int = 0
-    history_position: int = 0
 
 
 class Loop:
@@ -83,12 +71,12 @@ class Loop:
         Raises:
             DataError: the checkpoints are damaged, or belong to another configuration or other photographs.
         """
-        checkpoint = newest_checkpoint(self.run.checkpoints, warn=self.progress.note)
-        if checkpoint is None:
-            return False
-        self._check_belongs(checkpoint)
-        self._restore(checkpoint.state)
-        return True
+
+        def use(checkpoint: Checkpoint) -> None:
+            self._check_belongs(checkpoint)
+            self._restore(checkpoint)
+
+        return newest_checkpoint(self.run.checkpoints, self._warn, use) is not None
 
     def fit(self) -> Totals:
         """Trains until the last step.
@@ -201,12 +189,10 @@ class Loop:
             raise NumericalError(
                 f"the loss is not finite at step {failed}, for the {rollbacks}th time. {advice}"
             )
-        checkpoint = newest_checkpoint(self.run.checkpoints, warn=self.progress.note)
-        if checkpoint is None:
+        if newest_checkpoint(self.run.checkpoints, self._warn, self._restore) is None:
             raise NumericalError(
                 f"the loss is not finite at step {failed} and there is no checkpoint. {advice}"
             )
-        self._restore(checkpoint.state)
         self.totals.rollbacks = rollbacks
         self.trainer.lr_factor /= 2
         self.history.cut(self.totals.history_position)
@@ -224,21 +210,21 @@ class Loop:
         # The photographs may have moved and the device may change; their content and the settings may not.
         differing = [key for key in ours if ours[key] != theirs.get(key) and key not in ("data", "device")]
         if differing:
-            raise DataError(
+            raise OtherRunError(
                 checkpoint.path,
                 f"made with other settings than {self.run.config.name} has now: {', '.join(differing)}",
                 remedy="Put the old values back, or start a new run in another folder.",
             )
         theirs = checkpoint.state["views"]
         if [name for name, _ in self._photographs] != [name for name, _ in theirs]:
-            raise DataError(
+            raise OtherRunError(
                 checkpoint.path,
                 f"made with other training views than {self.config.data} has now",
                 remedy="Resume with the same photographs.",
             )
         if changed := [ours[0] for ours, old in zip(self._photographs, theirs, strict=True) if ours != old]:
             more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-            raise DataError(
+            raise OtherRunError(
                 checkpoint.path,
                 f"made with another photograph or mask {changed[0]}{more} than {self.config.data} has now",
                 remedy="Resume with the same photographs, or start a new run in another folder.",
@@ -264,7 +250,18 @@ class Loop:
     def _warn(self, text: str) -> None:
         self.progress.note(f"warning: {text}")
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        """Goes back to the state of a checkpoint.
+
+        Raises:
+            LookupError, TypeError, ValueError, RuntimeError: it is not the state of such a run.
+        """
+        state = checkpoint.state
+        totals, losses = from_json(Totals, state["totals"]), state["losses"]
+        if not isinstance(losses, Tensor) or losses.dtype != torch.float32 or losses.ndim != 1:
+            raise ValueError("losses: expected one number of each step")
         self.trainer.load_state_dict(state["trainer"])
-        self.totals = Totals(**state["totals"])
-        self.losses = list(state["losses"].to(self.trainer.device))
+        if self.trainer.step != checkpoint.step:
+            raise ValueError(f"the state is that after step {self.trainer.step!r}, not {checkpoint.step}")
+        self.totals = totals
+        self.losses = list(losses.to(self.trainer.device))

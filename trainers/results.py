@@ -24,16 +24,6 @@ from trainers.report import write_report
 from trainers.run_folder import RunFolder
 from trainers.visibility import complaint
 
-# Entries of metrics.json that only training knows and a later evaluation keeps.
-TRAINING_COSTS = (
-    "steps",
-    "train_seconds",
-    "train_cpu_seconds",
-    "rollbacks",
-    "peak_memory_bytes",
-    "peak_device_memory_bytes",
-)
-
 
 def write_results(
     run: RunFolder, config: TrainConfig, dataset: Dataset, gaussians: Gaussians, costs: dict[str, Any]
@@ -43,7 +33,7 @@ def write_results(
     Without test views (`--test-every 0`) the training views are measured, and `split` says so.
 
     Args:
-        costs: those of `TRAINING_COSTS` that are known.
+        costs: those of `TrainingCosts` that are known.
 
     Returns:
         the content of metrics.json.

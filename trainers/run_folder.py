@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 from gsplat_core.errors import DataError, GsplatError, ResourceError, UsageError
 from gsplat_core.io.atomic import sweep
 from gsplat_core.io.links import remove, unshare
+from gsplat_core.strict_json import parse_json
 from trainers.checkpoint import remove_orphans
 from trainers.crash import told
+from trainers.fields import LONGEST, Range, from_json
 
 _LONGEST_OWNER = 200
+
+
+@dataclass(frozen=True)
+class TrainingCosts:
+    """Entries of metrics.json that only training knows and a later evaluation keeps; None where unknown."""
+
+    steps: Annotated[int, Range(0)] | None = None
+    train_seconds: Annotated[float, Range(0, LONGEST)] | None = None
+    train_cpu_seconds: Annotated[float, Range(0, LONGEST)] | None = None
+    rollbacks: Annotated[int, Range(0)] | None = None
+    peak_memory_bytes: Annotated[int, Range(0)] | None = None
+    peak_device_memory_bytes: Annotated[int, Range(0)] | None = None
+
+    @classmethod
+    def names(cls) -> list[str]:
+        return [field.name for field in fields(cls)]
 
 
 class RunFolder:
@@ -87,15 +105,19 @@ class RunFolder:
     def read_metrics(self) -> dict[str, Any]:
         """`metrics.json`, or {} when the run has none yet."""
         try:
-            metrics = json.loads(self.metrics.read_text(encoding="utf-8"))
+            metrics = parse_json(self.metrics.read_bytes())
             if not isinstance(metrics, dict):
                 raise ValueError("not an object")
+            known = {name: metrics[name] for name in TrainingCosts.names() if name in metrics}
+            from_json(TrainingCosts, known)
             return metrics
         except FileNotFoundError:
             return {}
-        except (ValueError, RecursionError) as error:
+        except OSError as error:
+            raise DataError(self.metrics, f"cannot be read: {error.strerror}") from error
+        except ValueError as error:
             raise DataError(
-                self.metrics, f"not valid JSON: {error}", remedy="Run eval to write it anew."
+                self.metrics, f"not the metrics of a run: {error}", remedy="Remove it; eval writes it anew."
             ) from error
 
     @contextmanager

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from gsplat_core.errors import UsageError
-from trainers.config import TrainConfig, from_json
+from gsplat_core.strict_json import parse_json
+from trainers.config import TrainConfig
+from trainers.fields import from_json
 
 
 def with_settings(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
@@ -50,6 +51,6 @@ def _put(values: dict[str, Any], path: list[str], value: Any, setting: str) -> N
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:
         return text

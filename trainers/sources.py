@@ -13,10 +13,10 @@ from gsplat_core.io.options import options_of, parse_options
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.masks import NO_MASKS
-from trainers.checkpoint import newest_checkpoint
+from trainers.checkpoint import Checkpoint, Totals, newest_checkpoint
 from trainers.config import TrainConfig, read_config
-from trainers.results import TRAINING_COSTS
-from trainers.run_folder import RunFolder
+from trainers.fields import from_json
+from trainers.run_folder import RunFolder, TrainingCosts
 
 
 def is_run(path: Path) -> bool:
@@ -53,14 +53,18 @@ def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] =
     antialiased = run_config(path).antialiased
     if run.result is not None:
         return gsplat_core.io.load(run.result).with_metadata(antialiased=antialiased)
-    checkpoint = newest_checkpoint(run.checkpoints, warn)
+    scenes: list[Gaussians] = []
+
+    def use(checkpoint: Checkpoint) -> None:
+        scenes.append(Gaussians.from_state_dict(checkpoint.state["trainer"]["gaussians"]))
+
+    checkpoint = newest_checkpoint(run.checkpoints, warn, use)
     if checkpoint is None:
         raise DataError(
             path, "this run has no result and no checkpoint yet", remedy="Wait for it or resume it."
         )
     warn(f"{path} is not finished: using the state after step {checkpoint.step}.")
-    gaussians = Gaussians.from_state_dict(checkpoint.state["trainer"]["gaussians"])
-    return gaussians.with_metadata(antialiased=antialiased)
+    return scenes[-1].with_metadata(antialiased=antialiased)
 
 
 def splat_file(path: Path) -> Path | None:
@@ -74,15 +78,21 @@ def splat_file(path: Path) -> Path | None:
 def training_costs(run: RunFolder, warn: Callable[[str], None]) -> dict[str, Any]:
     """What the run has used: from its metrics.json or, while it is not finished, its newest checkpoint."""
     metrics = run.read_metrics()
-    if not metrics and (checkpoint := newest_checkpoint(run.checkpoints, warn)):
-        totals = checkpoint.state["totals"]
-        return {
-            "steps": checkpoint.step,
-            "train_seconds": totals["train_seconds"],
-            "train_cpu_seconds": totals["cpu_seconds"],
-            "rollbacks": totals["rollbacks"],
-        }
-    return {name: metrics[name] for name in TRAINING_COSTS if name in metrics}
+    if not metrics:
+        costs: dict[str, Any] = {}
+
+        def use(checkpoint: Checkpoint) -> None:
+            totals = from_json(Totals, checkpoint.state["totals"])
+            costs.update(
+                steps=checkpoint.step,
+                train_seconds=totals.train_seconds,
+                train_cpu_seconds=totals.cpu_seconds,
+                rollbacks=totals.rollbacks,
+            )
+
+        newest_checkpoint(run.checkpoints, warn, use)
+        return costs
+    return {name: metrics[name] for name in TrainingCosts.names() if name in metrics}
 
 
 def load_photographs(config: TrainConfig, decode: bool = True) -> Dataset:

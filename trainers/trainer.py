@@ -6,8 +6,8 @@ One photograph, one rendering, L1 + D-SSIM, Adam, density control. Saving, loggi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ from gsplat_core.scene.schema import Field
 from gsplat_core.second_order.linearization import Settings
 from trainers.config import TrainConfig
 from trainers.evaluation import backdrop
+from trainers.fields import Range, from_json
 from trainers.lm import LevenbergMarquardt, Refinement
 from trainers.parts.part import Picture, Rendering
 from trainers.parts.parts import Parts
@@ -39,6 +40,12 @@ from trainers.views import Target
 
 # What is still looked at after backward.
 WATCHED = ("means2d", "radii", "depths", "statistics")
+
+
+@dataclass(frozen=True)
+class _Progress:
+    step: Annotated[int, Range(0)]
+    lr_factor: Annotated[float, Range(0, 1)]
 
 
 class Trainer:
@@ -308,11 +315,14 @@ class Trainer:
         self._adopt(Gaussians.from_state_dict(state["gaussians"]).to(device))
         for group in self.adam.param_groups:
             moments = state["adam"][group["name"]]
+            for name in ("exp_avg", "exp_avg_sq"):
+                if name in moments and moments[name].shape != group["params"][0].shape:
+                    raise ValueError(f"adam.{group['name']}.{name} has another shape than its parameter")
             self.adam.state[group["params"][0]] = {
                 key: value.clone() if key == "step" else value.to(device, copy=True)
                 for key, value in moments.items()
             }
         self.parts.load_state_dict(state["parts"])
         self.lm.load_state_dict(state["lm"], device)
-        self.step = state["step"]
-        self.lr_factor = state["lr_factor"]
+        progress = from_json(_Progress, {name: state[name] for name in ("step", "lr_factor")})
+        self.step, self.lr_factor = progress.step, progress.lr_factor

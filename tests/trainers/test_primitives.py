@@ -128,11 +128,11 @@ def test_rates_of_short_runs_rise_together():
         ({"primitive": "firefly", "learning_rates": {"further": {"hue": 1}}}, "hue: .* velocities, glow"),
         (
             {"primitive": "firefly", "learning_rates": {"further": {"glow": -1}}},
-            "glow must be a number of at least 0, got -1",
+            "glow must be a number from 0 to 1,000,000, got -1",
         ),
         (
             {"primitive": "firefly", "learning_rates": {"further": {"glow": "1"}}},
-            "glow must be a number of at least 0, got '1'",
+            "glow must be a number from 0 to 1,000,000, got '1'",
         ),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from torch import Tensor
 from gsplat_core.errors import DataError
 from gsplat_core.io.links import make_folder
 from gsplat_core.scene.dataset import View
-from gsplat_core.strict_json import write_json
+from gsplat_core.strict_json import parse_json, write_json
 from trainers.parts.part import Picture
 from trainers.parts.parts import Parts
 from trainers.parts.registry import create
@@ -40,10 +39,10 @@ def read_part_results(folder: Path) -> dict[str, Any]:
     results = {}
     for path in sorted(folder.glob("*.json")):
         try:
-            results[path.stem] = json.loads(path.read_text(encoding="utf-8"))
+            results[path.stem] = parse_json(path.read_bytes())
             if not isinstance(results[path.stem], dict):
                 raise ValueError("not an object")
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise DataError(path, f"not valid JSON: {error}", remedy=_REMEDY) from error
     return results
 

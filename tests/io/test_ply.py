@@ -541,3 +541,16 @@ def test_errors_carry_the_exit_codes_of_the_command_line(tmp_path: Path) -> None
 
 def test_every_parameter_is_covered() -> None:
     assert set(random_scene().params) == set(PARAMETERS)
+
+
+def test_positions_that_are_no_places_do_not_decide_where_the_origin_is(scene_file: Path) -> None:
+    data = as_doubles(scene_file)
+    original = data["x"].copy()
+    data["x"] += 2.0**23
+    data["x"][1], data["y"][2] = 1e20, np.nan
+    plyfile.PlyData([plyfile.PlyElement.describe(data, "vertex")]).write(str(scene_file))
+    with pytest.warns(DataWarning, match="far from the origin"):
+        loaded = load(scene_file)
+    good = np.delete(np.arange(len(data)), [1, 2])
+    x = loaded.means[:, 0].double().numpy() + loaded.metadata.offset[0]
+    np.testing.assert_allclose(np.sort(x)[: len(good)] - 2.0**23, np.sort(original[good]), atol=1e-5)

@@ -29,8 +29,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from gsplat_core.errors import DataError
-from gsplat_core.memory import memory_bytes
+from gsplat_core.errors import DataError, GsplatError
+from gsplat_core.memory import is_shortage, memory_bytes
 
 # What becomes of transparency: composited on a colour, left out, or kept for a colour to be known later.
 AlphaRule = Literal["black", "white", "ignore", "keep"]
@@ -77,7 +77,7 @@ def read_header(path: Path) -> ImageHeader:
     Raises:
         DataError: the file is not an image, is cut off, is of a refused kind, or is unreasonably large.
     """
-    with _opened(path) as image:
+    with _errors_of(path), _opened(path) as image:
         _refuse_kind(path, image)
         orientation = _orientation(image)
         header = ImageHeader(image.width, image.height, orientation in _SIDEWAYS, orientation in _TURNED)
@@ -110,7 +110,7 @@ def decode(
     Raises:
         DataError: as read_header; the image has another size than expected.
     """
-    with _opened(path) as image:
+    with _errors_of(path), _opened(path) as image:
         _refuse_kind(path, image)
         orientation = _orientation(image) if exif_rotate else 1
         if orientation in _SIDEWAYS:
@@ -131,7 +131,7 @@ def decode(
 
 def turned_like(path: Path, pixels: Pixels) -> Pixels:
     """Pixels [H, W] or [H, W, C] turned as the EXIF data of an image file ask for."""
-    with _opened(path) as photograph:
+    with _errors_of(path), _opened(path) as photograph:
         orientation = _orientation(photograph)
     return np.asarray(_upright(Image.fromarray(pixels), orientation))
 
@@ -248,6 +248,19 @@ def _opened(path: Path) -> Image.Image:
             path, "is not an image of a kind that is read", remedy="Convert it to JPEG or PNG."
         ) from error
     except (OSError, SyntaxError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+@contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    """Pillow's readers of damaged files raise whatever comes up, also when they are asked for facts."""
+    try:
+        yield
+    except GsplatError:
+        raise
+    except Exception as error:
+        if is_shortage(error):
+            raise
         raise _unreadable(path, error) from error
 
 

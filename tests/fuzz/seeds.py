@@ -141,11 +141,16 @@ def photographs() -> dict[str, bytes]:
 
 
 def checkpoints() -> list[bytes]:
+    """Whole ones, and those whose hashes fit and whose content does not."""
     import safetensors.torch
 
     tensors = safetensors.torch.save({"a/b": torch.arange(3.0), "c": torch.zeros(2, dtype=torch.long)})
     state = {"trainer": {"gaussians": {"$tensor": "a/b"}, "list": [{"$tensor": "c"}, 1, None]}, "totals": {}}
+    whole = json.dumps(state).encode()
     return [
-        json.dumps(state).encode() + b"\0" + tensors,
+        whole + b"\0" + tensors,
         b"{}\0" + struct.pack("<Q", 2) + b"{}",
+        DEEP_JSON + b"\0" + tensors,
+        whole.replace(b"a/b", b"a/c") + b"\0" + tensors,
+        whole + b"\0" + tensors.replace(b"I64", b"I6_"),
     ]

@@ -253,3 +253,11 @@ def test_huge_images_are_decoded_one_at_a_time_and_small_ones_together() -> None
         assert waiting.is_alive()
     waiting.join(10)
     assert not waiting.is_alive()
+
+
+def test_a_gif_that_ends_within_a_second_picture_is_refused(tmp_path: Path) -> None:
+    """Pillow raises an IndexError when it is asked whether there is one."""
+    path = saved(tmp_path / "a.gif", Image.fromarray(gradient()[..., 0]))
+    path.write_bytes(path.read_bytes()[:-1] + b"," + bytes(9))
+    with pytest.raises(DataError, match="cannot be decoded"):
+        read_header(path)

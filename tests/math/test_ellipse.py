@@ -101,6 +101,21 @@ def test_rectangles_that_it_touches(function: Callable, seed: int) -> None:
     assert answers == {True, False}
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_rectangles_that_end_a_little_outside_of_it_touch_it(function: Callable, seed: int) -> None:
+    """By less than the padding, on each side: no rounding of a test may leave out what is blended."""
+    s = splat(np.random.default_rng(seed))
+    points = edge(s, 400)
+    for axis in (0, 1):
+        for sign, extreme in ((1, points[points[:, axis].argmax()]), (-1, points[points[:, axis].argmin()])):
+            near = extreme[axis] + sign * (PADDING - 5e-4)
+            sides = [[-1e-3, 1e-3] + extreme[0], [-1e-3, 1e-3] + extreme[1]]
+            sides[axis] = np.sort([near, near + sign])
+            assert function("ellipse_touches", [*s, *sides[0], *sides[1]], 1)[0]
+            sides[axis] = sides[axis] + sign * 0.1
+            assert not function("ellipse_touches", [*s, *sides[0], *sides[1]], 1)[0]
+
+
 def test_pixels_between_two_places(function: Callable) -> None:
     centres = np.arange(8) + 0.5
     for low in np.arange(-3, 12, 0.25):

@@ -135,8 +135,9 @@ class TrainConfig:
     gaps: Literal["auto", "always", "never"] = "auto"
     """Whether Gaussians start in gaps between the sparse points, too; auto: where these are large."""
     sh_degree: Annotated[int, Range(0, 4)] = 3
-    sh_degree_every: Annotated[int, Range(1)] = 1000
-    """The degree in use starts at 0 and rises by one after every so many steps, up to `sh_degree`."""
+    sh_degree_every: Annotated[int, Range(0)] = 1000
+    """The degree in use starts at 0 and rises by one after every so many steps, up to `sh_degree`. 0: it is
+    the highest from the start."""
     resolution: ResolutionConfig | None = None
     """Small images first; None: all steps at full size."""
     background: Literal["auto", "black", "white", "random"] = "auto"

@@ -38,7 +38,7 @@ ENTRIES: dict[str, list[Any]] = {
     "downscale": [0, 10**18],
     "test_every": [-1, 1],
     "random_points": [0, DIGITS],
-    "sh_degree_every": [0],
+    "sh_degree_every": [-1],
     "lambda_dssim": [-1, 2.0, float("nan")],
     "rate_exponent": [-1e300],
     "reorder_every": [-1],

@@ -19,7 +19,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 SECONDS ?= 600
 CPP_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help demo test build lint format recipes sanitize cuda-report mutations fuzz soak faults bench clean
+.PHONY: help demo test build lint format recipes sanitize build-report cuda-report mutations fuzz soak faults bench clean
 
 help:
 	@echo "make demo      install into $(VENV), train the sample scene, write a report   (about 5 minutes)"
@@ -28,6 +28,7 @@ help:
 	@echo "make lint      ruff, clang-format and mypy; 'make format' mends what can be mended"
 	@echo "make recipes   build the operators with the examples of CONTRIBUTING.md and test these like any part of ours"
 	@echo "make sanitize  run the operator tests with the address and undefined-behaviour sanitizers"
+	@echo "make build-report compare the build's processor time and the library's size with their budgets"
 	@echo "make cuda-report  compare the CUDA kernels with their ceilings: registers, spills, instructions, work per pixel"
 	@echo "make mutations    plant mistakes in Python and csrc/math, take away barriers: do the tests notice?   (hours)"
 	@echo "make fuzz      feed changed files to all readers, guided by coverage; SECONDS=3600 is an hour"
@@ -71,6 +72,9 @@ sanitize: build
 	LD_PRELOAD="$$($$CXX -print-file-name=libasan.so) $$($$CXX -print-file-name=libstdc++.so)" \
 	$(RUN) -m pytest tests/ops tests/render/test_rasterizer.py tests/test_forward_mode.py tests/second_order/test_linearization.py \
 	tests/second_order/test_solver.py
+
+build-report: build
+	$(RUN) tools/build_report.py --check
 
 cuda-report: build
 	$(RUN) tools/cuda_report.py --check

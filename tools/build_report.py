@@ -140,7 +140,7 @@ def build_from_nothing() -> float:
         shutil.copytree(ROOT / "csrc", copy / "csrc", ignore=shutil.ignore_patterns("__pycache__"))
         (copy / "gsplat_core").mkdir()
         shutil.copy(ROOT / "gsplat_core" / "__init__.py", copy / "gsplat_core")
-        environment = {**os.environ, "GSPLAT_CUDA": "0", "GSPLAT_BUILD_ISAS": ""}
+        environment = {**os.environ, "GSPLAT_CUDA": "0", "GSPLAT_BUILD_ISAS": "", "GSPLAT_BUILD_OVERLAY": ""}
         command = [sys.executable, str(copy / "csrc" / "build_ops.py")]
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
         cost = json.loads((copy / "build" / "release" / "cost.json").read_text())

@@ -31,6 +31,7 @@ from torch import Tensor
 from gsplat_core.errors import DataError
 from gsplat_core.expansion import check_density
 from gsplat_core.scene.harmonics import MAX_DEGREE
+from gsplat_core.strict_json import parse_json
 
 MAGIC = b"GSZ"
 VERSION = 2
@@ -100,7 +101,7 @@ class Container:
         if length > min(_LONGEST_HEADER, len(data) - 12):
             raise DataError(path, f"a header of {length} bytes", place="offset 4", remedy=_DAMAGED)
         try:
-            header = json.loads(data[8 : 8 + length].decode())
+            header = parse_json(data[8 : 8 + length])
             if not isinstance(header, dict):
                 raise ValueError("not an object")
         except (ValueError, RecursionError) as error:

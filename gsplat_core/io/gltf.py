@@ -49,6 +49,7 @@ from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.harmonics import MAX_DEGREE, num_coefficients, rgb_of
 from gsplat_core.scene.metadata import Metadata
 from gsplat_core.scene.similarity import Similarity
+from gsplat_core.strict_json import parse_json
 
 EXTENSION = "KHR_gaussian_splatting"
 OWN_EXTRAS = "gsplat_core"
@@ -76,7 +77,7 @@ def load(path: Path, *, strict: bool, trusted: bool = False) -> Gaussians:
         raise DataError(path, f"{len(document):,} bytes of JSON; at most {MAX_JSON:,} are accepted")
     check_json(path, document)
     try:
-        tree = json.loads(document)
+        tree = parse_json(document)
     except (ValueError, RecursionError) as error:
         raise DataError(path, f"not glTF: its JSON cannot be read ({error})") from error
     reader = _Reader(path, tree, binary, len(content), trusted)

@@ -52,6 +52,7 @@ from gsplat_core.morton import morton_order
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.harmonics import num_coefficients
 from gsplat_core.scene.metadata import Metadata
+from gsplat_core.strict_json import parse_json
 
 MAX_META = 1 << 20
 MAX_PALETTE = 1 << 16
@@ -303,7 +304,7 @@ class _Meta:
         if len(text) > MAX_META:
             raise self.error(f"{len(text):,} bytes; at most {MAX_META:,} are accepted")
         try:
-            tree = json.loads(text)
+            tree = parse_json(text)
         except (ValueError, RecursionError) as error:
             raise self.error(f"not JSON ({error})") from error
         if not isinstance(tree, dict):

@@ -274,3 +274,22 @@ def test_weights_say_what_matters() -> None:
     weights = np.where(values > 1, 100.0, 0.01)
     table = codebook(values, weights)
     assert (table > 1).sum() > 200
+
+
+@pytest.mark.parametrize("entry", ["means", "scales", "asset", "count"])
+def test_numbers_of_400_digits_are_refused_with_their_place(tmp_path: Path, entry: str) -> None:
+    path = tmp_path / "a.sog"
+    save(path, typical_scene(50, 0))
+    files = files_of(path)
+    meta = json.loads(files["meta.json"])
+    digits = 10**400
+    meta["asset"]["offset"] = [digits, 0, 0] if entry == "asset" else [0, 0, 0]
+    if entry == "means":
+        meta["means"]["mins"][0] = digits
+    elif entry == "scales":
+        meta["scales"]["codebook"][0] = digits
+    elif entry == "count":
+        meta["count"] = digits
+    write_files(path, files | {"meta.json": json.dumps(meta).encode()})
+    with pytest.raises(DataError, match=r"meta\.json"):
+        load(path)

@@ -180,7 +180,7 @@ def _colours(
     if (
         sh_degree is None
         or not isinstance(leaves, tuple)
-        or not all(part.dim() == 3 and part.is_leaf for part in leaves)
+        or not all([part.dim() == 3 and part.is_leaf for part in leaves])
     ):
         raise ValueError(
             "argument 'sh_optimizer' needs 'sh_degree', and 'colors' as a pair (sh0 [N, 1, 3], "

@@ -264,7 +264,7 @@ def composite(
         settings.numbers(),
         None if extras is None else extras.flatten(0, 1),
         response,
-        *(carriers[name].flatten(0, 1) if name in carriers else None for name in PAYLOADS),
+        *[carriers[name].flatten(0, 1) if name in carriers else None for name in PAYLOADS],
     )
     return Blended(
         colors_image.unflatten(0, images),

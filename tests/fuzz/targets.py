@@ -16,6 +16,8 @@ from damage import CASES, Part
 from fuzz import seeds
 from gsplat_core.errors import GsplatError
 
+LARGEST_IMAGE = 1 << 22  # pixels; more are allowed, and slow
+
 
 @dataclass(frozen=True)
 class Target:
@@ -80,15 +82,17 @@ def _photograph(path: Path) -> object:
     from gsplat_core.scene.images import decode, read_header
 
     header = read_header(path)
-    if header.width * header.height > 1 << 22:  # allowed, and slow
+    if header.width * header.height > LARGEST_IMAGE:
         return header
     return decode(path, "keep", exif_rotate=True)
 
 
 def _mask(path: Path) -> object:
+    from gsplat_core.scene.images import read_header
     from gsplat_core.scene.masks import read_mask
 
-    return read_mask(path, 8, 6)
+    header = read_header(path)
+    return header if header.width * header.height > LARGEST_IMAGE else read_mask(path, 8, 6)
 
 
 def _checkpoint(path: Path) -> object:

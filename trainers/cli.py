@@ -21,7 +21,7 @@ from gsplat_core.errors import GsplatError
 from gsplat_core.memory import LEAST_ADDRESS_SPACE, address_space
 from gsplat_core.shown import shown
 from trainers.commands import AppCommand, Command, commands
-from trainers.interrupt import ended_by_signals
+from trainers.interrupt import ended_by_signals, settle_interruption
 from trainers.memory import keep_freed_memory, use_large_pages
 from trainers.messages import complain
 
@@ -61,6 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     except GsplatError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt as error:
+        settle_interruption()
         return _fail(str(error) or "interrupted", 130)
     except MemoryError:
         return _fail("not enough memory. A larger --downscale or a smaller --max-gaussians needs less.", 4)

@@ -14,6 +14,7 @@ from pathlib import Path
 import gsplat_core
 from gsplat_core.errors import DataError, GsplatError, ResourceError
 from gsplat_core.memory import is_shortage, is_tight
+from trainers.interrupt import interruption
 
 _LONGEST_REASON = 300
 _IMPOSSIBLE_NAME = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)
@@ -23,6 +24,12 @@ class InternalError(GsplatError):
     """A defect of the program, not of its input; a report was written."""
 
 
+class InterruptionError(GsplatError):
+    """What failed because a signal came at a bad moment."""
+
+    exit_code = 130
+
+
 def told(error: Exception, report: Path | None = None) -> GsplatError:
     """An unexpected exception, which is being handled, as an error that can be shown.
 
@@ -30,12 +37,14 @@ def told(error: Exception, report: Path | None = None) -> GsplatError:
         report: where to describe it; None makes a new file in the folder for temporary files.
 
     Returns:
-        `DataError` where a name is one that no file can have; `ResourceError` where memory, disk space, a
-        permission or a package is missing; else `InternalError` with the path of the report, which is written
-        for no other.
+        `InterruptionError` after a signal; `DataError` where a name is one that no file can have;
+        `ResourceError` where memory, disk space, a permission or a package is missing; else `InternalError`
+        with the path of the report, which is written for no other.
     """
     if isinstance(error, GsplatError):
         return error
+    if stopped := interruption():
+        return InterruptionError(stopped)
     if isinstance(error, OSError) and error.errno in _IMPOSSIBLE_NAME and error.filename is not None:
         name = os.fsdecode(error.filename)
         return DataError(

@@ -42,19 +42,48 @@ class StopRequest:
         self.requested = True
 
 
+# How the latest command was interrupted, if it was.
+_interruption: str | None = None
+
+
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
     """Within the block, SIGTERM and SIGHUP raise KeyboardInterrupt, as SIGINT does anyway."""
 
-    def end(number: int, frame: FrameType | None) -> None:
-        _leave_terminal_that_is_gone()
-        raise KeyboardInterrupt(f"interrupted by {signal.Signals(number).name}")
+    global _interruption
+    _interruption = None
 
-    previous = _handled((signal.SIGTERM, signal.SIGHUP), end)
+    def end(number: int, frame: FrameType | None) -> None:
+        global _interruption
+        _interruption = "interrupted"
+        _leave_terminal_that_is_gone()
+        if number != signal.SIGINT:
+            _interruption += f" by {signal.Signals(number).name}"
+        raise KeyboardInterrupt(_interruption)
+
+    previous = _handled(StopRequest.SIGNALS, end)
     try:
         yield
     finally:
         _restore(previous)
+
+
+def interruption() -> str | None:
+    """How a signal has interrupted the latest command, None if none has.
+
+    The exception that ends it need not be KeyboardInterrupt: libraries that are being loaded turn that into
+    errors of their own, or leave something out and fail later.
+    """
+    return _interruption
+
+
+def settle_interruption() -> None:
+    """Lets Python know that the interrupt was handled, so that it exits with the code it is told.
+
+    It notes one that passes through `exec` or `eval` of a text, as it often does while modules are loaded, as
+    one that nobody handled, and `python -m` then ends by SIGINT. The next text makes it forget.
+    """
+    exec("")
 
 
 def _leave_terminal_that_is_gone() -> None:

@@ -31,10 +31,11 @@ def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] =
         options: of reading the file, NAME=VALUE.
 
     Raises:
-        DataError: neither a run nor a readable splat file.
+        DataError: neither a run nor a readable splat file, or not there.
         UsageError: options that the format does not have.
     """
     run = RunFolder(path)
+    must_exist(path)
     file = splat_file(path)
     if file is not None:
         known = gsplat_core.io.format_of_file(file)
@@ -65,6 +66,12 @@ def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] =
         )
     warn(f"{path} is not finished: using the state after step {checkpoint.step}.")
     return scenes[-1].with_metadata(antialiased=antialiased)
+
+
+def must_exist(path: Path) -> None:
+    """Raises DataError where there is nothing: whatever else would be said of such a path misleads."""
+    if not path.exists():
+        raise DataError(path, "there is no such file or folder", remedy="Check the path.")
 
 
 def splat_file(path: Path) -> Path | None:

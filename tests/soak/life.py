@@ -105,9 +105,8 @@ class Life:
             number = self.chance.choice(POLITE)
             self.events[f"stopped by {number.name}"] += 1
             process.send_signal(number)
-            # Before Python sets its handlers, the system's own end the process; and an interrupt that nothing
-            # is left to catch ends Python by SIGINT, which shells call 130, too.
-            self._ended(process, {INTERRUPTED, 0, -number, -signal.SIGINT})
+            # Before Python has set its handlers, the system's own ends the process.
+            self._ended(process, {INTERRUPTED, 0, -number})
 
     def look(self) -> None:
         """Asks what is in the run, at whatever stage it is."""

@@ -15,7 +15,7 @@ from soak.life import BrokenPromiseError, Life
 
 def test_a_run_that_is_stopped_and_resumed_ends_as_one_that_was_left_alone(tmp_path: Path) -> None:
     events = soak(0.1, 5, tmp_path)  # one run, whatever the clock says
-    assert events["started"] == events["finished"] == 1
+    assert events["finished"] == 1 <= events["started"]  # more where it was stopped before there was a folder
 
 
 def test_another_scene_than_the_expected_one_is_noticed(tmp_path: Path) -> None:

@@ -101,13 +101,14 @@ def test_a_missing_data_folder_is_bad_data_and_leaves_no_run(tmp_path, capsys):
     assert not (tmp_path / "run" / "config.json").exists()
 
 
+@pytest.mark.parametrize("name", ["nothing.ply", "no_run"])
 @pytest.mark.parametrize("command", ["info", "eval", "render", "export"])
-def test_a_missing_source_is_bad_data(command, tmp_path, capsys):
-    arguments = [command, str(tmp_path / "nothing.ply")]
+def test_a_missing_source_is_bad_data(command, name, tmp_path, capsys):
+    arguments = [command, str(tmp_path / name)]
     if command == "export":
         arguments += ["-o", str(tmp_path / "out.ply")]
     assert main(arguments) == 3
-    assert "nothing.ply" in capsys.readouterr().err
+    assert f"{name}: there is no such file or folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pty
 import random
 import signal
 import subprocess
+import sys
 import termios
 import time
 
@@ -104,6 +105,35 @@ def test_a_command_that_is_stopped_while_it_loads_says_so_and_exits_130(tmp_path
     process.send_signal(number)
     assert process.communicate(timeout=60)[0] == f"gsplat-core: interrupted by {number.name}\n"
     assert process.returncode == 130
+
+
+SWALLOWED = """
+import os, signal, sys
+from trainers import cli
+
+def loads(*_):
+    try:
+        exec("os.kill(os.getpid(), signal.SIGTERM)\\nfor _ in range(1000): pass")
+    except KeyboardInterrupt:
+        {reaction}
+
+cli._run = loads
+sys.exit(cli.main(["info", "scene.ply"]))
+"""
+
+
+@pytest.mark.parametrize(
+    "reaction", ["raise", "raise AttributeError('no matrix')", "raise ImportError('none')"]
+)
+def test_what_a_library_makes_of_an_interrupt_is_no_error(tmp_path, reaction):
+    """Libraries that are loaded pass it through `exec`, or turn it into errors of their own."""
+    (tmp_path / "loads.py").write_text(SWALLOWED.format(reaction=reaction))
+    variables = environment()
+    variables["PYTHONPATH"] += f"{os.pathsep}{tmp_path}"
+    done = subprocess.run(
+        [sys.executable, "-m", "loads"], env=variables, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "gsplat-core: interrupted by SIGTERM\n")
 
 
 def waits_for(pipe) -> bool:

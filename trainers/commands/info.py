@@ -7,7 +7,7 @@ from typing import Any
 
 from tyro.conf import Positional
 
-from gsplat_core.errors import DataError, UsageError
+from gsplat_core.errors import UsageError
 from gsplat_core.shown import shown
 from gsplat_core.strict_json import json_text
 
@@ -61,10 +61,9 @@ def describe(path: Path, loading: dict[str, Any] | None = None) -> dict[str, Any
         DataError: nothing that this program can read.
         UsageError: such options for something else.
     """
-    from trainers.sources import is_run, splat_file
+    from trainers.sources import is_run, must_exist, splat_file
 
-    if not path.exists():
-        raise DataError(path, "there is no such file or folder", remedy="Check the path.")
+    must_exist(path)
     file = None if path.suffix == ".json" and path.name != "meta.json" else splat_file(path)
     if file is None and not is_run(path):
         return _describe_photographs(path, loading or {})

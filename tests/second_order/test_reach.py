@@ -29,3 +29,13 @@ def test_the_reach_shortens_long_steps_only() -> None:
     shift = limited["means"].double()
     length = torch.einsum("ni,nij,nj->n", shift, inverse, shift).sqrt()
     assert torch.allclose(length, torch.full_like(length, reach.means), rtol=1e-3)
+
+
+def test_a_quaternion_of_zeros_may_not_make_steps_infinite() -> None:
+    gaussians, _ = scene(num=3)
+    gaussians.quats.data[0] = 0
+    step = {name: torch.zeros_like(value) for name, value in random_vector(gaussians).items()}
+    step["quats"][1, 0] = 1e-3
+    before = step["quats"].clone()
+    Reach().limit_(gaussians, step)
+    assert torch.equal(step["quats"], before)

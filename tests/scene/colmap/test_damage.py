@@ -183,6 +183,7 @@ def test_impossible_cameras_are_left_out_with_their_images(
         ({2: (0.0, 1e300, 0)}, "its position is farther than 1e\\+15"),
         ({3: 99}, "camera 99 is not in the model"),
         ({4: "long/" + 300 * "x" + ".png"}, "its name has 309 bytes"),
+        ({4: 9 * (250 * "x" + "/") + "a.png"}, "its name has 2264 bytes"),
         ({4: "b.png"}, "another image has the same name"),
     ],
 )

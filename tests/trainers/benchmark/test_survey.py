@@ -192,6 +192,11 @@ def test_rates_and_shares_in_tables() -> None:
     row = [column[cells[0].index("composite")] for column in cells[1:]]
     assert row == ["200.00", "10.0%", f"{work.flops / 2e8:.1f}", f"{work.bytes / 2e8:.1f}", f"{best:.0%}"]
     assert [c[-2] for c in cells[:3]] == ["Python and PyTorch", "1300.00", "65.0%"]
+    quick = replace(survey.steps[0], stages={"composite": 2e-7})
+    streams = step_table("", quick, survey.pairs, Ceiling("generic", 1, 1e30, 1e12))
+    row = [next(iter(column.cells)) for column in streams.columns[3:]]
+    assert row == [f"{work.flops / 200:.1f}", f"{work.bytes / 200:.1f}", f"{work.bytes / 2e5:.0%}"]
+    assert work.bytes / 2e5 > 0.1, "otherwise nothing could be read off it"
     assert [c[-1] for c in cells[:3]] == ["whole step", "2000.00", "100%"]
     assert cells[3][cells[0].index("bin")] == ""
     rates = ceiling_table("", survey.ceilings)

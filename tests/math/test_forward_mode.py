@@ -48,6 +48,19 @@ def test_far_outside_the_size_of_the_image_counts_as_constant(function: Callable
     np.testing.assert_array_equal(function("moving_splat", [*x, *tangent, 0.3, 0], 6), np.zeros(6))
 
 
+def test_far_outside_it_moves_as_the_clamped_jacobian_says(function: Callable, formulas: Formulas) -> None:
+    """Below, right of it and above: by limits of its width and of its height."""
+    x = view(np.random.default_rng(0))
+    x[:12] = [*np.eye(3).ravel(), 0, 0, 0]
+    x[20] = 2.0
+    for x[18], x[19] in ((9.0, 8.0), (9.0, -8.0)):
+        tangent = np.zeros(29)
+        tangent[18:] = np.linspace(-0.3, 0.4, 11)
+        expected = formulas.jvp("project_antialiased of pinhole", without_size(x), without_size(tangent))
+        got = function("moving_splat", [*x, *tangent, 0.3, 0], 6)
+        np.testing.assert_allclose(got, np.delete(expected, 5), rtol=1e-10, atol=1e-10)
+
+
 @pytest.mark.parametrize("uncapped", [True, False])
 def test_the_opacity_at_a_pixel(function: Callable, uncapped: bool) -> None:
     """By finite differences of 2^(log2 o - u^2 - v^2); a capped one does not change."""

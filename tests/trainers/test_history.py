@@ -32,6 +32,7 @@ def test_a_new_history_replaces_an_old_one(tmp_path):
     path.write_text('{"step": 7}\n')
     History(path).close()
     assert read_history(path) == []
+    assert path.read_bytes() == b""
 
 
 def test_a_line_that_a_crash_cut_short_is_left_out(tmp_path):

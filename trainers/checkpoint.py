@@ -24,6 +24,7 @@ import gsplat_core
 from gsplat_core.errors import DataError
 from gsplat_core.io.atomic import write_text
 from gsplat_core.io.links import folder_instead_of_link
+from gsplat_core.io.source import file_sha256
 from gsplat_core.memory import is_shortage
 from gsplat_core.strict_json import parse_json
 from trainers.fields import LONGEST, Range, from_json
@@ -154,7 +155,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise DataError(
             tensors_path, "the tensors of this checkpoint are missing", remedy="Use an earlier one."
         )
-    if _sha256(tensors_path) != content.tensors_sha256:
+    if file_sha256(tensors_path).hex() != content.tensors_sha256:
         raise DataError(
             tensors_path, "its content does not match its hash", remedy="It was replaced or damaged."
         )
@@ -242,14 +243,6 @@ def _load(path: Path) -> dict[str, Tensor]:
     except UnicodeEncodeError:  # safetensors opens no file of such a name
         return safetensors.torch.load(path.read_bytes())
     return safetensors.torch.load_file(path)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _manifest_sha256(manifest: dict[str, Any]) -> str:

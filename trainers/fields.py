@@ -13,6 +13,8 @@ import typing
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
+from gsplat_core.errors import UsageError
+
 T = TypeVar("T")
 
 # Whole numbers beyond this are not the same in all programs that read JSON.
@@ -42,6 +44,12 @@ def range_of(cls: type, name: str) -> Range:
     found = _range(typing.get_type_hints(cls, include_extras=True)[name])
     assert found is not None
     return found
+
+
+def check_option(name: str, value: float | None, allowed: Range) -> None:
+    """Raises UsageError for an option, called as its field, whose number is outside a range."""
+    if value is not None and value not in allowed:
+        raise UsageError(f"--{name.replace('_', '-')} must be {allowed}, got {value}.")
 
 
 def check_ranges(instance: Any) -> None:

@@ -49,7 +49,6 @@ _interruption: str | None = None
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
     """Within the block, SIGTERM and SIGHUP raise KeyboardInterrupt, as SIGINT does anyway."""
-
     global _interruption
     _interruption = None
 

@@ -78,7 +78,7 @@ def load(path: Path, *, strict: bool, trusted: bool = False) -> Gaussians:
     check_json(path, document)
     try:
         tree = parse_json(document)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DataError(path, f"not glTF: its JSON cannot be read ({error})") from error
     reader = _Reader(path, tree, binary, len(content), trusted)
     try:

@@ -305,7 +305,7 @@ class _Meta:
             raise self.error(f"{len(text):,} bytes; at most {MAX_META:,} are accepted")
         try:
             tree = parse_json(text)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise self.error(f"not JSON ({error})") from error
         if not isinstance(tree, dict):
             raise self.error("expected an object")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import struct
@@ -31,6 +32,19 @@ def read_whole(path: Path) -> bytes:
     """The content of a regular file; see `open_regular` for the errors."""
     with open_regular(path) as file:
         return file.read()
+
+
+def file_sha256(path: str | os.PathLike[str]) -> bytes:
+    """Of a file's content, which need not fit into memory.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.digest()
 
 
 class Source:

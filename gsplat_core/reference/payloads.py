@@ -14,9 +14,7 @@ class Seen(NamedTuple):
     """V splats at P pixels, once the loss is differentiated."""
 
     weights: Tensor  # [V, P] with which they were blended
-    v_means2d: (
-        Tensor  # [V, P, 2], how the loss changes with where a splat lies, by what it does to each pixel
-    )
+    v_means2d: Tensor  # [V, P, 2], the gradient of where a splat lies, each pixel's part of it
     probe: Tensor  # [P], a number that the pixel is given: the gradient of the probe
 
 
@@ -58,9 +56,7 @@ class Sink:
 
 class _Watched(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, sink: Sink, at_pixels: Tensor, *carriers: Tensor
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+    def forward(ctx: Any, sink: Sink, at_pixels: Tensor, *carriers: Tensor) -> tuple[Tensor, Tensor]:
         ctx.sink = sink
         return at_pixels.clone(), at_pixels.new_zeros(at_pixels.shape[1])
 

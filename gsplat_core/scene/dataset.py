@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.errors import DataError, ResourceError, UsageError
+from gsplat_core.io.source import file_sha256
 from gsplat_core.memory import memory_bytes
 from gsplat_core.scene.cameras import NEAR_PER_DISTANCE, Camera, Matrix
 from gsplat_core.scene.capture import Capture, capture_from_colmap
@@ -144,7 +145,7 @@ class View:
             DataError: a file cannot be read.
         """
         if self.files:
-            return hashlib.sha256(b"".join(_file_sha256(file) for file in self.files)).hexdigest()
+            return hashlib.sha256(b"".join(_photograph_sha256(file) for file in self.files)).hexdigest()
         planes = (self.image(), self.alpha(), self.mask())
         parts = (b"-" if plane is None else plane.numpy().tobytes() for plane in planes)
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
@@ -383,15 +384,11 @@ def _view(pixels: _Pixels) -> View:
     return View(camera, pixels, _Kept(photo, camera) if photo.mask else None, files)
 
 
-def _file_sha256(path: Path) -> bytes:
-    digest = hashlib.sha256()
+def _photograph_sha256(path: Path) -> bytes:
     try:
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+        return file_sha256(path)
     except OSError as error:
         raise DataError(path, f"cannot be read: {error.strerror or error}") from error
-    return digest.digest()
 
 
 @dataclass(frozen=True, eq=False)

@@ -86,7 +86,7 @@ def read_header(path: Path) -> ImageHeader:
         elif image.format not in ("JPEG", "MPO") or not _has_jpeg_end(path):
             with room_for(image.width * image.height // _reduction(image, (1, 1)) ** 2):
                 image.draft(None, (2, 2))
-                _decode(path, image)
+                image.load()
     return header
 
 
@@ -123,7 +123,7 @@ def decode(
         with room_for(full[0] * full[1] // _reduction(image, size) ** 2):
             image.draft(None, (2 * size[0], 2 * size[1]))
             reduction = round(full[0] / image.width)
-            _decode(path, image)
+            image.load()
             # A reduced image's last pixels may reach beyond the image.
             extent = full[0] / reduction, full[1] / reduction
             return np.asarray(_upright(_shrunk(_as_rgb(image, alpha), size, extent), orientation))
@@ -241,14 +241,10 @@ def _formats() -> tuple[str, ...]:
 def _opened(path: Path) -> Image.Image:
     try:
         return Image.open(path, formats=_formats())
-    except Image.DecompressionBombError as error:
-        raise _too_large(path, error) from error
     except UnidentifiedImageError as error:
         raise DataError(
             path, "is not an image of a kind that is read", remedy="Convert it to JPEG or PNG."
         ) from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise _unreadable(path, error) from error
 
 
 @contextmanager
@@ -258,6 +254,13 @@ def _errors_of(path: Path) -> Iterator[None]:
         yield
     except GsplatError:
         raise
+    except Image.DecompressionBombError as error:
+        raise DataError(
+            path,
+            f"image too large to decode safely: {error}",
+            "header",
+            "Store it smaller. PIL.Image.MAX_IMAGE_PIXELS sets the limit.",
+        ) from error
     except Exception as error:
         if is_shortage(error):
             raise
@@ -287,29 +290,8 @@ def _orientation(image: Image.Image) -> int:
 
 def _verify(path: Path) -> None:
     """Checks a PNG's checksums to the end."""
-    try:
-        with _opened(path) as image:
-            image.verify()
-    except (OSError, SyntaxError, ValueError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _decode(path: Path, image: Image.Image) -> None:
-    try:
-        image.load()
-    except Image.DecompressionBombError as error:
-        raise _too_large(path, error) from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _too_large(path: Path, error: Exception) -> DataError:
-    return DataError(
-        path,
-        f"image too large to decode safely: {error}",
-        "header",
-        "Store it smaller. PIL.Image.MAX_IMAGE_PIXELS sets the limit.",
-    )
+    with _opened(path) as image:
+        image.verify()
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:

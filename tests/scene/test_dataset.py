@@ -375,40 +375,40 @@ def test_decoding_counts_as_memory_where_it_cannot_be_reduced(
     assert len(load(folder, downscale=16).train) == 3
 
 
-def test_prefetch_decodes_everything_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = many_images(12).write(tmp_path)
-    decoded: list[str] = []
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the photographs that have been decoded."""
+    names: list[str] = []
     original = photos.decode
 
     def counting(path: Path, *rest: object) -> np.ndarray:
-        decoded.append(path.name)
+        names.append(path.name)
         return original(path, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(photos, "decode", counting)
-    data = Dataset.load(scene)
-    images = [view.image() for view in [*data.train, *data.test]]  # while the threads are at it
+    return names
+
+
+def wait_for_prefetching() -> None:
     for thread in threading.enumerate():
         if thread.name == "gsplat-decode":
             thread.join(10)
+
+
+def test_prefetch_decodes_everything_once(tmp_path: Path, decoded: list[str]) -> None:
+    scene = many_images(12).write(tmp_path)
+    data = Dataset.load(scene)
+    images = [view.image() for view in [*data.train, *data.test]]  # while the threads are at it
+    wait_for_prefetching()
     assert sorted(decoded) == [f"{i:02}.png" for i in range(12)]
     assert len(images) == 12
 
 
-def test_prefetch_decodes_test_views_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prefetch_decodes_test_views_too(tmp_path: Path, decoded: list[str]) -> None:
     scene = many_images(9).write(tmp_path)
-    decoded: list[str] = []
-    original = photos.decode
-
-    def counting(path: Path, *rest: object) -> np.ndarray:
-        decoded.append(path.name)
-        return original(path, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(photos, "decode", counting)
     data = Dataset.load(scene)
     data.prefetch()
-    for thread in threading.enumerate():
-        if thread.name == "gsplat-decode":
-            thread.join(10)
+    wait_for_prefetching()
     assert len(data.test) > 0
     assert sorted(decoded) == [f"{i:02}.png" for i in range(9)]
 

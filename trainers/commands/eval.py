@@ -90,13 +90,12 @@ def _config(
     known: TrainConfig, given: dict[str, Any], device: str | None, settings: tuple[str, ...]
 ) -> TrainConfig:
     from trainers.config import TrainConfig
-    from trainers.fields import range_of
+    from trainers.fields import check_option, range_of
     from trainers.settings import with_settings
     from trainers.sources import folder_of
 
     for name in ("downscale", "test_every"):
-        if name in given and given[name] not in (allowed := range_of(TrainConfig, name)):
-            raise UsageError(f"--{name.replace('_', '-')} must be {allowed}, got {given[name]}.")
+        check_option(name, given.get(name), range_of(TrainConfig, name))
     if "masks" in given:
         given = given | {"masks": folder_of(Path(known.data), given["masks"])}
     config = replace(known, **given)

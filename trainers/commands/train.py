@@ -117,13 +117,11 @@ def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
 
 def _check(options: TrainOptions) -> None:
     from trainers.config import TrainConfig
-    from trainers.fields import Range, range_of
+    from trainers.fields import Range, check_option, range_of
 
     ranges = {name: range_of(TrainConfig, name) for name in ("steps", "downscale", "test_every", "seed")}
     for name, allowed in (ranges | {"max_gaussians": Range(1)}).items():
-        value = getattr(options, name)
-        if value is not None and value not in allowed:
-            raise UsageError(f"--{name.replace('_', '-')} must be {allowed}, got {value}.")
+        check_option(name, getattr(options, name), allowed)
     if options.test_every == 1:
         raise UsageError(
             "--test-every 1 leaves no image to train on; use 0 for no test images, or at least 2."

@@ -26,8 +26,9 @@ from gsplat_core.io.atomic import write_text
 from gsplat_core.io.links import folder_instead_of_link
 from gsplat_core.io.source import file_sha256
 from gsplat_core.memory import is_shortage
+from gsplat_core.ranges import Range
 from gsplat_core.strict_json import parse_json
-from trainers.fields import LONGEST, Range, from_json
+from trainers.fields import LONGEST, from_json
 from trainers.messages import warn
 from trainers.tensor_file import write_tensors
 

@@ -17,10 +17,11 @@ from gsplat_core.compress.training import CompressionConfig
 from gsplat_core.densify.registry import configurations, create, with_shared
 from gsplat_core.densify.strategy import ScaleRule
 from gsplat_core.errors import DataError, UsageError
+from gsplat_core.ranges import INTERVAL, NOT_NEGATIVE, STEP, Range, check_ranges
 from gsplat_core.scene.images import AlphaRule
 from gsplat_core.scene.schema import GAUSSIAN, PARAMETERS, Field, Schema
 from gsplat_core.strict_json import parse_json
-from trainers.fields import Range, check_ranges, from_json
+from trainers.fields import from_json
 from trainers.lm import LMConfig
 from trainers.parts.registry import appearance_of, settings_class
 from trainers.resolution import ResolutionConfig
@@ -135,7 +136,7 @@ class TrainConfig:
     gaps: Literal["auto", "always", "never"] = "auto"
     """Whether Gaussians start in gaps between the sparse points, too; auto: where these are large."""
     sh_degree: Annotated[int, Range(0, 4)] = 3
-    sh_degree_every: Annotated[int, Range(0)] = 1000
+    sh_degree_every: Annotated[int, STEP] = 1000
     """The degree in use starts at 0 and rises by one after every so many steps, up to `sh_degree`. 0: it is
     the highest from the start."""
     resolution: ResolutionConfig | None = None
@@ -162,14 +163,14 @@ class TrainConfig:
     parts: dict[str, Any] = field(default_factory=dict)
     """Further parts of the training and their settings (trainers/parts/registry.py)."""
 
-    reorder_every: Annotated[int, Range(0)] = 1000
+    reorder_every: Annotated[int, STEP] = 1000
     """After so many steps Gaussians are put in an order that keeps neighbours in space near in memory, which
     makes steps faster; 0: never."""
-    log_every: Annotated[int, Range(1)] = 50
+    log_every: Annotated[int, INTERVAL] = 50
     """Steps between two lines of history.jsonl; losses are also checked to be finite then."""
-    evaluations: Annotated[int, Range(0)] = 10
+    evaluations: Annotated[int, STEP] = 10
     """How often test views are measured for the curve of the report; the last time is at the end."""
-    checkpoint_seconds: Annotated[float, Range(0)] = 60.0
+    checkpoint_seconds: Annotated[float, NOT_NEGATIVE] = 60.0
     """Time between two checkpoints."""
 
     def __post_init__(self) -> None:

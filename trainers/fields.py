@@ -1,8 +1,4 @@
-"""Plain JSON values as dataclasses, every field checked: its key, its type and its range.
-
-Ranges stand in the fields' types, `steps: Annotated[int, Range(1, 10**9)]`, and hold for the command line,
-for Python and for files alike: the class calls `check_ranges` in its `__post_init__`.
-"""
+"""Plain JSON values as dataclasses, every field checked: its key, type and range (`gsplat_core.ranges`)."""
 
 from __future__ import annotations
 
@@ -10,54 +6,21 @@ import dataclasses
 import math
 import types
 import typing
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 from gsplat_core.errors import UsageError
+from gsplat_core.ranges import LARGEST_INTEGER, Range, range_in, shortened
 
 T = TypeVar("T")
 
-# Whole numbers beyond this are not the same in all programs that read JSON.
-LARGEST_INTEGER = 2**53
 # Seconds; a thousand years.
 LONGEST = 3e10
-
-
-@dataclass(frozen=True)
-class Range:
-    """From `least` to `most`, both included."""
-
-    least: float
-    most: float = math.inf
-
-    def __contains__(self, value: float) -> bool:
-        return self.least <= value <= self.most
-
-    def __str__(self) -> str:
-        if self.most == math.inf:
-            return f"at least {self.least:,g}"
-        return f"from {self.least:,.16g} to {self.most:,.16g}"
-
-
-def range_of(cls: type, name: str) -> Range:
-    """The range of a field that has one."""
-    found = _range(typing.get_type_hints(cls, include_extras=True)[name])
-    assert found is not None
-    return found
 
 
 def check_option(name: str, value: float | None, allowed: Range) -> None:
     """Raises UsageError for an option, called as its field, whose number is outside a range."""
     if value is not None and value not in allowed:
         raise UsageError(f"--{name.replace('_', '-')} must be {allowed}, got {value}.")
-
-
-def check_ranges(instance: Any) -> None:
-    """Raises ValueError for a field of a dataclass whose number is outside its range."""
-    for name, hint in typing.get_type_hints(type(instance), include_extras=True).items():
-        allowed, value = _range(hint), getattr(instance, name)
-        if allowed is not None and value is not None and value not in allowed:
-            raise ValueError(f"{name} = {_short(value)}: expected a number {allowed}")
 
 
 def from_json(cls: type[T], values: Any, where: str = "") -> T:
@@ -71,7 +34,7 @@ def from_json(cls: type[T], values: Any, where: str = "") -> T:
     hints = typing.get_type_hints(cls, include_extras=True)
     unknown = sorted(set(values) - set(hints))
     if unknown:
-        raise ValueError(f"unknown entry {where}{_short(unknown[0])}; known are {', '.join(hints)}")
+        raise ValueError(f"unknown entry {where}{shortened(unknown[0])}; known are {', '.join(hints)}")
     checked = {key: _checked(hints[key], value, where + key) for key, value in values.items()}
     # A class whose entries depend on each other makes them itself.
     completed = getattr(cls, "from_entries", None)
@@ -85,7 +48,7 @@ def from_json(cls: type[T], values: Any, where: str = "") -> T:
 
 
 def _checked(hint: Any, value: Any, where: str) -> Any:
-    allowed = _range(hint)
+    allowed = range_in(hint)
     if typing.get_origin(hint) is Annotated:
         hint = typing.get_args(hint)[0]
     if dataclasses.is_dataclass(hint):
@@ -93,7 +56,9 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         if value not in arguments:
-            raise ValueError(f"{where} must be one of {', '.join(map(repr, arguments))}, got {_short(value)}")
+            raise ValueError(
+                f"{where} must be one of {', '.join(map(repr, arguments))}, got {shortened(value)}"
+            )
         return value
     options = arguments if origin in (typing.Union, types.UnionType) else (hint,)
     options = tuple(typing.get_args(o)[0] if typing.get_origin(o) is Annotated else o for o in options)
@@ -105,29 +70,16 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
                 return value
     # JSON has one number type and Python's bool is an int: 3 is a float too, true is not a number.
     if type(value) is int and abs(value) > LARGEST_INTEGER:
-        raise ValueError(f"{where} must be at most {LARGEST_INTEGER:,}, got {_short(value)}")
+        raise ValueError(f"{where} must be at most {LARGEST_INTEGER:,}, got {shortened(value)}")
     if float in options and type(value) is int:
         value = float(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{where} must be a finite number, got {value!r}")
     if type(value) not in options:
         names = " or ".join("null" if o is type(None) else getattr(o, "__name__", str(o)) for o in options)
-        raise ValueError(f"{where} must be {names}, got {_short(value)}")
+        raise ValueError(f"{where} must be {names}, got {shortened(value)}")
     if isinstance(value, str) and "\0" in value:
-        raise ValueError(f"{where} must have no character of number 0 in it, got {_short(value)}")
+        raise ValueError(f"{where} must have no character of number 0 in it, got {shortened(value)}")
     if allowed is not None and value is not None and value not in allowed:
-        raise ValueError(f"{where} must be {allowed}, got {_short(value)}")
+        raise ValueError(f"{where} must be {allowed}, got {shortened(value)}")
     return value
-
-
-def _range(hint: Any) -> Range | None:
-    """The range in a type, which may be one of several, as in `Annotated[int, Range(1)] | None`."""
-    if typing.get_origin(hint) is Annotated:
-        return next((extra for extra in typing.get_args(hint)[1:] if isinstance(extra, Range)), None)
-    found = [_range(option) for option in typing.get_args(hint) if typing.get_origin(option) is Annotated]
-    return found[0] if found else None
-
-
-def _short(value: Any) -> str:
-    text = repr(value) if not isinstance(value, int) or abs(value) < 10**60 else "a number of many digits"
-    return text if len(text) <= 80 else text[:80] + " ..."

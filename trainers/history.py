@@ -10,8 +10,8 @@ from typing import Any
 
 from gsplat_core.errors import ResourceError
 from gsplat_core.io.links import make_folder, unshare
+from gsplat_core.ranges import LARGEST_INTEGER, Range
 from gsplat_core.strict_json import json_text, parse_json
-from trainers.fields import LARGEST_INTEGER, Range
 
 _STEPS = Range(0, LARGEST_INTEGER)
 _LARGEST = 1e30  # charts cannot be drawn of anything beyond

@@ -9,11 +9,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
 
+from gsplat_core.ranges import COUNT, POSITIVE, SHARE, Range, check_ranges
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order.levenberg_marquardt import Options, Photograph, iterate
 from gsplat_core.second_order.linearization import Settings
@@ -33,17 +34,13 @@ class FullConfig:
         options: of each iteration.
     """
 
-    iterations: int = 10
-    views: int = 48
-    damping: float = 1.0
+    iterations: Annotated[int, COUNT] = 10
+    views: Annotated[int, COUNT] = 48
+    damping: Annotated[float, POSITIVE] = 1.0
     options: Options = field(default_factory=Options)
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "views"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"lm.full.{name} must be positive, got {getattr(self, name)}")
-        if self.damping <= 0:
-            raise ValueError(f"lm.full.damping must be positive, got {self.damping}")
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -59,18 +56,15 @@ class LMConfig:
         stochastic, full: the settings of each method.
     """
 
-    start: float = 2 / 3
+    start: Annotated[float, SHARE] = 2 / 3
     method: Literal["stochastic", "full"] = "stochastic"
-    length: float = 1 / 6
+    length: Annotated[float, Range(0, 1000, "least")] = 1 / 6
     objective: Literal["l1_dssim", "huber_ssim"] = "l1_dssim"
     stochastic: StochasticOptions = field(default_factory=StochasticOptions)
     full: FullConfig = field(default_factory=FullConfig)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start <= 1:
-            raise ValueError(f"lm.start must lie in [0, 1], got {self.start}")
-        if self.length <= 0:
-            raise ValueError(f"lm.length must be positive, got {self.length}")
+        check_ranges(self)
 
     def iterations(self, steps: int) -> int:
         """How many follow on Adam in a run that would have so many steps with Adam alone."""

@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from gsplat_core.ranges import COUNT, INTERVAL, Range, check_ranges
 from gsplat_core.scene.dataset import View
 
 _LEVELS = 32
@@ -37,20 +39,14 @@ class ResolutionConfig:
         ValueError: a value outside its range.
     """
 
-    until: int = 27_000
-    every: int = 100
-    largest: float = 8.0
-    shortest: int = 50
-    energy: float = 4.0
+    until: Annotated[int, INTERVAL] = 27_000
+    every: Annotated[int, INTERVAL] = 100
+    largest: Annotated[float, Range(1, 1e6)] = 8.0
+    shortest: Annotated[int, COUNT] = 50
+    energy: Annotated[float, Range(1, 1e12, "least")] = 4.0
 
     def __post_init__(self) -> None:
-        if self.until < 1 or self.every < 1:
-            raise ValueError(f"until = {self.until}, every = {self.every}: expected at least 1 step")
-        if not (self.largest >= 1 and self.shortest >= 1 and self.energy > 1):
-            raise ValueError(
-                f"largest = {self.largest}, shortest = {self.shortest}, energy = {self.energy}: expected at "
-                "least 1, at least 1 pixel, and more than 1"
-            )
+        check_ranges(self)
 
     def stretched(self, factor: float) -> ResolutionConfig:
         """The same schedule for a run `factor` times as long."""

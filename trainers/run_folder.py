@@ -15,10 +15,11 @@ from typing import Annotated, Any, BinaryIO
 from gsplat_core.errors import DataError, GsplatError, ResourceError, UsageError
 from gsplat_core.io.atomic import sweep
 from gsplat_core.io.links import remove, unshare
+from gsplat_core.ranges import Range
 from gsplat_core.strict_json import parse_json
 from trainers.checkpoint import remove_orphans
 from trainers.crash import told
-from trainers.fields import LONGEST, Range, from_json
+from trainers.fields import LONGEST, from_json
 
 _LONGEST_OWNER = 200
 

@@ -20,6 +20,7 @@ from gsplat_core.errors import UsageError
 from gsplat_core.losses import l1_dssim
 from gsplat_core.morton import morton_order
 from gsplat_core.optim import Adam
+from gsplat_core.ranges import Range
 from gsplat_core.render.drawing import Outputs
 from gsplat_core.render.scene import render
 from gsplat_core.render.settings import RenderSettings
@@ -29,7 +30,7 @@ from gsplat_core.scene.schema import Field
 from gsplat_core.second_order.linearization import Settings
 from trainers.config import TrainConfig
 from trainers.evaluation import backdrop
-from trainers.fields import Range, from_json
+from trainers.fields import from_json
 from trainers.lm import LevenbergMarquardt, Refinement
 from trainers.parts.part import Picture, Rendering
 from trainers.parts.parts import Parts

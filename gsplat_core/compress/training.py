@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from gsplat_core.compress.codec import Codec
 from gsplat_core.compress.prune import importance, least_important
 from gsplat_core.compress.registry import check_name
 from gsplat_core.densify.edits import Edit, Prune
+from gsplat_core.ranges import INTERVAL, SOME_SHARE, Range, check_ranges
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.scene.cameras import Camera
 
@@ -33,18 +35,13 @@ class CompressionConfig:
     """
 
     codec: str = "scalar"
-    keep: float = 0.5
-    coarseness: float = 1.0
-    start: float = 0.6
+    keep: Annotated[float, SOME_SHARE] = 0.5
+    coarseness: Annotated[float, Range(0, 16, "least")] = 1.0
+    start: Annotated[float, Range(0, 1, "most")] = 0.6
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         check_name(self.codec)
-        if not 0 < self.keep <= 1:
-            raise ValueError(f"keep = {self.keep}: expected a fraction above 0, at most 1")
-        if not 0 < self.coarseness <= 16:
-            raise ValueError(f"coarseness = {self.coarseness}: expected a factor above 0, at most 16")
-        if not 0 <= self.start < 1:
-            raise ValueError(f"start = {self.start}: expected a fraction of the run, below 1")
 
 
 @dataclass(frozen=True)
@@ -64,16 +61,13 @@ class Schedule:
 
     start: int
     stop: int
-    keep: float = 1.0
-    refresh_every: int = 100
+    keep: Annotated[float, SOME_SHARE] = 1.0
+    refresh_every: Annotated[int, INTERVAL] = 100
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if not 0 <= self.start < self.stop:
             raise ValueError(f"start = {self.start}: expected 0 to before the end, {self.stop}")
-        if not 0 < self.keep <= 1:
-            raise ValueError(f"keep = {self.keep}: expected a fraction above 0, at most 1")
-        if self.refresh_every < 1:
-            raise ValueError(f"refresh_every = {self.refresh_every}: expected at least 1")
 
     @property
     def prunings(self) -> tuple[int, int]:

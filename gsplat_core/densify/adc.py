@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ from gsplat_core.densify.edits import Clone, Edit, Prune, Reset, Split
 from gsplat_core.densify.rows import finite_rows, indices, offsets_within
 from gsplat_core.densify.strategy import RenderStats, ScaleRule, SceneView, Strategy, Wants
 from gsplat_core.densify.stretching import point_in_time, refinement_interval, reset_interval
+from gsplat_core.ranges import BETWEEN_0_AND_1, COUNT, INTERVAL, POSITIVE, SEED, STEP, check_ranges
 
 
 @dataclass(frozen=True)
@@ -63,38 +65,28 @@ class ADCConfig:
         ValueError: a value outside its range.
     """
 
-    gradient_threshold: float = 2e-4
+    gradient_threshold: Annotated[float, POSITIVE] = 2e-4
     scale: ScaleRule = "seen"
-    grow_scale: float = 0.01
-    split_shrink: float = 1.6
-    prune_opacity: float = 0.005
-    prune_scale: float = 0.1
-    prune_scale_start: int = 3000
-    refine_start: int = 500
-    refine_stop: int = 15_000
-    refine_every: int = 100
-    reset_every: int = 3000
-    reset_opacity: float = 0.01
+    grow_scale: Annotated[float, POSITIVE] = 0.01
+    split_shrink: Annotated[float, POSITIVE] = 1.6
+    prune_opacity: Annotated[float, BETWEEN_0_AND_1] = 0.005
+    prune_scale: Annotated[float, POSITIVE] = 0.1
+    prune_scale_start: Annotated[int, STEP] = 3000
+    refine_start: Annotated[int, STEP] = 500
+    refine_stop: Annotated[int, STEP] = 15_000
+    refine_every: Annotated[int, INTERVAL] = 100
+    reset_every: Annotated[int, INTERVAL] = 3000
+    reset_opacity: Annotated[float, BETWEEN_0_AND_1] = 0.01
     white_background: bool = False
     absgrad: bool = False
     pixel_weighted: bool = False
-    near: float = 0.37
+    near: Annotated[float, POSITIVE] = 0.37
     revised_opacity: bool = False
-    max_gaussians: int | None = None
-    seed: int = 0
+    max_gaussians: Annotated[int, COUNT] | None = None
+    seed: Annotated[int, SEED] = 0
 
     def __post_init__(self) -> None:
-        for name in ("gradient_threshold", "grow_scale", "split_shrink", "prune_scale", "near"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} = {getattr(self, name)}: expected a positive number")
-        for name in ("prune_opacity", "reset_opacity"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)}: expected an opacity between 0 and 1")
-        for name in ("refine_every", "reset_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)}: expected at least 1 iteration")
-        if self.max_gaussians is not None and self.max_gaussians < 1:
-            raise ValueError(f"max_gaussians = {self.max_gaussians}: expected at least 1 or None")
+        check_ranges(self)
 
     def stretched(self, factor: float) -> ADCConfig:
         """The same schedule for a run `factor` times as long; see `densify/stretching.py`."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 from gsplat_core.densify.stretching import point_in_time
+from gsplat_core.ranges import COUNT, STEP, Range, check_ranges
 
 T = TypeVar("T", bound="Budget")
 
@@ -21,16 +22,13 @@ class Budget:
         ValueError: a value outside its range.
     """
 
-    budget: int | None = None
-    multiplier: float = 2.0
-    start: int = 500
-    stop: int = 15_000
+    budget: Annotated[int, COUNT] | None = None
+    multiplier: Annotated[float, Range(1, 1e6)] = 2.0
+    start: Annotated[int, STEP] = 500
+    stop: Annotated[int, STEP] = 15_000
 
     def __post_init__(self) -> None:
-        if self.budget is not None and self.budget < 1:
-            raise ValueError(f"budget = {self.budget}: expected at least 1 or None")
-        if not self.multiplier >= 1:
-            raise ValueError(f"multiplier = {self.multiplier}: expected at least 1")
+        check_ranges(self)
 
     def stretched(self: T, factor: float) -> T:
         """The same schedule for a run `factor` times as long."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 
@@ -22,6 +23,7 @@ from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plugin import Plugin
 from gsplat_core.densify.strategy import SceneView, Strategy
 from gsplat_core.densify.stretching import point_in_time, refinement_interval
+from gsplat_core.ranges import COUNT, INTERVAL, NOT_NEGATIVE, POSITIVE, SHARE, check_ranges
 
 
 @dataclass(frozen=True)
@@ -38,18 +40,15 @@ class DashConfig:
         ValueError: a value outside its range.
     """
 
-    stop: int = 15_000
-    every: int = 100
-    initial_momentum: float = 5.0
-    decay: float = 0.98
-    most_added: int = 1_000_000
-    growth: float = 0.2
+    stop: Annotated[int, INTERVAL] = 15_000
+    every: Annotated[int, INTERVAL] = 100
+    initial_momentum: Annotated[float, NOT_NEGATIVE] = 5.0
+    decay: Annotated[float, SHARE] = 0.98
+    most_added: Annotated[int, COUNT] = 1_000_000
+    growth: Annotated[float, POSITIVE] = 0.2
 
     def __post_init__(self) -> None:
-        if self.stop < 1 or self.every < 1:
-            raise ValueError(f"stop = {self.stop}, every = {self.every}: expected at least 1 iteration")
-        if not (self.initial_momentum >= 0 and 0 <= self.decay <= 1 and self.growth > 0):
-            raise ValueError("initial_momentum >= 0, 0 <= decay <= 1 and growth > 0 are expected")
+        check_ranges(self)
 
     def stretched(self, factor: float) -> DashConfig:
         """The same schedule for a run `factor` times as long."""

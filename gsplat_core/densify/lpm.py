@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -36,6 +37,7 @@ from gsplat_core.densify.stretching import SHORT_RUN, point_in_time, refinement_
 from gsplat_core.densify.two_views import axis, center
 from gsplat_core.densify.views import Views
 from gsplat_core.densify.zones import Zones, bounding_box, in_front, inside_sphere, union, zone
+from gsplat_core.ranges import BETWEEN_0_AND_1, SEED, SOME_SHARE, STEP, Range, check_ranges
 
 
 @dataclass(frozen=True)
@@ -62,31 +64,23 @@ class LPMConfig:
         ValueError: a value outside its range.
     """
 
-    start: int = 500
-    stop: int = 15_000
-    calibrate_every: int = 100
+    start: Annotated[int, STEP] = 500
+    stop: Annotated[int, STEP] = 15_000
+    calibrate_every: Annotated[int, STEP] = 100
     matcher: str = "tracks"
-    angle: float = 45.0
-    neighbors: int = 3
-    error_quantile: float = 0.4
-    significant: float = 0.85
-    threshold_ratio: float = 0.5
+    angle: Annotated[float, Range(0, 360, "least")] = 45.0
+    neighbors: Annotated[int, Range(1, 10_000)] = 3
+    error_quantile: Annotated[float, BETWEEN_0_AND_1] = 0.4
+    significant: Annotated[float, BETWEEN_0_AND_1] = 0.85
+    threshold_ratio: Annotated[float, SOME_SHARE] = 0.5
     balance: bool = True
     fill: bool = True
-    opaque_share: float = 0.7
-    calibrated_opacity: float = 0.01
-    seed: int = 0
+    opaque_share: Annotated[float, BETWEEN_0_AND_1] = 0.7
+    calibrated_opacity: Annotated[float, BETWEEN_0_AND_1] = 0.01
+    seed: Annotated[int, SEED] = 0
 
     def __post_init__(self) -> None:
-        for name in ("error_quantile", "significant", "opaque_share", "calibrated_opacity"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)}: expected a number between 0 and 1")
-        if not 0 < self.threshold_ratio <= 1:
-            raise ValueError(f"threshold_ratio = {self.threshold_ratio}: expected more than 0 and at most 1")
-        if self.neighbors < 1 or not self.angle > 0:
-            raise ValueError(f"neighbors = {self.neighbors}, angle = {self.angle}: expected positive numbers")
-        if self.calibrate_every < 0:
-            raise ValueError(f"calibrate_every = {self.calibrate_every}: expected at least 0")
+        check_ranges(self)
         create_matcher(self.matcher)
 
     def stretched(self, factor: float) -> LPMConfig:

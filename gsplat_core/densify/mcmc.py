@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -32,6 +33,17 @@ from gsplat_core.densify.rows import draw, finite_rows, indices, offsets_within
 from gsplat_core.densify.strategy import Initialization, ScaleRule, SceneView, Strategy
 from gsplat_core.densify.stretching import SHORT_RUN, point_in_time, refinement_interval
 from gsplat_core.ops.mcmc import perturb_means, relocate
+from gsplat_core.ranges import (
+    BETWEEN_0_AND_1,
+    COUNT,
+    INTERVAL,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SEED,
+    STEP,
+    Range,
+    check_ranges,
+)
 
 # Scenes for which the strength of the noise was published are about this large, in their units.
 _NOISE_LENGTH = 5.0
@@ -72,37 +84,25 @@ class MCMCConfig:
         ValueError: a value outside its range.
     """
 
-    max_gaussians: int = 1_000_000
-    growth: float = 1.05
-    grow_until: int | None = None
-    scatter: float = 0.0
-    refine_start: int = 500
-    refine_stop: int = 25_000
-    refine_every: int = 100
-    min_opacity: float = 0.005
+    max_gaussians: Annotated[int, COUNT] = 1_000_000
+    growth: Annotated[float, Range(1, 1e6)] = 1.05
+    grow_until: Annotated[int, STEP] | None = None
+    scatter: Annotated[float, NOT_NEGATIVE] = 0.0
+    refine_start: Annotated[int, STEP] = 500
+    refine_stop: Annotated[int, STEP] = 25_000
+    refine_every: Annotated[int, INTERVAL] = 100
+    min_opacity: Annotated[float, BETWEEN_0_AND_1] = 0.005
     scale: ScaleRule = "seen"
-    noise: float = 5e5
-    noise_steepness: float = 100.0
-    opacity_regularization: float = 0.01
-    scale_regularization: float = 0.01
-    initial_opacity: float = 0.5
-    initial_scale: float = 0.1
-    seed: int = 0
+    noise: Annotated[float, NOT_NEGATIVE] = 5e5
+    noise_steepness: Annotated[float, NOT_NEGATIVE] = 100.0
+    opacity_regularization: Annotated[float, NOT_NEGATIVE] = 0.01
+    scale_regularization: Annotated[float, NOT_NEGATIVE] = 0.01
+    initial_opacity: Annotated[float, BETWEEN_0_AND_1] = 0.5
+    initial_scale: Annotated[float, POSITIVE] = 0.1
+    seed: Annotated[int, SEED] = 0
 
     def __post_init__(self) -> None:
-        for name in ("max_gaussians", "refine_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)}: expected at least 1")
-        for name in ("min_opacity", "initial_opacity"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)}: expected an opacity between 0 and 1")
-        for name in ("scatter", "noise", "noise_steepness", "opacity_regularization", "scale_regularization"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} = {getattr(self, name)}: expected a number of at least 0")
-        if not self.growth >= 1:
-            raise ValueError(f"growth = {self.growth}: expected a factor of at least 1")
-        if not self.initial_scale > 0:
-            raise ValueError(f"initial_scale = {self.initial_scale}: expected a positive number")
+        check_ranges(self)
 
     def stretched(self, factor: float) -> MCMCConfig:
         """The same schedule for a run `factor` times as long.

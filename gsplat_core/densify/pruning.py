@@ -9,7 +9,7 @@ others.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from gsplat_core.densify.rows import indices
 from gsplat_core.densify.strategy import SceneView, Strategy
 from gsplat_core.densify.stretching import point_in_time
 from gsplat_core.densify.views import Views
+from gsplat_core.ranges import INTERVAL, STEP, Range, check_ranges
 
 
 @dataclass(frozen=True)
@@ -34,21 +35,17 @@ class PruningConfig:
         ValueError: a value outside its range.
     """
 
-    start: int = 6000
-    stop: int = 24_000
-    every: int = 3000
+    start: Annotated[int, STEP] = 6000
+    stop: Annotated[int, STEP] = 24_000
+    every: Annotated[int, INTERVAL] = 3000
     score: Literal["sum", "largest"] = "sum"
-    share: float = 0.01
-    most: float = 0.5
+    share: Annotated[float, Range(0, 1, "most")] = 0.01
+    most: Annotated[float, Range(0, 1, "most")] = 0.5
 
     def __post_init__(self) -> None:
-        if self.every < 1:
-            raise ValueError(f"every = {self.every}: expected at least 1 iteration")
+        check_ranges(self)
         if self.score not in ("sum", "largest"):
             raise ValueError(f'score = {self.score!r}: expected "sum" or "largest"')
-        for name in ("share", "most"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)}: expected at least 0 and less than 1")
 
     def stretched(self, factor: float) -> PruningConfig:
         """The same schedule for a run `factor` times as long."""

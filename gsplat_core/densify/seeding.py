@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ from gsplat_core.densify.strategy import SceneView, Strategy
 from gsplat_core.densify.stretching import point_in_time
 from gsplat_core.densify.two_views import center, rays
 from gsplat_core.densify.views import Views
+from gsplat_core.ranges import BETWEEN_0_AND_1, POSITIVE, SEED, STEP, Range, check_ranges
 from gsplat_core.scene.harmonics import sh0_of
 
 # Pixels around one that say whether it is wrong: noise and a shift by a pixel are not.
@@ -52,27 +54,20 @@ class SeedingConfig:
         ValueError: a value outside its range.
     """
 
-    start: int = 500
-    stop: int = 15_000
-    views: int = 4
-    share: float = 0.05
-    error: float = 0.05
-    contrast: float = 1.5
-    spacing: float = 3.0
-    size: float = 1.5
-    opacity: float = 0.3
-    faint: float = 0.05
-    seed: int = 0
+    start: Annotated[int, STEP] = 500
+    stop: Annotated[int, STEP] = 15_000
+    views: Annotated[int, Range(1, 1_000_000)] = 4
+    share: Annotated[float, POSITIVE] = 0.05
+    error: Annotated[float, POSITIVE] = 0.05
+    contrast: Annotated[float, POSITIVE] = 1.5
+    spacing: Annotated[float, POSITIVE] = 3.0
+    size: Annotated[float, POSITIVE] = 1.5
+    opacity: Annotated[float, BETWEEN_0_AND_1] = 0.3
+    faint: Annotated[float, BETWEEN_0_AND_1] = 0.05
+    seed: Annotated[int, SEED] = 0
 
     def __post_init__(self) -> None:
-        if self.views < 1:
-            raise ValueError(f"views = {self.views}: expected at least 1")
-        for name in ("share", "error", "contrast", "spacing", "size"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} = {getattr(self, name)}: expected a positive number")
-        for name in ("opacity", "faint"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)}: expected an opacity between 0 and 1")
+        check_ranges(self)
 
     def stretched(self, factor: float) -> SeedingConfig:
         """The same schedule for a run `factor` times as long."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plugin import Plugin
 from gsplat_core.densify.strategy import SceneView, Strategy
 from gsplat_core.densify.views import Views
+from gsplat_core.ranges import NOT_NEGATIVE, SEED, Range, check_ranges
 
 
 @dataclass(frozen=True)
@@ -41,22 +43,20 @@ class TamingConfig(Budget):
         ValueError: a value outside its range.
     """
 
-    views: int = 10
-    gradient: float = 25.0
-    opacity: float = 100.0
-    depth: float = 5.0
-    radius: float = 10.0
-    size: float = 25.0
-    distance: float = 50.0
-    error: float = 10.0
-    pixels: float = 0.1
-    blending: float = 50.0
-    seed: int = 0
+    views: Annotated[int, Range(1, 1_000_000)] = 10
+    gradient: Annotated[float, NOT_NEGATIVE] = 25.0
+    opacity: Annotated[float, NOT_NEGATIVE] = 100.0
+    depth: Annotated[float, NOT_NEGATIVE] = 5.0
+    radius: Annotated[float, NOT_NEGATIVE] = 10.0
+    size: Annotated[float, NOT_NEGATIVE] = 25.0
+    distance: Annotated[float, NOT_NEGATIVE] = 50.0
+    error: Annotated[float, NOT_NEGATIVE] = 10.0
+    pixels: Annotated[float, NOT_NEGATIVE] = 0.1
+    blending: Annotated[float, NOT_NEGATIVE] = 50.0
+    seed: Annotated[int, SEED] = 0
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.views < 1:
-            raise ValueError(f"views = {self.views}: expected at least 1")
+        check_ranges(self)
 
 
 class Taming(Plugin):

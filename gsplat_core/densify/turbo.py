@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 
@@ -24,6 +25,7 @@ from gsplat_core.densify.budget import Budget
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plugin import Plugin
 from gsplat_core.densify.strategy import RenderStats, SceneView, Strategy, Wants
+from gsplat_core.ranges import NOT_NEGATIVE, Range, check_ranges
 
 _EVER_SEEN = 1e-3  # blending weight, summed over a view's pixels, from which a Gaussian shows in it
 
@@ -42,18 +44,12 @@ class TurboConfig(Budget):
         ValueError: a value outside its range.
     """
 
-    base: float = 0.6
-    decay: float = 0.8
-    visits: float = 0.5
+    base: Annotated[float, Range(0.5, 1e6, "least")] = 0.6
+    decay: Annotated[float, Range(0, 1, "most")] = 0.8
+    visits: Annotated[float, NOT_NEGATIVE] = 0.5
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.base > 0.5:
-            raise ValueError(f"base = {self.base}: expected more than 0.5, so that exponents stay positive")
-        if not 0 <= self.decay < 1:
-            raise ValueError(f"decay = {self.decay}: expected at least 0 and less than 1")
-        if not self.visits >= 0:
-            raise ValueError(f"visits = {self.visits}: expected at least 0")
+        check_ranges(self)
 
 
 class Turbo(Plugin):

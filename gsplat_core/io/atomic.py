@@ -2,8 +2,8 @@
 
 The content goes to a temporary name in the same folder, is flushed to the disk, and takes the final name in
 one rename. At every moment, power loss included, the final name holds the old content or the new one. A
-process that is killed leaves at most a file or folder called `.tmp-*` behind, which `sweep` removes: it is
-locked while its process lives.
+process that is killed leaves at most a file or folder called `.tmp-gsplat-*` behind. The next process that
+writes into the same folder removes it: it is locked while its process lives.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ from typing import BinaryIO
 
 from gsplat_core.errors import ResourceError
 
-_TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{12}(\.|$)")
+_PREFIX = ".tmp-gsplat-"
+_TEMPORARY = re.compile(re.escape(_PREFIX) + r"[0-9a-f]{12}(\.|$)")
 # The temporary files that are being written in this process.
 _lent: set[Path] = set()
+# The folders that this process has written into, and swept before.
+_swept: set[Path] = set()
 
 
 @contextlib.contextmanager
@@ -47,7 +50,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     endings = "".join(target.suffixes[-2:]) or (target.name if target.name.startswith(".") else "")
     try:
         mode = _existing_mode(target)
-        with _temporary(target.parent, endings, _new_file) as temporary:
+        with _temporary(target.parent, _new_file, endings) as temporary:
             _lent.add(temporary)
             try:
                 yield temporary
@@ -88,7 +91,7 @@ def atomic_folder(folder: str | os.PathLike[str], last: str) -> Iterator[Path]:
     made = not target.exists()
     try:
         target.mkdir(exist_ok=True)
-        with _temporary(target, "", _new_folder) as temporary:
+        with temporary_folder(target) as temporary:
             yield temporary
             names = sorted(path.name for path in temporary.iterdir() if path.name != last)
             for name in [*names, last]:
@@ -104,6 +107,18 @@ def atomic_folder(folder: str | os.PathLike[str], last: str) -> Iterator[Path]:
         if made:
             with contextlib.suppress(OSError):
                 target.rmdir()  # stays if anything is in it
+
+
+@contextlib.contextmanager
+def temporary_folder(within: Path) -> Iterator[Path]:
+    """Lends a new folder inside another. When the block ends it is removed with all that is in it, unless it
+    has another name by then.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    with _temporary(within, _new_folder) as folder:
+        yield folder
 
 
 def sweep(folder: str | os.PathLike[str]) -> None:
@@ -141,11 +156,14 @@ def _place(path: str | os.PathLike[str]) -> Path:
 
 
 @contextlib.contextmanager
-def _temporary(folder: Path, endings: str, new: Callable[[Path], int]) -> Iterator[Path]:
+def _temporary(folder: Path, new: Callable[[Path], int], endings: str = "") -> Iterator[Path]:
     """A new temporary file or folder, locked by this process for as long as the block lasts and removed
     afterwards, if it is still there."""
+    if folder not in _swept and not _TEMPORARY.match(folder.name):
+        _swept.add(folder)
+        sweep(folder)
     while True:
-        path = folder / f".tmp-{secrets.token_hex(6)}{endings}"
+        path = folder / f"{_PREFIX}{secrets.token_hex(6)}{endings}"
         descriptor = new(path)
         swept = False
         try:

@@ -6,7 +6,6 @@ end up where splats are expected are named so that people recognise them.
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import struct
@@ -19,6 +18,7 @@ import numpy as np
 
 from gsplat_core.errors import DataError
 from gsplat_core.expansion import check_json
+from gsplat_core.strict_json import parse_json
 
 FIRST_BYTES = 4096
 _LARGEST_JSON = 16 << 20
@@ -145,8 +145,8 @@ def _in_json(path: Path) -> Content | None:
     try:
         text = path.read_bytes()
         check_json(path, text)
-        tree = json.loads(text)
-    except (OSError, ValueError, RecursionError, DataError):
+        tree = parse_json(text)
+    except (OSError, ValueError, DataError):
         return None
     if not isinstance(tree, dict):
         return None

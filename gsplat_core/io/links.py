@@ -8,7 +8,6 @@ by itself; here is what else needs care: folders on the way, files that are appe
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gsplat_core.errors import ResourceError
-from gsplat_core.io.atomic import write_bytes
+from gsplat_core.io.atomic import temporary_folder, write_bytes
 
 
 def make_folder(folder: Path, below: Path | None = None) -> None:
@@ -57,19 +56,15 @@ def folder_instead_of_link(folder: Path) -> Iterator[Path]:
         make_folder(folder)
         yield folder
         return
-    temporary = folder.with_name(f".tmp-{secrets.token_hex(6)}")
-    make_folder(temporary)
     try:
-        yield temporary
-        try:
+        with temporary_folder(folder.parent) as temporary:
+            yield temporary
             folder.unlink()
             temporary.rename(folder)
-        except OSError as error:
-            raise ResourceError(
-                f"{folder}: cannot be replaced: {error.strerror}. Remove this link, or choose another place."
-            ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise ResourceError(
+            f"{folder}: cannot be replaced: {error.strerror}. Remove this link, or choose another place."
+        ) from error
 
 
 def unshare(path: Path, size: int) -> None:

@@ -24,6 +24,7 @@ from gsplat_core.scene.point_ply import find_point_ply, read_point_ply
 from gsplat_core.scene.rejects import Rejects
 from gsplat_core.scene.transforms_lens import Intrinsics
 from gsplat_core.scene.transforms_values import OutsideError, error, number, relative_path
+from gsplat_core.strict_json import parse_json
 
 _OPENGL_TO_COLMAP = np.diag([1.0, -1.0, -1.0])
 # How far the rotation's columns may be from unit length and right angles; files round to a few digits.
@@ -189,17 +190,13 @@ def _parse(path: Path) -> dict[str, Any]:
     try:
         text = path.read_bytes()
         check_json(path, text)
-        root = json.loads(text)
+        root = parse_json(text)
     except json.JSONDecodeError as problem:
         raise DataError(
             path, f"is not JSON: {problem.msg}", f"line {problem.lineno}, column {problem.colno}"
         ) from problem
-    except UnicodeDecodeError as problem:
-        raise DataError(path, "is not JSON: not UTF-8 text", f"byte {problem.start}") from problem
     except ValueError as problem:
-        raise DataError(path, f"is not JSON: {problem}") from problem
-    except RecursionError as problem:
-        raise DataError(path, "is not a transforms.json: nested too deeply") from problem
+        raise DataError(path, f"is not JSON that can be read: {problem}") from problem
     except OSError as problem:
         raise DataError(path, f"cannot be read: {problem.strerror or problem}") from problem
     if not isinstance(root, dict):

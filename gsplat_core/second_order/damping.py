@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
+from gsplat_core.ranges import NOT_NEGATIVE, check_ranges
 from gsplat_core.second_order.vectors import Vector
 
 
@@ -18,12 +20,15 @@ class Kinds:
     would fit the training views at the expense of the others.
     """
 
-    means: float = 1.0
-    quats: float = 1.0
-    scales: float = 1.0
-    opacities: float = 1.0
-    sh0: float = 1.0
-    shN: float = 10.0
+    means: Annotated[float, NOT_NEGATIVE] = 1.0
+    quats: Annotated[float, NOT_NEGATIVE] = 1.0
+    scales: Annotated[float, NOT_NEGATIVE] = 1.0
+    opacities: Annotated[float, NOT_NEGATIVE] = 1.0
+    sh0: Annotated[float, NOT_NEGATIVE] = 1.0
+    shN: Annotated[float, NOT_NEGATIVE] = 10.0
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def damping(diagonal: Vector, strength: float, kinds: Kinds, floor: float) -> dict[str, Tensor]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import torch
 from torch import Tensor
 
+from gsplat_core.ranges import COUNT, NOT_NEGATIVE, SOME_SHARE, Range, check_ranges
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order import pcg
 from gsplat_core.second_order.damping import Kinds, damping
@@ -54,23 +55,19 @@ class Options:
         kinds, reach: limits per attribute.
     """
 
-    batches: int = 1
-    residuals: float = 1.0
+    batches: Annotated[int, COUNT] = 1
+    residuals: Annotated[float, SOME_SHARE] = 1.0
     preconditioner: Preconditioner = "blocks"
-    probes: int = 4
-    cg_iterations: int = 4
-    cg_tolerance: float = 0.05
-    floor: float = 0.1
-    trials: int = 3
+    probes: Annotated[int, Range(1, 1000)] = 4
+    cg_iterations: Annotated[int, COUNT] = 4
+    cg_tolerance: Annotated[float, NOT_NEGATIVE] = 0.05
+    floor: Annotated[float, NOT_NEGATIVE] = 0.1
+    trials: Annotated[int, Range(1, 1000)] = 3
     kinds: Kinds = field(default_factory=Kinds)
     reach: Reach = field(default_factory=Reach)
 
     def __post_init__(self) -> None:
-        if not 0 < self.residuals <= 1:
-            raise ValueError(f"residuals must lie in (0, 1], got {self.residuals}")
-        for name in ("batches", "probes", "cg_iterations", "trials"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        check_ranges(self)
 
 
 @dataclass(frozen=True)

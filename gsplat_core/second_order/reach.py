@@ -8,10 +8,12 @@ Gaussian as a distribution in the same spirit) the limit is the same for all Gau
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
+from gsplat_core.ranges import POSITIVE, check_ranges
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order.vectors import Vector
 
@@ -28,11 +30,14 @@ class Reach:
         colors: of the coefficients of degree 0, and of each higher one.
     """
 
-    means: float = 1.0
-    quats: float = 0.3
-    scales: float = 0.5
-    opacities: float = 1.5
-    colors: float = 0.5
+    means: Annotated[float, POSITIVE] = 1.0
+    quats: Annotated[float, POSITIVE] = 0.3
+    scales: Annotated[float, POSITIVE] = 0.5
+    opacities: Annotated[float, POSITIVE] = 1.5
+    colors: Annotated[float, POSITIVE] = 0.5
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def limit_(self, gaussians: Gaussians, step: Vector) -> None:
         """Shortens every attribute of every Gaussian in the step to what is allowed, in place."""

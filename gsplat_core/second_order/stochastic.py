@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from gsplat_core.ranges import NOT_NEGATIVE, POSITIVE, SOME_SHARE, Range, check_ranges
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order.damping import Kinds, damping
 from gsplat_core.second_order.levenberg_marquardt import Photograph
@@ -49,23 +50,17 @@ class StochasticOptions:
         kinds, reach: limits per attribute.
     """
 
-    pace: float = 1.0
-    momentum: float = 0.9
-    damping: float = 0.5
+    pace: Annotated[float, POSITIVE] = 1.0
+    momentum: Annotated[float, Range(0, 1, "most")] = 0.9
+    damping: Annotated[float, POSITIVE] = 0.5
     preconditioner: Preconditioner = "blocks"
-    residuals: float = 1.0
-    floor: float = 0.1
+    residuals: Annotated[float, SOME_SHARE] = 1.0
+    floor: Annotated[float, NOT_NEGATIVE] = 0.1
     kinds: Kinds = field(default_factory=lambda: Kinds(shN=3.0))
     reach: Reach = field(default_factory=Reach)
 
     def __post_init__(self) -> None:
-        if not 0 < self.residuals <= 1:
-            raise ValueError(f"residuals must lie in (0, 1], got {self.residuals}")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must lie in [0, 1), got {self.momentum}")
-        for name in ("pace", "damping"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        check_ranges(self)
 
 
 @dataclass

@@ -181,9 +181,20 @@ def test_sweeping_removes_what_dead_processes_left_and_nothing_of_living_ones(tm
     assert sorted(path.name for path in tmp_path.iterdir()) == [".tmp-notes", "ours"]
 
 
+def test_the_first_write_into_a_folder_removes_what_dead_processes_left_there(tmp_path: Path) -> None:
+    (tmp_path / ".tmp-gsplat-0123456789ab.ply").touch()
+    (tmp_path / ".tmp-gsplat-0123456789ac").mkdir()
+    (tmp_path / ".tmp-gsplat-0123456789ac" / "meta.json").touch()
+    of_others = [tmp_path / ".tmp-0123456789ab.ply", tmp_path / ".tmp-gsplat-notes"]
+    for path in of_others:
+        path.touch()
+    write_bytes(tmp_path / "scene.ply", b"new")
+    assert sorted(tmp_path.iterdir()) == sorted([*of_others, tmp_path / "scene.ply"])
+
+
 def test_sweeping_follows_no_link(tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
-    (tmp_path / ".tmp-0123456789ab").symlink_to(tmp_path / "precious")
+    (tmp_path / ".tmp-gsplat-0123456789ab").symlink_to(tmp_path / "precious")
     sweep(tmp_path)
     assert (tmp_path / "precious").is_dir()
     sweep(tmp_path / "absent")

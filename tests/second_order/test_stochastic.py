@@ -18,7 +18,7 @@ from gsplat_core.second_order.reach import Reach
 from gsplat_core.second_order.stochastic import StochasticNewton, StochasticOptions, Watch
 
 SETTINGS = Settings(sh_degree=1)
-FAR = float("inf")
+FAR = 1e12  # as far as `Reach` allows
 
 
 def copied(gaussians: Gaussians) -> Gaussians:

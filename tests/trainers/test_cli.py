@@ -81,7 +81,7 @@ def test_an_unknown_option_is_usage():
         (["--strategy", "adx"], "Unknown density control 'adx'"),
         (["--set", "mcmc.refine_evry=3"], "--set mcmc.refine_evry=3: there is no densify.mcmc.refine_evry"),
         (["--set", "mcmc.refine_every=often"], "densify.mcmc.refine_every must be int"),
-        (["--set", "lm.full.views=0"], "lm.full.views must be positive"),
+        (["--set", "lm.full.views=0"], "lm.full.views must be from 1 to"),
         (["--steps", "0"], "--steps must be from 1 to 1,000,000,000, got 0"),
         (["--downscale", "0"], "--downscale must be from 1 to 10,000, got 0"),
         (["--max-gaussians", "0"], "--max-gaussians must be at least 1"),

@@ -56,11 +56,11 @@ def test_the_next_owner_sweeps_what_a_killed_run_left(tmp_path):
     kept = [run.checkpoints / f"step_00000001{ending}" for ending in (".json", ".safetensors")]
     kept += [run.test / "a.png", run.config]
     left = [
-        tmp_path / ".tmp-0123456789ab.ply",
-        run.checkpoints / ".tmp-0123456789ab.safetensors",
+        tmp_path / ".tmp-gsplat-0123456789ab.ply",
+        run.checkpoints / ".tmp-gsplat-0123456789ab.safetensors",
         run.checkpoints / "step_00000002.safetensors",
-        run.test / "nested" / ".tmp-0123456789ab.png",
-        run.parts / ".tmp-0123456789ab.json",
+        run.test / "nested" / ".tmp-gsplat-0123456789ab.png",
+        run.parts / ".tmp-gsplat-0123456789ab.json",
     ]
     for path in [*kept, *left]:
         path.parent.mkdir(parents=True, exist_ok=True)

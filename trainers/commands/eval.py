@@ -89,13 +89,14 @@ def evaluate(
 def _config(
     known: TrainConfig, given: dict[str, Any], device: str | None, settings: tuple[str, ...]
 ) -> TrainConfig:
+    from gsplat_core.ranges import ranges_of
     from trainers.config import TrainConfig
-    from trainers.fields import check_option, range_of
+    from trainers.fields import check_option
     from trainers.settings import with_settings
     from trainers.sources import folder_of
 
     for name in ("downscale", "test_every"):
-        check_option(name, given.get(name), range_of(TrainConfig, name))
+        check_option(name, given.get(name), ranges_of(TrainConfig)[name])
     if "masks" in given:
         given = given | {"masks": folder_of(Path(known.data), given["masks"])}
     config = replace(known, **given)

@@ -116,10 +116,11 @@ def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
 
 
 def _check(options: TrainOptions) -> None:
+    from gsplat_core.ranges import Range, ranges_of
     from trainers.config import TrainConfig
-    from trainers.fields import Range, check_option, range_of
+    from trainers.fields import check_option
 
-    ranges = {name: range_of(TrainConfig, name) for name in ("steps", "downscale", "test_every", "seed")}
+    ranges = {name: ranges_of(TrainConfig)[name] for name in ("steps", "downscale", "test_every", "seed")}
     for name, allowed in (ranges | {"max_gaussians": Range(1)}).items():
         check_option(name, getattr(options, name), allowed)
     if options.test_every == 1:

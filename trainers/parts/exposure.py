@@ -19,14 +19,14 @@ photographs that are transparent, stays as it is.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from gsplat_core.ranges import POSITIVE, check_ranges
 from gsplat_core.scene.dataset import View
 from trainers.parts.part import Group, Part, Picture, Rendering
 from trainers.schedules import exponential
@@ -45,13 +45,11 @@ class ExposureConfig:
         ValueError: a rate that is not positive.
     """
 
-    rate: float = 0.01
-    rate_final: float = 0.001
+    rate: Annotated[float, POSITIVE] = 0.01
+    rate_final: Annotated[float, POSITIVE] = 0.001
 
     def __post_init__(self) -> None:
-        for name in ("rate", "rate_final"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} = {getattr(self, name)}: expected a positive number")
+        check_ranges(self)
 
 
 class Exposure(Part):

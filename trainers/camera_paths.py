@@ -104,7 +104,9 @@ def orbit_of_gaussians(gaussians: Gaussians, up: Vector) -> Orbit:
     center = np.array([_weighted_quantile(means[:, axis], weights, 0.5) for axis in range(3)])
     distances = np.linalg.norm(means - center, axis=1)
     size = _weighted_quantile(distances, weights, 0.5)
-    return Orbit(center=center, up=_unit(up), radius=max(2.5 * size, 1e-6), elevation=np.radians(15))
+    # Where all are in one place, cameras still have to differ from it in the digits that positions have.
+    least = max(1e-6, 1e-7 * float(np.linalg.norm(center)))
+    return Orbit(center=center, up=_unit(up), radius=max(2.5 * size, least), elevation=np.radians(15))
 
 
 def default_lens(width: int, height: int) -> Camera:

@@ -66,7 +66,7 @@ class Scored:
 
 def render(gaussians: Gaussians, camera: Camera, background: str = "black") -> Tensor:
     """The image [H, W, 3] of one camera, clamped to [0, 1], with all SH degrees, antialiased where it is."""
-    return picture(gaussians, camera, background).image[0].clamp(0, 1)
+    return picture(gaussians, camera, background).shown
 
 
 @torch.no_grad()
@@ -91,11 +91,10 @@ def evaluate(
     for view in views:
         with torch.no_grad():
             drawn = picture(gaussians, view.camera, background)
-            empty = not bool((drawn.alphas > 0).any())
             image = at_test(drawn, view)[0].clamp(0, 1)
         truth, mask = photograph(view, background, image.device)
         quality, similarity = capped(psnr(image, truth, mask)), ssim(image, truth, mask=mask)
-        yield Scored(view.name, truth, image, quality, similarity, mask, empty)
+        yield Scored(view.name, truth, image, quality, similarity, mask, drawn.empty)
 
 
 def photograph(view: View, background: str, device: torch.device) -> tuple[Tensor, Tensor | None]:

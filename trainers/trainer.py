@@ -315,9 +315,11 @@ class Trainer:
         device = self.device
         self._adopt(Gaussians.from_state_dict(state["gaussians"]).to(device))
         for group in self.adam.param_groups:
-            moments = state["adam"][group["name"]]
-            for name in ("exp_avg", "exp_avg_sq"):
-                if name in moments and moments[name].shape != group["params"][0].shape:
+            moments = state["adam"][group["name"]]  # none of a parameter that has not been trained yet
+            if moments and set(moments) != {"step", "exp_avg", "exp_avg_sq"}:
+                raise ValueError(f"adam.{group['name']} has the entries {', '.join(sorted(moments))}")
+            for name, value in moments.items():
+                if value.shape != (() if name == "step" else group["params"][0].shape):
                     raise ValueError(f"adam.{group['name']}.{name} has another shape than its parameter")
             self.adam.state[group["params"][0]] = {
                 key: value.clone() if key == "step" else value.to(device, copy=True)

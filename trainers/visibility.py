@@ -58,4 +58,4 @@ def sees(camera: Camera, places: Tensor) -> bool | None:
 
 def _shows(gaussians: Gaussians, camera: Camera) -> bool:
     with torch.no_grad():
-        return bool((picture(gaussians, camera).alphas > 0).any())
+        return not picture(gaussians, camera).empty

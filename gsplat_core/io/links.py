@@ -100,7 +100,8 @@ def remove(path: Path) -> None:
         else:
             path.unlink(missing_ok=True)
     except OSError as error:
+        inside = error.filename and Path(os.fsdecode(error.filename)).name
+        what = path if inside in (None, path.name) else f"{path} ({inside} in it)"
         raise ResourceError(
-            f"{error.filename or path}: cannot be removed: {error.strerror}. Make its folder "
-            "writable, or choose another."
+            f"{what}: cannot be removed: {error.strerror}. Make its folder writable, or choose another."
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -119,6 +120,19 @@ def test_links_that_lead_to_no_file_become_empty_files(own: Path, leads_to: str)
     unshare(path, 100)
     assert not path.is_symlink()
     assert path.read_bytes() == b""
+
+
+def test_what_cannot_be_removed_is_named_with_its_folder(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (own / "folder" / "sub").mkdir(parents=True)
+
+    def refused(path: Path) -> None:  # as `shutil.rmtree` has it, of what is inside: a bare name
+        raise PermissionError(errno.EACCES, "Permission denied", "a.png")
+
+    monkeypatch.setattr("shutil.rmtree", refused)
+    message = rf"{own}/folder \(a\.png in it\): cannot be removed: Permission denied\. Make"
+    with pytest.raises(ResourceError, match=message):
+        remove(own / "folder")
+    assert (own / "folder" / "sub").is_dir()
 
 
 def test_removing_removes_links_and_not_what_they_lead_to(own: Path, outside: Path) -> None:

@@ -146,7 +146,23 @@ def test_the_orbit_of_gaussians_is_measured_by_their_median_distance():
     assert orbit.radius == pytest.approx(2.5 * np.median(np.abs(places - 1)))
     assert orbit.elevation == pytest.approx(np.radians(15))
     one = orbit_of_gaussians(gaussians.subset(slice(0, 1)), Z)
-    assert one.radius == 1e-6
+    assert one.radius == pytest.approx(1e-6)
+
+
+@pytest.mark.parametrize("place", [0.0, 1.0, 1e6, 1e15, 1e30])
+def test_cameras_look_at_gaussians_that_are_all_in_one_place(place: float) -> None:
+    gaussians = Gaussians(
+        torch.full((3, 3), place),
+        torch.ones(3, 4),
+        torch.zeros(3, 3),
+        torch.zeros(3),
+        torch.zeros(3, 1, 3),
+        torch.zeros(3, 0, 3),
+    )
+    for camera in orbit_of_gaussians(gaussians, Z).cameras(3, LENS):
+        x, y, z = camera.viewmat[:3, :3] @ gaussians.means[0].double().numpy() + camera.viewmat[:3, 3]
+        assert z > 0
+        assert max(abs(x), abs(y)) < 0.01 * z
 
 
 def test_looking_along_up_any_side_may_be_right():

@@ -74,7 +74,7 @@ def test_an_entry_outside_its_type_or_range_is_named(tmp_path: Path, key: str) -
 def test_ranges_hold_for_files_the_command_line_and_python_alike() -> None:
     with pytest.raises(ValueError, match="log_every = 0: expected a number from 1 to"):
         replace(TrainConfig(), log_every=0)
-    with pytest.raises(UsageError, match="log_every must be from 1 to .*, got 0"):
+    with pytest.raises(UsageError, match=r"log_every must be from 1 to .*, got 0"):
         with_settings(TrainConfig(), ["log_every=0"])
     with pytest.raises(UsageError, match="sh_degree must be from 0 to 4, got 100"):
         with_settings(TrainConfig(), ["sh_degree=100"])
@@ -148,6 +148,10 @@ STATES: list[tuple[str, Any]] = [
     ("state/trainer/lr_factor", DIGITS),
     ("state/trainer/adam", {}),
     ("state/trainer/adam/means/step", 3),
+    ("state/trainer/adam/means/step", MISSING),
+    ("state/trainer/adam/means/step", {"$tensor": "trainer/adam/means/exp_avg"}),
+    ("state/trainer/adam/means/exp_avg", MISSING),
+    ("state/trainer/adam/means/more", {"$tensor": "trainer/adam/means/exp_avg"}),
     ("state/trainer/adam/means/exp_avg", {"$tensor": "trainer/adam/quats/exp_avg"}),
     ("state/trainer/gaussians", {}),
     ("state/trainer/gaussians/means", {"$tensor": "nothing"}),

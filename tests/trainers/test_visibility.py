@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from gsplat_core.io import save
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import Gaussians
 from trainers.cli import main
@@ -134,6 +135,13 @@ def test_seen_is_what_is_drawn(tiny_scene: Path) -> None:
     beside = camera.viewmat[:3, :3].T @ (np.array([4.0, 0, 4.0]) - camera.viewmat[:3, 3])
     assert views[0].name in unseen(blob(beside.tolist(), 0.1, 0.9), views)
     assert views[0].name not in unseen(blob(beside.tolist(), 2.0, 0.9), views)
+
+
+def test_renderings_without_any_gaussian_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scene = tmp_path / "faint.ply"
+    save(scene, blob([0, 0, 0], 0.1, 0.001))
+    assert main(["render", str(scene), "-o", str(tmp_path / "out"), "--frames", "2", "--width", "32"]) == 0
+    assert "warning: No Gaussian is visible in 2 of 2 orbit views" in capsys.readouterr().err
 
 
 def test_nothing_is_told_of_no_view() -> None:

@@ -63,6 +63,7 @@ def render(
     from trainers.messages import say, warn
     from trainers.session import choose_device
     from trainers.sources import load_scene, photographs_of
+    from trainers.visibility import complaint
 
     sizes = {"frames": frames, "fps": fps, "width": width, "height": height}
     for name, value in sizes.items():
@@ -77,12 +78,16 @@ def render(
     cameras = _cameras(gaussians, dataset, path, frames, up)
     if width or height:
         cameras = [_resized(camera, width, height) for camera in cameras]
+    empty = []
 
     def pictures() -> Iterator[Tensor]:
         from rich.progress import track
 
         for camera in track(cameras, "rendering", disable=not sys.stdout.isatty()):
-            yield evaluation.render(gaussians, camera, background)
+            picture = evaluation.picture(gaussians, camera, background)
+            if picture.empty:
+                empty.append(camera.name)
+            yield picture.shown
 
     folder = source if source.is_dir() else source.parent
     target = output or folder / ("orbit.mp4" if path == "orbit" else f"render_{path}")
@@ -92,6 +97,8 @@ def render(
         files = media.png_names([camera.name for camera in cameras])
         for file, image in zip(files, pictures(), strict=True):
             media.save_png(target / file, image, below=output or folder)
+    if problem := complaint(empty, len(cameras), path):
+        warn(problem)
     say(f"wrote {target}: {len(cameras)} images")
 
 

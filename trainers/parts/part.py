@@ -64,6 +64,16 @@ class Picture:
     alphas: Tensor
     background: Tensor | None
 
+    @property
+    def empty(self) -> bool:
+        """Whether no Gaussian is visible."""
+        return not bool((self.alphas > 0).any())
+
+    @property
+    def shown(self) -> Tensor:
+        """[H, W, 3] the image as it is looked at, clamped to [0, 1]."""
+        return self.image[0].clamp(0, 1)
+
 
 @dataclass(frozen=True, eq=False)
 class Rendering(Picture):

@@ -154,3 +154,29 @@ def checkpoints() -> list[bytes]:
         whole.replace(b"a/b", b"a/c") + b"\0" + tensors,
         whole + b"\0" + tensors.replace(b"I64", b"I6_"),
     ]
+
+
+def configs() -> list[bytes]:
+    """Of runs with few and with many parts, and what is none."""
+    from trainers.config import TrainConfig
+    from trainers.parts.exposure import ExposureConfig
+
+    every = TrainConfig(strategy="mcmc+lpm+seeding+taming", parts={"exposure": ExposureConfig()})
+    return [
+        *(json.dumps(config.to_json()).encode() for config in (TrainConfig(), every)),
+        b"{}",
+        DEEP_JSON,
+        b'{"steps": ' + b"9" * 400 + b"}",
+    ]
+
+
+def metrics() -> list[bytes]:
+    whole = b'{"psnr": 20.5, "train_seconds": 3.0, "peak_memory_bytes": 5, "per_image": []}'
+    return [whole, DEEP_JSON, LONG_NUMBER]
+
+
+def histories() -> list[bytes]:
+    return [
+        b'{"step": 1, "loss": 0.5}\n{"step": 2, "psnr": 20.0, "ssim": 0.5}\n{"step": 3, "lo',
+        b'{"step": 1, "loss": NaN}\n\xff\n{"step": ' + b"9" * 400 + b"}\n" + DEEP_JSON + b"\n",
+    ]

@@ -114,6 +114,24 @@ def _checkpoint(path: Path) -> object:
     return read_checkpoint(file)
 
 
+def _config(path: Path) -> object:
+    from trainers.config import read_config
+
+    return read_config(path)
+
+
+def _metrics(path: Path) -> object:
+    from trainers.run_folder import RunFolder
+
+    return RunFolder(path.parent).read_metrics()
+
+
+def _history(path: Path) -> object:
+    from trainers.history import read_history
+
+    return read_history(path)
+
+
 def _safetensors(content: bytes) -> list[Part]:
     """State, header (with its length set right) and numbers of what `_checkpoint` reads."""
     state, _, tensors = content.partition(b"\0")
@@ -141,6 +159,9 @@ TARGETS = {
     "photograph": Target("photograph", _photograph, lambda: list(seeds.photographs().values())),
     "mask": Target("mask.png", _mask, lambda: list(seeds.photographs().values())),
     "checkpoint": Target("checkpoint", _checkpoint, seeds.checkpoints, _safetensors),
+    "config": Target("config.json", _config, seeds.configs),
+    "metrics": Target("metrics.json", _metrics, seeds.metrics),
+    "history": Target("history.jsonl", _history, seeds.histories),
 }
 
 

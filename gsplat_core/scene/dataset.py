@@ -464,21 +464,22 @@ def _check_memory(views: list[View], loading: list[int]) -> None:
     free = memory_bytes()[1]
     if free is None:
         return
+    usable = int(0.9 * free)  # a part is for the program itself
     kept = sum((3 + view.is_masked) * view.camera.width * view.camera.height for view in views)
     # As many at a time as there are threads, but no more than `room_for` lets in; the largest, always.
     several = sum(sorted(loading)[-(os.cpu_count() or 1) :])
     decoding = max(max(loading), min(several, BYTES_PER_PIXEL * most_pixels()))
-    if kept > 0.9 * free:
+    if kept > usable:
         factor = int(np.ceil((kept / (0.5 * free)) ** 0.5))
         raise ResourceError(
             f"The {len(views)} decoded images need {_gib(kept)} of memory, but only "
-            f"{_gib(free)} are free. Shrink them {factor} times more (--downscale)."
+            f"{_gib(usable)} can be used. Shrink them {factor} times more (--downscale)."
         )
-    if kept + decoding > 0.9 * free:
+    if kept + decoding > usable:
         largest = views[loading.index(max(loading))].name
         raise ResourceError(
             f"Decoding the photographs needs {_gib(decoding)} of memory, the {len(views)} images "
-            f"{_gib(kept)}, but only {_gib(free)} are free. Store those as large as "
+            f"{_gib(kept)}, but only {_gib(usable)} can be used. Store those as large as "
             f"{largest!r} smaller, or as JPEG, of which only a part is decoded; or free some memory."
         )
 

@@ -51,6 +51,8 @@ class Formulas:
             getattr(library, name).argtypes = [ctypes.c_float]
         library.exp2_where_float.restype = ctypes.c_float
         library.exp2_where_float.argtypes = [ctypes.c_bool, ctypes.c_float]
+        library.atan2_float.restype = ctypes.c_float
+        library.atan2_float.argtypes = [ctypes.c_float, ctypes.c_float]
         library.cos_sin_of_turns_float.argtypes = [ctypes.c_float, ctypes.POINTER(ctypes.c_float)]
         self._library = library
 
@@ -98,6 +100,9 @@ class Formulas:
 
     def log2(self, x: float) -> float:
         return float(self._library.log2_float(x))
+
+    def atan2(self, y: float, x: float) -> float:
+        return float(self._library.atan2_float(y, x))
 
     def cos_sin_of_turns(self, x: float) -> tuple[float, float]:
         out = (ctypes.c_float * 2)()

@@ -110,18 +110,25 @@ GSPLAT_HD SlopeLimits<T> slope_limits(const Camera<T, Model>& camera) {
 // Of models whose pixels depend on the direction (x/z, y/z). The Jacobian is taken at a point whose direction
 // is clamped to the limits above: far outside, the linearisation would make a splat that covers everything
 // (3DGS section 4; gsplat's limits, which respect the principal point).
+//
+// A lens that bends rays a lot hides `limits`, which are those of slopes, not of where they appear.
 template <class Model>
 struct PerspectiveBase : CameraBase<Model> {
   template <class T>
+  static GSPLAT_HD SlopeLimits<T> limits(const Camera<T, Model>& camera) {
+    return slope_limits(camera);
+  }
+
+  template <class T>
   static GSPLAT_HD Vec3<T> linearization_point(const Camera<T, Model>& camera, const Vec3<T>& p) {
-    const SlopeLimits<T> l = slope_limits(camera);
+    const SlopeLimits<T> l = Model::limits(camera);
     const T x = p.x / p.z, y = p.y / p.z;
     return {min(max(x, l.low_x), l.high_x) * p.z, min(max(y, l.low_y), l.high_y) * p.z, p.z};
   }
   template <class T>
   static GSPLAT_HD Vec3<T> linearization_point_vjp(const Camera<T, Model>& camera, const Vec3<T>& p,
                                                    const Vec3<T>& v) {
-    const SlopeLimits<T> l = slope_limits(camera);
+    const SlopeLimits<T> l = Model::limits(camera);
     const T x = p.x / p.z, y = p.y / p.z, zero(0.0);
     const Mask<T> inside_x = (x >= l.low_x) & (x <= l.high_x), inside_y = (y >= l.low_y) & (y <= l.high_y);
     const T by_x = select(inside_x, zero, min(max(x, l.low_x), l.high_x) * v.x);

@@ -6,7 +6,8 @@ al., "EWA Splatting", 2002), is taken by autograd.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,6 +48,25 @@ def along_the_axis(points: Tensor) -> Tensor:
     return points[..., 2]
 
 
+def distance(points: Tensor) -> Tensor:
+    """From the camera."""
+    return points.norm(dim=-1)
+
+
+class Seen(NamedTuple):
+    """[..., N] which points have a pixel, and whether float32 may have decided otherwise."""
+
+    visible: Tensor
+    doubtful: Tensor
+
+
+def all_of_them(points: Tensor, intrinsics: Intrinsics, band: float) -> Seen:
+    """Whatever lies between the near and the far plane."""
+    del intrinsics, band
+    nothing = torch.zeros_like(points[..., 0], dtype=torch.bool)
+    return Seen(~nothing, nothing)
+
+
 @dataclass(frozen=True)
 class Camera:
     """A camera sees what lies between the near and the far plane by its `depth`, and sorts by it."""
@@ -54,6 +74,7 @@ class Camera:
     pixel: Callable[[Tensor, Intrinsics], Tensor]  # points [..., N, 3] to pixels [..., N, 2]
     linearized_at: Callable[[Tensor, Intrinsics, float], Linearization] = where_they_are
     depth: Callable[[Tensor], Tensor] = along_the_axis
+    sees: Callable[[Tensor, Intrinsics, float], Seen] = all_of_them
     coefficients: tuple[tuple[float, float], ...] = ()  # of `lens`: from where to where each is usual
 
     def jacobian(self, points: Tensor, intrinsics: Intrinsics) -> Tensor:
@@ -74,24 +95,43 @@ def pinhole(points: Tensor, intrinsics: Intrinsics) -> Tensor:
     return torch.stack([intrinsics.fx * x / z + intrinsics.cx, intrinsics.fy * y / z + intrinsics.cy], dim=-1)
 
 
-def near_the_image(points: Tensor, intrinsics: Intrinsics, band: float) -> Linearization:
+class Limits(NamedTuple):
+    """Of the ratios x / z and y / z at which a camera is linearized."""
+
+    low: tuple[Tensor, Tensor]
+    high: tuple[Tensor, Tensor]
+
+
+def outside_the_image(intrinsics: Intrinsics) -> Limits:
+    """0.15 image sizes outside the image of a pinhole camera."""
+    fx, fy, cx, cy, _, width, height = intrinsics
+    left, top = -(cx + OUTSIDE * width) / fx, -(cy + OUTSIDE * height) / fy
+    right, bottom = (width - cx + OUTSIDE * width) / fx, (height - cy + OUTSIDE * height) / fy
+    return Limits((left.detach(), top.detach()), (right.detach(), bottom.detach()))
+
+
+def near_the_image(
+    points: Tensor,
+    intrinsics: Intrinsics,
+    band: float,
+    limits: Callable[[Intrinsics], Limits] = outside_the_image,
+) -> Linearization:
     """The points moved sideways until they appear at most 0.15 image sizes outside the image: further out,
     the linearization would make splats that cover everything.
 
     These limits count as constants: no gradient reaches the intrinsics through them.
     """
     x, y, z = points.unbind(-1)
+    low, high = limits(intrinsics)
 
-    def limited(ratio: Tensor, focal: Tensor, centre: Tensor, size: int) -> tuple[Tensor, Tensor]:
-        lower = (-(centre + OUTSIDE * size) / focal).detach()
-        upper = ((size - centre + OUTSIDE * size) / focal).detach()
+    def limited(ratio: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
         near_limit = ((ratio - lower).abs() < band * lower.abs()) | (
             (ratio - upper).abs() < band * upper.abs()
         )
         return torch.maximum(torch.minimum(ratio, upper), lower), near_limit
 
-    ratio_x, doubtful_x = limited(x / z, intrinsics.fx, intrinsics.cx, intrinsics.width)
-    ratio_y, doubtful_y = limited(y / z, intrinsics.fy, intrinsics.cy, intrinsics.height)
+    ratio_x, doubtful_x = limited(x / z, low[0], high[0])
+    ratio_y, doubtful_y = limited(y / z, low[1], high[1])
     return Linearization(torch.stack([ratio_x * z, ratio_y * z, z], dim=-1), doubtful_x | doubtful_y)
 
 
@@ -101,4 +141,140 @@ def ortho(points: Tensor, intrinsics: Intrinsics) -> Tensor:
     return torch.stack([intrinsics.fx * x + intrinsics.cx, intrinsics.fy * y + intrinsics.cy], dim=-1)
 
 
-CAMERAS = {"pinhole": Camera(pinhole, near_the_image), "ortho": Camera(ortho)}
+BEHIND = math.radians(170)  # what a fisheye lens sees at most, as an angle from its axis
+
+
+def fisheye(points: Tensor, intrinsics: Intrinsics) -> Tensor:
+    """Kannala and Brandt, "A Generic Camera Model and Calibration Method" (2006), equation 6: the distance
+    from the principal point is a polynomial in the angle from the axis."""
+    x, y, z = points.unbind(-1)
+    square = x.square() + y.square()
+    on_axis = square < 1e-8 * points.square().sum(-1)
+    radius = torch.where(on_axis, 1.0, square).sqrt()
+    q = square / torch.where(on_axis, z, 1.0).square()  # tan^2 of the angle
+    per_radius = torch.where(
+        on_axis, (1 - q / 3 + q.square() / 5) / torch.where(on_axis, z, 1.0), torch.atan2(radius, z) / radius
+    )
+    squared_angle = square * per_radius.square()
+    stretch = per_radius * (1 + _polynomial(squared_angle, intrinsics.lens.unbind(-1)))
+    return torch.stack(
+        [intrinsics.fx * x * stretch + intrinsics.cx, intrinsics.fy * y * stretch + intrinsics.cy], dim=-1
+    )
+
+
+def _polynomial(square: Tensor, coefficients: Sequence[Tensor]) -> Tensor:
+    """c[0] square + c[1] square^2 + ..."""
+    total = torch.zeros_like(square)
+    for c in reversed(coefficients):
+        total = (total + c) * square
+    return total
+
+
+def where_the_fisheye_does_not_bend_back(points: Tensor, intrinsics: Intrinsics, band: float) -> Seen:
+    """Rays up to the angle at which their distance from the principal point first falls, at most 170
+    degrees."""
+    x, y, z = points.unbind(-1)
+    angles = torch.linspace(0, BEHIND, 4001, dtype=torch.float64)
+    powers = angles.square().unsqueeze(-1) ** torch.arange(1, 5)
+    slopes = 1 + ((2 * torch.arange(1, 5) + 1) * powers) @ intrinsics.lens.detach().mT.double()
+    falls = (slopes <= 0).double()  # [..., angles, cameras of size 1]
+    first = torch.where(falls.any(-2), falls.argmax(-2), len(angles) - 1)
+    largest = angles[first]
+    angle = torch.atan2(torch.hypot(x, y), z).detach()
+    return Seen((angle < largest) & (distance(points) > 0), (angle / largest - 1).abs() < band)
+
+
+def opencv(points: Tensor, intrinsics: Intrinsics) -> Tensor:
+    """OpenCV's lens: radial (a fraction of two polynomials), tangential and thin prism terms, of the
+    coefficients k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4 (Brown 1966; Weng, Cohen and Herniou 1992)."""
+    x, y, z = points.unbind(-1)
+    return pinhole(
+        torch.stack([*_bent(x / z, y / z, intrinsics.lens), torch.ones_like(z)], dim=-1), intrinsics
+    )
+
+
+def _bent(x: Tensor, y: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
+    _, _, p1, p2, _, _, _, _, s1, s2, s3, s4 = lens.unbind(-1)
+    square = x.square() + y.square()
+    factor = _radial_factor(square, lens)
+    return (
+        x * factor + 2 * p1 * x * y + p2 * (3 * x.square() + y.square()) + _polynomial(square, (s1, s2)),
+        y * factor + 2 * p2 * x * y + p1 * (x.square() + 3 * y.square()) + _polynomial(square, (s3, s4)),
+    )
+
+
+def _radial_factor(square: Tensor, lens: Tensor) -> Tensor:
+    k1, k2, _, _, k3, k4, k5, k6, *_ = lens.unbind(-1)
+    return (1 + _polynomial(square, (k1, k2, k3))) / (1 + _polynomial(square, (k4, k5, k6)))
+
+
+def _radial_slope(radius: Tensor, lens: Tensor) -> Tensor:
+    """The derivative of the distance from the axis by the undistorted one, by central differences."""
+    step = 1e-6 * (radius + 1e-3)
+    ends = [
+        (radius + sign * step) * _radial_factor((radius + sign * step).square(), lens) for sign in (1, -1)
+    ]
+    return (ends[0] - ends[1]) / (2 * step)
+
+
+def outside_the_image_of_opencv(intrinsics: Intrinsics) -> Limits:
+    """Those of the pinhole camera, as much wider as the undistorted corner lies further out than the
+    distorted one, at most four times."""
+    low, high = outside_the_image(intrinsics)
+    lens = intrinsics.lens.detach()
+    corner = torch.hypot(torch.maximum(-low[0], high[0]), torch.maximum(-low[1], high[1]))
+    radii = corner[..., None] * torch.linspace(1, 4, 3001, dtype=torch.float64)
+    distorted = radii * _radial_factor(radii.square(), lens[..., None, :])
+    reached = distorted >= corner[..., None]
+    # From the last radius that appears further in than the corner, along the chord to the next one.
+    last = (torch.where(reached.any(-1), reached.double().argmax(-1), 3000) - 1).clamp(min=0)[..., None]
+    near, far = (distorted.gather(-1, index)[..., 0] for index in (last, last + 1))
+    wider = 1 + 0.001 * (last[..., 0] + ((corner - near) / (far - near)).clamp(0, 1))
+    wider = torch.where(reached.any(-1), wider, 4.0)
+    return Limits((low[0] * wider, low[1] * wider), (high[0] * wider, high[1] * wider))
+
+
+def near_the_image_of_opencv(points: Tensor, intrinsics: Intrinsics, band: float) -> Linearization:
+    return near_the_image(points, intrinsics, band, outside_the_image_of_opencv)
+
+
+def where_opencv_is_one_to_one(points: Tensor, intrinsics: Intrinsics, band: float) -> Seen:
+    """Where the map to the image does not turn over, nor its radial part anywhere between the axis and the
+    point."""
+    lens = intrinsics.lens.detach()
+
+    def good(x: Tensor, y: Tensor) -> Tensor:
+        step = 1e-6 * (1 + torch.hypot(x, y))
+        by_x = [a - b for a, b in zip(_bent(x + step, y, lens), _bent(x - step, y, lens), strict=True)]
+        by_y = [a - b for a, b in zip(_bent(x, y + step, lens), _bent(x, y - step, lens), strict=True)]
+        radii = torch.hypot(x, y)[..., None] * torch.linspace(1 / 500, 1, 500, dtype=torch.float64)
+        far = lens[..., None, :]
+        k4, k5, k6 = far[..., 5:8].unbind(-1)
+        rises = (_radial_slope(radii, far) > 0) & (1 + _polynomial(radii.square(), (k4, k5, k6)) > 0)
+        return (by_x[0] * by_y[1] - by_x[1] * by_y[0] > 0) & rises.all(-1)
+
+    x, y, z = points.detach().unbind(-1)
+    inside = [(z > 0) & good(size * x / z, size * y / z) for size in (1 - band, 1.0, 1 + band)]
+    return Seen(inside[1], inside[0] != inside[2])
+
+
+CAMERAS = {
+    "pinhole": Camera(pinhole, near_the_image),
+    "ortho": Camera(ortho),
+    "fisheye": Camera(
+        fisheye,
+        depth=distance,
+        sees=where_the_fisheye_does_not_bend_back,
+        coefficients=((-0.05, 0.05), (-0.01, 0.01), (-0.002, 0.002), (-0.0005, 0.0005)),
+    ),
+    "opencv": Camera(
+        opencv,
+        near_the_image_of_opencv,
+        sees=where_opencv_is_one_to_one,
+        coefficients=(
+            *((-0.3, 0.1), (-0.05, 0.1), (-0.01, 0.01), (-0.01, 0.01), (-0.02, 0.02)),
+            *((-0.05, 0.05), (-0.02, 0.02), (-0.01, 0.01)),
+            *((-0.01, 0.01), (-0.01, 0.01), (-0.01, 0.01), (-0.01, 0.01)),
+        ),
+    ),
+}

@@ -12,6 +12,8 @@ from gsplat_core.reference.cameras import Camera, Intrinsics
 from gsplat_core.reference.filters import dilate
 from gsplat_core.reference.responses import MIN_ALPHA, Response
 
+AHEAD = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+
 
 class Splats(NamedTuple):
     """Gaussians on the image planes, [B, C, N, ...]."""
@@ -48,9 +50,12 @@ def project(
     finite = means.isfinite().all(-1) & covars.isfinite().all((-2, -1))
     finite = (finite & opacities.isfinite() & extras.isfinite().all(-1)).expand_as(depths)
     visible = finite & (depths >= near) & (depths <= far)
+    # A harmless point stands in for one that is not even finite.
+    seen = camera.sees(torch.where(visible[..., None], points, AHEAD), intrinsics, band)
+    visible = visible & seen.visible
 
     # From here on a harmless Gaussian stands in for a culled one, because 0 times infinity spoils gradients.
-    points = torch.where(visible[..., None], points, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
+    points = torch.where(visible[..., None], points, AHEAD)
     covars = torch.where(visible[..., None, None], covars, torch.eye(3, dtype=torch.float64))
     opacities = torch.where(visible, opacities, 0.0)
 
@@ -63,7 +68,7 @@ def project(
     xx, xy, yy = (filtered.covars2d[..., i, j] for i, j in ((0, 0), (0, 1), (1, 1)))
     conics = torch.stack([yy / det, -xy / det, xx / det], dim=-1)
     opacities = opacities * filtered.compensation
-    doubtful = doubtful | filtered.doubtful
+    doubtful = doubtful | filtered.doubtful | seen.doubtful
 
     # alpha >= 1/255 only inside an ellipse, whose box has these half extents.
     variances = torch.stack([xx, yy], dim=-1).detach()

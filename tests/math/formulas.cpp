@@ -473,6 +473,7 @@ float exp_float(float x) { return gsplat::exp(x); }
 float exp2_float(float x) { return gsplat::exp2(x); }
 float exp2_where_float(bool mask, float x) { return gsplat::exp2_where<float>(mask, x); }
 float log2_float(float x) { return gsplat::log2(x); }
+float atan2_float(float y, float x) { return gsplat::atan2(y, x); }
 void cos_sin_of_turns_float(float x, float* out) { gsplat::cos_sin_of_turns(x, out[0], out[1]); }
 
 }  // extern "C"

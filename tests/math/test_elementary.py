@@ -52,3 +52,17 @@ def test_cosine_and_sine_of_turns_are_accurate_to_two_ulp_of_one(formulas: Formu
     got = np.array([formulas.cos_sin_of_turns(float(v)) for v in x])
     angle = 2 * np.pi * x.astype(np.float64)
     np.testing.assert_allclose(got, np.stack([np.cos(angle), np.sin(angle)], axis=1), rtol=0, atol=2 * EPS)
+
+
+def test_the_angle_of_a_point_is_accurate_to_two_ulp(formulas: Formulas) -> None:
+    """Relatively where it is small, else to 2 ulp of pi; in all quarters, at their ends, at all sizes."""
+    turns = np.concatenate(
+        [np.linspace(-0.5, 0.5, 5003)[1:], np.arange(-3, 5) / 8, np.geomspace(1e-8, 0.1, 500)]
+    )
+    for size in (1e-18, 1.0, 1e18):
+        y = (size * np.sin(2 * np.pi * turns)).astype(np.float32)
+        x = (size * np.cos(2 * np.pi * turns)).astype(np.float32)
+        got = np.array([formulas.atan2(float(a), float(b)) for a, b in zip(y, x, strict=True)])
+        expected = np.arctan2(y.astype(np.float64), x.astype(np.float64))
+        np.testing.assert_allclose(got, expected, rtol=2 * EPS, atol=0)
+    assert formulas.atan2(0.0, 0.0) == 0.0

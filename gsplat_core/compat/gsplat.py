@@ -142,7 +142,7 @@ def fully_fused_projection(
         return project(
             inputs.means, inputs.quats, inputs.scales, inputs.covars, opacities, inputs.viewmats, inputs.Ks,
             width, height, RenderSettings(eps2d, near_plane, far_plane, radius_clip, antialiased),
-            camera=camera_model,
+            lens=inputs.lens, camera=camera_model,
         )  # fmt: skip
 
     splats = run(inputs.opacities, antialiased=False)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gsplat_core.arguments import check_choice, check_same_device, check_tensor
 from gsplat_core.pinhole import check_cameras
+from gsplat_core.render.distortion import lens_of, without_distortion
 from gsplat_core.render.variants import CAMERAS, RESPONSES
 
 MAX_SH_DEGREE = 4
@@ -59,8 +60,12 @@ def prepare(
     camera_model: str = "pinhole",
     extras: Tensor | None = None,
     response: str = "gaussian",
+    distortion: tuple[Tensor | None, Tensor | None, Tensor | None] = (None, None, None),
 ) -> Inputs:
     """Checks the arguments of :func:`gsplat_core.rasterization` of the same names and reshapes them.
+
+    Args:
+        distortion: `radial_coeffs`, `tangential_coeffs` and `thin_prism_coeffs`.
 
     Raises:
         ValueError: a shape, dtype or device does not fit the others, or a camera is none of
@@ -78,7 +83,8 @@ def prepare(
     check_tensor("opacities", opacities, "N", sizes, batch)
     check_tensor("viewmats", viewmats, "C 4 4", sizes, batch)
     check_tensor("Ks", Ks, "C 3 3", sizes, batch)
-    lens = _lens(lens, camera_model, sizes, batch)
+    camera_model, lens = lens_of(camera_model, *distortion, lens, tuple(viewmats.shape[:-2]))
+    lens = _lens(lens, camera_model, viewmats, sizes, batch)
     extras = _extras(extras, response, sizes, batch)
     if covars is None:
         check_tensor("quats", quats, "N 4", sizes, batch)
@@ -125,7 +131,11 @@ def prepare(
 
 
 def _lens(
-    lens: Tensor | None, camera_model: str, sizes: Mapping[str, int], batch: tuple[int, ...]
+    lens: Tensor | None,
+    camera_model: str,
+    viewmats: Tensor,
+    sizes: Mapping[str, int],
+    batch: tuple[int, ...],
 ) -> Tensor | None:
     """What the camera model needs beyond `Ks`, None if that is nothing."""
     if camera_model not in CAMERAS:
@@ -133,6 +143,8 @@ def _lens(
             f"argument 'camera_model' = {camera_model!r} is not supported by gsplat_core, only "
             f"{', '.join(map(repr, CAMERAS))} are"
         )
+    if lens is None:
+        lens = without_distortion(camera_model, viewmats)
     what = f"coefficients per camera for the camera model {camera_model!r}"
     return _own_numbers("lens", lens, "C", CAMERAS[camera_model], what, sizes, batch)
 

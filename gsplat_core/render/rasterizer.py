@@ -104,9 +104,19 @@ def rasterization(
         rasterize_mode: "antialiased" lowers the opacity as `eps2d` makes a Gaussian larger (Mip-Splatting).
         channel_chunk: accepted for compatibility; all channels are blended in one pass whatever their number.
         camera_model: "pinhole"; "ortho", parallel rays, for which fx and fy are pixels per unit of length
-            (view-dependent colours are those for directions from the camera's centre, as in gsplat); or
-            another one of :data:`gsplat_core.render.variants.CAMERAS`.
-        lens: [..., C, P] coefficients of the camera model beyond `Ks`. None where it has none.
+            (view-dependent colours are those for directions from the camera's centre, as in gsplat);
+            "fisheye", OpenCV's fisheye lens, equidistant but for its coefficients, which sees up to 170
+            degrees from its axis: `depths`, the order and the near plane go by the distance from the camera;
+            "opencv", a perspective lens with OpenCV's radial, tangential and thin prism distortion; or
+            another one of :data:`gsplat_core.render.variants.CAMERAS`. A lens does not see rays at larger
+            angles than one at which its coefficients bend rays back.
+        radial_coeffs: [..., C, 4] k1 to k4 of "fisheye"; of "pinhole" or "opencv" [..., C, 6] k1 to k6, the
+            last three in the denominator, or the first four of them. Splats are those of the camera's
+            linearization (EWA), where gsplat has an unscented transform.
+        tangential_coeffs: [..., C, 2] p1, p2 of "pinhole" or "opencv".
+        thin_prism_coeffs: [..., C, 4] s1 to s4 of "pinhole" or "opencv".
+        lens: [..., C, P] all coefficients of the camera model beyond `Ks` in one tensor instead: k1, k2, k3,
+            k4 of "fisheye"; k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4 of "opencv". None for zeros.
         covars: [..., N, 3, 3] or, as (xx, xy, xz, yy, yz, zz), [..., N, 6] world covariances that replace
             `quats` and `scales`.
         max_alpha: cap of a Gaussian's alpha. 0.99 as in the paper, the Inria code and gsplat 1.6; gsplat
@@ -129,9 +139,8 @@ def rasterization(
         payloads: some of :data:`gsplat_core.render.variants.PAYLOADS`: ``meta["payloads"][NAME]`` [..., C, N,
             sums] (``packed``: [nnz, sums]) is a leaf of the graph like ``meta["statistics"]``, whose
             ``.grad`` becomes what the payload sums up per Gaussian.
-        sparse_grad, distributed, segmented, with_ut, with_eval3d, radial_coeffs,
-            tangential_coeffs, thin_prism_coeffs, ftheta_coeffs, rolling_shutter, viewmats_rs: only the
-            defaults are supported.
+        sparse_grad, distributed, segmented, with_ut, with_eval3d, ftheta_coeffs, rolling_shutter,
+            viewmats_rs: only the defaults are supported.
 
     Returns:
         colors [..., C, H, W, X] with X = D, 1 or D + 1, alphas [..., C, H, W, 1], and meta, a dictionary
@@ -159,9 +168,6 @@ def rasterization(
             "segmented": (segmented, False),
             "with_ut": (with_ut, False),
             "with_eval3d": (with_eval3d, False),
-            "radial_coeffs": (radial_coeffs, None),
-            "tangential_coeffs": (tangential_coeffs, None),
-            "thin_prism_coeffs": (thin_prism_coeffs, None),
             "ftheta_coeffs": (ftheta_coeffs, None),
             "rolling_shutter": (rolling_shutter, None),
             "viewmats_rs": (viewmats_rs, None),
@@ -183,6 +189,7 @@ def rasterization(
     inputs = prepare(
         means, quats, scales, covars, opacities, colors if with_colors else None, sh_degree, viewmats, Ks,
         backgrounds if with_colors else None, lens, camera_model, extras, response,
+        (radial_coeffs, tangential_coeffs, thin_prism_coeffs),
     )  # fmt: skip
     rendered = draw(
         inputs, sh_degree, width, height, settings,

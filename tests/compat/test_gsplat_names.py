@@ -142,7 +142,7 @@ def test_an_unknown_profile_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("camera_model", "fisheye"),
+        ("camera_model", "ftheta"),
         ("sparse_grad", True),
         ("with_ut", True),
         ("return_normals", True),

@@ -107,6 +107,9 @@ class TrainConfig:
     scene. Or the transparency is ignored."""
     exif_rotate: bool = False
     """Turn photographs as their EXIF data ask for, where they fit their camera that way."""
+    distortion: Literal["undistort", "keep"] = "undistort"
+    """What becomes of the distortion of lenses: photographs are undistorted, or used as they are, with
+    cameras that have it."""
     strict: bool = False
     """Stop at a photograph that cannot be read; otherwise it is left out."""
     downscale: Annotated[int, Range(1, 10_000)] = 1

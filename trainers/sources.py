@@ -115,6 +115,7 @@ def load_photographs(config: TrainConfig, decode: bool = True) -> Dataset:
         exif_rotate=config.exif_rotate,
         strict=config.strict,
         prefetch=decode,
+        distortion=config.distortion,
     )
 
 

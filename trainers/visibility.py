@@ -14,6 +14,7 @@ from torch import Tensor
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.dataset import View
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.optics import OPTICS
 from gsplat_core.scene.scale import points_in_view
 from trainers.evaluation import picture
 
@@ -48,8 +49,8 @@ def complaint(names: Sequence[str], count: int, split: str) -> str:
 
 def sees(camera: Camera, places: Tensor) -> bool | None:
     """Whether a camera has one of the places [N, 3] in its image, as far as a sample of them tells; None of
-    cameras that are no pinholes, of which it is not known."""
-    if camera.model != "pinhole":
+    cameras of which it is not known where their pixels look."""
+    if camera.model not in OPTICS:
         return None
     sample = places[:: max(len(places) // _SAMPLE, 1)].detach().double().cpu().numpy()
     _, _, depths = points_in_view(camera, sample)

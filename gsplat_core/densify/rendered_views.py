@@ -56,7 +56,10 @@ class RenderedViews:
     def lens(self, index: int) -> Lens:
         camera = self._views[index].camera
         tensors = Cameras.of(camera, torch.device("cpu"))
-        return Lens(tensors.viewmats[0], tensors.Ks[0], camera.width, camera.height, camera.near)
+        return Lens(
+            tensors.viewmats[0], tensors.Ks[0], camera.width, camera.height, camera.near,
+            camera.model, camera.lens,
+        )  # fmt: skip
 
     def points_seen(self, index: int) -> tuple[Tensor, Tensor]:
         rows = self._sightings[index] if self._sightings else torch.zeros(0, dtype=torch.int64)

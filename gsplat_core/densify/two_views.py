@@ -6,12 +6,17 @@ import torch
 from torch import Tensor
 
 from gsplat_core.densify.views import Lens
+from gsplat_core.scene.optics import optics
 
 
 def project(lens: Lens, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Pixels [M, 2] and depths along the viewing axis [M] of points [M, 3]. Pixels mean nothing where the
-    depth is not positive."""
+    """Pixels [M, 2] and depths [M] of points [M, 3]. Pixels mean nothing where the depth is not positive;
+    they are NaN where another camera than a pinhole does not see the point."""
     seen = points @ lens.viewmat[:3, :3].T.to(points) + lens.viewmat[:3, 3].to(points)
+    if lens.model != "pinhole":
+        known, local = optics(lens.model, lens.K, lens.coefficients), seen.double().cpu().numpy()
+        pixels, depths = (torch.from_numpy(values) for values in (known.pixels(local), known.depths(local)))
+        return pixels.to(points), depths.to(points)
     depth = seen[:, 2]
     homogeneous = seen @ lens.K.T.to(points)
     return homogeneous[:, :2] / torch.where(depth.abs() > 1e-12, depth, 1e-12)[:, None], depth
@@ -34,8 +39,12 @@ def axis(lens: Lens) -> Tensor:
 
 
 def rays(lens: Lens, pixels: Tensor) -> Tensor:
-    """[M, 3] directions in the world through pixels [M, 2]; their length is 1 along the viewing axis, so that
-    center + depth x direction is the point at that depth."""
+    """[M, 3] directions in the world through pixels [M, 2], as long as to have the depth 1, so that
+    center + depth x direction is the point at that depth. NaN where no ray arrives."""
+    if lens.model != "pinhole":
+        known = optics(lens.model, lens.K, lens.coefficients)
+        local = torch.from_numpy(known.rays(pixels.double().cpu().numpy())).to(pixels)
+        return local @ lens.viewmat[:3, :3].to(pixels)
     homogeneous = torch.nn.functional.pad(pixels, (0, 1), value=1.0)
     return homogeneous @ torch.linalg.inv(lens.K).T.to(pixels) @ lens.viewmat[:3, :3].to(pixels)
 

@@ -20,6 +20,8 @@ class Lens:
         K: [3, 3] intrinsics in pixels; the centre of the first pixel is (0.5, 0.5).
         width, height: in pixels.
         near: what is nearer along the viewing axis is not drawn, in scene units.
+        model: how points become pixels, one of `gsplat_core.scene.optics.OPTICS`.
+        coefficients: what the model has beyond K.
     """
 
     viewmat: Tensor
@@ -27,6 +29,8 @@ class Lens:
     width: int
     height: int
     near: float = DEFAULT_NEAR
+    model: str = "pinhole"
+    coefficients: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +77,8 @@ class Views(Protocol):
         """[H, W, 3] the scene rendered."""
 
     def depth(self, params: Mapping[str, Tensor], index: int) -> tuple[Tensor, Tensor]:
-        """[H, W] expected depth along the viewing axis, scene units, and [H, W] alpha."""
+        """[H, W] expected depth, along the viewing axis or as the camera's model has it, in scene units, and
+        [H, W] alpha."""
 
     def shares(self, params: Mapping[str, Tensor], index: int) -> Shares:
         """What each Gaussian contributes."""

@@ -1,4 +1,4 @@
-"""A scene to train on: posed pinhole views with their images, split into training and test, and points."""
+"""A scene to train on: posed views with their images, split into training and test, and points."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import atexit
 import hashlib
 import os
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ from gsplat_core.scene.images import (
 )
 from gsplat_core.scene.mask_files import with_masks
 from gsplat_core.scene.masks import Kept, unmixed
+from gsplat_core.scene.optics import camera_of
 from gsplat_core.scene.origin import far_offset
 from gsplat_core.scene.photos import Photo, count_unused, image_folder, inspect, locate, named_below
 from gsplat_core.scene.scale import SceneScale, published_extent, scene_scale
@@ -47,6 +48,8 @@ from gsplat_core.scene.undistort import (
     undistorted_image,
     working_reduction,
 )
+
+Distortion = Literal["undistort", "keep"]
 
 
 class Points(NamedTuple):
@@ -199,13 +202,15 @@ class Dataset:
         strict: bool = False,
         prefetch: bool = True,
         masks: str | os.PathLike[str] | None = None,
+        distortion: Distortion = "undistort",
     ) -> Dataset:
         """Loads a folder with a COLMAP model (``images/`` and ``sparse/0/``), a ``transforms.json``, or the
         ``transforms_train.json`` and ``transforms_test.json`` of NeRF's synthetic scenes.
 
         The folder is never written to.
 
-        Lenses with distortion are undistorted on the way; the result is kept in the user's cache folder.
+        Photographs of lenses with distortion are made photographs of pinhole cameras on the way (the result
+        is kept in the user's cache folder), or are used as they are, with cameras that have the distortion.
 
         Args:
             path: the capture's folder, or a transforms.json by any name.
@@ -223,6 +228,8 @@ class Dataset:
             prefetch: decode all images in background threads at once.
             masks: a folder of masks (`scene/masks.py`), relative to ``path`` or not; "none" for no masks. By
                 default those that a transforms.json names, and those of a folder ``masks``.
+            distortion: "undistort"; or "keep", where the rasterizer has the lens (`scene.optics.camera_of`):
+                others are undistorted with a warning.
 
         Raises:
             DataError: the capture is missing, damaged or has fewer than two usable images.
@@ -261,7 +268,10 @@ class Dataset:
                 f"The scene is far from the origin; ({place}) is subtracted from all its coordinates. The "
                 "run keeps the offset, and `export --coordinates original` adds it again."
             )
-        loaders = [_Pixels(photo, _camera(photo, offset, downscale), alpha) for photo in photos]
+        if distortion == "keep":
+            _warn_of_lenses(photos, warnings)
+        keep = distortion == "keep"
+        loaders = [_Pixels(photo, _camera(photo, offset, downscale, keep), alpha) for photo in photos]
         views = [_view(pixels) for pixels in loaders]
         train = [view for view, test in zip(views, is_test, strict=True) if not test]
         sightings = [capture.sightings.get(view.name, np.zeros(0, np.int64)) for view in train]
@@ -367,15 +377,31 @@ def _is_test(capture: Capture, photos: list[Photo], test_every: int) -> npt.NDAr
     return is_test
 
 
-def _camera(photo: Photo, offset: Matrix, downscale: float) -> Camera:
+def _camera(photo: Photo, offset: Matrix, downscale: float, keep: bool) -> Camera:
     shot, lens = photo.shot, photo.shot.lens
     viewmat = shot.viewmat.copy()
     viewmat[:3, 3] += viewmat[:3, :3] @ offset
-    if lens.is_pinhole:
-        full = Camera(viewmat, lens.K, lens.width, lens.height, shot.name)
+    known = camera_of(lens) if keep or lens.is_pinhole else None
+    if known is not None:
+        model, coefficients = known
+        full = Camera(viewmat, lens.K, lens.width, lens.height, shot.name, model=model, lens=coefficients)
     else:
         full = undistorted_camera(lens, viewmat, shot.name)
     return full.resized(max(1, round(full.width / downscale)), max(1, round(full.height / downscale)))
+
+
+def _undistorts(photo: Photo, camera: Camera) -> bool:
+    """Whether the camera is a pinhole, but the photograph's lens is none."""
+    return camera.model == "pinhole" and not photo.shot.lens.is_pinhole
+
+
+def _warn_of_lenses(photos: list[Photo], warnings: list[str]) -> None:
+    others = Counter(photo.shot.lens.model.name for photo in photos if camera_of(photo.shot.lens) is None)
+    warnings.extend(
+        f"{count} photographs are undistorted although their distortion was to be kept: there is no camera "
+        f"for their lens ({name} with these coefficients)."
+        for name, count in others.items()
+    )
 
 
 def _view(pixels: _Pixels) -> View:
@@ -401,7 +427,7 @@ class _Pixels:
     alpha: AlphaRule
 
     def __call__(self) -> Pixels:
-        if self.photo.shot.lens.is_pinhole:
+        if not self.undistorts:
             pixels = self.photo.decode(self.alpha, (self.camera.width, self.camera.height))
         else:
             pixels = undistorted_image(self.photo, self.camera, self.alpha)
@@ -410,13 +436,17 @@ class _Pixels:
         return unmixed(pixels, _Kept(self.photo, self.camera).share())
 
     @property
+    def undistorts(self) -> bool:
+        return _undistorts(self.photo, self.camera)
+
+    @property
     def peak_bytes(self) -> int:
         """About the memory that loading takes meanwhile."""
         lens, size = self.photo.shot.lens, (self.camera.width, self.camera.height)
         pixels = lens.width * lens.height
         if self.photo.mask is None and self.photo.path.suffix.lower() in JPEG_ENDINGS:
             pixels //= reduction_to((lens.width, lens.height), size) ** 2
-        if lens.is_pinhole:
+        if not self.undistorts:
             return BYTES_PER_PIXEL * pixels
         factor = working_reduction(lens, self.camera) if self.photo.mask is None else 1
         return max(BYTES_PER_PIXEL * pixels, UNDISTORTED_BYTES * lens.width * lens.height // factor**2)
@@ -433,7 +463,7 @@ class _Kept:
         """[H, W] how much of each pixel is kept; 255 is all."""
         lens = self.photo.shot.lens
         white = 255 * np.asarray(self.photo.kept(), np.uint8)
-        seen = white if lens.is_pinhole else undistort(white, lens)
+        seen = undistort(white, lens) if _undistorts(self.photo, self.camera) else white
         return shrink(seen, self.camera.width, self.camera.height)
 
     def __call__(self) -> Kept:

@@ -17,6 +17,7 @@ from gsplat_core.ops.knn import knn
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.harmonics import sh0_of
+from gsplat_core.scene.optics import optics_of
 from gsplat_core.scene.scale import SceneScale
 
 # Below this distance, as a fraction of the scene's length, points count as coincident; keeps the logarithm
@@ -96,12 +97,16 @@ def random_points(
     """
     random = np.random.default_rng(seed)
     centers = np.stack([camera.center for camera in cameras])
-    to_world = np.stack([camera.viewmat[:3, :3].T @ np.linalg.inv(camera.K) for camera in cameras])
     sizes = np.array([(camera.width, camera.height) for camera in cameras])
 
     which = random.integers(len(cameras), size=count)
     pixel = random.random((count, 2)) * sizes[which]
-    direction = np.einsum("nij,nj->ni", to_world[which], np.column_stack([pixel, np.ones(count)]))
+    direction = np.zeros((count, 3))
+    for index, camera in enumerate(cameras):
+        rows = which == index
+        rays = optics_of(camera).rays(pixel[rows])
+        rays = np.where(np.isfinite(rays), rays, (0.0, 0.0, 1.0))  # dark corners of a fisheye lens
+        direction[rows] = rays @ camera.viewmat[:3, :3]
     start = centers[which] - centers.mean(axis=0)
     with np.errstate(divide="ignore"):
         to_wall = (3 * length * np.sign(direction) - start) / direction

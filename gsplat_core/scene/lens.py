@@ -47,6 +47,13 @@ def _full_opencv(x: Array, y: Array, c: Coefficients) -> tuple[Array, Array]:
     return _tangential(x, y, factor, p1, p2)
 
 
+def _opencv_thin_prism(x: Array, y: Array, c: Coefficients) -> tuple[Array, Array]:
+    s1, s2, s3, s4 = c[8:]
+    r2 = x * x + y * y
+    bent_x, bent_y = _full_opencv(x, y, c[:8])
+    return bent_x + _polynomial(r2, (s1, s2)), bent_y + _polynomial(r2, (s3, s4))
+
+
 def _brown(x: Array, y: Array, c: Coefficients) -> tuple[Array, Array]:
     k1, k2, k3, k4, p1, p2 = c
     return _tangential(x, y, 1 + _polynomial(x * x + y * y, (k1, k2, k3, k4)), p1, p2)
@@ -139,6 +146,14 @@ LENS_MODEL_BY_NAME = {model.name: model for model in LENS_MODELS}
 
 # Brown's model with four radial terms, as Metashape and nerfstudio have it. COLMAP has none like it.
 BROWN = LensModel(-1, "BROWN", tuple(["fx", "fy", "cx", "cy", "k1", "k2", "k3", "k4", "p1", "p2"]), _brown)
+
+# OpenCV's largest model but for a tilted sensor, as the rasterizer's camera "opencv" has it.
+OPENCV_THIN_PRISM = LensModel(
+    -2,
+    "OPENCV_THIN_PRISM",
+    tuple(["fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6", "s1", "s2", "s3", "s4"]),
+    _opencv_thin_prism,
+)
 
 # Models of newer COLMAP versions that are recognised in order to be refused by name.
 REFUSED_LENS_MODELS = {

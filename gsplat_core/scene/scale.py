@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.scene.cameras import Camera
+from gsplat_core.scene.optics import optics_of
 
 Matrix = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -126,16 +127,20 @@ def _median_depth(cameras: Sequence[Camera], xyz: Matrix, sightings: Sequence[Ro
 
 def points_in_view(camera: Camera, xyz: Matrix) -> tuple[Rows, Matrix, Matrix]:
     """Which of the points [P, 3] fall into a camera's image: rows [M], pixels [M, 2] and depths [M]."""
-    rows = np.flatnonzero(_depths(camera, xyz) > 0)
-    local = xyz[rows] @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
-    pixels = (local @ camera.K.T)[:, :2] / local[:, 2:]
+    depths = _depths(camera, xyz)
+    rows = np.flatnonzero(depths > 0)
+    pixels = optics_of(camera).pixels(_local(camera, xyz[rows]))
     inside = ((pixels >= 0) & (pixels < (camera.width, camera.height))).all(axis=1)
-    return rows[inside], pixels[inside], local[inside, 2]
+    return rows[inside], pixels[inside], depths[rows[inside]]
 
 
 def _depths(camera: Camera, xyz: Matrix) -> Matrix:
-    depths: Matrix = xyz @ camera.viewmat[2, :3] + camera.viewmat[2, 3]
-    return depths
+    return optics_of(camera).depths(_local(camera, xyz))
+
+
+def _local(camera: Camera, xyz: Matrix) -> Matrix:
+    local: Matrix = xyz @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+    return local
 
 
 def _focus_distance(cameras: Sequence[Camera], centers: Matrix, radius: float) -> float:

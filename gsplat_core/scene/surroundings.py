@@ -16,6 +16,7 @@ import torch
 from gsplat_core.scene.cameras import Matrix
 from gsplat_core.scene.coverage import Coverage, has_gaps, has_sky
 from gsplat_core.scene.dataset import Dataset, Points, View
+from gsplat_core.scene.optics import optics_of
 from gsplat_core.scene.scale import Rows, SceneScale, points_in_view
 
 # Directions of the sky over the whole sphere: about 1.4 degrees apart.
@@ -139,7 +140,9 @@ def _gaps(
         camera = view.camera
         inside = ((pixels >= 0) & (pixels < (camera.width, camera.height))).all(axis=1)
         pixels, depth = pixels[inside], depth[inside]
-        rays = np.column_stack([pixels, np.ones(len(pixels))]) @ np.linalg.inv(camera.K).T
+        rays = optics_of(camera).rays(pixels)
+        lit = np.isfinite(rays[:, 0])
+        rays, pixels, depth = rays[lit], pixels[lit], depth[lit]
         places.append((rays * depth[:, None] - camera.viewmat[:3, 3]) @ camera.viewmat[:3, :3])
         colors.append(_colors_at(view, cover.side / _PER_SIDE, pixels))
         sizes.append(depth * cover.side / _PER_SIDE / camera.K[0, 0])

@@ -22,7 +22,7 @@ def changed(matrix: np.ndarray, row: int, column: int, value: float) -> np.ndarr
     ("changes", "message"),
     [
         ({"K": changed(K, 0, 1, 3)}, "K must have no skew"),
-        ({"model": "fisheye"}, "model must be one of 'pinhole', .*, got 'fisheye'"),
+        ({"model": "nowhere"}, "model must be one of 'pinhole', .*, got 'nowhere'"),
         ({"lens": (0.1,)}, "lens must have 0 coefficients for a camera of the model 'pinhole', got 1"),
         ({"K": changed(K, 1, 0, -3)}, "K must have no skew"),
         ({"K": changed(K, 2, 2, 0)}, r"K must have the last row \(0, 0, 1\)"),

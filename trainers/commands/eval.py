@@ -24,6 +24,7 @@ def evaluate(
     sparse_model: str | None = None,
     masks: Path | None = None,
     alpha: Literal["auto", "black", "white", "ignore"] | None = None,
+    distortion: Literal["undistort", "keep"] | None = None,
     exif_rotate: bool = False,
     background: Literal["black", "white"] | None = None,
     device: Literal["cpu", "cuda", "auto"] | None = None,
@@ -46,6 +47,7 @@ def evaluate(
         sparse_model: which sparse model of the folder, for example 0.
         masks: the folder of the photographs' masks, or none.
         alpha: what transparent photographs are composited on; auto: on the background.
+        distortion: undistort the photographs, or use them as they are (default: as the run did).
         exif_rotate: turn photographs as their EXIF data ask for, where they fit their camera that way.
         background: colour behind the scene (default: as the run was tested, or black).
         device: where to compute; auto takes a GPU when there is one.
@@ -62,6 +64,7 @@ def evaluate(
         for name, value in {
             "downscale": downscale, "test_every": test_every, "sparse_model": sparse_model,
             "background": background, "masks": masks, "alpha": alpha, "exif_rotate": exif_rotate or None,
+            "distortion": distortion,
         }.items()
         if value is not None
     }  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tyro.conf import Positional
 
@@ -21,6 +21,7 @@ def info(
     images: Path | None = None,
     masks: Path | None = None,
     exif_rotate: bool = False,
+    distortion: Literal["undistort", "keep"] | None = None,
 ) -> None:
     """What is in a splat file, a run folder or a folder of photographs, in one screen.
 
@@ -31,9 +32,11 @@ def info(
         images: of photographs: their folder, inside PATH or anywhere.
         masks: of photographs: the folder of their masks, or none.
         exif_rotate: turn photographs as their EXIF data ask for, where they fit their camera that way.
+        distortion: of photographs: undistort them, or use them as they are.
     """
     given = {
         "sparse_model": sparse_model, "images": images, "masks": masks, "exif_rotate": exif_rotate or None,
+        "distortion": distortion,
     }  # fmt: skip
     facts = describe(path, {name: value for name, value in given.items() if value is not None})
     if json:
@@ -169,6 +172,7 @@ def _describe_photographs(path: Path, loading: dict[str, Any]) -> dict[str, Any]
         "test_images": len(dataset.test),
         "masked_images": sum(view.is_masked for view in views),
         "sizes": dict(sizes),
+        "cameras": dict(Counter(view.camera.model for view in views)),
         "points": len(dataset.points.xyz),
         "scene_extent": dataset.scene_extent,
         **({"offset": dataset.offset.tolist()} if dataset.offset.any() else {}),

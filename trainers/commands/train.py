@@ -18,6 +18,7 @@ Preset = Literal["default", "fast", "tiny", "published"]
 Background = Literal["auto", "black", "white", "random"]
 Where = Literal["auto", "always", "never"]
 Alpha = Literal["auto", "black", "white", "ignore"]
+Distortion = Literal["undistort", "keep"]
 
 
 def _option(metavar: str, default: str, *aliases: str) -> Any:
@@ -67,6 +68,8 @@ class TrainOptions:
     """Folder of their masks: white is kept, black ignored; none uses all photographs whole."""
     alpha: Annotated[Alpha | None, _option("{auto,black,white,ignore}", "auto")] = None
     """What transparent photographs are composited on; auto: on the background of the scene."""
+    distortion: Annotated[Distortion | None, _option("{undistort,keep}", "undistort")] = None
+    """Undistort the photographs, or train on them as they are, with cameras that distort as their lenses."""
     exif_rotate: bool = False
     """Turn photographs as their EXIF data ask for, where they fit their camera that way."""
     strict: bool = False
@@ -145,7 +148,7 @@ def _loading(options: TrainOptions) -> dict[str, Any]:
         name: folder_of(options.data, folder) for name, folder in _given(options, "images", "masks").items()
     }
     flags = {name: True for name in ("exif_rotate", "strict") if getattr(options, name)}
-    return _given(options, "alpha") | folders | flags
+    return _given(options, "alpha", "distortion") | folders | flags
 
 
 def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # Modules of gsplat_core/models, each with the primitive of its name. To add one: write its file, and its name
 # here.
-MODELS: tuple[str, ...] = ("generalized",)
+MODELS: tuple[str, ...] = ("generalized", "mip")
 
 
 class Evaluated(NamedTuple):
@@ -72,11 +72,17 @@ class Evaluation(Protocol):
 
 @dataclass(frozen=True)
 class Primitive:
-    """What is registered under a name: a function, and the fields of the scenes that it evaluates."""
+    """What is registered under a name: a function, and the fields of the scenes that it evaluates.
+
+    Args:
+        baked: the scene of plain Gaussians that looks exactly like a scene of this primitive, which files and
+            viewers get; None where there is none.
+    """
 
     name: str
     schema: Schema
     evaluation: Evaluation
+    baked: Callable[[Gaussians], Gaussians] | None = None
 
     def __call__(self, params: Mapping[str, Tensor], context: Mapping[str, Any]) -> Evaluated:
         """
@@ -95,12 +101,18 @@ _registry: dict[str, Primitive] = {}
 _E = TypeVar("_E", bound=Evaluation)
 
 
-def register(name: str, schema: Schema = schemas.GAUSSIAN) -> Callable[[_E], _E]:
+def register(
+    name: str,
+    schema: Schema = schemas.GAUSSIAN,
+    *,
+    baked: Callable[[Gaussians], Gaussians] | None = None,
+) -> Callable[[_E], _E]:
     """Decorator that makes a function available as the primitive `name`.
 
     Args:
         name: by which scenes, files and options know it; letters, digits, `_` and `-`.
         schema: the fields that it reads; by default those of the plain Gaussian.
+        baked: see `Primitive`.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise UsageError(f"a primitive's name has letters, digits, _ and -, not {name!r}")
@@ -108,7 +120,7 @@ def register(name: str, schema: Schema = schemas.GAUSSIAN) -> Callable[[_E], _E]
     def add(evaluation: _E) -> _E:
         if name in _registry:
             raise UsageError(f"a primitive named {name!r} is registered already")
-        _registry[name] = Primitive(name, schema, evaluation)
+        _registry[name] = Primitive(name, schema, evaluation, baked)
         return evaluation
 
     return add

@@ -33,7 +33,7 @@ from static_report import ceilings
 from gsplat_core import io, primitive
 from gsplat_core.ops.variants import NO_CARRIERS
 from gsplat_core.render.scene import render as render_scene
-from gsplat_core.render.settings import USUAL, RenderSettings
+from gsplat_core.render.settings import USUAL
 from trainers.benchmark.splats import random_splats
 from trainers.camera_paths import default_lens, orbit_of_gaussians
 
@@ -140,7 +140,7 @@ def render(path: Path, width: int, height: int) -> Iterator[tuple[str, int]]:
     seen = primitive.evaluate(gaussians)
     for leaf in (seen.means, seen.quats, seen.scales, seen.opacities, *seen.colors):
         leaf.requires_grad_()
-    rendered = render_scene(seen, camera, RenderSettings(antialiased=gaussians.metadata.antialiased))
+    rendered = render_scene(seen, camera, USUAL.as_trained(gaussians.metadata))
     yield "forward", int(rendered.meta["flatten_ids"].numel())
     rendered.colors.sum().backward()
     yield "backward", int(rendered.meta["flatten_ids"].numel())

@@ -10,14 +10,17 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from gsplat_core import primitive as primitives
 from gsplat_core.compress.training import CompressionConfig
 from gsplat_core.densify.registry import configurations, create, with_shared
 from gsplat_core.densify.strategy import ScaleRule
 from gsplat_core.errors import DataError, UsageError
+from gsplat_core.models import mip
 from gsplat_core.ranges import INTERVAL, NOT_NEGATIVE, STEP, Range, check_ranges
+from gsplat_core.render.settings import USUAL, RenderSettings
+from gsplat_core.scene.gaussians import PLAIN
 from gsplat_core.scene.images import AlphaRule
 from gsplat_core.scene.schema import GAUSSIAN, PARAMETERS, Field, Schema
 from gsplat_core.strict_json import parse_json
@@ -33,6 +36,22 @@ def _usual(name: str) -> float:
     rate = GAUSSIAN[name].learning_rate
     assert rate is not None
     return rate
+
+
+class Antialiasing(NamedTuple):
+    """What a scene consists of and how it is drawn, so that what is smaller than a pixel looks right."""
+
+    primitive: str = PLAIN
+    antialiased: bool = False
+    eps2d: float = USUAL.eps2d
+
+
+ANTIALIASINGS = {
+    "none": Antialiasing(),
+    "screen": Antialiasing(antialiased=True),
+    "mip": Antialiasing("mip", antialiased=True, eps2d=mip.SCREEN_FILTER),
+}
+"""What `--antialiasing` offers: the blur of 3DGS as it is, compensated, or both filters of Mip-Splatting."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +168,8 @@ class TrainConfig:
     one of these by the photographs (trainers/background.py) when the run starts."""
     antialiased: bool = False
     """Compensate opacity for the screen-space blur (Mip-Splatting's 2D filter)."""
+    eps2d: Annotated[float, Range(0, 100)] = 0.3
+    """The variance of that blur in square pixels; 0.1 in Mip-Splatting."""
     lambda_dssim: Annotated[float, Range(0, 1)] = 0.2
     learning_rates: LearningRates = field(default_factory=LearningRates)
     rate_exponent: Annotated[float, Range(0, 10)] = 0.0
@@ -225,6 +246,11 @@ class TrainConfig:
         return create(self.strategy, self.densify).most
 
     @property
+    def drawn(self) -> RenderSettings:
+        """How the scene is drawn while it is trained."""
+        return RenderSettings(eps2d=self.eps2d, antialiased=self.antialiased)
+
+    @property
     def scale_rule(self) -> ScaleRule:
         """What the scene's length is for the strategy."""
         return create(self.strategy, self.densify).scale
@@ -238,6 +264,14 @@ class TrainConfig:
     def model(self) -> str:
         """The primitive, as `--model` has it."""
         return self.primitive
+
+    @property
+    def antialiasing(self) -> str:
+        """What `--antialiasing` says, "other" for other settings."""
+        own = {way.primitive for way in ANTIALIASINGS.values()}
+        primitive = self.primitive if self.primitive in own else PLAIN
+        now = Antialiasing(primitive, self.antialiased, self.eps2d)
+        return next((name for name, way in ANTIALIASINGS.items() if way == now), "other")
 
     @property
     def compress(self) -> str | None:

@@ -55,7 +55,7 @@ def fine_tune(
     """
     config = fine_tuning_config(config, steps)
     cameras = [view.camera for view in dataset.train]
-    compression = CompressedTraining(codec, Schedule(0, steps, keep), cameras, config.antialiased)
+    compression = CompressedTraining(codec, Schedule(0, steps, keep), cameras, config.drawn)
     parts = create(config, dataset.train, {"codec": CodecPart(compression)})
     parts.settle(results or {})
     trainer = Trainer(config, gaussians, dataset.scale, None, parts)

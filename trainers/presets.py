@@ -22,7 +22,8 @@ from gsplat_core.densify.adc import ADCConfig
 from gsplat_core.densify.pruning import PruningConfig
 from gsplat_core.densify.registry import configurations
 from gsplat_core.errors import UsageError
-from trainers.config import LearningRates, TrainConfig
+from gsplat_core.scene.gaussians import PLAIN
+from trainers.config import ANTIALIASINGS, LearningRates, TrainConfig
 from trainers.resolution import ResolutionConfig
 
 # The defaults of all density controls are those of the papers, for this many steps.
@@ -131,6 +132,25 @@ def with_primitive(config: TrainConfig, name: str) -> TrainConfig:
     rates = config.learning_rates
     further = {field: rate for field, rate in rates.further.items() if field in fields}
     return replace(config, primitive=name, learning_rates=replace(rates, further=further))
+
+
+def with_antialiasing(config: TrainConfig, name: str) -> TrainConfig:
+    """The run with another way of drawing what is smaller than a pixel, one of `config.ANTIALIASINGS`.
+
+    Raises:
+        UsageError: that is a primitive, and the run has another one that is more than the plain Gaussian.
+    """
+    chosen = ANTIALIASINGS[name]
+    own = {way.primitive for way in ANTIALIASINGS.values()}
+    if config.primitive not in own:
+        if chosen.primitive != PLAIN:
+            raise UsageError(
+                f"--antialiasing {name} makes the scene one of the primitive {chosen.primitive!r}, but it is "
+                f"one of {config.primitive!r}; leave one of the two out."
+            )
+    elif config.primitive != chosen.primitive:
+        config = with_primitive(config, chosen.primitive)
+    return replace(config, antialiased=chosen.antialiased, eps2d=chosen.eps2d)
 
 
 def with_strategy(config: TrainConfig, strategy: str) -> TrainConfig:

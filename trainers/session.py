@@ -116,7 +116,7 @@ def rendered_views(config: TrainConfig, dataset: Dataset) -> RenderedViews:
     return RenderedViews(
         dataset.train,
         config.sh_degree,
-        config.antialiased,
+        config.drawn,
         dataset.points.xyz,
         dataset.sightings,
         backdrop(test_background(config), torch.device("cpu")),

@@ -51,9 +51,10 @@ def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] =
             path, "this folder is not a run: it has no config.json", remedy="Name a run or a splat file."
         )
     # Results of older versions do not say how they were trained; their configuration does.
-    antialiased = run_config(path).antialiased
+    config = run_config(path)
+    drawn = {"antialiased": config.antialiased, "eps2d": config.eps2d}
     if run.result is not None:
-        return gsplat_core.io.load(run.result).with_metadata(antialiased=antialiased)
+        return gsplat_core.io.load(run.result).with_metadata(**drawn)
     scenes: list[Gaussians] = []
 
     def use(checkpoint: Checkpoint) -> None:
@@ -65,7 +66,7 @@ def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] =
             path, "this run has no result and no checkpoint yet", remedy="Wait for it or resume it."
         )
     warn(f"{path} is not finished: using the state after step {checkpoint.step}.")
-    return scenes[-1].with_metadata(antialiased=antialiased)
+    return scenes[-1].with_metadata(**drawn)
 
 
 def must_exist(path: Path) -> None:

@@ -23,7 +23,6 @@ from gsplat_core.optim import Adam
 from gsplat_core.ranges import Range
 from gsplat_core.render.drawing import Outputs
 from gsplat_core.render.scene import render
-from gsplat_core.render.settings import RenderSettings
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.scale import SceneScale
 from gsplat_core.scene.schema import Field
@@ -69,7 +68,7 @@ class Trainer:
         parts: Parts | None = None,
     ) -> None:
         self.config = config
-        self.settings = RenderSettings(antialiased=config.antialiased)
+        self.settings = config.drawn
         self.scale = scale
         self.scene_extent = scale.published if config.scale_rule == "published" else scale.length
         self.step = 0
@@ -90,7 +89,9 @@ class Trainer:
 
     def _adopt(self, gaussians: Gaussians) -> None:
         """Makes these Gaussians the parameters, with a fresh optimizer (betas and eps as in 3DGS)."""
-        self.metadata = replace(gaussians.metadata, antialiased=self.config.antialiased)
+        self.metadata = replace(
+            gaussians.metadata, antialiased=self.config.antialiased, eps2d=self.config.eps2d
+        )
         self.primitive = gaussians.primitive
         refuse_primitive(self.primitive, self.config)
         self.schema = gaussians.schema
@@ -135,6 +136,7 @@ class Trainer:
         target = self.composited(target, step)
         self._set_learning_rates(step)
         scene = self._scene_view(step, target)
+        self.store.set_extras(parts.carried(step, scene))
         wants = parts.wants(step)
 
         rendering = self._rendering(step, target, wants, scene)
@@ -212,6 +214,7 @@ class Trainer:
             scale=self.scale,
             schema=self.schema,
             frozen=self.store.frozen,
+            evaluated=self._evaluated,
         )
 
     def _sh_degree(self, step: int) -> int:

@@ -50,6 +50,7 @@ def serve(
         UsageError: viser is not installed or lets no gate be put before it, or the scene is not of plain
             Gaussians.
     """
+    gaussians = gaussians.baked()
     if gaussians.primitive != PLAIN:
         raise UsageError(f"The browser's renderer {no_place_for(gaussians.primitive)}; use render.")
     gate = Gate(host)

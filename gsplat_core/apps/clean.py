@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from gsplat_core.contributions import contributions
 from gsplat_core.errors import UsageError
-from gsplat_core.render.settings import RenderSettings
+from gsplat_core.render.settings import USUAL
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
 
@@ -40,7 +40,7 @@ def run(scene: Gaussians, cameras: Sequence[Camera], config: Config) -> tuple[Ga
     Raises:
         UsageError: none would be left.
     """
-    shown = contributions(scene, cameras, RenderSettings(antialiased=scene.metadata.antialiased is True))
+    shown = contributions(scene, cameras, USUAL.as_trained(scene.metadata))
     stays = (shown.largest_weight >= config.min_weight) & (shown.views >= config.min_views)
     left = int(stays.sum())
     if not left:

@@ -15,7 +15,7 @@ from gsplat_core.compress.prune import importance, least_important
 from gsplat_core.compress.registry import check_name
 from gsplat_core.densify.edits import Edit, Prune
 from gsplat_core.ranges import INTERVAL, SOME_SHARE, Range, check_ranges
-from gsplat_core.render.settings import RenderSettings
+from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.scene.cameras import Camera
 
 
@@ -86,15 +86,16 @@ class CompressedTraining:
 
     Args:
         cameras: the training views; how much they show of a Gaussian decides what is pruned.
+        settings: as the scene is trained.
     """
 
     def __init__(
-        self, codec: Codec, schedule: Schedule, cameras: Sequence[Camera], antialiased: bool = False
+        self, codec: Codec, schedule: Schedule, cameras: Sequence[Camera], settings: RenderSettings = USUAL
     ) -> None:
         self.codec = codec
         self.schedule = schedule
         self._cameras = cameras
-        self._settings = RenderSettings(antialiased=antialiased)
+        self._settings = settings
         self._fitted_rows = -1
 
     def shown(self, step: int, params: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

@@ -158,14 +158,14 @@ class ADC(Strategy):
         self.check_rows(view.num)
         reset = step % c.reset_every == 0 or (c.white_background and step == c.refine_start)
         opacities = view.params["opacities"]
-        ceiling = opacities.new_tensor(c.reset_opacity).logit() if reset else None
+        ceiling = view.logits_of(c.reset_opacity) if reset else None
         edits: list[Edit] = []
         if self.grows_at(step):
             edits = self._refine(step, view, ceiling)
             self.initialize(view.num, opacities.device)
         if ceiling is not None:
             # In front: the opacity of a clone's original, which may be lower still, has the last word.
-            edits.insert(0, Reset(None, {"opacities": opacities.clamp(max=ceiling)}))
+            edits.insert(0, Reset(None, {"opacities": opacities.minimum(ceiling)}))
         return edits
 
     @property
@@ -223,7 +223,8 @@ class ADC(Strategy):
         return edits
 
     def _clones(self, params: Mapping[str, Tensor], rows: Tensor, ceiling: Tensor | None) -> list[Edit]:
-        values = {"opacities": self._inherited_opacity(params["opacities"][rows], ceiling)}
+        own = None if ceiling is None else ceiling[rows]
+        values = {"opacities": self._inherited_opacity(params["opacities"][rows], own)}
         edits: list[Edit] = [Clone(rows, values)]
         if self.config.revised_opacity:
             edits.append(Reset(rows, values))
@@ -233,7 +234,8 @@ class ADC(Strategy):
         """Two children each, at random places drawn from the parent as a normal distribution."""
         means, scales = params["means"][rows], params["scales"][rows]
         offsets = offsets_within(params["quats"][rows], scales.exp(), 2, self.random)
-        opacity = self._inherited_opacity(params["opacities"][rows], ceiling)
+        own = None if ceiling is None else ceiling[rows]
+        opacity = self._inherited_opacity(params["opacities"][rows], own)
         shrink = scales.new_tensor(self.config.split_shrink).log()
         values = {
             "means": means[:, None, :] + offsets,
@@ -247,7 +249,7 @@ class ADC(Strategy):
             # With r = sqrt(1 - o), the logit of o' = 1 - r is log((1 - r) / r): exact near 0 and 1 too.
             log_r = 0.5 * torch.nn.functional.logsigmoid(-logits)
             logits = torch.log(-torch.expm1(log_r)) - log_r
-        return logits if ceiling is None else logits.clamp(max=ceiling)
+        return logits if ceiling is None else logits.minimum(ceiling)
 
 
 def _within_budget(

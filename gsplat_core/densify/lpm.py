@@ -246,5 +246,5 @@ class LPM(Plugin):
                 threshold = own.topk(count).values[-1]
                 lowered |= in_front(zones, index, camera, means) & (opacities >= threshold)
         rows = indices(lowered)
-        ceiling = math.log(self.config.calibrated_opacity / (1 - self.config.calibrated_opacity))
-        return [Reset(rows, {"opacities": opacities[rows].clamp(max=ceiling)})]
+        ceiling = view.logits_of(self.config.calibrated_opacity)
+        return [Reset(rows, {"opacities": opacities[rows].minimum(ceiling[rows])})]

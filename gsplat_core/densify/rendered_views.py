@@ -12,7 +12,7 @@ from gsplat_core.primitive import Evaluated, evaluate
 from gsplat_core.render.cameras import Cameras
 from gsplat_core.render.drawing import COLORS, Outputs, Rendered
 from gsplat_core.render.scene import measure, render
-from gsplat_core.render.settings import RenderSettings
+from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.scene.dataset import View
 
 
@@ -22,7 +22,7 @@ class RenderedViews:
     Args:
         views: the training views of a dataset.
         sh_degree: degree of the spherical harmonics in use.
-        antialiased: as the scene is trained.
+        settings: as the scene is trained.
         points: [P, 3] the sparse points.
         sightings: for each view the rows of `points` that it sees (`Dataset.sightings`).
         background: [1, 3] the colour behind the scene; None for black.
@@ -32,7 +32,7 @@ class RenderedViews:
         self,
         views: Sequence[View],
         sh_degree: int = 3,
-        antialiased: bool = False,
+        settings: RenderSettings = USUAL,
         points: Tensor | None = None,
         sightings: Sequence[Tensor] = (),
         background: Tensor | None = None,
@@ -42,7 +42,7 @@ class RenderedViews:
         self._sightings = sightings
         self.background = background
         self.sh_degree = sh_degree
-        self.antialiased = antialiased
+        self.settings = settings
         self.as_photographed: Callable[[Tensor, Tensor, int], Tensor] | None = None
         """What turns a rendering [1, H, W, 3] with its alphas [1, H, W, 1] into what is compared with a
         photograph, given by its number; where a model of the photographs is trained with the scene."""
@@ -85,7 +85,7 @@ class RenderedViews:
 
     @torch.no_grad()
     def shares(self, params: Mapping[str, Tensor], index: int) -> Shares:
-        measured, splats = measure(self.evaluated(params), self._views[index].camera, self._settings)
+        measured, splats = measure(self.evaluated(params), self._views[index].camera, self.settings)
         weights, pixels, largest = measured[0].unbind(-1)
         return Shares(weights, pixels, largest, splats.radii[0, 0].amax(dim=-1), splats.depths[0, 0])
 
@@ -102,15 +102,11 @@ class RenderedViews:
         sums: Tensor = meta["statistics"].grad[0, :, 0]
         return sums
 
-    @property
-    def _settings(self) -> RenderSettings:
-        return RenderSettings(antialiased=self.antialiased)
-
     def _render(self, params: Mapping[str, Tensor], index: int, outputs: Outputs) -> Rendered:
         return render(
             self.evaluated({name: value.detach() for name, value in params.items()}),
             self._views[index].camera,
-            self._settings,
+            self.settings,
             outputs=outputs,
             background=self.background,
             sh_degree=self.sh_degree,

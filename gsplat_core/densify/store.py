@@ -91,6 +91,11 @@ class ParameterStore:
         """bool [N], the rows that no optimizer may move and no edit changes; None where there are none."""
         return self.extras.get(FROZEN)
 
+    def set_extras(self, values: Mapping[str, Tensor]) -> None:
+        """Gives extra fields other values, [N, ...] as they have them now."""
+        for name, value in values.items():
+            self.extras[name].copy_(value)
+
     @torch.no_grad()
     def apply(self, edits: Iterable[Edit]) -> RowPlan:
         """Carries out a transaction of edits.

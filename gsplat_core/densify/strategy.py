@@ -18,7 +18,7 @@ and add to its answer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -29,6 +29,7 @@ from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plan import RowPlan
 from gsplat_core.densify.views import Views
 from gsplat_core.losses import as_float
+from gsplat_core.primitive import Evaluated
 from gsplat_core.scene.scale import SceneScale
 from gsplat_core.scene.schema import GAUSSIAN, Schema
 
@@ -148,6 +149,7 @@ class SceneView:
         scale: how far away things are seen. None: all at the distance `scene_extent`.
         schema: the fields of the rows.
         frozen: [N] bool, rows that stay as they are, whatever is asked for (`densify/frozen.py`). None: none.
+        evaluated: what makes of parameters what is drawn. None: they are those of plain Gaussians.
     """
 
     params: Mapping[str, Tensor]
@@ -159,6 +161,7 @@ class SceneView:
     scale: SceneScale | None = None
     schema: Schema = GAUSSIAN
     frozen: Tensor | None = None
+    evaluated: Callable[[Mapping[str, Tensor]], Evaluated] | None = None
 
     @property
     def free(self) -> Tensor:
@@ -171,6 +174,16 @@ class SceneView:
     def num(self) -> int:
         """Number of Gaussians."""
         return self.params["means"].shape[0]
+
+    @torch.no_grad()
+    def logits_of(self, opacity: float) -> Tensor:
+        """[N] the raw opacities with which Gaussians are drawn with this opacity, infinity where their
+        primitive never draws them as opaque as that (`models/mip.py`)."""
+        raw = self.params["opacities"].detach()
+        if self.evaluated is None:
+            return raw.new_tensor(opacity).logit().expand_as(raw)
+        half = self.evaluated({**self.params, "opacities": torch.zeros_like(raw)}).opacities.double()
+        return (0.5 * opacity / half.clamp(min=1e-30)).clamp(max=1).logit().to(raw.dtype)
 
     def reach(self, rule: ScaleRule) -> Tensor:
         """[N] the length that each Gaussian's size is compared with, in scene units.

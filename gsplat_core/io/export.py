@@ -37,7 +37,7 @@ def export_verified(path: str | os.PathLike[str], gaussians: Gaussians, **option
         ResourceError: the file cannot be written, or what is read back differs (a fault of disk or memory).
         UsageError, UnsuitableSceneError: as for `save`.
     """
-    gaussians = gaussians.detached().to(dtype=torch.float32)
+    gaussians = gaussians.detached().baked().to(dtype=torch.float32)
     drop, repair = find_unusable(gaussians)
     if drop or repair:
         raise NumericalError(f"{os.fspath(path)}: not written: {describe_unusable(drop, repair)}.")

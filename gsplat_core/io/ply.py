@@ -18,7 +18,7 @@ The trained fields that a primitive has beyond these follow too, named likewise 
 names the primitive.
 
 Comments also hold the scene's metadata (`ply_comments`). The column `filter_3D` of Mip-Splatting's files is
-applied to scales and opacities (`mip_filter`) and makes the scene an antialiased one.
+applied to scales and opacities (`models/mip.py`) and makes the scene an antialiased one.
 
 Reading takes every legal variant: ASCII and both byte orders, any property order and type, any SH degree from
 0 to 4, no normals, other elements around.
@@ -39,7 +39,7 @@ from torch import Tensor
 
 from gsplat_core import primitive as primitives
 from gsplat_core.errors import DataError, UnsuitableSceneError
-from gsplat_core.io import compressed_ply, mip_filter
+from gsplat_core.io import compressed_ply
 from gsplat_core.io.arrays import Arrays, arrays_of, empty_arrays, map_blocks
 from gsplat_core.io.atomic import atomic_file
 from gsplat_core.io.compressed_ply import is_compressed
@@ -49,6 +49,7 @@ from gsplat_core.io.ply_comments import comments_of, metadata_of, primitive_of
 from gsplat_core.io.ply_header import PlyElement, PlyHeader, read_header
 from gsplat_core.io.source import open_regular
 from gsplat_core.io.usable import keep_usable
+from gsplat_core.models import mip
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.harmonics import MAX_DEGREE, num_coefficients
 from gsplat_core.scene.metadata import Metadata
@@ -111,7 +112,7 @@ def load(path: Path, *, strict: bool) -> Gaussians:
     if wide:
         facts["offset"] = _without_offset(positions, arrays["means"], facts.get("offset"), original, path)
     fields = {name: torch.from_numpy(array).to(dtype=dtype) for name, (array, dtype) in extras.items()}
-    deviations = fields.pop(mip_filter.COLUMN, None)
+    deviations = fields.pop(mip.FILTER, None)
     if deviations is not None:
         facts = {"antialiased": True} | facts
     params = {name: torch.from_numpy(array) for name, array in (arrays | further).items()}
@@ -120,7 +121,7 @@ def load(path: Path, *, strict: bool) -> Gaussians:
     except ValueError as error:
         raise DataError(path, str(error), f"line {vertex.line}") from None
     if deviations is not None:
-        gaussians = mip_filter.applied(gaussians, deviations.reshape(vertex.count, -1)[:, 0])
+        gaussians = mip.applied(gaussians, deviations.reshape(vertex.count, -1)[:, 0])
     return keep_usable(gaussians, path, strict)
 
 
@@ -393,7 +394,7 @@ def _name_problem(properties: dict[str, np.ndarray], taken: dict[str, tuple[str,
     for p in properties:
         if not p.isascii() or not p.isprintable():
             return "a PLY property needs an ASCII name"
-        if p in taken or p.startswith("f_rest_") or p == mip_filter.COLUMN:
+        if p in taken or p.startswith("f_rest_") or p == mip.FILTER:
             return f"the PLY property {p!r} is taken by something else"
     return ""
 

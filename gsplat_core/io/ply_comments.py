@@ -2,6 +2,7 @@
 
     comment SplatRenderMode: mip      antialiased; `default` says that it is not (Brush, splat-transform)
     comment antialiased 1             the same (Postshot)
+    comment screen_filter V           ours: the variance of the screen filter, 0.3 square pixels without it
     comment offset X Y Z              ours: where the scene's origin lies in its original coordinates
     comment original_coordinates X Y Z    ours: the same, but the file's positions are the original ones
     comment splat_primitive NAME          ours: what the splats are, where they are not plain Gaussians
@@ -22,12 +23,15 @@ from gsplat_core.scene.gaussians import PLAIN
 from gsplat_core.scene.metadata import Metadata
 
 ORIGINAL = "original_coordinates"
+_FILTER = "screen_filter"
 _PRIMITIVE = "splat_primitive"
 
 
 def comments_of(metadata: Metadata, original: bool = False, primitive: str = PLAIN) -> list[str]:
     """The header lines that tell what is not as usual; `original` if positions have the offset in them."""
     lines = ["comment SplatRenderMode: mip"] if metadata.antialiased else []
+    if metadata.eps2d != Metadata().eps2d:
+        lines.append(f"comment {_FILTER} {metadata.eps2d!r}")
     if any(metadata.offset):
         lines.append(f"comment {ORIGINAL if original else 'offset'} " + " ".join(map(repr, metadata.offset)))
     return lines if primitive == PLAIN else [*lines, f"comment {_PRIMITIVE} {primitive}"]
@@ -43,8 +47,8 @@ def metadata_of(comments: Sequence[str], path: str | os.PathLike[str]) -> dict[s
     """The entries of `Metadata` that the comments name, also where they are as usual; and `original` where
     the file's positions have the offset in them.
 
-    An offset that makes no sense is left out with a `DataWarning`, and one is given where the file says that
-    its splats are flat discs.
+    An offset or a filter that makes no sense is left out with a `DataWarning`, and one is given where the
+    file says that its splats are flat discs.
     """
     facts: dict[str, Any] = {}
     for comment in comments:
@@ -60,6 +64,14 @@ def metadata_of(comments: Sequence[str], path: str | os.PathLike[str]) -> dict[s
                 )  # fmt: skip
         elif flag := re.fullmatch(r"antialiased:? *(0|1|false|true)", comment, re.IGNORECASE):
             facts["antialiased"] = flag[1].lower() in ("1", "true")
+        elif comment.startswith(f"{_FILTER} "):
+            try:
+                facts["eps2d"] = Metadata(eps2d=float(comment.split(maxsplit=1)[1])).eps2d
+            except ValueError:
+                warnings.warn(
+                    f"{os.fspath(path)}: the comment {comment[:80]!r} is ignored: it has no variance",
+                    DataWarning, stacklevel=3,
+                )  # fmt: skip
         elif comment.lower().startswith("offset "):
             try:
                 facts["offset"] = Metadata(offset=tuple(comment.split()[1:])).offset  # type: ignore[arg-type]

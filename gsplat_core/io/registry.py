@@ -108,6 +108,7 @@ def load(
 def save(path: str | os.PathLike[str], gaussians: Gaussians, **options: Any) -> None:
     """Writes a scene; the name's ending says in which format. The file appears whole or not at all.
 
+    A primitive that plain Gaussians look exactly like is written as these (`Gaussians.baked`).
     What the format has no place for is left out with a `DataWarning`: SH coefficients beyond its degree, and
     `extras`, and metadata.
 
@@ -148,13 +149,14 @@ def _clamped(gaussians: Gaussians, path: str | os.PathLike[str]) -> Gaussians:
 
 _LOST = {
     "antialiased": "the mark that the scene is to be drawn antialiased (it will look thicker from afar)",
+    "eps2d": "the variance of its screen filter",
     "offset": "the offset to the original coordinates",
 }
 
 
 def _fitting(known: Format, path: str | os.PathLike[str], gaussians: Gaussians) -> Gaussians:
     """What of a scene the format can hold."""
-    gaussians = gaussians.to(dtype=torch.float32)
+    gaussians = gaussians.baked().to(dtype=torch.float32)
     if known.lossless:
         return gaussians
     gaussians.require_plain(path, known.title)

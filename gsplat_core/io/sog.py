@@ -10,7 +10,7 @@ Texel i (row by row) of every image is Gaussian i; `meta.json` has the ranges an
     shN_labels         r + 256 g: row of the palette
     shN_centroids      64 rows of the palette per image row, texel k of each is coefficient k: rgb as sh0
 
-`model` is "antialiased" for scenes that are to be drawn so; `asset.offset` is ours and holds the offset of
+`model` is "antialiased" for scenes that are to be drawn so; `asset.offset` and `asset.eps2d` are ours, of
 the scene's metadata. The .sog file is a ZIP archive of the same files, stored. Axes and SH basis are those of
 the PLY. Version 1, without tables and with logits in alpha, is read. The specification is
 developer.playcanvas.com and splat-transform 3.7.
@@ -201,6 +201,8 @@ def _files(
     meta["count"] = count
     if any(gaussians.metadata.offset):
         meta["asset"]["offset"] = list(gaussians.metadata.offset)
+    if gaussians.metadata.eps2d != Metadata().eps2d:
+        meta["asset"]["eps2d"] = gaussians.metadata.eps2d
     if gaussians.metadata.antialiased if antialiased is None else antialiased:
         meta["model"] = "antialiased"
     images: dict[str, np.ndarray] = {}
@@ -318,11 +320,13 @@ class _Meta:
         return DataError(self.path, problem, "meta.json")
 
     def metadata(self) -> Metadata:
-        """`model` says whether the scene is antialiased; the offset is our own entry."""
+        """`model` says whether the scene is antialiased; the offset and the screen filter are our own
+        entries."""
         asset = self.tree.get("asset")
-        offset = asset.get("offset", (0, 0, 0)) if isinstance(asset, dict) else (0, 0, 0)
+        known = asset if isinstance(asset, dict) else {}
+        own = {name: known[name] for name in ("offset", "eps2d") if name in known}
         try:
-            return Metadata(self.tree.get("model") == "antialiased", offset)
+            return Metadata(self.tree.get("model") == "antialiased", **own)
         except ValueError as error:
             raise self.error(f"asset.{error}") from None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
@@ -19,6 +18,7 @@ from gsplat_core.render.drawing import COLORS, Outputs, Rendered, draw
 from gsplat_core.render.inputs import Inputs, prepare
 from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.metadata import Metadata
 
 Scene: TypeAlias = Gaussians | Mapping[str, Tensor] | Evaluated
 """A scene; the raw parameters of plain Gaussians by name; or what a primitive made of a scene."""
@@ -40,7 +40,8 @@ def render(
     Args:
         scene: with N Gaussians; without dimensions of a batch.
         camera: whose near plane, if it has one, takes the place of the settings'.
-        settings: how it is drawn. Whether that is antialiased is known by a scene that has metadata.
+        settings: how it is drawn. Whether that is antialiased, and with which screen filter, is known by a
+            scene that has metadata (`RenderSettings.as_trained`).
         context: what the scene's primitive reads besides the scene; it finds the cameras under "viewmats".
         outputs: what the rendering has besides alphas.
         background: [D], [1, D] or [C, D] colour behind the Gaussians; None for black.
@@ -112,7 +113,7 @@ class _Shot(NamedTuple):
         means = scene["means"] if isinstance(scene, Mapping) else scene.means
         cameras = Cameras.of(camera, means.device)
         if isinstance(scene, Gaussians):
-            settings = _as_trained(settings, scene.metadata.antialiased)
+            settings = _as_trained(settings, scene.metadata)
         seen = evaluated(scene, cameras, context)
         shown = seen.colors if colors else None
         degree = stored_degree(shown) if sh_degree is None else sh_degree
@@ -137,5 +138,5 @@ def stored_degree(colors: Tensor | tuple[Tensor, Tensor] | None) -> int | None:
 
 
 @lru_cache(maxsize=64)
-def _as_trained(settings: RenderSettings, antialiased: bool) -> RenderSettings:
-    return settings if settings.antialiased == antialiased else replace(settings, antialiased=antialiased)
+def _as_trained(settings: RenderSettings, metadata: Metadata) -> RenderSettings:
+    return settings.as_trained(metadata)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from gsplat_core.scene.metadata import Metadata
+
 TILE_SIZES = (8, 16, 32)
 
 
@@ -13,7 +15,8 @@ class RenderSettings:
     """The numbers that the stages of the rasterizer share.
 
     Args:
-        eps2d: added to the diagonal of the projected covariance, in square pixels.
+        eps2d: added to the diagonal of the projected covariance, in square pixels: 0.3 in 3DGS, 0.1 in
+            Mip-Splatting.
         near_plane, far_plane: Gaussians whose centre is not between them along the viewing axis are culled.
         radius_clip: Gaussians of at most this many pixels are culled.
         antialiased: whether the opacity is lowered as `eps2d` makes a Gaussian larger (Mip-Splatting).
@@ -49,6 +52,14 @@ class RenderSettings:
         """One number per field, in the order of the fields, as the operators take them."""
         numbers: tuple[float, ...] = self._numbers  # type: ignore[attr-defined]
         return numbers
+
+    def as_trained(self, scene: Metadata) -> RenderSettings:
+        """As a scene wants to be drawn: antialiased or not, and with its screen filter, if that is an unusual
+        one."""
+        eps2d = self.eps2d if scene.eps2d == USUAL.eps2d else scene.eps2d
+        if (self.antialiased, self.eps2d) == (scene.antialiased, eps2d):
+            return self
+        return replace(self, antialiased=scene.antialiased, eps2d=eps2d)
 
     def from_near(self, near: float) -> RenderSettings:
         """With another near plane, and a far plane that is at least as many times farther away as usual: in

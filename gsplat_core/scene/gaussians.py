@@ -217,6 +217,12 @@ class Gaussians:
             extras=extras | {known.name: fields[known.name] for known in schema.carried},
         )
 
+    def baked(self) -> Gaussians:
+        """The plain Gaussians that look exactly like this scene, where its primitive has such
+        (`gsplat_core.primitive.Primitive.baked`); else the scene itself."""
+        bake = primitives.get(self.primitive).baked
+        return self if bake is None else bake(self)
+
     def without_extras(self) -> Gaussians:
         """Without the fields of `extras` that its primitive does not read."""
         return self._replaced(extras={known.name: self.extras[known.name] for known in self.schema.carried})

@@ -19,20 +19,27 @@ class Metadata:
     Args:
         antialiased: the scene was trained with the screen filter of Mip-Splatting, and looks right only when
             it is drawn so (`rasterize_mode="antialiased"`).
+        eps2d: the variance of the screen filter that the scene was trained with, in square pixels
+            (`RenderSettings.eps2d`).
         offset: where the origin of the scene's coordinates lies in the original ones of the capture, which
             may be too large for float32 (x, y, z): original = means + offset. Moving Gaussians does not
             change it.
 
     Raises:
-        ValueError: values of other kinds, or an offset that is not finite.
+        ValueError: values of other kinds, a negative variance, or an offset that is not finite.
     """
 
     antialiased: bool = False
+    eps2d: float = 0.3
     offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         if not isinstance(self.antialiased, bool):
             raise ValueError(f"antialiased: expected true or false, got {self.antialiased!r}")
+        if isinstance(self.eps2d, bool) or not isinstance(self.eps2d, int | float):
+            raise ValueError(f"eps2d: expected a number, got {self.eps2d!r:.80}")
+        if not 0 <= self.eps2d < math.inf:
+            raise ValueError(f"eps2d: expected a finite number that is not negative, got {self.eps2d}")
         try:
             offset = tuple(float(value) for value in self.offset)
         except (TypeError, ValueError):

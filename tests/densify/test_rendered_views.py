@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.densify.rendered_views import RenderedViews
+from gsplat_core.render.settings import RenderSettings
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.dataset import View
 
@@ -89,7 +90,7 @@ def test_shares_add_up_to_the_opacity_of_the_image(antialiased: bool) -> None:
     params["means"] = torch.cat([params["means"], torch.tensor([[0.0, 0.0, -3.0]])])
     for name in ("quats", "scales", "opacities", "sh0", "shN"):
         params[name] = torch.cat([params[name], params[name][:1]])
-    views = RenderedViews([view()], sh_degree=0, antialiased=antialiased)
+    views = RenderedViews([view()], sh_degree=0, settings=RenderSettings(antialiased=antialiased))
     _, alphas = views.depth(params, 0)
     shares = views.shares(params, 0)
     assert float(shares.weights.sum()) == pytest.approx(float(alphas.sum()), rel=1e-5)

@@ -14,7 +14,7 @@ from gsplat_core.io import FORMATS, DataWarning, export_verified, load, save
 from gsplat_core.io.format import Format
 from gsplat_core.scene.metadata import Metadata
 
-MARKED = Metadata(antialiased=True, offset=(4_512_345.25, -7e5, 1 / 3))
+MARKED = Metadata(antialiased=True, eps2d=0.1, offset=(4_512_345.25, -7e5, 1 / 3))
 WRITABLE = [known for known in FORMATS if known.save is not None]
 
 
@@ -33,6 +33,7 @@ def test_metadata_comes_back_or_its_loss_is_told(tmp_path: Path, known: Format) 
     texts = " ".join(str(warning.message) for warning in told)
     assert ("antialiased" in texts) == ("antialiased" in lost)
     assert ("offset" in texts) == ("offset" in lost)
+    assert ("screen filter" in texts) == ("eps2d" in lost)
     assert load(tmp_path / name_of(known)).metadata == returned.metadata == MARKED.without(lost)
 
 
@@ -80,6 +81,9 @@ def test_comments_of_other_programs_count_the_last_one(
 def test_comments_that_make_no_sense_are_told(tmp_path: Path) -> None:
     with pytest.warns(DataWarning, match="'offset 1 2' is ignored"):
         assert load(with_comments(tmp_path / "a.ply", "offset 1 2")).metadata == Metadata()
+    for text in ("x", "-1", "nan"):
+        with pytest.warns(DataWarning, match=f"'screen_filter {text}' is ignored"):
+            assert load(with_comments(tmp_path / "a.ply", f"screen_filter {text}")).metadata == Metadata()
     with pytest.warns(DataWarning, match="flat discs"):
         load(with_comments(tmp_path / "a.ply", "SplatRenderMode: 2dgs"))
 

@@ -17,7 +17,10 @@ from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.schema import FROZEN
 
 primitives = pytest.mark.parametrize("name", primitive.names())
-others = pytest.mark.parametrize("name", [n for n in primitive.names() if n != "gaussian"])
+# Files hold the plain Gaussians that look like them.
+BAKED = [name for name in primitive.names() if primitive.get(name).baked is not None]
+others = pytest.mark.parametrize("name", [n for n in primitive.names() if n not in ("gaussian", *BAKED)])
+baked = pytest.mark.parametrize("name", BAKED)
 
 
 @pytest.fixture(autouse=True)
@@ -48,10 +51,30 @@ def test_ply_keeps_every_field(tmp_path: Path, name: str, num: int) -> None:
     scene.extras[FROZEN] = torch.arange(num) % 3 == 0
     path = tmp_path / "a.ply"
     save(path, scene)
-    assert_same(load(path, strict=True), scene)
-    assert_same(export_verified(path, scene), scene)
+    expected = scene.baked()
+    assert (expected is scene) == (name not in BAKED)
+    assert_same(load(path, strict=True), expected)
+    assert_same(export_verified(path, scene), expected)
     save(path, scene, extras=False)
-    assert_same(load(path), scene.without_extras())
+    assert_same(load(path), expected.without_extras())
+
+
+@baked
+@pytest.mark.parametrize("ending", [f.ending for f in FORMATS if f.save])
+def test_what_plain_gaussians_look_like_is_written_as_these(tmp_path: Path, name: str, ending: str) -> None:
+    scene = scene_of(name)
+    plain = scene.baked()
+    assert plain.primitive == "gaussian"
+    assert not {field.name for field in (*scene.schema.further, *scene.schema.carried)} & set(plain.extras)
+    found = {}
+    for key, written in {"itself": scene, "plain": plain}.items():
+        file = tmp_path / key / (ending if ending == "meta.json" else f"a{ending}")
+        file.parent.mkdir()
+        found[key] = export_verified(file, written)
+    assert_same(found["itself"], found["plain"])
+    drawn, expected = (primitive.evaluate(rows) for rows in (scene, plain))
+    torch.testing.assert_close(drawn.opacities, expected.opacities, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(drawn.scales, expected.scales, rtol=1e-5, atol=1e-9)
 
 
 def test_the_fields_are_properties_that_other_programs_see(tmp_path: Path) -> None:

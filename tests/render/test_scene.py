@@ -115,6 +115,15 @@ def test_a_scene_says_itself_whether_it_is_antialiased() -> None:
         assert torch.equal(raw, expected)
 
 
+def test_a_scene_knows_its_screen_filter_if_that_is_unusual() -> None:
+    scene = gaussians()
+    narrow = scene.with_metadata(eps2d=0.1)
+    expected = render(scene, CAMERA, RenderSettings(eps2d=0.1)).colors
+    assert torch.equal(render(narrow, CAMERA).colors, expected)
+    assert torch.equal(render(narrow, CAMERA, RenderSettings(eps2d=2.0)).colors, expected)
+    assert not torch.allclose(render(scene, CAMERA).colors, expected, atol=1e-2)
+
+
 def test_the_cameras_near_plane_takes_the_place_of_the_settings() -> None:
     scene = gaussians()
     rendered = render(scene, CAMERA)

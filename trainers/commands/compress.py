@@ -87,7 +87,7 @@ def _compress(
     from trainers.sources import load_photographs, load_scene, run_config, training_costs, with_data
 
     config = with_data(run_config(run), data, images)
-    gaussians = load_scene(run, warn).detached()
+    gaussians = load_scene(run, warn).detached().baked()
     if not gaussians.num:
         raise DataError(run, "there are no Gaussians to compress")
     refuse_codec(gaussians.primitive, codec)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Preset = Literal["default", "fast", "tiny", "published"]
 Background = Literal["auto", "black", "white", "random"]
+Antialiasing = Literal["none", "screen", "mip"]
 Where = Literal["auto", "always", "never"]
 Alpha = Literal["auto", "black", "white", "ignore"]
 Distortion = Literal["undistort", "keep"]
@@ -38,6 +39,9 @@ class TrainOptions:
     model: Annotated[str | None, _option("{gaussian,generalized,...}", "gaussian")] = None
     """What the scene consists of: Gaussians, or a primitive with more fields than these, such as generalized
     exponentials (gsplat_core/models)."""
+    antialiasing: Annotated[Antialiasing | None, _option("{none,screen,mip}", "none")] = None
+    """How what is smaller than a pixel is drawn: blurred, also compensated (screen), or with both filters of
+    Mip-Splatting (mip), for views from nearer and farther than the photographs (docs/antialiasing.md)."""
     strategy: Annotated[str | None, _option("{mcmc,adc,lpm,...}", "the preset's")] = None
     """Density control: a strategy, perhaps with plug-ins, such as mcmc+lpm (docs/strategies.md)."""
     optimizer: Annotated[Literal["adam", "lm"] | None, _option("{adam,lm}", "adam")] = None
@@ -156,7 +160,7 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     from gsplat_core.compress.training import CompressionConfig
     from trainers.config import read_config
     from trainers.parts.registry import refuse_second_order, with_appearance, with_parts
-    from trainers.presets import preset, scaled_to, with_primitive, with_strategy
+    from trainers.presets import preset, scaled_to, with_antialiasing, with_primitive, with_strategy
     from trainers.settings import with_settings
 
     if run.exists and not options.overwrite:
@@ -167,6 +171,8 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     config = read_config(options.config) if options.config else preset(options.preset or "default")
     if options.model is not None:
         config = with_primitive(config, options.model)
+    if options.antialiasing is not None:
+        config = with_antialiasing(config, options.antialiasing)
     if options.strategy is not None:
         config = with_strategy(config, options.strategy)
     if options.steps is not None:
@@ -217,7 +223,7 @@ def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
     )  # fmt: skip
     # A run knows what became of `auto`.
     background = () if options.background == "auto" else ("background",)
-    names = (*names, *background, "strategy", "compress", "optimizer", "appearance")
+    names = (*names, *background, "strategy", "compress", "optimizer", "appearance", "antialiasing")
     given = _given(options, *names) | _loading(options)
     for name, value in given.items():
         if value != getattr(config, name):

@@ -39,7 +39,7 @@ class Codec(Part):
         codec = CODECS[options.codec].create(options.coarseness)
         schedule = Schedule(round(options.start * (config.steps - 1)), config.steps, options.keep)
         cameras = [view.camera for view in views]
-        return cls(CompressedTraining(codec, schedule, cameras, config.antialiased))
+        return cls(CompressedTraining(codec, schedule, cameras, config.drawn))
 
     def learning_rate_factor(self, step: int) -> float:
         return self.training.schedule.learning_rate_factor(step)

@@ -3,6 +3,7 @@ default.
 
 A step, in the order in which a part is asked, counted from 1:
 
+    carried             what the scene's rows carry for their primitive
     wants, shown        what is rendered
     image               what becomes of the rendering before it is compared with the photograph
     loss                what is added to the photometric loss
@@ -125,6 +126,10 @@ class Part:
     def learning_rate_factor(self, step: int) -> float:
         """A factor on all learning rates of the training."""
         return 1.0
+
+    def carried(self, step: int, scene: SceneView) -> Mapping[str, Tensor]:
+        """Values [N, ...] that fields have from this step on which the primitive reads and nobody trains."""
+        return {}
 
     def wants(self, step: int) -> Wants:
         """What `on_backward` has to be told in this step."""

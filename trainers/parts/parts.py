@@ -52,6 +52,9 @@ class Parts(Part):
             factor *= part.learning_rate_factor(step)
         return factor
 
+    def carried(self, step: int, scene: SceneView) -> dict[str, Tensor]:
+        return {name: value for part in self._each for name, value in part.carried(step, scene).items()}
+
     def wants(self, step: int) -> Wants:
         wants = Wants()
         for part in self._each:

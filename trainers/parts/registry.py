@@ -13,6 +13,7 @@ from trainers.parts.density import Density
 from trainers.parts.exposure import Exposure
 from trainers.parts.part import Part
 from trainers.parts.parts import Parts
+from trainers.parts.smoothing import Smoothing
 
 if TYPE_CHECKING:
     from trainers.config import TrainConfig
@@ -22,6 +23,7 @@ PARTS: dict[str, type[Part]] = {
     "density": Density,
     "codec": Codec,
     "exposure": Exposure,
+    "smoothing": Smoothing,
 }
 # What `--appearance` calls them.
 APPEARANCES = {"affine": "exposure"}

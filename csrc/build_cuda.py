@@ -34,6 +34,8 @@ _FLAGS_OF = {
     "composite_jvp": _FAST_MATH,
     "composite_moments": _FAST_MATH,
     "contributions": _FAST_MATH,
+    "label_weights": _FAST_MATH,
+    "sightings": _FAST_MATH,
     "knn": ["-fmad=false"],
 }
 

@@ -30,6 +30,16 @@ def check_tensor(
         raise ValueError(f"argument '{name}' must be float32, got {value.dtype}")
 
 
+def check_shape(name: str, value: Any, shape: tuple[int, ...], device: torch.device) -> None:
+    """Raises ValueError unless `value` is a tensor of this shape on this device."""
+    if not isinstance(value, Tensor):
+        raise ValueError(f"argument '{name}' must be a tensor, got {type(value).__name__}")
+    if tuple(value.shape) != shape:
+        raise ValueError(f"argument '{name}' must have shape {list(shape)}, got {list(value.shape)}")
+    if value.device != device:
+        raise ValueError(f"argument '{name}' is on {value.device}, but 'means' is on {device}")
+
+
 def check_same_device(tensors: Mapping[str, Tensor | None]) -> None:
     """Raises ValueError naming the first tensor that is on another device than the first one."""
     present = {name: tensor for name, tensor in tensors.items() if tensor is not None}

@@ -30,6 +30,8 @@ LAUNCHED_WITH = dict.fromkeys(
         "composite_tiles",
         "composite_tiles_backward",
         "composite_contributions",
+        "composite_sightings",
+        "composite_label_weights",
         "composite_tile_tangents",
         "composite_tile_moments",
     ),

@@ -2,19 +2,23 @@
 #pragma once
 
 #include "cpu/isa.h"
+#include "raster/sightings.h"
 #include "raster/tangents.h"
 #include "raster/types.h"
 
 // The kernels of the response NAME are in the namespace of that name in that of each instruction set.
+// label_weights(): `out` [images, gaussians, labels], which the caller has cleared for culled splats.
 // `levels` [count], see response_level() of math/ellipse.h, of splats or of Gaussians.
-#define GSPLAT_COMPOSITING_KERNELS                                                 \
-  void composite(const CompositeInputs& in, const CompositeOutputs& out);          \
-  void composite_backward(const CompositeInputs& in, const CompositeGradInputs& v, \
-                          const CompositeGrads& out);                              \
-  void composite_jvp(const CompositeInputs& in, const CompositeTangents& tangents, \
-                     const CompositeOutputs& out);                                 \
-  void contributions(const CompositeInputs& in, Contribution* out);                \
-  void describe_response(ResponseTraits& traits);                                  \
+#define GSPLAT_COMPOSITING_KERNELS                                                      \
+  void composite(const CompositeInputs& in, const CompositeOutputs& out);               \
+  void composite_backward(const CompositeInputs& in, const CompositeGradInputs& v,      \
+                          const CompositeGrads& out);                                   \
+  void composite_jvp(const CompositeInputs& in, const CompositeTangents& tangents,      \
+                     const CompositeOutputs& out);                                      \
+  void contributions(const CompositeInputs& in, Contribution* out);                     \
+  void sightings(const CompositeInputs& in, const SightingOutputs& out);                \
+  void label_weights(const CompositeInputs& in, const LabelInputs& labels, float* out); \
+  void describe_response(ResponseTraits& traits);                                       \
   void response_levels(const float* opacities, const float* extras, int64_t count, float* levels);
 
 #define GSPLAT_DECLARE_FOR_RESPONSE(name, ...) \

@@ -32,6 +32,13 @@ struct CpuCompositing {
     check_slots(in.lists);
     GSPLAT_CALL_FOR_RESPONSE(in.response, contributions, in, out);
   }
+  static void sightings(const Tensor&, const CompositeInputs& in, const SightingOutputs& out) {
+    GSPLAT_CALL_FOR_RESPONSE(in.response, sightings, in, out);
+  }
+  static void label_weights(const Tensor&, const CompositeInputs& in, const LabelInputs& labels, float* out) {
+    check_slots(in.lists);
+    GSPLAT_CALL_FOR_RESPONSE(in.response, label_weights, in, labels, out);
+  }
 };
 
 }  // namespace gsplat::ops

@@ -22,6 +22,7 @@ from gsplat_core.render.inputs import prepare
 from gsplat_core.render.meta import conics
 from gsplat_core.render.rasterizer import rasterization as _rasterization
 from gsplat_core.render.settings import RenderSettings
+from gsplat_core.render.sparse_gradients import SeenRows, sparse_gradients
 from gsplat_core.render.stages import Splats, project
 from gsplat_core.scene.harmonics import sh_basis
 
@@ -36,10 +37,10 @@ LATER_ARGUMENTS: dict[str, Any] = {
     "lidar_coeffs": None,
     "external_distortion_coeffs": None,
     "ut_params": None,
-    "extra_signals": None,
     "extra_signals_sh_degree": None,
     "renderer_config": None,
 }
+HIT_DISTANCES = ("d", "Ed", "RGB-d", "RGB-Ed")  # render modes that gsplat 1.6 added
 NOT_OFFERED = (
     "rasterization_2dgs",
     "rasterize_to_pixels",
@@ -70,7 +71,8 @@ _STABLE = _NAMES.index("height") + 1
 def rasterization(
     *args: Any, profile: str = "gsplat-1.5", **kwargs: Any
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
-    """:func:`gsplat_core.rasterization` with `packed` on by default, and with what `profile` says.
+    """:func:`gsplat_core.rasterization` with `packed` on by default, and with what `profile` says. The
+    `extra_signals` [..., (C,) N, E] of gsplat 1.6 are blended into ``meta["render_extra_signals"]``.
 
     Arguments after `height` should be given by keyword, because their order differs between gsplat's
     versions; positions mean those of gsplat 1.5.
@@ -81,13 +83,24 @@ def rasterization(
     check_choice("profile", profile, tuple(PROFILES))
     if len(args) > _STABLE:
         warnings.warn("give rasterization's arguments after 'height' by keyword", FutureWarning, stacklevel=2)
+    mode = kwargs.get("render_mode")
+    if mode in HIT_DISTANCES:
+        raise NotImplementedError(
+            f"argument 'render_mode' = {mode!r} is not supported by gsplat_core: distances along rays are "
+            "those of 'with_eval3d'"
+        )
     later = {name: kwargs.pop(name) for name in LATER_ARGUMENTS if name in kwargs}
     check_unsupported({name: (value, LATER_ARGUMENTS[name]) for name, value in later.items()})
+    signals = kwargs.pop("extra_signals", None)
+    if signals is not None:
+        kwargs["features"] = {**kwargs.get("features", {}), "extra_signals": signals}
     kwargs = dict(zip(_NAMES[_STABLE:], args[_STABLE:], strict=False)) | kwargs
     kwargs.setdefault("packed", True)
     if kwargs.get("tile_size", 16) is None:  # gsplat 1.6 chooses
         del kwargs["tile_size"]
     colors, alphas, meta = _rasterization(*args[:_STABLE], **kwargs, max_alpha=PROFILES[profile])
+    if signals is not None:
+        meta["render_extra_signals"] = meta["features"]["extra_signals"]
     if profile == "gsplat-1.4":
         meta["radii"] = square_radii(meta["shapes"], meta["radii"])
     return colors, alphas, meta
@@ -114,24 +127,28 @@ def fully_fused_projection(
     calc_compensations: bool = False,
     camera_model: str = "pinhole",
     opacities: Tensor | None = None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-    """Projects Gaussians, as gsplat 1.5 does with `packed` off.
+) -> tuple[Tensor | None, ...]:
+    """Projects Gaussians, as gsplat 1.5 does.
 
     Args:
         covars: [..., N, 6] or None; see :func:`gsplat_core.rasterization` for the others.
+        packed: whether there is a row for each visible pair of camera and Gaussian only, nnz in all.
+        sparse_grad: as for :func:`gsplat_core.rasterization`.
         calc_compensations: whether to return the factors on opacities that anti-aliasing needs.
         opacities: [..., N], makes the extents tighter, and culls what is too faint to be seen. None for 1.
 
     Returns:
         radii [..., C, N, 2] int32, means2d [..., C, N, 2], depths [..., C, N], conics [..., C, N, 3] and
-        compensations [..., C, N] or None.
+        compensations [..., C, N] or None. If `packed`, batch_ids, camera_ids and gaussian_ids [nnz] int64,
+        then the same with [nnz] for [..., C, N].
+
+    Raises:
+        ValueError: an argument has a wrong shape, type or value; says which and what was expected.
+        NotImplementedError: there is no such camera model.
     """
-    check_unsupported(
-        {
-            "packed": (packed, False),
-            "sparse_grad": (sparse_grad, False),
-        }
-    )
+    seen = SeenRows()
+    if sparse_grad:
+        means, quats, scales, covars = sparse_gradients(packed, seen, means, quats, scales, covars)
     full = torch.ones_like(means[..., 0])
     inputs = prepare(
         means, quats, scales, covars, full if opacities is None else opacities, None, None, viewmats, Ks,
@@ -146,21 +163,23 @@ def fully_fused_projection(
         )  # fmt: skip
 
     splats = run(inputs.opacities, antialiased=False)
+    visible = (splats.radii > 0).all(dim=-1)
 
-    def shaped(tensor: Tensor) -> Tensor:
-        return tensor.reshape(*inputs.batch, *tensor.shape[1:])
+    factors = None
+    if calc_compensations:
+        # What becomes of an opacity so large that none is lowered below what can be seen.
+        lowered = run(torch.full_like(inputs.opacities, _LARGE), antialiased=True).opacities
+        factors = torch.where(visible, lowered / _LARGE, 0.0)
+    results = [splats.radii, splats.means2d, splats.depths, conics(splats.shapes), factors]
+    if not packed:
+        return tuple(None if r is None else r.reshape(*inputs.batch, *r.shape[1:]) for r in results)
+    batch_ids, camera_ids, gaussian_ids = visible.nonzero(as_tuple=True)
+    seen.set(gaussian_ids)
+    rows = (batch_ids, camera_ids, gaussian_ids)
+    return (*rows, *(None if r is None else r[rows] for r in results))
 
-    compensations = None
-    if calc_compensations:  # what becomes of an opacity of 1
-        factors = run(torch.ones_like(inputs.opacities), antialiased=True).opacities
-        compensations = shaped(torch.where(splats.radii.amin(dim=-1) > 0, factors, 0.0))
-    return (
-        shaped(splats.radii),
-        shaped(splats.means2d),
-        shaped(splats.depths),
-        conics(shaped(splats.shapes)),
-        compensations,
-    )
+
+_LARGE = 2.0**90
 
 
 def spherical_harmonics(

@@ -28,12 +28,13 @@ class Drawn(NamedTuple):
 
 
 class Image(NamedTuple):
-    """[H, W, D] colours, [H, W, 1] alphas, [H, W, 1] probe and [H, W, 1] ambiguous."""
+    """[H, W, D] colours, [H, W, 1] alphas, [H, W, 1] probe, [H, W, 1] ambiguous and [V, H, W] weights."""
 
     colors: Tensor
     alphas: Tensor
     probe: Tensor
     ambiguous: Tensor
+    weights: Tensor
 
 
 def blend(
@@ -65,5 +66,5 @@ def blend(
     shape = (height, width, -1)
     return Image(
         colors.reshape(shape), weights.sum(0).reshape(shape), probe.reshape(shape),
-        ambiguous.any(0).reshape(shape),
+        ambiguous.any(0).reshape(shape), weights.reshape(-1, height, width),
     )  # fmt: skip

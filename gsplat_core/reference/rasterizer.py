@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -19,6 +20,8 @@ from gsplat_core.reference.orders import by_depth
 from gsplat_core.reference.payloads import PAYLOADS, Sink
 from gsplat_core.reference.projection import project
 from gsplat_core.reference.responses import RESPONSES
+
+NO_FEATURES: Mapping[str, Tensor] = MappingProxyType({})
 
 
 def rasterization(
@@ -49,6 +52,9 @@ def rasterization(
     max_alpha: float = 0.99,
     statistics: bool = False,
     payloads: Sequence[str] = (),
+    further: Sequence[str] = (),
+    features: Mapping[str, Tensor] = NO_FEATURES,
+    weights: bool = False,
     band: float = 1e-3,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Renders like :func:`gsplat_core.rasterization`, whose arguments of the same names these are.
@@ -56,6 +62,9 @@ def rasterization(
     Args:
         lens: [..., C, P] coefficients of the camera beyond `Ks`: P as in `CAMERAS[...].coefficients`.
         extras: [..., N, E] parameters of the response: E as in `RESPONSES[...].extras`.
+        further: `outputs` of :func:`gsplat_core.rasterization` that are blended like colours.
+        weights: whether there is ``meta["weights"]`` [..., C, N, H, W]: with which weight a pixel sees a
+            Gaussian. All that can be told of which splats a pixel sees follows from them and the depths.
         band: see below.
 
     Returns:
@@ -96,6 +105,13 @@ def rasterization(
         colors, nearly_black = view_dependent(colors, means, viewmats, splats.visible, sh_degree, band)
         doubtful = doubtful | nearly_black
     colors = outputs.channels(colors.expand(*splats.depths.shape, -1), splats.depths, render_mode)
+    seen = outputs.Seen(means, covars, viewmats, splats.depths, camera_model)
+    blended = {"": colors, **{name: outputs.FURTHER[name](seen) for name in further}}
+    for name, values in features.items():
+        per_camera = num_cameras if values.dim() == len(batch) + 3 else 1
+        values = values.double().reshape(num_batches, per_camera, num, -1)
+        blended[f"features {name}"] = values.expand(-1, num_cameras, -1, -1)
+    colors = torch.cat(list(blended.values()), dim=-1)
 
     means2d = splats.means2d.reshape(*batch, num_cameras, num, 2)
     images_means2d = means2d.reshape(num_batches * num_cameras, num, 2)
@@ -108,7 +124,7 @@ def rasterization(
     }
     if absgrad:
         carriers["absgrad"].register_hook(lambda sums: setattr(means2d, "absgrad", sums))
-    images = []
+    images, dense_weights = [], []
     for image in range(num_batches * num_cameras):
         b, c = divmod(image, num_cameras)
         order = by_depth(splats.depths[b, c], splats.visible[b, c])
@@ -118,11 +134,18 @@ def rasterization(
             at_pixels, splats.conics[b, c, order], splats.opacities[b, c, order], extras[b, 0, order],
             splats.depths[b, c, order], colors[b, c, order], sink, doubtful[b, c, order],
         )  # fmt: skip
-        images.append(blend(drawn, responds, COMPOSITORS[compositor], width, height, max_alpha, band))
+        drawing = blend(drawn, responds, COMPOSITORS[compositor], width, height, max_alpha, band)
+        images.append(drawing[:4])
+        if weights:
+            dense = torch.zeros(num, height, width, dtype=torch.float64)
+            dense_weights.append(dense.index_copy(0, order, drawing.weights))
     shape = (*batch, num_cameras, height, width)
     rendered, alphas, probe, ambiguous = (
         torch.stack(parts).reshape(*shape, -1) for parts in zip(*images, strict=True)
     )
+    each = rendered.split([values.shape[-1] for values in blended.values()], dim=-1)
+    finished = dict(zip(blended, each, strict=True))
+    rendered = finished.pop("")
 
     if backgrounds is not None:
         rendered = outputs.over_background(rendered, alphas, backgrounds, render_mode)
@@ -147,6 +170,12 @@ def rasterization(
         meta["statistics"] = carriers["statistics"]
     if payloads:
         meta["payloads"] = {name: carriers[name] for name in payloads}
+    for name in further:
+        meta[name] = finished[name].squeeze(-1)
+    if features:
+        meta["features"] = {name: finished[f"features {name}"] for name in features}
+    if weights:
+        meta["weights"] = torch.stack(dense_weights).reshape(*batch, num_cameras, num, height, width)
     return rendered, alphas, meta
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,44 +12,29 @@ from torch import Tensor
 from gsplat_core.checks import checks_enabled, require_finite
 from gsplat_core.ops.adam import StepsOneByOne
 from gsplat_core.ops.harmonics_adam import trained_spherical_harmonics
+from gsplat_core.render.flow import Flow
+from gsplat_core.render.further import NO_FEATURES as NO_FEATURES
+from gsplat_core.render.further import Further, in_meta
 from gsplat_core.render.inputs import Inputs
 from gsplat_core.render.meta import Meta, render_meta
+from gsplat_core.render.outputs import COLORS as COLORS
+from gsplat_core.render.outputs import Outputs as Outputs
+from gsplat_core.render.seen import Labels
 from gsplat_core.render.settings import RenderSettings
-from gsplat_core.render.stages import Splats, bin_splats, colour, composite, extras_of_splats, levels, project
+from gsplat_core.render.stages import (
+    Blended,
+    Splats,
+    bin_splats,
+    colour,
+    composite,
+    extras_of_splats,
+    levels,
+    project,
+)
 from gsplat_core.render.variants import PAYLOADS
 
-
-@dataclass(frozen=True)
-class Outputs:
-    """What a rendering is to have besides alphas and the meta. ``a | b`` has what one of both has.
-
-    Args:
-        colors: the colours.
-        depth: "sum" of the depths with the blending weights, or that divided by alpha, "expected".
-        absgrad: ``meta["means2d"].absgrad`` after backward, see :func:`gsplat_core.rasterization`.
-        statistics: ``meta["statistics"]`` and ``meta["probe"]``, see there.
-        payloads: names of what is in ``meta["payloads"]``, see there.
-    """
-
-    colors: bool = True
-    depth: Literal["none", "sum", "expected"] = "none"
-    absgrad: bool = False
-    statistics: bool = False
-    payloads: tuple[str, ...] = ()
-
-    def __or__(self, other: Outputs) -> Outputs:
-        if "none" not in (self.depth, other.depth) and self.depth != other.depth:
-            raise ValueError(f"one rendering has one kind of depth, not {self.depth!r} and {other.depth!r}")
-        return Outputs(
-            self.colors or other.colors,
-            other.depth if self.depth == "none" else self.depth,
-            self.absgrad or other.absgrad,
-            self.statistics or other.statistics,
-            tuple(dict.fromkeys(self.payloads + other.payloads)),
-        )
-
-
-COLORS = Outputs()
+MOST_CHANNELS = 128
+"""Blended in one pass. The backward pass keeps all channels of each pair of splat and tile at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +84,9 @@ def draw(
     settings: RenderSettings,
     outputs: Outputs = COLORS,
     *,
+    features: Mapping[str, Tensor] = NO_FEATURES,
+    flow: Flow | None = None,
+    labels: Labels | None = None,
     packed: bool = False,
     sh_optimizer: StepsOneByOne | None = None,
     sh_leaves: Tensor | tuple[Tensor, Tensor] | None = None,
@@ -108,7 +97,7 @@ def draw(
         inputs: the Gaussians and the cameras; with colours, and perhaps backgrounds, if `outputs` has them.
         sh_degree: to evaluate; None if the colours are features.
         width, height: of the images.
-        packed, sh_optimizer: see :func:`gsplat_core.rasterization`.
+        features, flow, labels, packed, sh_optimizer: see :func:`gsplat_core.rasterization`.
         sh_leaves: the colours as the caller holds them, for `sh_optimizer` to train.
 
     Raises:
@@ -129,27 +118,32 @@ def draw(
         channels.append(_colours(inputs, sh_degree, splats.radii, sh_optimizer, sh_leaves))
     if outputs.depth != "none":
         channels.append(splats.depths[..., None])
-        if backgrounds is not None:
-            backgrounds = torch.nn.functional.pad(backgrounds, (0, 1))
+    main = channels
+    further = None
+    if features or outputs.further or outputs.top or flow is not None or labels is not None or not main:
+        further = Further.of(inputs, splats, outputs, features, flow, labels, width, height, settings)
+        channels = main + further.channels()
+    if backgrounds is not None and len(channels) > 1:  # nothing is behind the others
+        behind = sum(tensor.shape[-1] for tensor in channels[1:])
+        backgrounds = torch.nn.functional.pad(backgrounds, (0, behind))
 
     tiles = bin_splats(splats, width, height, settings, response=inputs.response, extras=extras)
     measured, carriers = _carriers(splats, inputs.batch, rows, outputs)
     if outputs.absgrad:
         carriers.setdefault("absgrad", torch.zeros_like(splats.means2d, requires_grad=True))
         _store_absgrad(carriers["absgrad"], means2d, rows)
-    blended = composite(
-        splats,
-        channels[0] if len(channels) == 1 else torch.cat(channels, dim=-1),
-        backgrounds,
-        tiles,
-        width,
-        height,
-        settings,
-        carriers=carriers,
-        response=inputs.response,
-        extras=extras,
-    )
+    together = channels[0] if len(channels) == 1 else torch.cat(channels, dim=-1)
+    # What carriers sum up is that of all channels, and needs them in one pass.
+    in_passes = together.shape[-1] > MOST_CHANNELS and not carriers
+    blended = (_composite_in_passes if in_passes else composite)(
+        splats, together, backgrounds, tiles, width, height, settings,
+        carriers=carriers, response=inputs.response, extras=extras,
+    )  # fmt: skip
     rendered = blended.colors
+    if further is not None:
+        rendered, found = further.finish(
+            rendered, splats, tiles, width, height, settings, inputs.response, extras
+        )
     if outputs.depth == "expected":
         expected = rendered[..., -1:] / blended.alphas.clamp(min=1e-10)
         rendered = torch.cat([rendered[..., :-1], expected], dim=-1)
@@ -164,7 +158,19 @@ def draw(
         meta["statistics"] = measured["statistics"]
     if outputs.payloads:
         meta["payloads"] = {name: measured[name] for name in outputs.payloads}
+    if further is not None:
+        meta.update(in_meta({name: as_given(image) for name, image in found.items()}, features))
     return Rendered(as_given(rendered), as_given(blended.alphas), meta, outputs)
+
+
+def _composite_in_passes(
+    splats: Splats, channels: Tensor, backgrounds: Tensor | None, *where: Any, **how: Any
+) -> Blended:
+    """:func:`gsplat_core.render.stages.composite` of so many channels at a time as fit into memory."""
+    parts = channels.split(MOST_CHANNELS, dim=-1)
+    behind = [None] * len(parts) if backgrounds is None else backgrounds.split(MOST_CHANNELS, dim=-1)
+    blended = [composite(splats, *part, *where, **how) for part in zip(parts, behind, strict=True)]
+    return blended[0]._replace(colors=torch.cat([part.colors for part in blended], dim=-1))
 
 
 def _colours(

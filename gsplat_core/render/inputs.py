@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -35,6 +35,16 @@ class Inputs(NamedTuple):
     extras: Tensor | None  # [B, N, E]
     camera: str  # the model of all cameras
     response: str  # of all Gaussians
+
+    def detached(self) -> Inputs:
+        """The same as constants."""
+
+        def constant(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                return value.detach()
+            return tuple(map(constant, value)) if isinstance(value, tuple) else value
+
+        return Inputs(*map(constant, self))
 
     def named_tensors(self) -> dict[str, Tensor | None]:
         """All tensors by the name of their argument."""

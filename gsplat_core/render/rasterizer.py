@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from torch import Tensor
 
 from gsplat_core.arguments import check_choice, check_unsupported
 from gsplat_core.optim import Adam
-from gsplat_core.render.drawing import Outputs, draw
+from gsplat_core.render.drawing import NO_FEATURES, Outputs, draw
+from gsplat_core.render.flow import Flow
 from gsplat_core.render.inputs import prepare
 from gsplat_core.render.meta import Meta
+from gsplat_core.render.seen import Labels
 from gsplat_core.render.settings import RenderSettings
+from gsplat_core.render.sparse_gradients import SeenRows, sparse_gradients
 from gsplat_core.render.variants import PAYLOADS
 
 _DEPTHS: dict[str, Literal["none", "sum", "expected"]] = {
@@ -69,6 +72,11 @@ def rasterization(
     response: str = "gaussian",
     extras: Tensor | None = None,
     payloads: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    top: int = 0,
+    features: Mapping[str, Tensor] = NO_FEATURES,
+    flow: Flow | None = None,
+    labels: Labels | None = None,
 ) -> tuple[Tensor, Tensor, Meta]:
     """Renders 3D Gaussians into images (Kerbl et al. 2023), differentiably.
 
@@ -99,10 +107,13 @@ def rasterization(
         backgrounds: [..., C, D] colours behind the Gaussians (depth has none). None for black.
         render_mode: "RGB" the colours; "D" the depth summed with the blending weights; "ED" that divided by
             alpha; "RGB+D", "RGB+ED" both, the depth in the last channel.
+        sparse_grad: whether the gradients of means, quats, scales and covars are sparse tensors (COO) with a
+            row for each Gaussian that a camera sees, as ``torch.optim.SparseAdam`` wants them. Needs
+            `packed`, and tensors without batch dimensions.
         absgrad: whether ``meta["means2d"].absgrad`` is there after backward: the sum over pixels of the
             absolute gradient (AbsGS).
         rasterize_mode: "antialiased" lowers the opacity as `eps2d` makes a Gaussian larger (Mip-Splatting).
-        channel_chunk: accepted for compatibility; all channels are blended in one pass whatever their number.
+        channel_chunk: accepted for compatibility; how many channels are blended in one pass is our choice.
         camera_model: "pinhole"; "ortho", parallel rays, for which fx and fy are pixels per unit of length
             (view-dependent colours are those for directions from the camera's centre, as in gsplat);
             "fisheye", OpenCV's fisheye lens, equidistant but for its coefficients, which sees up to 170
@@ -117,6 +128,7 @@ def rasterization(
         thin_prism_coeffs: [..., C, 4] s1 to s4 of "pinhole" or "opencv".
         lens: [..., C, P] all coefficients of the camera model beyond `Ks` in one tensor instead: k1, k2, k3,
             k4 of "fisheye"; k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4 of "opencv". None for zeros.
+        segmented: accepted for compatibility: another way to sort, with the same result.
         covars: [..., N, 3, 3] or, as (xx, xy, xz, yy, yz, zz), [..., N, 6] world covariances that replace
             `quats` and `scales`.
         max_alpha: cap of a Gaussian's alpha. 0.99 as in the paper, the Inria code and gsplat 1.6; gsplat
@@ -139,8 +151,30 @@ def rasterization(
         payloads: some of :data:`gsplat_core.render.variants.PAYLOADS`: ``meta["payloads"][NAME]`` [..., C, N,
             sums] (``packed``: [nnz, sums]) is a leaf of the graph like ``meta["statistics"]``, whose
             ``.grad`` becomes what the payload sums up per Gaussian.
-        sparse_grad, distributed, segmented, with_ut, with_eval3d, ftheta_coeffs, rolling_shutter,
-            viewmats_rs: only the defaults are supported.
+        outputs: names of further images that the meta is to have, all of one pass with the colours:
+            "normals" [..., C, H, W, 3], the unit normals of the Gaussians in world space, which are their
+            shortest axes turned to the camera, summed with the blending weights, and "inverse_depth"
+            [..., C, H, W], 1 over the depth, summed like it, both differentiable. "median_depth"
+            [..., C, H, W], the depth of the Gaussian behind which half of the light is gone, or else of the
+            last one, 0 where there is none; differentiable with respect to that Gaussian's depth. And which
+            Gaussians a pixel sees, int32 [..., C, H, W] without a derivative: "first_ids" the nearest one,
+            "median_ids" that of the median depth, "strongest_ids" that of the largest blending weight, each
+            -1 where there is none, and "counts", how many.
+        top: how many of the Gaussians with the largest weights at a pixel the meta is to have, front to back:
+            ``meta["top_ids"]`` int32 and ``meta["top_weights"]`` [..., C, H, W, top], then -1 and 0. Without
+            a derivative.
+        flow: where the Gaussians are at another time, or for another camera: ``meta["flow"]``
+            [..., C, H, W, 2] is how many pixels what a pixel shows moves, summed with the blending weights
+            (GaussianFlow, Gao et al. 2024); divided by alpha it is a mean. See
+            :class:`gsplat_core.render.flow.Flow`.
+        labels: integers [..., C, H, W], and how many labels L there are: ``meta["label_weights"]``
+            [..., L, N] has, for each label and Gaussian, the sum of the Gaussian's blending weights over the
+            pixels of that label in all C images (FlashSplat, Shen et al. 2024). What is not in [0, L) counts
+            nowhere. Without a derivative. See also :mod:`gsplat_core.labels`.
+        features: further tensors [..., N, F] or [..., C, N, F] by any names, each with any F: blended like
+            colours over zeros, in the same pass, into ``meta["features"][NAME]`` [..., C, H, W, F].
+        distributed, with_ut, with_eval3d, ftheta_coeffs, rolling_shutter, viewmats_rs: only the defaults are
+            supported.
 
     Returns:
         colors [..., C, H, W, X] with X = D, 1 or D + 1, alphas [..., C, H, W, 1], and meta, a dictionary
@@ -163,9 +197,7 @@ def rasterization(
     """
     check_unsupported(
         {
-            "sparse_grad": (sparse_grad, False),
             "distributed": (distributed, False),
-            "segmented": (segmented, False),
             "with_ut": (with_ut, False),
             "with_eval3d": (with_eval3d, False),
             "ftheta_coeffs": (ftheta_coeffs, None),
@@ -186,6 +218,9 @@ def rasterization(
     with_colors = render_mode.startswith("RGB")
     if with_colors and colors is None:
         raise ValueError(f"argument 'colors' must be given for render_mode {render_mode!r}, got None")
+    seen = SeenRows()
+    if sparse_grad:
+        means, quats, scales, covars = sparse_gradients(packed, seen, means, quats, scales, covars)
     inputs = prepare(
         means, quats, scales, covars, opacities, colors if with_colors else None, sh_degree, viewmats, Ks,
         backgrounds if with_colors else None, lens, camera_model, extras, response,
@@ -193,7 +228,10 @@ def rasterization(
     )  # fmt: skip
     rendered = draw(
         inputs, sh_degree, width, height, settings,
-        Outputs(with_colors, _DEPTHS[render_mode], absgrad, statistics, tuple(payloads)),
-        packed=packed, sh_optimizer=sh_optimizer, sh_leaves=colors,
+        Outputs(with_colors, _DEPTHS[render_mode], absgrad, statistics, tuple(payloads), tuple(outputs), top),
+        features=features, flow=flow, labels=labels, packed=packed,
+        sh_optimizer=sh_optimizer, sh_leaves=colors,
     )  # fmt: skip
+    if sparse_grad:
+        seen.set(rendered.meta["gaussian_ids"])
     return rendered.channels, rendered.alphas, rendered.meta

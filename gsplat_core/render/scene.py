@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from torch import Tensor
 
@@ -14,8 +14,10 @@ from gsplat_core.ops.adam import StepsOneByOne
 from gsplat_core.primitive import Evaluated
 from gsplat_core.render import stages
 from gsplat_core.render.cameras import Cameras, Posed
-from gsplat_core.render.drawing import COLORS, Outputs, Rendered, draw
+from gsplat_core.render.drawing import COLORS, NO_FEATURES, Outputs, Rendered, draw
+from gsplat_core.render.flow import Flow
 from gsplat_core.render.inputs import Inputs, prepare
+from gsplat_core.render.seen import Labels, check_labels
 from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.metadata import Metadata
@@ -31,6 +33,9 @@ def render(
     context: Mapping[str, Any] | None = None,
     *,
     outputs: Outputs = COLORS,
+    features: Mapping[str, Tensor] = NO_FEATURES,
+    flow: Flow | None = None,
+    labels: Labels | None = None,
     background: Tensor | None = None,
     sh_degree: int | None = None,
     sh_optimizer: StepsOneByOne | None = None,
@@ -44,6 +49,9 @@ def render(
             scene that has metadata (`RenderSettings.as_trained`).
         context: what the scene's primitive reads besides the scene; it finds the cameras under "viewmats".
         outputs: what the rendering has besides alphas.
+        features: further tensors [N, F] or [C, N, F] to blend, see :func:`gsplat_core.rasterization`.
+        flow: see there, and `flow_to`.
+        labels: integers [C, H, W] and their number, see there.
         background: [D], [1, D] or [C, D] colour behind the Gaussians; None for black.
         sh_degree: of the spherical harmonics to evaluate; None for all that there are.
         sh_optimizer: see :func:`gsplat_core.rasterization`.
@@ -55,7 +63,26 @@ def render(
     shot = _Shot.of(scene, camera, settings, context, outputs.colors, background, sh_degree)
     return draw(
         shot.inputs, shot.sh_degree, shot.cameras.width, shot.cameras.height, shot.settings, outputs,
-        sh_optimizer=sh_optimizer, sh_leaves=shot.colors,
+        features=features, flow=flow, labels=labels, sh_optimizer=sh_optimizer, sh_leaves=shot.colors,
+    )  # fmt: skip
+
+
+def flow_to(
+    scene: Scene,
+    camera: Posed | Cameras,
+    context: Mapping[str, Any] | None = None,
+    *,
+    mode: Literal["roots", "translation", "material"] = "roots",
+    detached: bool = True,
+) -> Flow:
+    """For :func:`render`: the flow to this camera, or as many of them as that has, and this state of the
+    scene, which has the same Gaussians. See :class:`gsplat_core.render.flow.Flow`."""
+    means = scene["means"] if isinstance(scene, Mapping) else scene.means
+    cameras = Cameras.of(camera, means.device)
+    seen = evaluated(scene, cameras, context)
+    return Flow(
+        seen.means, seen.quats, seen.scales, seen.covars, cameras.viewmats, cameras.Ks, cameras.lens,
+        mode, detached,
     )  # fmt: skip
 
 
@@ -71,16 +98,46 @@ def measure(
         The sums [C, N, 3] of :func:`gsplat_core.render.stages.contributions`, and the splats, whose batch
         dimension is one.
     """
-    inputs, cameras, drawn, *_ = _Shot.of(scene, camera, settings, context, colors=False)
+    splats, tiles, along = _lists(_Shot.of(scene, camera, settings, context, colors=False))
+    return stages.contributions(splats, tiles, **along)[0], splats
+
+
+def measure_labels(
+    scene: Scene,
+    camera: Posed | Cameras,
+    labels: Labels,
+    settings: RenderSettings = USUAL,
+    context: Mapping[str, Any] | None = None,
+) -> Tensor:
+    """How much the images of :func:`render` show of each Gaussian under each label: what `labels` of it
+    gives, [L, N], without colours and alphas and without a derivative.
+
+    Args:
+        labels: integers [C, H, W] and how many labels L there are.
+
+    Raises:
+        ValueError: the labels do not fit; the message says what was expected.
+    """
+    shot = _Shot.of(scene, camera, settings, context, colors=False)
+    checked = check_labels(labels, shot.inputs, shot.cameras.width, shot.cameras.height)
+    splats, tiles, along = _lists(shot)
+    return stages.label_weights(splats, tiles, *checked, **along)[0]
+
+
+def _lists(shot: _Shot) -> tuple[stages.Splats, stages.TileLists, dict[str, Any]]:
+    """Splats and their lists, and the other arguments of stages that look along them."""
+    inputs, cameras, drawn, *_ = shot
     splats = stages.project(
         inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.opacities, inputs.viewmats,
         inputs.Ks, cameras.width, cameras.height, drawn, lens=inputs.lens, camera=inputs.camera,
         levels=stages.levels(inputs.opacities, inputs.response, inputs.extras),
     )  # fmt: skip
-    size, extras = (cameras.width, cameras.height), stages.extras_of_splats(inputs.extras, splats)
-    tiles = stages.bin_splats(splats, *size, drawn, response=inputs.response, extras=extras)
-    sums = stages.contributions(splats, tiles, *size, drawn, response=inputs.response, extras=extras)
-    return sums[0], splats
+    extras = stages.extras_of_splats(inputs.extras, splats)
+    along: dict[str, Any] = {
+        "width": cameras.width, "height": cameras.height, "settings": drawn,
+        "response": inputs.response, "extras": extras,
+    }  # fmt: skip
+    return splats, stages.bin_splats(splats, **along), along
 
 
 def evaluated(scene: Scene, cameras: Cameras, context: Mapping[str, Any] | None = None) -> Evaluated:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from gsplat_core.ops import composite as composite_op
 from gsplat_core.ops import contributions as _contributions  # noqa: F401
 from gsplat_core.ops import project as project_op
 from gsplat_core.ops import response_levels as _levels  # noqa: F401
+from gsplat_core.ops import sightings as _sightings  # noqa: F401
 from gsplat_core.ops import spherical_harmonics as harmonics_op
 from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.render.variants import PAYLOADS
@@ -52,6 +53,18 @@ class Blended(NamedTuple):
     colors: Tensor  # [B, C, H, W, D]
     alphas: Tensor  # [B, C, H, W, 1]
     probe: Tensor | None  # [B, C, H, W] zeros, with a carrier of a payload that looks at it
+
+
+class Sightings(NamedTuple):
+    """Which splats the pixels see: numbers of Gaussians in their scene, int32, -1 for none. None where it was
+    not wanted."""
+
+    first: Tensor | None  # [B, C, H, W] the nearest one
+    median: Tensor | None  # the last one in front of which more than half of the light comes through
+    strongest: Tensor | None  # that of the largest weight
+    counts: Tensor | None  # how many
+    top_ids: Tensor | None  # [B, C, H, W, top] those of the largest weights, front to back, then -1
+    top_weights: Tensor | None  # [B, C, H, W, top] their weights, then 0
 
 
 def project(
@@ -289,7 +302,88 @@ def contributions(
         [B, C, N, 3]: with the blending weights w_p of the splat at the pixels p, sum_p w_p, the number of
         pixels with w_p > 0, and max_p w_p. The same sums that :func:`composite` gives on backward.
     """
-    measured = torch.ops.gsplat_core.contributions(
+    drawn = _drawn(splats, tiles, width, height, settings, response, extras)
+    measured: Tensor = torch.ops.gsplat_core.contributions(*drawn)
+    return measured.unflatten(0, splats.depths.shape[:2])
+
+
+def sightings(
+    splats: Splats,
+    tiles: TileLists,
+    width: int,
+    height: int,
+    settings: RenderSettings = USUAL,
+    *,
+    first: bool = False,
+    median: bool = False,
+    strongest: bool = False,
+    counts: bool = False,
+    top: int = 0,
+    response: str = "gaussian",
+    extras: Tensor | None = None,
+) -> Sightings:
+    """Which splats each pixel sees, without a derivative. If nothing behind the median is wanted, pixels are
+    finished there."""
+    *images, top_ids, top_weights = torch.ops.gsplat_core.sightings(
+        *_drawn(splats, tiles, width, height, settings, response, extras),
+        first, median, strongest, counts, top,
+    )  # fmt: skip
+    wanted = (first, median, strongest, counts, top > 0, top > 0)
+    shape = splats.depths.shape[:2]
+    found = (*images, top_ids, top_weights)
+    return Sightings(
+        *[image.unflatten(0, shape) if asked else None for image, asked in zip(found, wanted, strict=True)]
+    )
+
+
+_MOST_LABELS = 32  # in one pass, csrc/raster/sightings.h
+_MOST_ROWS = 2**26  # numbers that a pass on the CPU keeps: 256 MiB
+
+
+def label_weights(
+    splats: Splats,
+    tiles: TileLists,
+    labels: Tensor,
+    num_labels: int,
+    width: int,
+    height: int,
+    settings: RenderSettings = USUAL,
+    *,
+    response: str = "gaussian",
+    extras: Tensor | None = None,
+) -> Tensor:
+    """How much the pixels of each label see of each Gaussian, without a derivative (FlashSplat, Shen et al.
+    2024). Labels are told apart some at a time, so that memory stays bounded.
+
+    Args:
+        labels: [B, C, H, W] int32; those outside [0, num_labels) count nowhere.
+
+    Returns:
+        [B, num_labels, N]: the sum of the blending weights over the pixels of the label in all C images.
+    """
+    shape = splats.depths.shape
+    together = _MOST_ROWS // max(1, tiles.flatten_ids.numel() * -((-settings.tile_size // 16) ** 2))
+    together = max(1, min(_MOST_LABELS, together))
+    drawn = _drawn(splats, tiles, width, height, settings, response, extras)
+    found = splats.depths.new_empty(shape[0], num_labels, shape[2])
+    for first in range(0, num_labels, together):
+        count = min(together, num_labels - first)
+        weights = torch.ops.gsplat_core.label_weights(*drawn, labels.flatten(0, 1), first, count)
+        found[:, first : first + count] = weights.unflatten(0, shape[:2]).sum(1).mT
+    return found
+
+
+def _drawn(
+    splats: Splats,
+    tiles: TileLists,
+    width: int,
+    height: int,
+    settings: RenderSettings,
+    response: str,
+    extras: Tensor | None,
+) -> tuple[Any, ...]:
+    """The arguments that operators have in common which look at what is drawn."""
+    return (
         splats.means2d.detach().flatten(0, 1),
         splats.shapes.detach().flatten(0, 1),
         splats.opacities.detach().flatten(0, 1),
@@ -300,4 +394,3 @@ def contributions(
         None if extras is None else extras.detach().flatten(0, 1),
         response,
     )
-    return measured.unflatten(0, splats.depths.shape[:2])

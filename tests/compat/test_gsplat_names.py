@@ -143,17 +143,66 @@ def test_an_unknown_profile_is_an_error() -> None:
     ("name", "value"),
     [
         ("camera_model", "ftheta"),
-        ("sparse_grad", True),
+        ("distributed", True),
         ("with_ut", True),
         ("return_normals", True),
         ("global_z_order", False),
         ("rays", torch.zeros(3)),
-        ("extra_signals", torch.zeros(3)),
+        ("extra_signals_sh_degree", 1),
+        ("renderer_config", object()),
+        ("render_mode", "RGB-Ed"),
     ],
 )
 def test_what_is_not_supported_says_so(name: str, value: Any) -> None:
     with pytest.raises(NotImplementedError, match=f"argument '{name}' = "):
         gsplat.rasterization(**SCENE.arguments(), **{name: value})
+
+
+def test_extra_signals_are_blended_like_colours() -> None:
+    signals = torch.rand(80, 7, generator=torch.Generator().manual_seed(0))
+    colors, _, info = gsplat.rasterization(**SCENE.arguments(), extra_signals=signals)
+    assert torch.equal(colors, gsplat.rasterization(**SCENE.arguments())[0])
+    given = SCENE.arguments() | {"colors": signals, "sh_degree": None, "backgrounds": None}
+    assert torch.equal(info["render_extra_signals"], gsplat.rasterization(**given)[0])
+
+
+def test_another_way_to_sort_makes_the_same_image() -> None:
+    expected, *_ = gsplat.rasterization(**SCENE.arguments())
+    assert torch.equal(gsplat.rasterization(**SCENE.arguments(), segmented=True)[0], expected)
+
+
+def test_sparse_gradients_have_the_rows_that_a_camera_sees() -> None:
+    """They are the dense gradients otherwise, and serve the optimizer that gsplat's documentation names."""
+    spread = SCENE.with_(means=3 * SCENE.tensors["means"])
+    dense, sparse = spread.leaves(), spread.leaves()
+    gsplat.rasterization(**spread.arguments(dense))[0].square().sum().backward()
+    colors, _, info = gsplat.rasterization(**spread.arguments(sparse), sparse_grad=True)
+    colors.square().sum().backward()
+    seen = info["gaussian_ids"].unique()
+    assert 0 < len(seen) < 80
+    for name in ("means", "quats", "scales"):
+        gradient, expected = sparse[name].grad, dense[name].grad
+        assert gradient is not None
+        assert expected is not None
+        assert gradient.is_sparse
+        assert torch.equal(gradient.coalesce().indices()[0], seen)
+        assert torch.equal(gradient.to_dense(), expected)
+    colors_gradient = sparse["colors"].grad
+    assert colors_gradient is not None
+    assert not colors_gradient.is_sparse
+    before = sparse["means"].detach().clone()
+    torch.optim.SparseAdam([sparse["means"]], lr=0.1).step()
+    moved = (sparse["means"] != before).any(-1)
+    assert moved.any()
+    assert not moved[torch.isin(torch.arange(80), seen, invert=True)].any()
+
+
+def test_sparse_gradients_need_the_packed_layout() -> None:
+    with pytest.raises(ValueError, match="argument 'sparse_grad' needs packed=True, and tensors without"):
+        gsplat.rasterization(**SCENE.arguments(), sparse_grad=True, packed=False)
+    batch = {n: t[None] if isinstance(t, torch.Tensor) else t for n, t in SCENE.arguments().items()}
+    with pytest.raises(ValueError, match="argument 'sparse_grad' needs packed=True, and tensors without"):
+        gsplat.rasterization(**batch, sparse_grad=True)
 
 
 def test_arguments_of_later_versions_are_accepted_at_their_defaults() -> None:
@@ -186,7 +235,8 @@ def test_projection_on_its_own() -> None:
     assert torch.equal(radii, info["radii"])
     for ours, key in ((means2d, "means2d"), (depths, "depths"), (conics, "conics")):
         assert torch.equal(ours, info[key])
-    seen = (info["radii"] > 0).all(-1)
+    assert radii is not None
+    seen = (radii > 0).all(-1)
     compensated = gsplat_core.rasterization(**SCENE.arguments(), rasterize_mode="antialiased")[2]["opacities"]
     both = seen & (compensated > 0)
     assert compensations is not None
@@ -198,6 +248,65 @@ def test_projection_on_its_own() -> None:
     )
     assert from_covars[4] is None
     assert torch.allclose(from_covars[3], conics, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("radius_clip", [0.0, 2.0])
+def test_every_visible_gaussian_has_its_compensation(radius_clip: float) -> None:
+    """sqrt(det(S) / det(S + eps I)), no less than 0.005, also where the opacity that it lowers would let a
+    Gaussian reach no pixel of the image."""
+    g = torch.Generator().manual_seed(3)
+    viewmats, Ks = torch.eye(4)[None], intrinsics(60.0, 60.0, 25.0, 20.0)[None]
+    # All around the border of the image, and of sizes around that of a pixel.
+    x, y = 0.02 * torch.randn(2, 400, generator=g) + torch.tensor([[25 / 60], [0.0]])
+    means = 5 * torch.stack([x, y, torch.ones(400)], -1)
+    quats, scales = torch.randn(400, 4, generator=g), 10 ** (torch.rand(400, 3, generator=g) * 2 - 3)
+    scales.requires_grad_()
+    radii, _, _, conics, compensations = gsplat.fully_fused_projection(
+        means, None, quats, scales, viewmats, Ks, 50, 40, radius_clip=radius_clip, calc_compensations=True
+    )
+    assert radii is not None
+    assert conics is not None
+    assert compensations is not None
+    seen = (radii > 0).all(-1)
+    assert 50 < seen.sum() < 400
+    assert (compensations[~seen] == 0).all()
+    xx, xy, yy = conics[seen].double().detach().unbind(-1)
+    filtered = torch.stack([xx, xy, xy, yy], -1).unflatten(-1, (2, 2)).inverse()
+    expected = ((filtered - 0.3 * torch.eye(2).double()).det() / filtered.det()).clamp(min=2.5e-5).sqrt()
+    assert torch.allclose(compensations[seen].double(), expected, rtol=1e-3, atol=1e-3)
+    compensations.sum().backward()
+    assert scales.grad is not None
+    assert scales.grad.isfinite().all()
+    assert scales.grad.any()
+
+
+def test_the_packed_projection_has_the_rows_of_the_dense_one() -> None:
+    t = SCENE.tensors
+    arguments = (t["means"], None, t["quats"], t["scales"], t["viewmats"], t["Ks"], 50, 40)
+    dense = gsplat.fully_fused_projection(*arguments, calc_compensations=True)
+    leaves = SCENE.leaves()
+    given = (leaves["means"], None, leaves["quats"], leaves["scales"], *arguments[4:])
+    batch_ids, camera_ids, gaussian_ids, *rows = gsplat.fully_fused_projection(
+        *given, packed=True, sparse_grad=True, calc_compensations=True
+    )
+    assert batch_ids is not None
+    assert dense[0] is not None
+    assert not batch_ids.any()
+    assert len(batch_ids) == (dense[0] > 0).all(-1).sum() < 160
+    for packed, whole in zip(rows, dense, strict=True):
+        assert packed is not None
+        assert whole is not None
+        assert torch.equal(packed, whole[camera_ids, gaussian_ids])
+    assert rows[1] is not None
+    rows[1].sum().backward()
+    assert leaves["means"].grad is not None
+    assert leaves["means"].grad.is_sparse
+    batched = gsplat.fully_fused_projection(
+        *(x.expand(3, *x.shape) if isinstance(x, torch.Tensor) else x for x in arguments), packed=True
+    )
+    assert batched[0] is not None
+    assert batched[0].bincount().tolist() == [len(batch_ids)] * 3
+    assert batched[-1] is None
 
 
 def test_spherical_harmonics_on_their_own() -> None:

@@ -102,6 +102,12 @@ def binning() -> dict[str, Tensor]:
     results |= {f"list {i}": values for i, values in enumerate(lists)}
     means2d, shapes, _, opacities, _ = flat
     results["contributions"] = ops.contributions(means2d, shapes, opacities, *lists, *drawing)
+    along = (means2d, shapes, opacities, *lists, *drawing, None, "gaussian")
+    for top in (0, 3):
+        seen = ops.sightings(*along, True, True, top > 0, top > 0, top)
+        results |= {f"seen of {top}, {i}": values for i, values in enumerate(seen)}
+    labels = (torch.arange(30 * 40) // 7 % 6 - 1).reshape(1, 30, 40).int()
+    results["label weights"] = ops.label_weights(*along, labels, 1, 3)
     betas = 1.0 + opacities[..., None]
     results["levels"] = ops.response_levels(opacities, betas, "generalized")
     return results

@@ -108,6 +108,19 @@ def test_contributions() -> None:
     torch.library.opcheck(ops.contributions, (means2d, shapes, opacities, *tiles, *DRAWING))
 
 
+@pytest.mark.parametrize("top", [0, 3])
+def test_sightings(top: int) -> None:
+    splats, _, tiles = splats_and_tiles(3)
+    means2d, shapes, _, opacities, _ = (s.flatten(0, 1) for s in splats)
+    drawn = (means2d, shapes, opacities, *tiles, *DRAWING, None, "gaussian")
+    torch.library.opcheck(ops.sightings, (*drawn, True, False, True, top == 0, top))
+    labels = torch.randint(-1, 4, (means2d.shape[0], DRAWING[1], DRAWING[0]), dtype=torch.int32)
+    torch.library.opcheck(ops.label_weights, (*drawn, labels, 0, 4))
+    for count in (0, 33):
+        with pytest.raises(RuntimeError, match=f"'count' must be from 1 to 32, got {count}"):
+            ops.label_weights(*drawn, labels, 0, count)
+
+
 def test_camera_gradients_are_computed_only_when_asked_for() -> None:
     arguments = tuple(a.detach() if isinstance(a, Tensor) else a for a in project_arguments(False, False))
     splats = ops.project(*arguments)

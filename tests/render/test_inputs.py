@@ -103,10 +103,8 @@ def test_coefficients_of_the_lens_belong_to_the_camera_model(camera: str) -> Non
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("sparse_grad", True),
         ("distributed", True),
         ("camera_model", "ftheta"),
-        ("segmented", True),
         ("with_ut", True),
         ("with_eval3d", True),
         ("ftheta_coeffs", object()),

@@ -37,6 +37,15 @@ struct CudaCompositing {
     const OnDevice device(like);
     GSPLAT_CUDA_CALL_FOR_RESPONSE(in.response, contributions, in, out, device.stream());
   }
+  static void sightings(const Tensor& like, const CompositeInputs& in, const SightingOutputs& out) {
+    const OnDevice device(like);
+    GSPLAT_CUDA_CALL_FOR_RESPONSE(in.response, sightings, in, out, device.stream());
+  }
+  static void label_weights(const Tensor& like, const CompositeInputs& in, const LabelInputs& labels,
+                            float* out) {
+    const OnDevice device(like);
+    GSPLAT_CUDA_CALL_FOR_RESPONSE(in.response, label_weights, in, labels, out, device.stream());
+  }
 };
 
 }  // namespace gsplat::ops

@@ -1,0 +1,95 @@
+// Which splats the pixels of an image see: compositing that keeps their numbers.
+#include "cuda/composite.h"
+#include "cuda/composite_tile.cuh"
+#include "math/response/selected.h"
+#include "math/sightings.h"
+
+namespace gsplat::cuda::GSPLAT_RESPONSE {
+namespace {
+
+using Response = GSPLAT_RESPONSE_TYPE;  // an argument of kernels, which reports name by it
+
+constexpr int kNoColors = 0;
+
+// What one pixel has seen; with a list of the heaviest splats or without.
+template <bool kListed>
+struct Seen {
+  int32_t first = -1, median = -1, strongest = -1;
+  int counts = 0, listed = 0;
+  float largest = 0.0f;
+  float exceed = 0.0f;  // what a weight must, to be among the largest
+
+  __device__ void look(const SightingOutputs& out, int64_t pixel, int32_t id, float front, float weight) {
+    if (first < 0) first = id;
+    if (before_median(front)) median = id;
+    if (weight > largest) {
+      strongest = id;
+      largest = weight;
+    }
+    ++counts;
+    if constexpr (kListed) {
+      if (weight <= exceed) return;
+      exceed = keep_heaviest(out.top_ids + pixel * out.top, out.top_weights + pixel * out.top, out.top,
+                             listed, id, weight);
+    }
+  }
+  __device__ void store(const SightingOutputs& out, const PixelPlace& place) const {
+    if (!place.exists) return;
+    if (out.first != nullptr) out.first[place.index] = first;
+    if (out.median != nullptr) out.median[place.index] = median;
+    if (out.strongest != nullptr) out.strongest[place.index] = strongest;
+    if (out.counts != nullptr) out.counts[place.index] = counts;
+  }
+};
+
+template <bool kListed>
+__device__ void look_at_splat(const CompositeInputs& in, const StagedSplat<Response, kNoColors>& splat,
+                              const SplatShape<float>& shape, int32_t id, float dx, bool until_median,
+                              const SightingOutputs& out, int64_t index, BlendedPixel& pixel,
+                              Seen<kListed>& seen) {
+  GSPLAT_COUNT(pairs);
+  const Blend<Response> blend(shape, splat.extras(), dx, splat.mean_y, in.settings.max_alpha, pixel);
+  if (!blend.blends) return;
+  seen.look(out, index, id, pixel.transmittance, blend.alpha * pixel.transmittance);
+  pixel.transmittance = blend.behind;
+  if (until_median && !before_median(blend.behind)) pixel.finish();
+}
+
+template <class Response, bool kListed>
+__global__ void __launch_bounds__(kMostTileThreads)
+    composite_sightings(CompositeInputs in, SightingOutputs out) {
+  __shared__ StagedBatch<Response, kNoColors> batch;
+  const Tile tile(in);
+  const PixelPlace upper_place(in, tile, pixel_x(), pixel_y());
+  const PixelPlace lower_place(in, tile, pixel_x(), pixel_y() + kHalf);
+  BlendedPixel upper(pixel_y(), upper_place), lower(pixel_y() + kHalf, lower_place);
+  Seen<kListed> seen_upper, seen_lower;
+  const bool until_median = !kListed && out.strongest == nullptr && out.counts == nullptr;
+  const auto first_id = static_cast<int32_t>(tile.image * in.gaussians);
+  const auto visit = [&](int, const StagedSplat<Response, kNoColors>& splat, float dx, bool in_upper,
+                         bool in_lower) {
+    const SplatShape<float> shape = splat.shape();
+    const int32_t id = splat.id - first_id;
+    if (in_upper)
+      look_at_splat(in, splat, shape, id, dx, until_median, out, upper_place.index, upper, seen_upper);
+    if (in_lower)
+      look_at_splat(in, splat, shape, id, dx, until_median, out, lower_place.index, lower, seen_lower);
+  };
+  visit_splats<Response, kNoColors>(in, tile, 0, 0, batch, upper, lower, visit);
+  seen_upper.store(out, upper_place);
+  seen_lower.store(out, lower_place);
+}
+
+}  // namespace
+
+void sightings(const CompositeInputs& in, const SightingOutputs& out, Stream stream) {
+  if (in.images == 0) return;
+  if (out.top > 0) {
+    composite_sightings<Response, true><<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, out);
+  } else {
+    composite_sightings<Response, false><<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, out);
+  }
+  check_launch("composite_sightings");
+}
+
+}  // namespace gsplat::cuda::GSPLAT_RESPONSE

@@ -1,0 +1,73 @@
+"""Labels of Gaussians from labels of pixels: FlashSplat (Shen et al., "2D to 3D Gaussian Splatting
+Segmentation Solved Optimally", 2024).
+
+An image is linear in the blending weights, so all that labels of pixels say about a Gaussian are the sums of
+its weights over the pixels of each label. With A_1 those of an object's mask and A_0 those of the rest, the
+mask that the object's Gaussians blend to is nearest to the given ones, in the sum of absolute differences, if
+a Gaussian belongs to it where A_1 > A_0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from gsplat_core.render.scene import Scene, measure_labels
+from gsplat_core.render.settings import USUAL, RenderSettings
+from gsplat_core.scene.cameras import Camera
+
+LEAST_SEEN = 1e-3
+
+
+@torch.no_grad()
+def label_weights(
+    scene: Scene,
+    views: Iterable[tuple[Camera, Tensor]],
+    num_labels: int,
+    settings: RenderSettings = USUAL,
+) -> Tensor:
+    """Sums of blending weights [num_labels, N], float64, over all pixels of each label in all views.
+
+    Args:
+        scene, settings: as for :func:`gsplat_core.render.scene.render`.
+        views: cameras, each with the labels [H, W] of its pixels, integers; what is not in [0, num_labels)
+            counts nowhere.
+
+    Raises:
+        ValueError: labels do not fit to their camera, or there is no view.
+    """
+    total: Tensor | None = None
+    for camera, labels in views:
+        weights = measure_labels(scene, camera, (labels[None], num_labels), settings).double()
+        total = weights if total is None else total.add_(weights)
+    if total is None:
+        raise ValueError("labels of Gaussians need at least one view")
+    return total
+
+
+def heaviest_label(weights: Tensor, least: float = LEAST_SEEN) -> Tensor:
+    """The label [N] int64 under which each Gaussian is seen most, of weights [num_labels, N]; -1 where all of
+    them together are less than `least`."""
+    return torch.where(weights.sum(0) < least, -1, weights.argmax(0))
+
+
+def owners(
+    weights: Tensor, bias: float = 0.0, norm: Literal["l1", "l2"] = "l1", least: float = LEAST_SEEN
+) -> Tensor:
+    """Which Gaussians belong to the object of each label, bool [num_labels, N], one against the rest: objects
+    may share Gaussians, and some may belong to none.
+
+    Args:
+        weights: [num_labels, N].
+        bias: between -1 and 1; what is above 0 makes objects smaller and their edges clean, what is below 0
+            makes them larger, as when they are to be removed.
+        norm: of the pair (object, rest) that the difference is measured by; the published scripts have "l2".
+        least: Gaussians that are seen less belong to none.
+    """
+    together = weights.sum(0)
+    rest = together - weights
+    length = weights + rest if norm == "l1" else (weights.square() + rest.square()).sqrt()
+    return (weights - rest > bias * length) & (together >= least)

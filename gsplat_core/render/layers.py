@@ -1,0 +1,91 @@
+"""What is blended beside colours and depth: numbers of every splat, and what becomes of the blended ones.
+
+A layer is made of splats by one function and lies behind the colours in the same pass, so it costs what as
+many channels of a colour cost, and its derivatives are theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gsplat_core.arguments import check_tensor
+from gsplat_core.quaternions import rotation_matrices
+from gsplat_core.render.inputs import Inputs
+from gsplat_core.render.stages import Splats
+
+
+class Layer(NamedTuple):
+    """Numbers of splats [B, C, N, K], and a function from the blended ones [B, C, H, W, K] to the output."""
+
+    values: Tensor
+    finished: Callable[[Tensor], Tensor] = lambda blended: blended
+
+
+def check_features(features: Mapping[str, Tensor], inputs: Inputs, num_cameras: int) -> None:
+    """Raises ValueError unless each is [*batch, N, F] or [*batch, C, N, F] with some F of its own."""
+    sizes = {"N": inputs.means.shape[1], "C": num_cameras}
+    for name, tensor in features.items():
+        argument = f"features[{name!r}]"
+        dims = tensor.dim() if isinstance(tensor, Tensor) else 0
+        width = tensor.shape[-1] if dims else 0
+        layout = "C N F" if dims == len(inputs.batch) + 3 else "N F"
+        check_tensor(argument, tensor, layout, {**sizes, "F": width}, inputs.batch)
+        if width == 0:
+            raise ValueError(f"argument {argument!r} must have at least one channel, got none")
+
+
+def feature(tensor: Tensor, inputs: Inputs, splats: Splats) -> Layer:
+    """A tensor that `check_features` has passed, as it is."""
+    num_batches, num_cameras, num = splats.depths.shape
+    per_camera = tensor.dim() == len(inputs.batch) + 3
+    values = tensor.reshape(num_batches, num_cameras if per_camera else 1, num, tensor.shape[-1])
+    return Layer(values.expand(-1, num_cameras, -1, -1))
+
+
+def normals(inputs: Inputs, splats: Splats) -> Layer:
+    """Unit normals in world space: the axis along which a Gaussian is shortest, turned to the camera.
+
+    Differentiable with respect to the rotation; which axis it is and which way it points are constants.
+
+    Raises:
+        ValueError: the Gaussians are given as covariances, whose axes are not unique.
+    """
+    if inputs.quats is None or inputs.scales is None:
+        raise ValueError("normals need 'quats' and 'scales'; with 'covars' there are none")
+    # What nobody sees may be a rotation by nothing, which has no derivative.
+    seen = (splats.radii > 0).all(-1).any(1)[..., None]
+    unit = inputs.quats.new_tensor([1.0, 0.0, 0.0, 0.0])
+    axes = rotation_matrices(torch.where(seen, inputs.quats, unit))
+    shortest = inputs.scales.detach().argmin(-1)[..., None, None].expand(-1, -1, 3, 1)
+    axis = axes.gather(-1, shortest)[:, None, :, :, 0]  # [B, 1, N, 3]
+    away = (axis.detach() * viewing_directions(inputs)).sum(-1, keepdim=True) > 0
+    return Layer(torch.where(away, -axis, axis))
+
+
+def inverse_depth(inputs: Inputs, splats: Splats) -> Layer:
+    """1 over the depth, summed up like it: what the Inria rasterizer gives beside the colours."""
+    del inputs
+    seen = splats.depths > 0
+    inverse = torch.where(seen, torch.where(seen, splats.depths, 1.0).reciprocal(), 0.0)
+    return Layer(inverse[..., None], lambda blended: blended[..., 0])
+
+
+def viewing_directions(inputs: Inputs) -> Tensor:
+    """Along which the cameras look at the Gaussians, constants [B, C, N, 3] of any length."""
+    viewmats = inputs.viewmats.detach()
+    if inputs.camera == "ortho":
+        return viewmats[:, :, None, 2, :3].expand(-1, -1, inputs.means.shape[1], -1)
+    # The centre is where R x + t = 0; R may also scale.
+    centres = -torch.linalg.solve_ex(viewmats[..., :3, :3], viewmats[..., :3, 3])[0]
+    return inputs.means.detach()[:, None] - centres[:, :, None]
+
+
+LAYERS: dict[str, Callable[[Inputs, Splats], Layer]] = {
+    "normals": normals,
+    "inverse_depth": inverse_depth,
+}
+"""Those that need nothing but the scene and the cameras, by the name of the output."""

@@ -11,6 +11,7 @@ from splats import random_scene
 from torch import Tensor
 
 from gsplat_core import rasterization
+from gsplat_core.render.flow import Flow
 
 SCENE = random_scene(60, cameras=2, width=40, height=30)
 
@@ -39,7 +40,19 @@ def with_meta(leaves: dict[str, Tensor], **options: Any) -> tuple[Tensor, Tensor
     return colors, meta["conics"].square().sum() + meta["tiles_per_gauss"].sum()
 
 
-@pytest.mark.parametrize(("function", "render_mode"), [(brightened, "RGB+ED"), (with_meta, "RGB")])
+def with_further(leaves: dict[str, Tensor], **options: Any) -> tuple[Tensor, Tensor]:
+    features = {"twice": 2 * leaves["means"]}
+    colors, _, meta = rasterization(
+        **SCENE.arguments(leaves), outputs=["normals", "median_depth"], top=2, features=features,
+        flow=Flow(means=leaves["means"] + 0.1), **options,
+    )  # fmt: skip
+    further = meta["normals"].sum() + meta["median_depth"].sum() + meta["features"]["twice"].sum()
+    return colors, further + meta["flow"].square().sum() + meta["top_weights"].sum()
+
+
+@pytest.mark.parametrize(
+    ("function", "render_mode"), [(brightened, "RGB+ED"), (with_meta, "RGB"), (with_further, "RGB+D")]
+)
 def test_one_graph_gives_the_same_images_and_gradients(function: Any, render_mode: str) -> None:
     compiled = torch.compile(function, fullgraph=True, backend="aot_eager")
     eager, graph = (run(f, render_mode=render_mode) for f in (function, compiled))

@@ -14,6 +14,7 @@
 #include "math/relocation.h"
 #include "math/response/gaussian.h"
 #include "math/sgld_noise.h"
+#include "math/sightings.h"
 #include "math/ssim.h"
 #include "raster/payloads.h"
 
@@ -168,6 +169,26 @@ void relocation(const double* x, double* out) {
   const Relocated<double> r = relocated(x[0], static_cast<int>(x[1]));
   out[0] = r.opacity;
   out[1] = r.scale_ratio;
+}
+
+// room, count of weights, weights -> how many are listed, what the next has to exceed, numbers room, weights
+// room
+void heaviest_of_list(const double* x, double* out) {
+  const int room = static_cast<int>(x[0]), given = static_cast<int>(x[1]);
+  int32_t ids[16];
+  float weights[16];
+  int count = 0;
+  float exceed = 0.0f;
+  for (int i = 0; i < given; ++i) {
+    const float weight = static_cast<float>(x[2 + i]);
+    if (weight > exceed) exceed = keep_heaviest(ids, weights, room, count, i, weight);
+  }
+  out[0] = count;
+  out[1] = exceed;
+  for (int i = 0; i < room; ++i) {
+    out[2 + i] = i < count ? ids[i] : -1;
+    out[2 + room + i] = i < count ? weights[i] : 0;
+  }
 }
 
 // counter 4, key in two halves, the lower first -> numbers 4

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gsplat_core import rasterization, reference
 from gsplat_core.render import drawing
+from gsplat_core.render.flow import Flow
 from gsplat_core.render.layers import LAYERS
 from gsplat_core.render.outputs import FURTHER, Outputs
 from gsplat_core.render.variants import CAMERAS
@@ -197,3 +198,30 @@ def test_batch_dimensions_lead_all_shapes() -> None:
     meta = rasterization(**given, outputs=FURTHER, features=features)[2]
     for name, image in images(plain, FURTHER).items():
         assert torch.equal(images(meta, FURTHER)[name], image.expand(2, 3, *image.shape)), name
+
+
+def test_forward_mode_is_the_adjoint_of_reverse_mode() -> None:
+    scene = scene_of()
+    names = tuple(scene.tensors)
+
+    def images_of(*tensors: Tensor) -> tuple[Tensor, ...]:
+        given = dict(zip(names, tensors, strict=True))
+        flow = Flow(means=1.1 * given["means"], detached=False)
+        outputs = ("normals", "inverse_depth", "median_depth")
+        features = {"own": given["means"].square()}
+        meta = rasterization(**scene.arguments(given), outputs=outputs, features=features, flow=flow)[2]
+        return (*(meta[name] for name in outputs), meta["flow"], meta["features"]["own"])
+
+    values, g = tuple(scene.tensors.values()), torch.Generator().manual_seed(0)
+    directions = tuple(0.1 * torch.randn(v.shape, generator=g) * v.abs().mean() for v in values)
+    found, changes = torch.func.jvp(images_of, values, directions)
+    for image, change in zip(found, changes, strict=True):
+        assert change.abs().max() > 1e-3
+        weights = change + 0.1 * torch.randn(change.shape, generator=g) * change.abs().mean()
+        leaves = [v.clone().requires_grad_() for v in values]
+        here = images_of(*leaves)[[image is f for f in found].index(True)]
+        gradients = torch.autograd.grad(here, leaves, weights, allow_unused=True)
+        back = sum(
+            (p * v).double().sum() for p, v in zip(directions, gradients, strict=True) if v is not None
+        )
+        assert back == pytest.approx((change * weights).double().sum().item(), rel=1e-3)

@@ -292,3 +292,23 @@ def test_what_makes_no_sense_is_refused_by_name() -> None:
             rasterization(**given, labels=wrong)
     with pytest.raises(RuntimeError, match="'top' must be from 0 to 1024, got -1"):
         rasterization(**given, top=-1)
+
+
+def test_any_number_of_threads_gives_the_same_bytes() -> None:
+    def run(threads: int) -> list[Tensor]:
+        torch.set_num_threads(threads)
+        leaves = scene_of().leaves()
+        meta = rasterization(
+            **scene_of().arguments(leaves), outputs=SEEN, top=TOP, labels=(labels_of(), LABELS)
+        )[2]
+        meta["median_depth"].square().sum().backward()
+        gradients = [leaf.grad for leaf in leaves.values() if leaf.grad is not None]
+        return [
+            *(meta[name].detach() for name in (*SEEN, "top_ids", "top_weights", "label_weights")),
+            *gradients,
+        ]
+
+    alone = run(1)
+    assert len(alone) > 10
+    for threads in (2, 3):
+        assert all(map(torch.equal, alone, run(threads)))

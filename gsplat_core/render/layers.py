@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from gsplat_core.arguments import check_tensor
-from gsplat_core.quaternions import rotation_matrices
 from gsplat_core.render.inputs import Inputs
 from gsplat_core.render.stages import Splats
 
@@ -49,21 +48,50 @@ def feature(tensor: Tensor, inputs: Inputs, splats: Splats) -> Layer:
 def normals(inputs: Inputs, splats: Splats) -> Layer:
     """Unit normals in world space: the axis along which a Gaussian is shortest, turned to the camera.
 
-    Differentiable with respect to the rotation; which axis it is and which way it points are constants.
-
-    Raises:
-        ValueError: the Gaussians are given as covariances, whose axes are not unique.
+    Differentiable with respect to the rotation, or the covariance; which axis it is and which way it points
+    are constants.
     """
-    if inputs.quats is None or inputs.scales is None:
-        raise ValueError("normals need 'quats' and 'scales'; with 'covars' there are none")
-    # What nobody sees may be a rotation by nothing, which has no derivative.
+    # What nobody sees may have no shape at all, and no derivative.
     seen = (splats.radii > 0).all(-1).any(1)[..., None]
-    unit = inputs.quats.new_tensor([1.0, 0.0, 0.0, 0.0])
-    axes = rotation_matrices(torch.where(seen, inputs.quats, unit))
-    shortest = inputs.scales.detach().argmin(-1)[..., None, None].expand(-1, -1, 3, 1)
-    axis = axes.gather(-1, shortest)[:, None, :, :, 0]  # [B, 1, N, 3]
+    axis = shortest_axes_of_covariances(inputs, seen) if inputs.quats is None else shortest_axes(inputs, seen)
+    axis = axis[:, None]
     away = (axis.detach() * viewing_directions(inputs)).sum(-1, keepdim=True) > 0
     return Layer(torch.where(away, -axis, axis))
+
+
+def shortest_axes(inputs: Inputs, seen: Tensor) -> Tensor:
+    """[B, N, 3] of rotations and scales: the unit vector of the least scale, e, rotated to
+    e + 2 w (u x e) + 2 u x (u x e) by the quaternion (w, u)."""
+    assert inputs.quats is not None
+    assert inputs.scales is not None
+    unit = inputs.quats.new_tensor([1.0, 0.0, 0.0, 0.0])
+    quats = torch.nn.functional.normalize(torch.where(seen, inputs.quats, unit), dim=-1)
+    w, u = quats[..., :1], quats[..., 1:]
+    least = inputs.scales.detach().argmin(-1, keepdim=True)
+    e = torch.zeros_like(u).scatter_(-1, least, 1.0)
+    across = 2 * torch.linalg.cross(u, e)
+    return e + w * across + torch.linalg.cross(u, across)
+
+
+_LEAST_GAP = 1e-4
+
+
+def shortest_axes_of_covariances(inputs: Inputs, seen: Tensor) -> Tensor:
+    """[B, N, 3]: eigenvectors v of the least eigenvalue. A change C of the covariance turns v towards each
+    other eigenvector w by w^T C v over the gap between their eigenvalues; where there is hardly a gap, the
+    axis is as good as another one and has no derivative in that direction."""
+    assert inputs.covars is not None
+    round_ones = inputs.covars.new_tensor([1.0, 0.0, 0.0, 1.0, 0.0, 1.0])
+    upper = torch.where(seen, inputs.covars, round_ones)
+    matrices = upper[..., [0, 1, 2, 1, 3, 4, 2, 4, 5]].unflatten(-1, (3, 3))
+    values, vectors = torch.linalg.eigh(matrices.detach())
+    axis, others = vectors[..., 0], vectors[..., 1:]
+    gaps = values[..., :1] - values[..., 1:]
+    clear = -gaps > _LEAST_GAP * values[..., -1:]
+    change = matrices - matrices.detach()  # zero, but for its derivative
+    towards = (others.mT @ change @ axis[..., None])[..., 0]
+    turns = torch.where(clear, towards / torch.where(clear, gaps, 1.0), 0.0)
+    return axis + (others @ turns[..., None])[..., 0]
 
 
 def inverse_depth(inputs: Inputs, splats: Splats) -> Layer:

@@ -123,6 +123,45 @@ def test_gaussians_that_nobody_sees_do_not_spoil_the_gradients_of_normals() -> N
     assert leaves["quats"].grad[4:].any()
 
 
+@pytest.mark.usefixtures("backend")
+def test_normals_of_covariances_are_those_of_rotations_and_scales() -> None:
+    """With the derivatives of the reference's eigenvectors."""
+    scene = scene_of()
+    t = dict(scene.tensors)
+    plain = rasterization(**scene.arguments(), outputs=["normals"])[2]["normals"]
+    covars = covariances(t.pop("quats").double(), t.pop("scales").double())
+    g = torch.Generator().manual_seed(0)
+    weights, found = torch.randn(2, HEIGHT, WIDTH, 3, generator=g), []
+    for render, dtype, asked in (
+        (rasterization, torch.float32, {"outputs": ["normals"]}),
+        (reference.rasterization, torch.float64, {"further": ["normals"]}),
+    ):
+        given = Scene(t | {"covars": covars.float()}, WIDTH, HEIGHT)
+        leaves = given.leaves(dtype)
+        normals = render(**given.arguments(leaves), **asked)[2]["normals"]
+        # The image of the reference's weights would need pixels left out; eigenvectors do not.
+        (weights * normals).sum().backward()
+        found.append((normals.detach(), leaves["covars"].grad))
+    assert torch.allclose(found[0][0], plain, atol=1e-3)
+    assert found[0][1] is not None
+    assert found[1][1] is not None
+    error = (found[0][1] - found[1][1]).abs() / (found[1][1].abs() + found[1][1].square().mean().sqrt())
+    assert error.flatten().quantile(0.95) < 1e-2
+
+
+def test_round_gaussians_have_some_normal_and_finite_gradients() -> None:
+    scene = scene_of()
+    t = dict(scene.tensors)
+    del t["quats"], t["scales"]
+    leaves = Scene(t | {"covars": 0.01 * torch.eye(3).repeat(NUM, 1, 1)}, WIDTH, HEIGHT).leaves()
+    given = Scene(t, WIDTH, HEIGHT).arguments(leaves)
+    meta = rasterization(**given, outputs=["normals"])[2]
+    assert meta["normals"].norm(dim=-1).max() > 0.5
+    meta["normals"].square().sum().backward()
+    assert leaves["covars"].grad is not None
+    assert leaves["covars"].grad.isfinite().all()
+
+
 def test_many_channels_are_blended_in_several_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     def run() -> tuple[Tensor, Tensor, Any]:
         leaves = scene_of().leaves()
@@ -168,9 +207,6 @@ def test_what_makes_no_sense_is_refused_by_name() -> None:
     given = scene_of().arguments()
     with pytest.raises(ValueError, match=r"'outputs' must be one of 'normals', .*, got 'abnormals'"):
         rasterization(**given, outputs=["abnormals"])
-    covars = covariances(given["quats"], given["scales"])
-    with pytest.raises(ValueError, match="normals need 'quats' and 'scales'; with 'covars' there are none"):
-        rasterization(**given | {"covars": covars}, outputs=["normals"])
     with pytest.raises(
         ValueError, match=r"argument 'features\['a'\]' must have shape \[..., N, F\] = \[45, 2\]"
     ):

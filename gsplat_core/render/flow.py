@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.arguments import check_choice
+from gsplat_core.checks import checks_enabled, require_finite
 from gsplat_core.quaternions import rotation_matrices
 from gsplat_core.render.inputs import Inputs, prepare
 from gsplat_core.render.layers import Layer
@@ -61,6 +62,7 @@ class Flow:
 
         Raises:
             ValueError: an argument has a wrong shape, type or value; the message names it.
+            gsplat_core.errors.NumericalError: with :func:`gsplat_core.set_checks`, if a number is not finite.
         """
         check_choice("flow.mode", self.mode, MODES)
         shaped = [name for name in ("quats", "scales", "covars") if getattr(self, name) is not None]
@@ -91,6 +93,8 @@ class Flow:
                 f"flow needs as many Gaussians and cameras as the rendering has, {first.means.shape[-2]} and "
                 f"{first.viewmats.shape[-3]}, got {second.means.shape[-2]} and {second.viewmats.shape[-3]}"
             )
+        if checks_enabled():
+            require_finite(**{f"flow.{name}": getattr(self, name) for name in _GIVEN})
         return second
 
 

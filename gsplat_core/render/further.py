@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from gsplat_core.arguments import check_choice
+from gsplat_core.checks import checks_enabled, require_finite
 from gsplat_core.render.flow import Flow, flow_layer
 from gsplat_core.render.inputs import Inputs
 from gsplat_core.render.layers import LAYERS, Layer, check_features, feature
@@ -43,6 +44,7 @@ class Further(NamedTuple):
         """Checks what was asked for.
 
         Raises:
+            gsplat_core.errors.NumericalError: with :func:`gsplat_core.set_checks`, if a number is not finite.
             ValueError: there is no such output, it cannot be had of these Gaussians, nothing was asked for at
                 all, or an argument has a wrong shape, type or value; the message names it.
         """
@@ -50,6 +52,8 @@ class Further(NamedTuple):
             check_choice("outputs", name, FURTHER)
         layers = {name: LAYERS[name](inputs, splats) for name in outputs.further if name in LAYERS}
         check_features(features, inputs, splats.depths.shape[1])
+        if checks_enabled():
+            require_finite(**{f"features[{name!r}]": tensor for name, tensor in features.items()})
         for name, tensor in features.items():
             layers[f"features {name}"] = feature(tensor, inputs, splats)
         apart: dict[str, Layer] = {}

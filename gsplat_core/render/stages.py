@@ -356,20 +356,29 @@ def label_weights(
     2024). Labels are told apart some at a time, so that memory stays bounded.
 
     Args:
-        labels: [B, C, H, W] int32; those outside [0, num_labels) count nowhere.
+        labels: [B, C, H, W] int32 from -1, which counts nowhere, to num_labels - 1.
 
     Returns:
         [B, num_labels, N]: the sum of the blending weights over the pixels of the label in all C images.
     """
-    shape = splats.depths.shape
-    together = _MOST_ROWS // max(1, tiles.flatten_ids.numel() * -((-settings.tile_size // 16) ** 2))
-    together = max(1, min(_MOST_LABELS, together))
+    shape, of_images = splats.depths.shape, labels.flatten(0, 1)
+    blocks_per_tile = -(-settings.tile_size // 16)
+    rows = max(1, tiles.flatten_ids.numel() * blocks_per_tile * blocks_per_tile)
+    together = max(1, min(_MOST_LABELS, _MOST_ROWS // rows))
     drawn = _drawn(splats, tiles, width, height, settings, response, extras)
-    found = splats.depths.new_empty(shape[0], num_labels, shape[2])
-    for first in range(0, num_labels, together):
-        count = min(together, num_labels - first)
-        weights = torch.ops.gsplat_core.label_weights(*drawn, labels.flatten(0, 1), first, count)
-        found[:, first : first + count] = weights.unflatten(0, shape[:2]).sum(1).mT
+    present = torch.arange(num_labels, device=labels.device)
+    if num_labels > together:  # number those anew that there are at all; -1 becomes the last one, which is -1
+        occurs = torch.zeros(num_labels + 1, dtype=torch.bool, device=labels.device)
+        occurs[of_images.flatten().long()] = True
+        present = occurs[:-1].nonzero()[:, 0]
+        numbers = torch.full((num_labels + 1,), -1, dtype=torch.int32, device=labels.device)
+        numbers[present] = torch.arange(len(present), dtype=torch.int32, device=labels.device)
+        of_images = numbers[of_images.long()]
+    found = splats.depths.new_zeros(shape[0], num_labels, shape[2])
+    for first in range(0, len(present), together):
+        some = present[first : first + together]
+        weights = torch.ops.gsplat_core.label_weights(*drawn, of_images, first, len(some))
+        found[:, some] = weights.unflatten(0, shape[:2]).sum(1).mT
     return found
 
 

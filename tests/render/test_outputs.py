@@ -10,7 +10,8 @@ import torch
 from splats import Scene, adapted, assert_gradient, covariances, one_thread, random_scene, truth_of
 from torch import Tensor
 
-from gsplat_core import rasterization, reference
+from gsplat_core import rasterization, reference, set_checks
+from gsplat_core.errors import NumericalError
 from gsplat_core.render import drawing
 from gsplat_core.render.flow import Flow
 from gsplat_core.render.layers import LAYERS
@@ -261,3 +262,16 @@ def test_forward_mode_is_the_adjoint_of_reverse_mode() -> None:
             (p * v).double().sum() for p, v in zip(directions, gradients, strict=True) if v is not None
         )
         assert back == pytest.approx((change * weights).double().sum().item(), rel=1e-3)
+
+
+def test_checks_name_what_is_not_finite() -> None:
+    given, broken = scene_of().arguments(), torch.zeros(NUM, 3)
+    broken[4, 1] = torch.nan
+    set_checks(True)
+    try:
+        with pytest.raises(NumericalError, match=r"1 of 135 values of 'features\['a'\]'"):
+            rasterization(**given, features={"a": broken})
+        with pytest.raises(NumericalError, match=r"1 of 135 values of 'flow\.means'"):
+            rasterization(**given, flow=Flow(means=broken))
+    finally:
+        set_checks(False)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from splats import SCENES, Scene, adapted, assert_gradient, one_thread, random_scene
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gsplat_core import rasterization, reference
 from gsplat_core.render import stages
@@ -238,11 +239,45 @@ def test_sums_over_labels_are_sums_of_weights() -> None:
     assert torch.allclose(meta["label_weights"].double().sum(0), sums, rtol=1e-4, atol=1e-4)
 
 
-def test_labels_are_told_apart_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = scene_of().arguments() | {"labels": (labels_of(), LABELS)}
-    at_once = rasterization(**given)[2]["label_weights"]
-    monkeypatch.setattr(stages, "_MOST_ROWS", 1)
-    assert torch.equal(rasterization(**given)[2]["label_weights"], at_once)
+class Passes(TorchDispatchMode):
+    """How many labels each pass of `label_weights` tells apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: list[int] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        if "label_weights" in str(function):
+            self.counts.append(arguments[-1])
+        return function(*arguments, **(options or {}))
+
+
+@pytest.mark.parametrize("tile_size", [16, 32])
+def test_labels_are_told_apart_some_at_a_time(monkeypatch: pytest.MonkeyPatch, tile_size: int) -> None:
+    """As many as memory allows, of those that there are."""
+    given = scene_of().arguments() | {"labels": (labels_of(), LABELS), "tile_size": tile_size}
+    _, _, meta = rasterization(**given)
+    there = len(set(labels_of().unique().tolist()) & set(range(LABELS)))
+    for rows, most in ((1, 1), (5 * meta["flatten_ids"].numel() * (tile_size // 16) ** 2, 5)):
+        monkeypatch.setattr(stages, "_MOST_ROWS", rows)
+        with Passes() as passes:
+            found = rasterization(**given)[2]["label_weights"]
+        assert max(passes.counts) == most
+        assert sum(passes.counts) == there
+        assert torch.equal(found, meta["label_weights"])
+
+
+@pytest.mark.usefixtures("backend")
+def test_labels_that_do_not_occur_cost_nothing() -> None:
+    given = scene_of().arguments()
+    few = torch.where(labels_of() % 2 == 0, 7, 1000)
+    with Passes() as passes:
+        many = rasterization(**given, labels=(few, 5000))[2]["label_weights"]
+    assert many.shape == (5000, NUM)
+    assert passes.counts in ([2], [])  # a backend in the place of the CPU hides its passes
+    expected = rasterization(**given, labels=((few == 7).int(), 2))[2]["label_weights"]
+    assert torch.equal(many[[1000, 7]], expected)
+    assert many.any(1).sum() == 2
 
 
 def test_several_outputs_of_one_call_are_those_of_calls_of_their_own() -> None:

@@ -118,26 +118,33 @@ def flow_layer(flow: Flow, first: Inputs, width: int, height: int, settings: Ren
     unit = splats1.means2d.new_tensor([1.0, 0.0, 1.0])
     shapes1, shapes2 = (torch.where(there, splats.shapes, unit) for splats in (splats1, splats2))
     moved = torch.where(there, splats2.means2d - splats1.means2d, 0.0)
-    identity = torch.eye(2, device=moved.device, dtype=moved.dtype)
     if flow.mode == "translation":
-        linear = torch.zeros_like(shapes1)[..., :1, None] * identity
-    elif flow.mode == "roots":
-        linear = covariance_roots(shapes2) @ conic_roots(shapes1) - identity
+        return Layer(moved)
+    if flow.mode == "roots":
+        left, right = covariance_roots(shapes2), conic_roots(shapes1)
+        first_column, second_column = _times(left, right[..., 0]), _times(left, right[..., 1])
     else:
-        linear = material_map(first, second, there) - identity
-    linear = torch.where(there[..., None], linear, 0.0)
+        first_column, second_column = material_map(first, second, there).unbind(-1)
+    first_column = torch.where(there, first_column - moved.new_tensor([1.0, 0.0]), 0.0)
+    second_column = torch.where(there, second_column - moved.new_tensor([0.0, 1.0]), 0.0)
     # Offsets from the middle of the image are smaller than those from its corner, and so are rounding errors.
-    middle = moved.new_tensor([width / 2, height / 2])
-    centre = torch.where(there, splats1.means2d - moved.new_tensor([width, height]) - middle, 0.0)
-    constant = moved - (linear @ centre[..., None])[..., 0]
+    middle = (width / 2, height / 2)
+    centre = splats1.means2d - moved.new_tensor([width + middle[0], height + middle[1]])
+    there_x, there_y = torch.where(there, centre, 0.0).split(1, dim=-1)
+    constant = moved - (first_column * there_x + second_column * there_y)
 
     def at_pixels(blended: Tensor) -> Tensor:
-        x = torch.arange(width, device=blended.device) + 0.5 - middle[0]
-        y = torch.arange(height, device=blended.device) + 0.5 - middle[1]
-        pixels = torch.stack(torch.broadcast_tensors(x, y[:, None]), dim=-1)
-        return (blended[..., :4].unflatten(-1, (2, 2)) @ pixels[..., None])[..., 0] + blended[..., 4:]
+        x = torch.arange(width, device=blended.device)[:, None] + (0.5 - middle[0])
+        y = torch.arange(height, device=blended.device)[:, None, None] + (0.5 - middle[1])
+        first_column, second_column, constant = blended.split(2, dim=-1)
+        return first_column * x + second_column * y + constant
 
-    return Layer(torch.cat([linear.flatten(-2), constant], dim=-1), at_pixels)
+    return Layer(torch.cat([first_column, second_column, constant], dim=-1), at_pixels)
+
+
+def _times(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """[..., 2, 2] times [..., 2]: for so small ones faster than a batched product."""
+    return matrices[..., 0] * vectors[..., :1] + matrices[..., 1] * vectors[..., 1:]
 
 
 def _projected(inputs: Inputs, width: int, height: int, settings: RenderSettings) -> Splats:

@@ -10,7 +10,8 @@
   V(pinhole, Pinhole)     \
   V(ortho, Ortho)         \
   V(fisheye, Fisheye)     \
-  V(opencv, Opencv)
+  V(opencv, Opencv)       \
+  V(equirectangular, Equirectangular)
 
 // V(name, Type, ...) for the struct Type of each csrc/math/response/NAME.h; the kernels of
 // {cpu/kernels,cuda}/response are compiled for each of them.

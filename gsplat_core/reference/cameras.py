@@ -75,6 +75,7 @@ class Camera:
     linearized_at: Callable[[Tensor, Intrinsics, float], Linearization] = where_they_are
     depth: Callable[[Tensor], Tensor] = along_the_axis
     sees: Callable[[Tensor, Intrinsics, float], Seen] = all_of_them
+    turn: float = 0.0  # after how many fx to the right the image begins again; 0: nowhere
     coefficients: tuple[tuple[float, float], ...] = ()  # of `lens`: from where to where each is usual
 
     def jacobian(self, points: Tensor, intrinsics: Intrinsics) -> Tensor:
@@ -258,6 +259,31 @@ def where_opencv_is_one_to_one(points: Tensor, intrinsics: Intrinsics, band: flo
     return Seen(inside[1], inside[0] != inside[2])
 
 
+NEAR_A_POLE = 1e-3  # the angle up to which the equirectangular map is that at this angle
+
+
+def equirectangular(points: Tensor, intrinsics: Intrinsics) -> Tensor:
+    """Longitude to the right and latitude downward, as angles."""
+    x, y, z = points.unbind(-1)
+    longitude, latitude = torch.atan2(x, z), torch.atan2(y, (x.square() + z.square()).sqrt())
+    return torch.stack(
+        [intrinsics.fx * longitude + intrinsics.cx, intrinsics.fy * latitude + intrinsics.cy], dim=-1
+    )
+
+
+def not_at_a_pole(points: Tensor, intrinsics: Intrinsics, band: float) -> Linearization:
+    """The points, moved away from the vertical axis where they are within the angle of a pole."""
+    del intrinsics
+    x, y, z = points.detach().unbind(-1)
+    least, aside = NEAR_A_POLE * points.detach().norm(dim=-1), torch.hypot(x, z)
+    near = aside < least
+    stretch = torch.where(near, least / torch.where(aside > 0, aside, 1.0), 1.0)
+    at_pole = (near & (aside == 0)).double() * least
+    moved = torch.stack([(stretch - 1) * x, torch.zeros_like(y), (stretch - 1) * z + at_pole], dim=-1)
+    # Pixels, too, have the derivative of the moved points here; those of the reference have their own.
+    return Linearization(points + moved, aside < (1 + band) * least)
+
+
 CAMERAS = {
     "pinhole": Camera(pinhole, near_the_image),
     "ortho": Camera(ortho),
@@ -277,4 +303,5 @@ CAMERAS = {
             *((-0.01, 0.01), (-0.01, 0.01), (-0.01, 0.01), (-0.01, 0.01)),
         ),
     ),
+    "equirectangular": Camera(equirectangular, not_at_a_pole, depth=distance, turn=2 * math.pi),
 }

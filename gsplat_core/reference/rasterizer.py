@@ -127,8 +127,15 @@ def rasterization(
     images, dense_weights = [], []
     for image in range(num_batches * num_cameras):
         b, c = divmod(image, num_cameras)
-        order = by_depth(splats.depths[b, c], splats.visible[b, c])
-        at_pixels = images_means2d[image, order, None].expand(-1, height * width, 2)
+        turn = camera.turn * Ks[b, c, 0, 0, 0]
+        order, aside = with_copies(
+            by_depth(splats.depths[b, c], splats.visible[b, c]),
+            images_means2d[image, :, 0],
+            splats.radii[b, c, :, 0],
+            turn if camera.turn else None,
+            width,
+        )
+        at_pixels = (images_means2d[image, order] + aside)[:, None].expand(-1, height * width, 2)
         sink = Sink({name: carrier.flatten(0, -3)[image, order] for name, carrier in carriers.items()})
         drawn = Drawn(
             at_pixels, splats.conics[b, c, order], splats.opacities[b, c, order], extras[b, 0, order],
@@ -138,7 +145,7 @@ def rasterization(
         images.append(drawing[:4])
         if weights:
             dense = torch.zeros(num, height, width, dtype=torch.float64)
-            dense_weights.append(dense.index_copy(0, order, drawing.weights))
+            dense_weights.append(dense.index_add(0, order, drawing.weights))
     shape = (*batch, num_cameras, height, width)
     rendered, alphas, probe, ambiguous = (
         torch.stack(parts).reshape(*shape, -1) for parts in zip(*images, strict=True)
@@ -177,6 +184,30 @@ def rasterization(
     if weights:
         meta["weights"] = torch.stack(dense_weights).reshape(*batch, num_cameras, num, height, width)
     return rendered, alphas, meta
+
+
+def with_copies(
+    order: Tensor, x: Tensor, reach: Tensor, turn: Tensor | None, width: int
+) -> tuple[Tensor, Tensor]:
+    """The splats [V] in their order, and how far [V, 2] aside each is drawn: where an image begins again
+    after a turn, a splat that reaches over the border is drawn a second time, at the other one.
+
+    Args:
+        x, reach: [N] of all splats.
+        turn: in pixels, None if the image does not begin again.
+    """
+    if turn is None:
+        return order, torch.zeros(len(order), 2, dtype=torch.float64)
+    rows, aside = [], []
+    for i in order.tolist():
+        rows.append(i)
+        aside.append(0 * turn)
+        move = turn if x[i] < width / 2 else -turn
+        if -reach[i] < x[i] + move < width + reach[i]:
+            rows.append(i)
+            aside.append(move)
+    shifts = torch.stack(aside) if aside else x.new_zeros(0)
+    return torch.tensor(rows, dtype=torch.int64), torch.stack([shifts, torch.zeros_like(shifts)], dim=-1)
 
 
 def _check(name: str, values: Tensor, count: int, variant: str) -> None:

@@ -19,6 +19,7 @@ from gsplat_core.render.inputs import Inputs
 from gsplat_core.render.meta import Meta, render_meta
 from gsplat_core.render.outputs import COLORS as COLORS
 from gsplat_core.render.outputs import Outputs as Outputs
+from gsplat_core.render.seam import Copies
 from gsplat_core.render.seen import Labels
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.stages import (
@@ -127,23 +128,30 @@ def draw(
         behind = sum(tensor.shape[-1] for tensor in channels[1:])
         backgrounds = torch.nn.functional.pad(backgrounds, (0, behind))
 
-    tiles = bin_splats(splats, width, height, settings, response=inputs.response, extras=extras)
     measured, carriers = _carriers(splats, inputs.batch, rows, outputs)
     if outputs.absgrad:
         carriers.setdefault("absgrad", torch.zeros_like(splats.means2d, requires_grad=True))
         _store_absgrad(carriers["absgrad"], means2d, rows)
     together = channels[0] if len(channels) == 1 else torch.cat(channels, dim=-1)
+    copies, drawn = Copies.of(inputs.camera, inputs.Ks, splats, width), splats
+    if copies is not None:
+        drawn, together = copies.drawn(splats), copies.behind(together)
+        extras = None if extras is None else copies.behind(extras)
+        carriers = {name: copies.behind(carrier) for name, carrier in carriers.items()}
+    tiles = bin_splats(drawn, width, height, settings, response=inputs.response, extras=extras)
     # What carriers sum up is that of all channels, and needs them in one pass.
     in_passes = together.shape[-1] > MOST_CHANNELS and not carriers
     blended = (_composite_in_passes if in_passes else composite)(
-        splats, together, backgrounds, tiles, width, height, settings,
+        drawn, together, backgrounds, tiles, width, height, settings,
         carriers=carriers, response=inputs.response, extras=extras,
     )  # fmt: skip
     rendered = blended.colors
     if further is not None:
         rendered, found = further.finish(
-            rendered, splats, tiles, width, height, settings, inputs.response, extras
+            rendered, drawn, tiles, width, height, settings, inputs.response, extras
         )
+        if copies is not None:
+            found = copies.called_originals(found)
     if outputs.depth == "expected":
         expected = rendered[..., -1:] / blended.alphas.clamp(min=1e-10)
         rendered = torch.cat([rendered[..., :-1], expected], dim=-1)
@@ -151,6 +159,8 @@ def draw(
     def as_given(tensor: Tensor) -> Tensor:
         return tensor.reshape(*inputs.batch, *tensor.shape[1:])
 
+    if copies is not None:
+        tiles = copies.as_of_originals(tiles)
     meta = render_meta(splats, tiles, means2d, inputs.batch, width, height, settings.tile_size, rows)
     if blended.probe is not None:
         meta["probe"] = as_given(blended.probe)

@@ -14,6 +14,7 @@ from gsplat_core.render.flow import Flow, flow_layer
 from gsplat_core.render.inputs import Inputs
 from gsplat_core.render.layers import LAYERS, Layer, check_features, feature
 from gsplat_core.render.outputs import FURTHER, Outputs
+from gsplat_core.render.seam import TURN
 from gsplat_core.render.seen import Labels, check_labels, look
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.stages import Splats, TileLists, composite
@@ -45,6 +46,7 @@ class Further(NamedTuple):
 
         Raises:
             gsplat_core.errors.NumericalError: with :func:`gsplat_core.set_checks`, if a number is not finite.
+            NotImplementedError: the flow of cameras with a seam.
             ValueError: there is no such output, it cannot be had of these Gaussians, nothing was asked for at
                 all, or an argument has a wrong shape, type or value; the message names it.
         """
@@ -58,6 +60,8 @@ class Further(NamedTuple):
             layers[f"features {name}"] = feature(tensor, inputs, splats)
         apart: dict[str, Layer] = {}
         if flow is not None:
+            if inputs.camera in TURN:
+                raise NotImplementedError(f"there is no flow over the seam of {inputs.camera!r} cameras")
             # Only beside nothing that moves the weights are those of the first rendering constants.
             moves = any(tensor.requires_grad for tensor in splats)
             beside = apart if flow.detached and moves else layers

@@ -118,9 +118,11 @@ def rasterization(
             (view-dependent colours are those for directions from the camera's centre, as in gsplat);
             "fisheye", OpenCV's fisheye lens, equidistant but for its coefficients, which sees up to 170
             degrees from its axis: `depths`, the order and the near plane go by the distance from the camera;
-            "opencv", a perspective lens with OpenCV's radial, tangential and thin prism distortion; or
-            another one of :data:`gsplat_core.render.variants.CAMERAS`. A lens does not see rays at larger
-            angles than one at which its coefficients bend rays back.
+            "opencv", a perspective lens with OpenCV's radial, tangential and thin prism distortion;
+            "equirectangular", a panorama with fx and fy pixels per radian of longitude and latitude, whose
+            splats are drawn on both sides of its seam (fx = `width` / (2 pi), cx = `width` / 2 if it goes
+            all around); or another one of :data:`gsplat_core.render.variants.CAMERAS`. A lens does not see
+            rays at larger angles than one at which its coefficients bend rays back.
         radial_coeffs: [..., C, 4] k1 to k4 of "fisheye"; of "pinhole" or "opencv" [..., C, 6] k1 to k6, the
             last three in the denominator, or the first four of them. Splats are those of the camera's
             linearization (EWA), where gsplat has an unscented transform.

@@ -17,6 +17,7 @@ from gsplat_core.render.cameras import Cameras, Posed
 from gsplat_core.render.drawing import COLORS, NO_FEATURES, Outputs, Rendered, draw
 from gsplat_core.render.flow import Flow
 from gsplat_core.render.inputs import Inputs, prepare
+from gsplat_core.render.seam import Copies
 from gsplat_core.render.seen import Labels, check_labels
 from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.scene.gaussians import Gaussians
@@ -98,8 +99,9 @@ def measure(
         The sums [C, N, 3] of :func:`gsplat_core.render.stages.contributions`, and the splats, whose batch
         dimension is one.
     """
-    splats, tiles, along = _lists(_Shot.of(scene, camera, settings, context, colors=False))
-    return stages.contributions(splats, tiles, **along)[0], splats
+    splats, copies, drawn, tiles, along = _lists(_Shot.of(scene, camera, settings, context, colors=False))
+    sums = stages.contributions(drawn, tiles, **along)
+    return (sums if copies is None else copies.together(sums))[0], splats
 
 
 def measure_labels(
@@ -120,12 +122,22 @@ def measure_labels(
     """
     shot = _Shot.of(scene, camera, settings, context, colors=False)
     checked = check_labels(labels, shot.inputs, shot.cameras.width, shot.cameras.height)
-    splats, tiles, along = _lists(shot)
-    return stages.label_weights(splats, tiles, *checked, **along)[0]
+    _, copies, drawn, tiles, along = _lists(shot)
+    weights = stages.label_weights(drawn, tiles, *checked, **along)
+    return (weights if copies is None else copies.labels_together(weights))[0]
 
 
-def _lists(shot: _Shot) -> tuple[stages.Splats, stages.TileLists, dict[str, Any]]:
+class _Lists(NamedTuple):
     """Splats and their lists, and the other arguments of stages that look along them."""
+
+    splats: stages.Splats
+    copies: Copies | None
+    drawn: stages.Splats  # the splats with their copies
+    tiles: stages.TileLists
+    along: dict[str, Any]
+
+
+def _lists(shot: _Shot) -> _Lists:
     inputs, cameras, drawn, *_ = shot
     splats = stages.project(
         inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.opacities, inputs.viewmats,
@@ -133,11 +145,14 @@ def _lists(shot: _Shot) -> tuple[stages.Splats, stages.TileLists, dict[str, Any]
         levels=stages.levels(inputs.opacities, inputs.response, inputs.extras),
     )  # fmt: skip
     extras = stages.extras_of_splats(inputs.extras, splats)
+    copies, all_of_them = Copies.of(inputs.camera, inputs.Ks, splats, cameras.width), splats
+    if copies is not None:
+        all_of_them, extras = copies.drawn(splats), None if extras is None else copies.behind(extras)
     along: dict[str, Any] = {
         "width": cameras.width, "height": cameras.height, "settings": drawn,
         "response": inputs.response, "extras": extras,
     }  # fmt: skip
-    return splats, stages.bin_splats(splats, **along), along
+    return _Lists(splats, copies, all_of_them, stages.bin_splats(all_of_them, **along), along)
 
 
 def evaluated(scene: Scene, cameras: Cameras, context: Mapping[str, Any] | None = None) -> Evaluated:

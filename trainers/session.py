@@ -11,6 +11,7 @@ from rich.console import Console
 from gsplat_core.densify.rendered_views import RenderedViews
 from gsplat_core.errors import UsageError
 from gsplat_core.io import export_verified, gsz
+from gsplat_core.render.seam import TURN
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.strict_json import write_json
 from trainers.background import with_background
@@ -63,6 +64,8 @@ def train(
         dataset = load_photographs(config)
         for warning in dataset.warnings:
             note(f"warning: {warning}")
+        if config.optimizer == "lm" and any(view.camera.model in TURN for view in dataset.train):
+            raise UsageError("--optimizer lm does not know the seam of panoramas; leave it out.")
         # A damaged file shall be found now and not in the middle of the training.
         for view in dataset.train:
             view.image()

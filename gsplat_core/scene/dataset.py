@@ -36,7 +36,7 @@ from gsplat_core.scene.images import (
 )
 from gsplat_core.scene.mask_files import with_masks
 from gsplat_core.scene.masks import Kept, unmixed
-from gsplat_core.scene.optics import camera_of
+from gsplat_core.scene.optics import camera_of, has_blind_pixels, lit_pixels
 from gsplat_core.scene.origin import far_offset
 from gsplat_core.scene.photos import Photo, count_unused, image_folder, inspect, locate, named_below
 from gsplat_core.scene.scale import SceneScale, published_extent, scene_scale
@@ -381,7 +381,7 @@ def _camera(photo: Photo, offset: Matrix, downscale: float, keep: bool) -> Camer
     shot, lens = photo.shot, photo.shot.lens
     viewmat = shot.viewmat.copy()
     viewmat[:3, 3] += viewmat[:3, :3] @ offset
-    known = camera_of(lens) if keep or lens.is_pinhole else None
+    known = camera_of(lens) if keep or lens.is_pinhole or lens.is_panorama else None
     if known is not None:
         model, coefficients = known
         full = Camera(viewmat, lens.K, lens.width, lens.height, shot.name, model=model, lens=coefficients)
@@ -407,7 +407,8 @@ def _warn_of_lenses(photos: list[Photo], warnings: list[str]) -> None:
 def _view(pixels: _Pixels) -> View:
     photo, camera = pixels.photo, pixels.camera
     files = [photo.path] if photo.mask is None else [photo.path, photo.mask]
-    return View(camera, pixels, _Kept(photo, camera) if photo.mask else None, files)
+    masked = photo.mask is not None or has_blind_pixels(camera)
+    return View(camera, pixels, _Kept(photo, camera) if masked else None, files)
 
 
 def _photograph_sha256(path: Path) -> bytes:
@@ -454,7 +455,7 @@ class _Pixels:
 
 @dataclass(frozen=True, eq=False)
 class _Kept:
-    """Loads a photograph's mask as a camera sees it; as `_Pixels`."""
+    """Loads a photograph's mask as a camera sees it, without what its lens leaves dark; as `_Pixels`."""
 
     photo: Photo
     camera: Camera
@@ -467,8 +468,10 @@ class _Kept:
         return shrink(seen, self.camera.width, self.camera.height)
 
     def __call__(self) -> Kept:
-        kept: Kept = self.share() >= 128
-        return kept
+        kept: Kept = np.ones((self.camera.height, self.camera.width), bool)
+        if self.photo.mask is not None:
+            kept = self.share() >= 128
+        return kept & lit_pixels(self.camera) if has_blind_pixels(self.camera) else kept
 
 
 def _warn_of_poses(scale: SceneScale, views: list[View], warnings: list[str]) -> None:

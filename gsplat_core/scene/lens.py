@@ -155,6 +155,10 @@ OPENCV_THIN_PRISM = LensModel(
     _opencv_thin_prism,
 )
 
+# A panorama all around: fx and fy are pixels per radian of longitude and latitude. It has no slopes, so it
+# cannot be undistorted.
+EQUIRECTANGULAR = LensModel(-3, "EQUIRECTANGULAR", ("fx", "fy", "cx", "cy"), _none)
+
 # Models of newer COLMAP versions that are recognised in order to be refused by name.
 REFUSED_LENS_MODELS = {
     11: "RAD_TAN_THIN_PRISM_FISHEYE",
@@ -197,9 +201,15 @@ class Lens:
     @property
     def is_pinhole(self) -> bool:
         """Whether pixels are ideal coordinates times the intrinsics, so that images need no undistortion."""
-        if self.model.distortion in (_fisheye, _thin_prism_fisheye):
+        if self.model.distortion in (_fisheye, _thin_prism_fisheye) or self.is_panorama:
             return False
         return not any(self.coefficients)
+
+    @property
+    def is_panorama(self) -> bool:
+        """Whether the image shows what is behind the camera, too, so that no pinhole image can be made of
+        it."""
+        return self.model.name == EQUIRECTANGULAR.name
 
     @property
     def K(self) -> Array:

@@ -145,10 +145,33 @@ def _widest(coefficients: tuple[float, ...]) -> float:
     return float(angles[falls.argmax()] if falls.any() else angles[-1])
 
 
+@dataclass(frozen=True, eq=False)
+class Equirectangular:
+    """``csrc/math/camera/equirectangular.h``"""
+
+    K: Matrix
+
+    def depths(self, points: Matrix) -> Matrix:
+        depths: Matrix = np.linalg.norm(points, axis=1)
+        return depths
+
+    def pixels(self, points: Matrix) -> Matrix:
+        x, y, z = points.T
+        angles = np.stack([np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))], axis=1)
+        pixels: Matrix = angles * np.diag(self.K)[:2] + self.K[:2, 2]
+        return pixels
+
+    def rays(self, pixels: Matrix) -> Matrix:
+        longitude, latitude = ((pixels - self.K[:2, 2]) / np.diag(self.K)[:2]).T
+        level = np.cos(latitude)
+        return np.stack([level * np.sin(longitude), np.sin(latitude), level * np.cos(longitude)], axis=1)
+
+
 OPTICS: dict[str, Callable[[Matrix, tuple[float, ...]], Optics]] = {
     "pinhole": lambda K, _: Pinhole(K),
     "opencv": Opencv,
     "fisheye": Fisheye,
+    "equirectangular": lambda K, _: Equirectangular(K),
 }
 """Of the models of `gsplat_core.render.variants.CAMERAS` whose rays all come from one place."""
 
@@ -169,11 +192,39 @@ def optics_of(camera: Camera) -> Optics:
     return optics(camera.model, camera.K, camera.lens)
 
 
+def has_blind_pixels(camera: Camera) -> bool:
+    """Whether no ray reaches some pixels of a camera's images: if so, then some at the border, since what a
+    lens sees is around its axis."""
+    if camera.model in ("pinhole", "equirectangular") or camera.model not in OPTICS:
+        return False
+    numbers = tuple(np.asarray(camera.K, np.float64).ravel().tolist())
+    return _has_blind_pixels(camera.model, numbers, camera.lens, camera.width, camera.height)
+
+
+@lru_cache(maxsize=256)
+def _has_blind_pixels(
+    model: str, K: tuple[float, ...], lens: tuple[float, ...], width: int, height: int
+) -> bool:
+    x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
+    columns = np.concatenate([x, x, np.full(height, x[0]), np.full(height, x[-1])])
+    rows = np.concatenate([np.full(width, y[0]), np.full(width, y[-1]), y, y])
+    rays = optics(model, np.reshape(K, (3, 3)), lens).rays(np.stack([columns, rows], axis=1))
+    return not np.isfinite(rays).all()
+
+
+def lit_pixels(camera: Camera) -> npt.NDArray[np.bool_]:
+    """[H, W] which pixels of a camera's images a ray reaches."""
+    x, y = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
+    rays = optics_of(camera).rays(np.stack([x.ravel(), y.ravel()], axis=1))
+    lit: npt.NDArray[np.bool_] = np.isfinite(rays[:, 0]).reshape(camera.height, camera.width)
+    return lit
+
+
 def camera_of(lens: Lens) -> tuple[str, tuple[float, ...]] | None:
     """The model of the rasterizer, with its coefficients, that is the same as a lens; None if there is
     none."""
-    if lens.is_pinhole:
-        return "pinhole", ()
+    if lens.is_pinhole or lens.is_panorama:
+        return ("pinhole" if lens.is_pinhole else "equirectangular"), ()
     given = dict(zip(lens.model.params[lens.model.num_focals + 2 :], lens.coefficients, strict=True))
     given = {("k1" if name == "k" else name): value for name, value in given.items() if value}
     name = lens.model.name

@@ -4,6 +4,9 @@ Camera models are nerfstudio's. All of its perspective ones (SIMPLE_PINHOLE, PIN
 OPENCV, and none at all) are the same: the factor 1 + k1 r^2 + k2 r^4 + k3 r^6 + k4 r^8, then p1 and p2, as
 Metashape and RealityCapture have it; k4 is not in the denominator of OpenCV's rational model, for which
 COLMAP's name FULL_OPENCV asks. Coefficients that a model does not have are refused unless they are 0.
+
+EQUIRECTANGULAR is a panorama of the whole sphere, twice as wide as high. Its fl_x, fl_y, cx and cy say
+nothing more: nerfstudio has half the width for the first three of them, and half the height.
 """
 
 from __future__ import annotations
@@ -16,7 +19,14 @@ from typing import Any
 from gsplat_core.errors import DataError
 from gsplat_core.scene.colmap.check import lens_problem
 from gsplat_core.scene.images import read_header
-from gsplat_core.scene.lens import BROWN, LENS_MODEL_BY_NAME, REFUSED_LENS_MODELS, Lens, LensModel
+from gsplat_core.scene.lens import (
+    BROWN,
+    EQUIRECTANGULAR,
+    LENS_MODEL_BY_NAME,
+    REFUSED_LENS_MODELS,
+    Lens,
+    LensModel,
+)
 from gsplat_core.scene.transforms_values import error, number
 
 _PERSPECTIVE = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
@@ -26,10 +36,11 @@ _MODELS: dict[str, LensModel] = {
     **dict.fromkeys(_PERSPECTIVE, BROWN),
     **dict.fromkeys(_FISHEYE, LENS_MODEL_BY_NAME["OPENCV_FISHEYE"]),
     **{name: LENS_MODEL_BY_NAME[name] for name in ("FULL_OPENCV", "FOV", "THIN_PRISM_FISHEYE")},
+    "EQUIRECTANGULAR": EQUIRECTANGULAR,
 }
 # Models of nerfstudio that no pinhole image can be made of, or that are not implemented.
 _REFUSED = {
-    *REFUSED_LENS_MODELS.values(),
+    *(name for name in REFUSED_LENS_MODELS.values() if name != "EQUIRECTANGULAR"),
     *("OMNIDIRECTIONALSTEREO_L", "OMNIDIRECTIONALSTEREO_R", "VR180_L", "VR180_R", "ORTHOPHOTO", "FISHEYE624"),
 }
 # Keys by which programs give distortion: radial, tangential, thin prism, tilt, affinity, and other models.
@@ -39,6 +50,8 @@ _DISTORTION_KEY = re.compile(
 # nerfstudio's list of all coefficients.
 _LIST = "distortion_params"
 _LIST_KEYS = ("k1", "k2", "k3", "k4", "p1", "p2")
+# Of the width: how far from what it must be a number of a panorama may be.
+_OFF = 0.01
 _UNDISTORT = "Undistort the photographs with the program that made the file, and export it again."
 
 
@@ -75,6 +88,8 @@ class Intrinsics:
         """
         model, coefficients = self._distortion()
         width, height = self._size(image)
+        if model is EQUIRECTANGULAR:
+            return self._panorama(width, height)
         fx = self._focal("fl_x", ("camera_angle_x", "x_fov"), width)
         fy = self._focal("fl_y", ("camera_angle_y", "y_fov"), height) or fx
         if not fx or not fy:
@@ -83,6 +98,25 @@ class Intrinsics:
             )
         center = (self._get("cx", width / 2), self._get("cy", height / 2))
         lens = Lens.from_params(model, width, height, [fx, fy, *center, *coefficients])  # type: ignore[list-item]
+        if problem := lens_problem(lens):
+            raise error(self.path, self.place, f"intrinsics that cannot be: {problem}")
+        return lens
+
+    def _panorama(self, width: int, height: int) -> Lens:
+        if abs(width - 2 * height) > _OFF * width:
+            raise error(
+                self.path,
+                self.place,
+                f"a panorama all around is twice as wide as high, not {width} x {height}",
+            )
+        whole = {"fl_x": width / 2, "fl_y": height, "cx": width / 2, "cy": height / 2}
+        for key, expected in whole.items():
+            found = self._get(key, expected)
+            if found is not None and abs(found - expected) > _OFF * width:
+                problem = f"must be {expected:g} in a panorama of {width} x {height} pixels, not {found:g}"
+                raise error(self.path, self._place(key), problem)
+        params = [width / (2 * math.pi), height / math.pi, width / 2, height / 2]
+        lens = Lens.from_params(EQUIRECTANGULAR, width, height, params)
         if problem := lens_problem(lens):
             raise error(self.path, self.place, f"intrinsics that cannot be: {problem}")
         return lens

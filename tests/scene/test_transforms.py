@@ -175,8 +175,8 @@ def changed(keys: list[str | int], value: Any) -> dict[str, Any]:
         (["w"], 0, r"intrinsics that cannot be: its images are 0 x 24"),
         (
             ["camera_model"],
-            "EQUIRECTANGULAR",
-            r"\(camera_model\): the camera model 'EQUIRECTANGULAR' is not supported",
+            "ORTHOPHOTO",
+            r"\(camera_model\): the camera model 'ORTHOPHOTO' is not supported",
         ),
         (
             ["frames", 2, "file_path"],

@@ -112,3 +112,41 @@ def test_field_of_view_in_degrees_as_instant_ngp_has_it(tmp_path: Path) -> None:
     content = document(x_fov=math.degrees(2 * math.atan(0.5)), y_fov=math.degrees(2 * math.atan(0.25)))
     del content["fl_x"], content["fl_y"]
     np.testing.assert_allclose(read_transforms(write(tmp_path, content)).shots[0].lens.focal, [32, 48])
+
+
+def test_a_panorama_is_of_the_whole_sphere(tmp_path: Path) -> None:
+    """Whether nerfstudio's focal lengths are there or not."""
+    whole = {"camera_model": "EQUIRECTANGULAR", "w": 32, "h": 16}
+    lens = lens_of(tmp_path, **whole, fl_x=16.0, fl_y=16.0, cx=16.0, cy=8.0)
+    assert lens.focal == pytest.approx((16 / math.pi, 16 / math.pi))
+    assert lens.center == (16, 8)
+    assert not lens.is_pinhole
+    without = document(**whole)
+    for key in ("fl_x", "fl_y", "cx", "cy"):
+        del without[key]
+    assert read_transforms(write(tmp_path, without)).shots[0].lens == lens
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"h": 24}, r"frames\[0\]\): a panorama all around is twice as wide as high, not 32 x 24"),
+        ({"fl_x": 40.0}, r"fl_x\): must be 16 in a panorama of 32 x 16 pixels, not 40"),
+        ({"cx": 3.0}, r"cx\): must be 16 in a panorama"),
+        ({"k1": 0.1}, r"k1\): k1 = 0.1 has no meaning that is known for the camera model EQUIRECTANGULAR"),
+    ],
+)
+def test_what_is_no_panorama_of_the_whole_sphere(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    known = {
+        "camera_model": "EQUIRECTANGULAR",
+        "w": 32,
+        "h": 16,
+        "fl_x": 16.0,
+        "fl_y": 16.0,
+        "cx": 16.0,
+        "cy": 8.0,
+    }
+    with pytest.raises(DataError, match=message):
+        lens_of(tmp_path, **known | changes)

@@ -207,3 +207,26 @@ def test_without_points_a_run_starts_where_lenses_look(taken: Callable[[str], Pa
     seen = np.concatenate([points_in_view(camera, places.double().numpy())[0] for camera in cameras])
     assert len(np.unique(seen)) >= 495
     assert trained(data, tmp_path / "run", "--distortion", "keep", "--set", "random_points=300")["psnr"] > 9
+
+
+def test_what_no_ray_reaches_is_masked_out(taken: Callable[[str], Path], tmp_path: Path) -> None:
+    """The corners of a lens whose coefficients end before them, besides what a mask leaves out."""
+    data = shutil.copytree(taken("OPENCV_FISHEYE"), tmp_path / "data")
+    # 1 - 3.6 t^2 vanishes at 0.527 rad, 38 * 0.527 * (1 - 1.2 * 0.278) = 13.4 pixels from the axis.
+    (data / "sparse/0/cameras.txt").write_text(f"1 OPENCV_FISHEYE {WIDTH} {HEIGHT} 38 38 24 18 -1.2 0 0 0\n")
+    view = Dataset.load(data, test_every=0, distortion="keep").train[0]
+    x, y = np.meshgrid(np.arange(WIDTH) + 0.5 - 24, np.arange(HEIGHT) + 0.5 - 18)
+    radius = np.hypot(x, y)
+    mask = view.mask()
+    assert mask is not None
+    assert mask.numpy()[radius < 13].all()
+    assert not mask.numpy()[radius > 14].any()
+    assert view.is_masked
+    assert not view.image()[~mask].any()
+    (data / "masks").mkdir()
+    for path in (data / "images").iterdir():
+        Image.fromarray(np.uint8(255 * (x < 0))).save(data / "masks" / f"{path.name}.png")
+    both = Dataset.load(data, test_every=0, distortion="keep").train[0].mask()
+    assert both is not None
+    assert (both.numpy() == (mask.numpy() & (x < 0))).all()
+    assert not Dataset.load(taken("OPENCV_FISHEYE"), test_every=0, distortion="keep").train[0].is_masked

@@ -11,6 +11,7 @@ from splats import Scene, assert_agrees, assert_parity, render_with_gradients, t
 from torch import Tensor
 
 from gsplat_core import rasterization
+from gsplat_core.render.flow import Flow
 from gsplat_core.render.scene import measure
 from gsplat_core.render.variants import PAYLOADS
 from gsplat_core.scene.cameras import Camera
@@ -161,6 +162,42 @@ def test_contributions_are_of_both_sides() -> None:
     torch.testing.assert_close(sums[..., 0], meta["statistics"].grad[..., 1], atol=1e-3, rtol=1e-4)
     torch.testing.assert_close(sums[..., 1], meta["statistics"].grad[..., 2])
     assert (sums[..., 2] <= 1).all()
+
+
+@on_every_backend
+def test_copies_are_called_by_what_they_are_copies_of() -> None:
+    """Two cameras, one of them turned by a number of pixels, see the same Gaussians as many pixels apart."""
+    scene, pixels = all_around(60), 17
+    g = torch.Generator().manual_seed(2)
+    label = torch.randint(-1, 3, (HEIGHT, WIDTH), generator=g)
+    both = scene.with_(
+        viewmats=torch.cat([torch.eye(4)[None], turned(2 * math.pi * pixels / WIDTH)]),
+        Ks=scene.tensors["Ks"].expand(2, 3, 3),
+        backgrounds=torch.zeros(2, 3),
+    )
+    outputs = ["first_ids", "strongest_ids", "median_depth", "counts"]
+    _, _, meta = rasterization(
+        **both.arguments(), **CAMERA, outputs=outputs, top=2,
+        labels=(torch.stack([label, torch.full_like(label, -1)]), 3),
+    )  # fmt: skip
+    for name in [*outputs, "top_ids"]:
+        first, second = meta[name][0], meta[name][1].roll(pixels, dims=1)
+        assert (first == -1).any() or name in ("counts", "median_depth")
+        assert first.max() < 60
+        close = (first - second).abs() < (1e-4 if name == "median_depth" else 1)
+        assert close.double().mean() > 0.98, name  # but for ties
+    _, _, other = rasterization(
+        **both.arguments(), **CAMERA,
+        labels=(torch.stack([torch.full_like(label, -1), label.roll(-pixels, dims=1)]), 3),
+    )  # fmt: skip
+    assert meta["label_weights"].shape == (3, 60)
+    torch.testing.assert_close(other["label_weights"], meta["label_weights"], atol=2e-2, rtol=1e-2)
+
+
+def test_there_is_no_flow_over_the_seam() -> None:
+    scene = all_around(5)
+    with pytest.raises(NotImplementedError, match="no flow over the seam of 'equirectangular'"):
+        rasterization(**scene.arguments(), **CAMERA, flow=Flow(means=scene.tensors["means"]))
 
 
 def by_pinholes(scene: Scene, width: int, height: int) -> Tensor:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # Modules of gsplat_core/models, each with the primitive of its name. To add one: write its file, and its name
 # here.
-MODELS: tuple[str, ...] = ("generalized", "mip")
+MODELS: tuple[str, ...] = ("analytic", "generalized", "mip")
 
 
 class Evaluated(NamedTuple):
@@ -55,7 +55,9 @@ class Evaluated(NamedTuple):
         if self.covars is None:
             del given["covars"]
         if self.response == "gaussian":
-            del given["response"], given["extras"]
+            del given["response"]
+        if self.extras is None:
+            del given["extras"]
         return given
 
 

@@ -50,8 +50,10 @@ ANTIALIASINGS = {
     "none": Antialiasing(),
     "screen": Antialiasing(antialiased=True),
     "mip": Antialiasing("mip", antialiased=True, eps2d=mip.SCREEN_FILTER),
+    "analytic": Antialiasing("analytic"),
 }
-"""What `--antialiasing` offers: the blur of 3DGS as it is, compensated, or both filters of Mip-Splatting."""
+"""What `--antialiasing` offers: the blur of 3DGS as it is, compensated, both filters of Mip-Splatting, or the
+integral over the pixel of Analytic-Splatting."""
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,18 @@ from __future__ import annotations
 from gsplat_core.errors import UsageError
 from gsplat_core.primitive import no_place_for
 from gsplat_core.scene.gaussians import PLAIN
-from trainers.config import TrainConfig
+from trainers.config import ANTIALIASINGS, TrainConfig
 
 
 def refuse_primitive(name: str, config: TrainConfig) -> None:
     """Raises UsageError where a run gives a primitive to what knows plain Gaussians only."""
     if config.optimizer == "lm" and name != PLAIN:
         raise UsageError(f"--optimizer lm knows plain Gaussians only, not the primitive {name!r}; use adam.")
+    if config.antialiased and name == ANTIALIASINGS["analytic"].primitive:
+        raise UsageError(
+            f"the primitive {name!r} is integrated over pixels: there is no screen filter to compensate for; "
+            "leave out antialiased=true."
+        )
     if config.compress is not None:
         refuse_codec(name, config.compress)
 

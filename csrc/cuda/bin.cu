@@ -31,7 +31,7 @@ struct TouchedTiles {
 
   __device__ TouchedTiles(const SplatInputs& in, int64_t splat, ImageSize image, int tile_size)
       : ellipse(in.shapes[3 * splat], in.shapes[3 * splat + 1], in.shapes[3 * splat + 2],
-                in.levels == nullptr ? gaussian_level(in.opacities[splat]) : in.levels[splat]),
+                in.levels == nullptr ? gaussian_level(in.opacities[splat]) : in.levels[splat], in.margin),
         mean_x(in.means2d[2 * splat]),
         mean_y(in.means2d[2 * splat + 1]),
         width(static_cast<float>(image.width)),

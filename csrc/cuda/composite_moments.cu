@@ -47,7 +47,7 @@ __device__ bool replay_splat(const StagedSplat<Response, kRgb>& splat, const flo
                              float max_alpha, BlendedPixel& pixel, WeightedPixel& weighted,
                              Addition& addition) {
   GSPLAT_COUNT(pairs);
-  const Blend<Response> blend(splat.shape(), splat.extras(), dx, splat.mean_y, max_alpha, pixel);
+  const Blend<Response> blend(splat.shape, splat.extras(), dx, splat.mean_y, max_alpha, pixel);
   if (!blend.blends) return false;
   const float weight = blend.alpha * pixel.transmittance;
   float e[kRgb];
@@ -62,8 +62,8 @@ __device__ bool replay_splat(const StagedSplat<Response, kRgb>& splat, const flo
   }
   pixel.transmittance = blend.behind;
   const float unscale = static_cast<float>(1.0 / kRootScale);
-  addition.u = blend.u * unscale;
-  addition.v = blend.v * unscale;
+  addition.u = blend.at.u * unscale;
+  addition.v = blend.at.v * unscale;
   addition.moments = pixel_moments(weighted.weights, e, weight);
   return true;
 }

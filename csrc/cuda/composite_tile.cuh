@@ -34,17 +34,16 @@ inline dim3 tile_blocks(const CompositeInputs& in) {
 // A splat as the loop over the pixels of a tile wants it. Positions are relative to the tile's corner.
 template <class Response, int kColors>
 struct alignas(16) StagedSplat {
+  using Shape = typename Response::Family::template Shape<float>;
   static constexpr int kExtras = Response::kExtras, kNumbers = kExtras + kColors;
 
   float mean_x, mean_y;
-  float l11, l21, l22;  // scaled by kRootScale
-  float log2_opacity;
+  Shape shape;
   float numbers[kNumbers > 0 ? kNumbers : 1];  // the response's extras, the colours
   int32_t id;
 
   __device__ const float* extras() const { return numbers; }
   __device__ const float* colors() const { return numbers + kExtras; }
-  __device__ SplatShape<float> shape() const { return {l11, l21, l22, log2_opacity}; }
 };
 
 template <class Response, int kColors>
@@ -120,16 +119,13 @@ __device__ void stage_splats(const CompositeInputs& in, const Tile& tile, int fi
        i += static_cast<int>(blockDim.x * blockDim.y)) {
     const int64_t id = in.lists.flatten_ids[first + i];
     const float root[3] = {in.shapes[3 * id], in.shapes[3 * id + 1], in.shapes[3 * id + 2]};
-    const float opacity = in.opacities[id], scale = static_cast<float>(kRootScale);
+    const float opacity = in.opacities[id];
     StagedSplat<Response, kColors>& splat = batch.splats[i];
     const float mean_x = in.means2d[2 * id] - static_cast<float>(tile.x);
     const float mean_y = in.means2d[2 * id + 1] - static_cast<float>(tile.y);
     splat.mean_x = mean_x;
     splat.mean_y = mean_y;
-    splat.l11 = root[0] * scale;
-    splat.l21 = root[1] * scale;
-    splat.l22 = root[2] * scale;
-    splat.log2_opacity = log2(opacity);
+    splat.shape = Response::Family::template shape<float>(root[0], root[1], root[2], opacity, log2(opacity));
     splat.id = static_cast<int32_t>(id);
 #pragma unroll
     for (int e = 0; e < Response::kExtras; ++e) {
@@ -140,9 +136,13 @@ __device__ void stage_splats(const CompositeInputs& in, const Tile& tile, int fi
       splat.numbers[Response::kExtras + c] =
           c < channels ? in.colors[id * in.channels + first_channel + c] : 0.0f;
     }
-    const Ellipse<float> ellipse(root[0], root[1], root[2],
-                                 response_level<Response>(opacity, splat.extras()));
-    batch.halves[i] = touched_halves(ellipse, mean_x, mean_y);
+    if constexpr (Response::Family::kIntegrates) {
+      batch.halves[i] = touched_halves(ellipse_of<Response>(splat.shape, splat.extras()), mean_x, mean_y);
+    } else {
+      const Ellipse<float> ellipse(root[0], root[1], root[2],
+                                   response_level<Response>(opacity, splat.extras()));
+      batch.halves[i] = touched_halves(ellipse, mean_x, mean_y);
+    }
     stage(i, id);
   }
 }
@@ -180,20 +180,24 @@ private:
 // One splat at one pixel.
 template <class Response>
 struct Blend {
-  float u, v, dy;  // see math/response/radial.h
+  using Family = typename Response::Family;
+
+  typename Family::template Prepared<float> prepared;
+  typename Family::template At<float> at;
+  float dy;
   float uncapped, alpha;
   float behind;  // transmittance behind the splat
   bool blends;   // false: the splat leaves the pixel as it is
 
   // Finishes the pixel if this splat would.
-  __device__ Blend(const SplatShape<float>& shape, const float* extras, float dx, float mean_y,
-                   float max_alpha, BlendedPixel& pixel)
-      : dy(pixel.y - mean_y) {
-    const ResponseAt<float> at = response_at<Response>(shape, extras, dx, dy);
-    u = at.u;
-    v = at.v;
-    const bool hit = at.power >= static_cast<float>(kMinPower);
-    uncapped = exp2_where(true, at.power);
+  __device__ Blend(const typename Family::template Shape<float>& shape, const float* extras, float dx,
+                   float mean_y, float max_alpha, BlendedPixel& pixel)
+      : prepared(Family::prepare(shape, extras)), dy(pixel.y - mean_y) {
+    const Vec2<float> offset = Family::offset(shape, dx, dy);
+    float measure;
+    at = Family::at(prepared, offset.x, offset.y, measure);
+    const bool hit = measure >= static_cast<float>(Family::kLeast);
+    uncapped = Family::opacity_where(true, measure);
     alpha = ::fminf(max_alpha, uncapped);
     behind = Over::behind(pixel.transmittance, alpha);
     const bool finishes = Over::finished(behind);

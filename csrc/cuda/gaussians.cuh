@@ -34,7 +34,7 @@ __device__ inline bool is_visible(const int32_t* radii, int64_t splat) {
 }
 
 __device__ inline ProjectOptions<float> options_of(const RenderSettings& s) {
-  return {s.eps2d, s.near_plane, s.far_plane, s.radius_clip, s.antialiased};
+  return {s.eps2d, s.near_plane, s.far_plane, s.radius_clip, s.antialiased, s.margin};
 }
 
 __device__ inline Vec3<float> load_vec3(const float* rows, int64_t row) {

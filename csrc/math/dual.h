@@ -65,6 +65,17 @@ GSPLAT_HD Dual<F> max(const Dual<F>& a, const Dual<F>& b) {
 }
 
 template <class F>
+GSPLAT_HD Dual<F> abs(const Dual<F>& a) {
+  return select<F>(a.value < F(0.0), -a, a);
+}
+
+template <class F>
+GSPLAT_HD Dual<F> reciprocal(const Dual<F>& a) {
+  const F inverse = reciprocal(a.value);
+  return {inverse, -(a.tangent * inverse * inverse)};
+}
+
+template <class F>
 GSPLAT_HD Dual<F> sqrt(const Dual<F>& a) {
   const F root = sqrt(a.value);
   return {root, F(0.5) * a.tangent / root};
@@ -88,6 +99,11 @@ GSPLAT_HD F exp2_tangent(const F& y, const F& t_x) {
 template <class F>
 GSPLAT_HD Dual<F> exp2(const Dual<F>& x) {
   const F y = exp2(x.value);
+  return {y, exp2_tangent(y, x.tangent)};
+}
+template <class F>
+GSPLAT_HD Dual<F> exp2_up_to_127(const Dual<F>& x) {
+  const F y = exp2_up_to_127(x.value);
   return {y, exp2_tangent(y, x.tangent)};
 }
 template <class F>

@@ -24,6 +24,16 @@ GSPLAT_HD T exp2(T x) {
 }
 GSPLAT_HD double exp2(double x) { return ::exp2(x); }
 
+// The same of inputs up to 127, of which those below -126 are clamped, as compositing needs it at every
+// pixel. Scalars use the library's, and have no bound.
+template <class T>
+GSPLAT_HD T exp2_up_to_127(T x) {
+  x = max(x, T(-126.0));
+  return scale_by_floor_exp2(exp2_of_fraction(fraction(x)), x);
+}
+GSPLAT_HD float exp2_up_to_127(float x) { return ::exp2f(x); }
+GSPLAT_HD double exp2_up_to_127(double x) { return ::exp2(x); }
+
 // e^x to 2 ulp. Inputs are clamped to [-87.3, 87.3], so that neither the result nor its inverse is denormal.
 //
 // With n = floor(x / ln 2), e^x = 2^n 2^((x - n ln 2) / ln 2). The ln 2 of the difference comes in two parts,

@@ -3,6 +3,7 @@
 
 #include "math/elementary.h"
 #include "math/response/radial.h"
+#include "math/response/window.h"
 
 GSPLAT_MATH_BEGIN
 
@@ -19,8 +20,9 @@ GSPLAT_HD T response_level(const T& opacity, const T* extras) {
   return T(2.0 * kLn2) * Response::level(above, extras);
 }
 
-// In offsets from the mean. A little larger than the true ellipse, by more than the rounding of any test that
-// is made with it, so that no test leaves out a pixel that compositing would have blended.
+// In offsets from the mean, with a margin around it. A little larger than the true one, by more than the
+// rounding of any test that is made with it, so that no test leaves out a pixel that compositing would have
+// blended.
 template <class T>
 struct Ellipse {
   T level;           // (l11 dx + l21 dy)^2 + (l22 dy)^2 <= level inside
@@ -28,11 +30,18 @@ struct Ellipse {
   T half_x, half_y;  // half sizes of the bounding box
   T rightmost_dy;    // dy of the rightmost point; the leftmost one is opposite
 
-  // From the exact level.
-  GSPLAT_HD Ellipse(const T& root11, const T& root21, const T& root22, const T& exact)
-      : level(fma(exact, T(1e-5), exact) + T(1e-4)), l11(root11), l21(root21), l22(root22) {
+  T padding;  // pixels around it that count as inside
+
+  // From the exact level, and how many pixels beyond it a splat is seen.
+  GSPLAT_HD Ellipse(const T& root11, const T& root21, const T& root22, const T& exact,
+                    const T& margin = T(0.0))
+      : level(fma(exact, T(1e-5), exact) + T(1e-4)),
+        l11(root11),
+        l21(root21),
+        l22(root22),
+        padding(margin + T(2e-3)),
+        margin_(margin) {
     const T reach = sqrt(level), norm = sqrt(fma(l21, l21, l22 * l22));
-    const T padding = T(2e-3);
     half_y = reach / l22 + padding;
     half_x = reach * norm / (l11 * l22) + padding;
     rightmost_dy = -reach * l21 / (l22 * norm);
@@ -40,9 +49,10 @@ struct Ellipse {
 
   // The range of dx inside the ellipse for dy between `low` and `high`.
   GSPLAT_HD void span(T low, T high, T& left, T& right) const {
-    low = min(max(low, -half_y), half_y);
-    high = min(max(high, -half_y), half_y);
-    const T inv = T(1.0) / l11, padding = T(2e-3);
+    const T end = half_y - margin_;
+    low = min(max(low - margin_, -end), end);
+    high = min(max(high + margin_, -end), end);
+    const T inv = T(1.0) / l11;
     // The right edge is nowhere further out than at the rightmost point, and falls off from there both ways.
     const T right_dy = min(max(rightmost_dy, low), high), left_dy = min(max(-rightmost_dy, low), high);
     right = fma(-l21, right_dy, reach_at(right_dy)) * inv + padding;
@@ -52,7 +62,7 @@ struct Ellipse {
   // Whether the ellipse has a point with dx between `left` and `right` and dy between `top` and `bottom`:
   // sigma is least at the mean or, if that is outside, on one of the two sides of the rectangle that face it.
   GSPLAT_HD Mask<T> touches(T left, T right, T top, T bottom) const {
-    const T padding = T(2e-3), zero = T(0.0);
+    const T zero = T(0.0);
     left = left - padding;
     right = right + padding;
     top = top - padding;
@@ -65,6 +75,8 @@ struct Ellipse {
   }
 
 private:
+  T margin_;
+
   // l11 times half the width of the ellipse at a height.
   GSPLAT_HD T reach_at(const T& dy) const {
     const T v = l22 * dy;
@@ -82,6 +94,31 @@ template <class Response, class T>
 GSPLAT_HD Ellipse<T> scaled_ellipse(const SplatShape<T>& s, const T* extras) {
   const T above = max(s.log2_opacity - T(kMinPower), T(0.0));
   return {s.l11, s.l21, s.l22, Response::level(above, extras)};
+}
+
+// The same for any family.
+template <class Response, class T>
+GSPLAT_HD Ellipse<T> ellipse_of(const SplatShape<T>& s, const T* extras) {
+  return scaled_ellipse<Response>(s, extras);
+}
+// Along an axis of the standard deviation s, of offsets u, the mean over the window is at most what is in its
+// middle, e^-u^2/2s^2, times (sinh z)/z with z = u / 2 s^2, which is less than e^(z^2/6): that is a Gaussian
+// of the variance s^4 / (s^2 - 1/12). Small ones are bounded by their largest value in the window instead.
+template <class Response, class T>
+GSPLAT_HD Ellipse<T> ellipse_of(const WindowShape<T>& s, const T* extras) {
+  const T inverse1 = s.h1 * s.h1, inverse2 = s.h2 * s.h2, zero = T(0.0), half = T(0.5);
+  const Mask<T> small1 = inverse1 > T(5.0), small2 = inverse2 > T(5.0);
+  const T wide1 = select(small1, inverse1, inverse1 * fma(T(-1.0 / 12), inverse1, T(1.0)));
+  const T wide2 = select(small2, inverse2, inverse2 * fma(T(-1.0 / 12), inverse2, T(1.0)));
+  const T window1 = select(small1, half, zero), window2 = select(small2, half, zero);
+  const T c = abs(s.cosine), sine = abs(s.sine);
+  const T margin = max(window1 * c + window2 * sine, window1 * sine + window2 * c);
+  const T opacity = s.gain * s.h1 * s.h2 * T(1.0 / 6.283185307179586);
+  const T level = response_level<Response>(opacity, extras);
+  const T long2 = T(1.0) / wide1, short2 = T(1.0) / wide2, product = sqrt(wide1 * wide2);
+  const T yy = fma(s.sine * s.sine, long2, s.cosine * s.cosine * short2);
+  const T xy = s.cosine * s.sine * (long2 - short2), root = sqrt(yy);
+  return {root * product, -(xy * product) / root, T(1.0) / root, level, margin};
 }
 
 // The first and last of `count` pixels in a row or column whose centres lie between `low` and `high`;

@@ -6,6 +6,7 @@
 #include "math/dual.h"
 #include "math/project.h"
 #include "math/response/radial.h"
+#include "math/response/window.h"
 
 GSPLAT_MATH_BEGIN
 
@@ -50,7 +51,8 @@ GSPLAT_HD Gaussian<Dual<F>, Shape> moving_gaussian(const Gaussian<F, Shape>& val
 template <class F>
 GSPLAT_HD ProjectOptions<Dual<F>> constants(const ProjectOptions<F>& o) {
   const F zero(0.0);
-  return {{o.eps2d, zero}, {o.near_plane, zero}, {o.far_plane, zero}, {o.radius_clip, zero}, o.antialiased};
+  return {{o.eps2d, zero},       {o.near_plane, zero}, {o.far_plane, zero},
+          {o.radius_clip, zero}, o.antialiased,        {o.margin, zero}};
 }
 
 // The opacity of a moving splat at a pixel, of which the value is known; it does not change through the cap.
@@ -60,5 +62,56 @@ GSPLAT_HD Dual<F> moving_alpha(const F& alpha, Mask<F> uncapped, const SplatShap
   const F t_power = response_at<Response>(shape, extras, dx, dy).power.tangent;
   return {alpha, zero_unless(uncapped, exp2_tangent(alpha, t_power))};
 }
+
+// How a splat's opacity at pixels changes, for a response of either family.
+template <class Response, class F, class Family = typename Response::Family>
+struct Moving;
+
+template <class Response, class F>
+struct Moving<Response, F, Radial<Response>> {
+  using Family = Radial<Response>;
+
+  SplatShape<Dual<F>> shape;
+  ExtrasOf<Dual<F>, Response::kExtras> extras;
+  F mean_x, mean_y;
+
+  GSPLAT_HD_INLINE Moving(const SplatShape<F>& s, const typename Family::template Prepared<F>& p,
+                          const typename Family::MovingSplat& t, const F* t_extras)
+      : shape{{s.l11, F(t.l11)}, {s.l21, F(t.l21)}, {s.l22, F(t.l22)}, {s.log2_opacity, F(t.log2_opacity)}},
+        mean_x(t.mean_x),
+        mean_y(t.mean_y) {
+    for (int e = 0; e < Response::kExtras; ++e) extras.values[e] = {p.extras.values[e], t_extras[e]};
+  }
+
+  GSPLAT_HD_INLINE Dual<F> alpha(const F& value, Mask<F> uncapped, const typename Family::template At<F>&,
+                                 const F& dx, const F& dy) const {
+    return moving_alpha<Response>(value, uncapped, shape, extras.values, Dual<F>(dx, -mean_x),
+                                  Dual<F>(dy, -mean_y));
+  }
+};
+
+template <class Response, class F>
+struct Moving<Response, F, Window<Response>> {
+  using Family = Window<Response>;
+
+  typename Family::template Prepared<F> prepared;
+  WindowTangent<F> tangent;
+
+  GSPLAT_HD_INLINE Moving(const WindowShape<F>&, const typename Family::template Prepared<F>& p,
+                          const typename Family::MovingSplat& t, const F*)
+      : prepared(p) {
+    tangent.m1 = F(t.m1);
+    tangent.m2 = F(t.m2);
+    tangent.s1 = F(t.s1);
+    tangent.s2 = F(t.s2);
+    tangent.turn = F(t.turn);
+    tangent.opacity = F(t.opacity);
+  }
+
+  GSPLAT_HD_INLINE Dual<F> alpha(const F& value, Mask<F> uncapped, const typename Family::template At<F>& at,
+                                 const F&, const F&) const {
+    return {value, zero_unless(uncapped, value * tangent.along(Family::change(prepared, at, F(1.0))))};
+  }
+};
 
 GSPLAT_MATH_END

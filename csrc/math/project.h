@@ -81,6 +81,7 @@ template <class T>
 struct ProjectOptions {
   T eps2d, near_plane, far_plane, radius_clip;
   bool antialiased;
+  T margin = T(0.0);  // pixels around the ellipse of a splat in which it is seen, too
 };
 
 template <class T>
@@ -115,8 +116,8 @@ GSPLAT_HD ProjectedSplat<T> project(const Camera<T, Model>& camera, const Gaussi
   const T least = T(1.0 / 255.0);
   const T level = select(given_level >= T(0.0), given_level, gaussian_level(s.opacity));
   const T largest = T(1073741824.0);
-  s.radius_x = min(-floor(-sqrt(max(level, T(0.0)) * f.covariance.xx)), largest);
-  s.radius_y = min(-floor(-sqrt(max(level, T(0.0)) * f.covariance.yy)), largest);
+  s.radius_x = min(-floor(-(sqrt(max(level, T(0.0)) * f.covariance.xx) + options.margin)), largest);
+  s.radius_y = min(-floor(-(sqrt(max(level, T(0.0)) * f.covariance.yy) + options.margin)), largest);
 
   // Every comparison is false for NaN and one of them for infinities: non-finite Gaussians are culled here.
   const T huge = T(1e30);

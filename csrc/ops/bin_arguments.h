@@ -36,6 +36,7 @@ struct BinArguments {
         levels(packed(levels_)),
         image(check_image(width, height)),
         grid(image, check_settings(settings_).tile_size) {
+    const float margin = check_settings(settings_).margin;
     check_tensor(means2d, "means2d", {kAny, kAny, 2});
     const int64_t images = means2d.size(0), n = means2d.size(1);
     check_tensor(shapes, "shapes", {images, n, 3});
@@ -53,8 +54,8 @@ struct BinArguments {
     tiles = images * grid.count();
     check_index_range(tiles, "tiles");
     inputs = {
-        images,         n,          floats(means2d), floats(shapes), floats(depths), floats(opacities2d),
-        floats(levels), ints(radii)};
+        images,         n,           floats(means2d), floats(shapes), floats(depths), floats(opacities2d),
+        floats(levels), ints(radii), margin};
   }
 };
 

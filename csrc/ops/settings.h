@@ -43,6 +43,8 @@ inline RenderSettings check_settings(const std::vector<double>& numbers) {
                   "gsplat_core: argument 'max_alpha' must lie between 0 and 1, got ", given.max_alpha);
   STD_TORCH_CHECK(given.tile_size == 8.0 || given.tile_size == 16.0 || given.tile_size == 32.0,
                   "gsplat_core: argument 'tile_size' must be 8, 16 or 32, got ", given.tile_size);
+  STD_TORCH_CHECK(given.margin >= 0.0, "gsplat_core: argument 'margin' must not be negative, got ",
+                  given.margin);
 #define GSPLAT_FIELD(type, name) static_cast<type>(given.name),
   return {GSPLAT_RENDER_SETTINGS(GSPLAT_FIELD)};
 #undef GSPLAT_FIELD

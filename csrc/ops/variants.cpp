@@ -10,13 +10,15 @@
 namespace gsplat::ops {
 namespace {
 
-// A line for each response: its name, how many extras it has, and 1 if it is quadratic, else 0.
+// A line for each response: its name, how many extras it has, and 1 or 0 for whether it is quadratic and for
+// whether it integrates over the pixel.
 std::string response_lines() {
   std::string lines;
   ResponseTraits traits;
-#define GSPLAT_LINE(name, ...)                                  \
-  traits = CpuCompositing::response_traits(ResponseName::name); \
-  lines += #name " " + std::to_string(traits.extras) + " " + std::to_string(traits.quadratic) + "\n";
+#define GSPLAT_LINE(name, ...)                                                                        \
+  traits = CpuCompositing::response_traits(ResponseName::name);                                       \
+  lines += #name " " + std::to_string(traits.extras) + " " + std::to_string(traits.quadratic) + " " + \
+           std::to_string(traits.integrates) + "\n";
   GSPLAT_RESPONSES(GSPLAT_LINE)
 #undef GSPLAT_LINE
   return lines;

@@ -12,7 +12,8 @@
   V(float, radius_clip)           \
   V(bool, antialiased)            \
   V(float, max_alpha)             \
-  V(int32_t, tile_size)
+  V(int32_t, tile_size)           \
+  V(float, margin)
 
 namespace gsplat {
 

@@ -6,6 +6,7 @@
 
 #include "math/dual.h"
 #include "math/response/radial.h"
+#include "math/response/window.h"
 #include "raster/types.h"
 
 namespace gsplat {
@@ -31,19 +32,21 @@ struct CompositeTangents {
 
 GSPLAT_MATH_BEGIN
 
-// How one splat's place, shape and opacity change, in the units in which compositing keeps them.
-struct MovingSplat {
-  float mean_x, mean_y;
-  float l11, l21, l22;  // scaled by kRootScale
-  float log2_opacity;
-};
-
-GSPLAT_HD MovingSplat load_moving(const CompositeInputs& in, const CompositeTangents& t, int64_t id) {
-  const float scale = static_cast<float>(kRootScale);
-  const float* root = t.shapes + 3 * id;
-  return {t.means2d[2 * id], t.means2d[2 * id + 1],
-          scale * root[0],   scale * root[1],
-          scale * root[2],   log2(Dual<float>(in.opacities[id], t.opacities[id])).tangent};
+// How one splat changes, as the family of its response keeps it.
+template <class Family>
+GSPLAT_HD typename Family::MovingSplat load_moving(const CompositeInputs& in, const CompositeTangents& t,
+                                                   int64_t id) {
+  const float* t_root = t.shapes + 3 * id;
+  if constexpr (Family::kIntegrates) {
+    const float* root = in.shapes + 3 * id;
+    return {root[0],   root[1],   root[2],   {t.means2d[2 * id], t.means2d[2 * id + 1]},
+            t_root[0], t_root[1], t_root[2], t.opacities[id] / in.opacities[id]};
+  } else {
+    const float scale = static_cast<float>(kRootScale);
+    return {t.means2d[2 * id], t.means2d[2 * id + 1],
+            scale * t_root[0], scale * t_root[1],
+            scale * t_root[2], log2(Dual<float>(in.opacities[id], t.opacities[id])).tangent};
+  }
 }
 
 GSPLAT_MATH_END

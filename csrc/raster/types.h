@@ -59,6 +59,7 @@ struct SplatInputs {
   const float* opacities;
   const float* levels;  // [images, gaussians], see response_level() of math/ellipse.h; null: of Gaussians
   const int32_t* radii;
+  float margin;  // pixels around their ellipses in which splats are seen, too
 };
 
 struct SplatGrads {

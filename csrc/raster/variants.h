@@ -15,9 +15,10 @@
 
 // V(name, Type, ...) for the struct Type of each csrc/math/response/NAME.h; the kernels of
 // {cpu/kernels,cuda}/response are compiled for each of them.
-#define GSPLAT_RESPONSES(V, ...)                           \
-  V(gaussian, GaussianResponse __VA_OPT__(, ) __VA_ARGS__) \
-  V(generalized, GeneralizedResponse __VA_OPT__(, ) __VA_ARGS__)
+#define GSPLAT_RESPONSES(V, ...)                                 \
+  V(gaussian, GaussianResponse __VA_OPT__(, ) __VA_ARGS__)       \
+  V(generalized, GeneralizedResponse __VA_OPT__(, ) __VA_ARGS__) \
+  V(analytic, AnalyticResponse __VA_OPT__(, ) __VA_ARGS__)
 
 // V(name, Type) for the struct Type of each csrc/math/payload/NAME.h: what the backward pass sums up per
 // splat if it is asked to. Their sums lie in this order.
@@ -45,6 +46,7 @@ inline constexpr int kPayloads = GSPLAT_PAYLOADS(GSPLAT_ONE);
 struct ResponseTraits {
   int extras;
   bool quadratic;
+  bool integrates;  // over the window of a pixel, math/response/window.h
 };
 
 }  // namespace gsplat

@@ -51,9 +51,7 @@ def blend(
     pixels = torch.stack([columns, rows], dim=-1).reshape(-1, 2).double() + 0.5
     means2d, probe = splats.payloads.watch(splats.means2d)
     dx, dy = (means2d - pixels).unbind(-1)
-    a, b, c = splats.conics[:, :, None].unbind(1)
-    q = a * dx * dx + 2 * b * dx * dy + c * dy * dy  # [V, P]
-    faded = splats.opacities[:, None] * response.at(q, splats.extras)
+    faded = splats.opacities[:, None] * response.seen(dx, dy, splats.conics, splats.extras)
 
     weights, near_finish = compositor(torch.where(faded < MIN_ALPHA, 0.0, faded.clamp(max=max_alpha)), band)
     splats.payloads.weights = weights.detach()

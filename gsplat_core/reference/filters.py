@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 MIN_COMPENSATION = 0.005  # floor of the anti-aliasing factor
+FLAT_FILTER = 1e-4  # square pixels, where splats are integrated over pixels instead of being widened
 
 
 class Filtered(NamedTuple):

@@ -73,7 +73,7 @@ def project(
     # alpha >= 1/255 only inside an ellipse, whose box has these half extents.
     variances = torch.stack([xx, yy], dim=-1).detach()
     reach = response.reach(opacities, extras.expand(*opacities.shape, -1)).reshape(opacities.shape)
-    extent = reach[..., None] * variances.clamp(min=0).sqrt()
+    extent = reach[..., None] * variances.clamp(min=0).sqrt() + response.margin
     radii = extent.ceil()
     size = torch.tensor([intrinsics.width, intrinsics.height], dtype=torch.float64)
     inside = ((means2d + radii > 0) & (means2d - radii < size)).all(-1)

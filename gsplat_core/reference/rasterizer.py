@@ -14,6 +14,7 @@ from gsplat_core.reference import outputs
 from gsplat_core.reference.blending import Drawn, blend
 from gsplat_core.reference.cameras import CAMERAS, Intrinsics
 from gsplat_core.reference.compositors import COMPOSITORS
+from gsplat_core.reference.filters import FLAT_FILTER
 from gsplat_core.reference.gaussians import covariances
 from gsplat_core.reference.harmonics import view_dependent
 from gsplat_core.reference.orders import by_depth
@@ -81,6 +82,12 @@ def rasterization(
     lens = viewmats.new_zeros(*batch, num_cameras, 0) if lens is None else lens
     extras = means.new_zeros(*batch, num, 0) if extras is None else extras
     camera, responds = CAMERAS[camera_model], RESPONSES[response]
+    if responds.integrates:  # without a screen filter, but for what gives flat splats an area
+        if rasterize_mode == "antialiased":
+            raise ValueError(
+                f"the response {response!r} is not drawn antialiased: it is integrated over pixels"
+            )
+        eps2d = FLAT_FILTER
     _check("lens", lens, len(camera.coefficients), camera_model)
     _check("extras", extras, len(responds.extras), response)
 

@@ -102,11 +102,12 @@ def draw(
         sh_leaves: the colours as the caller holds them, for `sh_optimizer` to train.
 
     Raises:
-        ValueError: `sh_optimizer` cannot train these.
+        ValueError: `sh_optimizer` cannot train these, or the response is not drawn so.
         gsplat_core.errors.NumericalError: with :func:`gsplat_core.set_checks`, if a number is not finite.
     """
     if checks_enabled():
         require_finite(**inputs.named_tensors())
+    settings = settings.for_response(inputs.response)
     splats = project(
         inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.opacities, inputs.viewmats,
         inputs.Ks, width, height, settings, lens=inputs.lens, camera=inputs.camera,

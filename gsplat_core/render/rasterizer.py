@@ -145,8 +145,9 @@ def rasterization(
             batch dimensions, during backward. No gradient of theirs is stored then, which saves 192 bytes per
             Gaussian at degree 3 and a pass over memory; their ``.grad`` stays None, so that the optimizer's
             ``step()`` leaves them alone. Without effect on CUDA, where that ``step()`` does it.
-        response: how the opacity falls off around a centre: "gaussian", or "generalized" (GES) for
-            exp(-(q/2)^(beta/2)) with the squared Mahalanobis distance q, which at beta = 2 is the Gaussian.
+        response: how the opacity falls off around a centre: "gaussian"; "generalized" (GES) for
+            exp(-(q/2)^(beta/2)) with the squared Mahalanobis distance q, which at beta = 2 is the Gaussian;
+            "analytic", the Gaussian's integral over the pixel, for which `eps2d` is not used.
             `radii` are then those of the response, before anti-aliasing lowers the opacity.
         extras: [..., N, E] the response's own numbers of each Gaussian, differentiable. For "generalized"
             that is beta, E = 1, which acts between 0.5 and 8. None if the response has none.

@@ -139,6 +139,7 @@ class _Lists(NamedTuple):
 
 def _lists(shot: _Shot) -> _Lists:
     inputs, cameras, drawn, *_ = shot
+    drawn = drawn.for_response(inputs.response)
     splats = stages.project(
         inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.opacities, inputs.viewmats,
         inputs.Ks, cameras.width, cameras.height, drawn, lens=inputs.lens, camera=inputs.camera,

@@ -5,9 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from gsplat_core.render.variants import RESPONSES
 from gsplat_core.scene.metadata import Metadata
 
 TILE_SIZES = (8, 16, 32)
+
+WINDOW_FILTER = 1e-4
+"""What is added to the variances instead of `eps2d` where splats are integrated over the pixel, so that flat
+ones have an area (csrc/math/response/window.h)."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,7 @@ class RenderSettings:
         antialiased: whether the opacity is lowered as `eps2d` makes a Gaussian larger (Mip-Splatting).
         max_alpha: cap of a splat's alpha; no gradient passes through the cap.
         tile_size: side of the tiles in pixels, one of `TILE_SIZES`.
+        margin: how many pixels around the ellipse of its level a splat is seen; see `for_response`.
 
     Raises:
         ValueError: a value is of another kind or outside its range; the message names it.
@@ -35,18 +41,36 @@ class RenderSettings:
     antialiased: bool = False
     max_alpha: float = 0.99
     tile_size: int = 16
+    margin: float = 0.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.antialiased, bool):
             raise ValueError(f"argument 'antialiased' must be true or false, got {self.antialiased!r}")
         # Kept, because every stage asks for them.
         object.__setattr__(self, "_numbers", tuple(map(_number, FIELDS, vars(self).values())))
-        if self.eps2d < 0:
-            raise ValueError(f"argument 'eps2d' must not be negative, got {self.eps2d}")
+        for name in ("eps2d", "margin"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"argument {name!r} must not be negative, got {getattr(self, name)}")
         if not 0 < self.max_alpha < 1:
             raise ValueError(f"argument 'max_alpha' must lie between 0 and 1, got {self.max_alpha}")
         if self.tile_size not in TILE_SIZES:
             raise ValueError(f"argument 'tile_size' must be 8, 16 or 32, got {self.tile_size}")
+
+    def for_response(self, name: str) -> RenderSettings:
+        """As splats of a response are drawn: those that are integrated over the pixel are not widened by
+        `eps2d`, and are seen where only the pixel's corner reaches them.
+
+        Raises:
+            ValueError: `antialiased` would compensate for what is not done.
+        """
+        if not RESPONSES[name].integrates:
+            return self
+        if self.antialiased:
+            raise ValueError(
+                f"argument 'rasterize_mode' must not be 'antialiased' with the response {name!r}, which is "
+                "integrated over the pixel: there is no filter to compensate for"
+            )
+        return replace(self, eps2d=WINDOW_FILTER, margin=math.sqrt(0.5))
 
     def numbers(self) -> tuple[float, ...]:
         """One number per field, in the order of the fields, as the operators take them."""

@@ -16,13 +16,16 @@ class Response(NamedTuple):
     quadratic: bool
     """Whether the logarithm of alpha is a polynomial of degree 2 of the offset, which exact blocks of
     Gauss-Newton matrices need."""
+    integrates: bool
+    """Whether alpha is an integral over the pixel's window instead of a sample at its centre."""
 
 
 CAMERAS: dict[str, int] = {name: count for name, (count,) in listed("cameras").items()}
 """Camera models, and how many coefficients each has beyond fx, fy, cx, cy: the last size of `lens`."""
 
 RESPONSES: dict[str, Response] = {
-    name: Response(extras, quadratic == 1) for name, (extras, quadratic) in listed("responses").items()
+    name: Response(extras, quadratic == 1, integrates == 1)
+    for name, (extras, quadratic, integrates) in listed("responses").items()
 }
 """How opaque a splat is at an offset from its centre: ``csrc/math/response/NAME.h`` has the formulas."""
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 import gsplat_core
 from gsplat_core.render.settings import USUAL
-from gsplat_core.render.variants import CAMERAS
+from gsplat_core.render.variants import CAMERAS, RESPONSES
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order.linearization import Linearization, Settings
 from gsplat_core.second_order.preconditioner import BlockPreconditioner
@@ -77,6 +77,19 @@ def other_cameras() -> dict[str, Tensor]:
             rendered = _rendered(given, camera_model=camera)
             changes = _tangents(given, camera_model=camera)
             results |= {f"{camera}{name}, {part}": value for part, value in (rendered | changes).items()}
+    return results
+
+
+def other_responses() -> dict[str, Tensor]:
+    """Every response but the usual one, with what is measured along its lists."""
+    results = {}
+    for response in RESPONSES:
+        if response == "gaussian":
+            continue
+        scene = adapted(random_scene(40, cameras=2, width=25, height=21, sh_degree=1), response=response)
+        rendered = _rendered(scene, response=response, absgrad=True, statistics=True)
+        changes = _tangents(scene, response=response)
+        results |= {f"{response}, {part}": value for part, value in (rendered | changes).items()}
     return results
 
 
@@ -235,6 +248,7 @@ CASES: list[Callable[[], dict[str, Tensor]]] = [
     opaque,
     two_cameras,
     other_cameras,
+    other_responses,
     many_channels,
     binning,
     loss,

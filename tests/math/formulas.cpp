@@ -199,6 +199,28 @@ gsplat::SplatShape<T> shape_of(const ListOf<T>& x) {
   return {x[2] * scale, x[3] * scale, x[4] * scale, gsplat::log2(x[5])};
 }
 
+// A splat with the numbers x (mean, root, opacity, extras) at an offset from its mean.
+template <class Response, class T>
+struct Pixel {
+  using Family = typename Response::Family;
+  typename Family::template Prepared<T> prepared;
+  typename Family::template At<T> at;
+  T alpha;
+
+  Pixel(const ListOf<T>& x, const T& dx, const T& dy) {
+    const auto shape = Family::template shape<T>(x[2], x[3], x[4], x[5], gsplat::log2(x[5]));
+    prepared = Family::prepare(shape, x.data() + 6);
+    const auto offset = Family::offset(shape, dx, dy);
+    T measure(0.0);
+    at = Family::at(prepared, offset.x, offset.y, measure);
+    if constexpr (Family::kIntegrates) {
+      alpha = measure;
+    } else {
+      alpha = gsplat::exp2(measure);
+    }
+  }
+};
+
 // One splat over a column of pixels with the same dx: sum_j c_j alpha_j as a function of mean, root, opacity
 // and extras. The derivative sums over the column with dx as a factor, or in units of the splat alone.
 template <class Response>
@@ -208,27 +230,25 @@ Formula response_formula(bool quadratic) {
       []<class T>(const ListOf<T>& x) {
         T sum(0.0);
         for (int j = 0; j < 3; ++j) {
-          const auto at =
-              gsplat::response_at<Response>(shape_of(x), x.data() + 6, T(dx) - x[0], T(dys[j]) - x[1]);
-          sum = sum + T(weights[j]) * gsplat::exp2(at.power);
+          sum = sum + T(weights[j]) * Pixel<Response, T>(x, T(dx) - x[0], T(dys[j]) - x[1]).alpha;
         }
         return ListOf<T>{sum};
       },
       [=](const List& x, const List& v) {
-        auto column = gsplat::ColumnMoments<double>::zero();
-        auto sums = gsplat::QuadraticMoments<double>::zero();
-        List v_extras(Response::kExtras), by_extras(Response::kExtras);
+        using Family = typename Response::Family;
+        auto column = Family::template ColumnSums<double>::zero();
+        auto sums = Family::template Sums<double>::zero();
+        List v_extras(Response::kExtras);
         for (int j = 0; j < 3; ++j) {
           const double dy = dys[j] - x[1];
-          const auto at = gsplat::response_at<Response>(shape_of(x), x.data() + 6, dx - x[0], dy);
-          const double e = v[0] * weights[j] * gsplat::exp2(at.power);
-          const double sloped = e * Response::slope(at.u, at.v, x.data() + 6, by_extras.data());
-          column.add(e, sloped, at.u, dy);
-          sums.add(e, sloped, at.u, at.v);
-          for (int i = 0; i < Response::kExtras; ++i) v_extras[i] -= e * by_extras[i];
+          const Pixel<Response, double> pixel(x, dx - x[0], dy);
+          const double e = v[0] * weights[j] * pixel.alpha;
+          const auto change = Family::change(pixel.prepared, pixel.at, e);
+          Family::add(column, e, change, dy);
+          Family::add(sums, e, change);
+          for (int i = 0; i < Response::kExtras; ++i) v_extras[i] -= e * change.by_extras.values[i];
         }
-        const gsplat::Moments<double> moments = {column.e,   column.eu, column.ey, column.eu * (dx - x[0]),
-                                                 column.euy, column.eyy};
+        const auto moments = Family::finished(column, dx - x[0]);
         List grad = flat(quadratic ? gsplat::splat_vjp(sums, x[2], x[3], x[4], x[5])
                                    : gsplat::splat_vjp(moments, x[2], x[3], x[4], x[5]));
         grad.insert(grad.end(), v_extras.begin(), v_extras.end());
@@ -246,7 +266,9 @@ struct ResponseFunctions {
 template <class Response>
 ResponseFunctions response_functions() {
   return {[](double u, double v, double opacity, const List& extras) {
-            return gsplat::exp2(Response::power(u, v, gsplat::log2(opacity), extras.data()));
+            List splat = {0, 0, 1, 0, 1, opacity};  // of unit variances
+            splat.insert(splat.end(), extras.begin(), extras.end());
+            return Pixel<Response, double>(splat, u / gsplat::kRootScale, v / gsplat::kRootScale).alpha;
           },
           [](double opacity, const List& extras) {
             return gsplat::response_level<Response>(opacity, extras.data());

@@ -40,6 +40,7 @@ def test_numbers_are_in_the_order_of_the_fields() -> None:
         "antialiased": True,
         "max_alpha": 0.875,
         "tile_size": 32,
+        "margin": 0.75,
     }
     numbers = RenderSettings(**values).numbers()
     assert dict(zip(FIELDS, numbers, strict=True)) == values
@@ -60,6 +61,7 @@ def test_no_operator_takes_one_of_them_by_itself() -> None:
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"eps2d": -0.1}, "'eps2d' must not be negative, got -0.1"),
+    ({"margin": -0.1}, "'margin' must not be negative, got -0.1"),
     ({"max_alpha": 0.0}, "'max_alpha' must lie between 0 and 1, got 0"),
     ({"max_alpha": 1.0}, "'max_alpha' must lie between 0 and 1, got 1"),
     ({"tile_size": 12}, "'tile_size' must be 8, 16 or 32, got 12"),
@@ -92,9 +94,9 @@ def test_values_of_other_kinds_are_named(changes: dict[str, Any], message: str) 
 
 
 def test_an_operator_tells_which_numbers_it_wants() -> None:
-    with pytest.raises(RuntimeError, match=r"'settings' must have 7 numbers \(eps2d .* tile_size\), got 3"):
+    with pytest.raises(RuntimeError, match=r"'settings' must have 8 numbers \(eps2d .* margin\), got 3"):
         ops.project(*SHAPES, *CAMERA_OF_THE_OPERATOR, [0.3, 0.01, 1e10])
-    fractional = [*RenderSettings().numbers()[:-3], 0.5, 0.99, 16]
+    fractional = [*RenderSettings().numbers()[:-4], 0.5, 0.99, 16, 0]
     with pytest.raises(RuntimeError, match=r"'antialiased' must be true or false, got 0\.5"):
         ops.project(*SHAPES, *CAMERA_OF_THE_OPERATOR, fractional)
 
@@ -121,6 +123,11 @@ def test_each_setting_reaches_the_kernels() -> None:
     antialiased = changed(antialiased=True)
     both = (antialiased.radii[0, 0].amax(-1) > 0) & seen
     assert (antialiased.opacities[0, 0][both] < splats.opacities[0, 0][both]).all()
+    wider = changed(margin=2.0)
+    both = (wider.radii[0, 0].amax(-1) > 0) & seen
+    assert torch.equal(wider.radii[0, 0][both], splats.radii[0, 0][both] + 2)
+    listed = [len(bin_splats(splats, 40, 30, replace(usual, margin=m)).flatten_ids) for m in (0.0, 8.0)]
+    assert listed[1] > listed[0]
     for size in TILE_SIZES:
         tiles = bin_splats(splats, 40, 30, replace(usual, tile_size=size))
         assert len(tiles.offsets) == -(-40 // size) * -(-30 // size) + 1

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Preset = Literal["default", "fast", "tiny", "published"]
 Background = Literal["auto", "black", "white", "random"]
-Antialiasing = Literal["none", "screen", "mip"]
+Antialiasing = Literal["none", "screen", "mip", "analytic"]
 Where = Literal["auto", "always", "never"]
 Alpha = Literal["auto", "black", "white", "ignore"]
 Distortion = Literal["undistort", "keep"]
@@ -39,9 +39,10 @@ class TrainOptions:
     model: Annotated[str | None, _option("{gaussian,generalized,...}", "gaussian")] = None
     """What the scene consists of: Gaussians, or a primitive with more fields than these, such as generalized
     exponentials (gsplat_core/models)."""
-    antialiasing: Annotated[Antialiasing | None, _option("{none,screen,mip}", "none")] = None
-    """How what is smaller than a pixel is drawn: blurred, also compensated (screen), or with both filters of
-    Mip-Splatting (mip), for views from nearer and farther than the photographs (docs/antialiasing.md)."""
+    antialiasing: Annotated[Antialiasing | None, _option("{none,screen,mip,analytic}", "none")] = None
+    """How what is smaller than a pixel is drawn: blurred, also compensated (screen), with both filters of
+    Mip-Splatting (mip), or integrated over the pixel (analytic), for views from nearer and farther than the
+    photographs (docs/antialiasing.md)."""
     strategy: Annotated[str | None, _option("{mcmc,adc,lpm,...}", "the preset's")] = None
     """Density control: a strategy, perhaps with plug-ins, such as mcmc+lpm (docs/strategies.md)."""
     optimizer: Annotated[Literal["adam", "lm"] | None, _option("{adam,lm}", "adam")] = None

@@ -149,7 +149,7 @@ struct SplatLanes {
     }
     const Float level = in.levels == nullptr ? gaussian_level(Float::load(f[5])) : Float::load(f[6]);
     return {Float::load(f[0]), Float::load(f[1]),
-            Ellipse<Float>(Float::load(f[2]), Float::load(f[3]), Float::load(f[4]), level)};
+            Ellipse<Float>(Float::load(f[2]), Float::load(f[3]), Float::load(f[4]), level, Float(in.margin))};
   }
 };
 

@@ -69,7 +69,7 @@ void write_row(const CompositeInputs& in, const SplatRecord<Response>& record, c
       });
       const PixelMoments<Float> pixel = pixel_moments(pixel_weights, e, weight);
       Float all[kQuartic];
-      monomials(at.u[n], at.v[n], all);
+      monomials(at.pixel[n].u, at.pixel[n].v, all);
       repeat<kQuartic>([&](auto i) { sums[i] = fma(pixel.alpha, all[i], sums[i]); });
       repeat<kRgb>([&](auto c) __attribute__((always_inline)) {
         sums[kChannelMoments + c] = sums[kChannelMoments + c] + pixel.color[c];
@@ -114,7 +114,7 @@ void composite_moments(const CompositeInputs& in, const MomentInputs& image, flo
     float background[kRgb] = {};
     if (in.backgrounds != nullptr)
       std::memcpy(background, in.backgrounds + place.image * kRgb, sizeof(background));
-    PixelState state(place);
+    PixelState state(place, Response::Family::kLeast);
     PixelSums pixels(in, image, place, background);
     for (int n = 0; n < splats.count(); ++n) {
       const CellSet cells = splats.cells(n) & state.unfinished;

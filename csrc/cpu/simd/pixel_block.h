@@ -25,12 +25,13 @@ constexpr int pixel_index(int column, int row) {
 // The pixels of a block on their way from the front to the back.
 struct PixelState {
   alignas(64) float transmittance[kBlockPixels];  // in front of the next splat
-  alignas(64) float threshold[kBlockPixels];      // of the power; infinite if finished or outside the image
+  alignas(64) float threshold[kBlockPixels];      // of the measure; infinite if finished or outside the image
   CellSet unfinished;                             // cells with pixels that are not
 
-  explicit PixelState(const BlockPlace& place) : unfinished((CellSet{1} << kCells) - 1) {
+  // `least` is that of the response's family.
+  PixelState(const BlockPlace& place, double least) : unfinished((CellSet{1} << kCells) - 1) {
     for (float& t : transmittance) t = 1.0f;
-    for (float& t : threshold) t = static_cast<float>(kMinPower);
+    for (float& t : threshold) t = static_cast<float>(least);
     if (place.columns == kBlockSide && place.rows == kBlockSide) return;
     unfinished = 0;
     for (int row = 0; row < kBlockSide; ++row) {
@@ -49,33 +50,40 @@ struct PixelState {
 };
 
 template <class Response>
-SplatShape<Float> shape_of(const SplatRecord<Response>& r) {
-  return {Float(r.l11), Float(r.l21), Float(r.l22), Float(r.log2_opacity)};
+[[gnu::always_inline]] inline auto shape_of(const SplatRecord<Response>& r) {
+  constexpr int kShape = SplatRecord<Response>::kShape;
+  Float numbers[kShape];
+  const float* first = &r.mean_x + 2;
+  repeat<kShape>([&](auto i) __attribute__((always_inline)) { numbers[i] = Float(first[i]); });
+  return joined_shape<Response>(numbers);
 }
 
 // A splat seen from a block: its offset (u, v), see math/response/radial.h, at a pixel is the sum of what
 // belongs to the cell and what belongs to the pixel's place in the cell.
 template <class Response>
 struct BlockSplat {
+  using Family = typename Response::Family;
+
   alignas(64) float cell_u[kCells], cell_v[kCells];
   Float pixel_u[kVectors], pixel_v[kVectors];
-  Float log2_opacity;
-  ExtrasOf<Float, Response::kExtras> extras;
+  typename Family::template Prepared<Float> prepared;
 
   [[gnu::always_inline]] BlockSplat(const SplatRecord<Response>& r, const BlockPlace& place) {
-    const SplatShape<Float> shape = shape_of(r);
-    log2_opacity = shape.log2_opacity;
+    const auto shape = shape_of(r);
+    ExtrasOf<Float, Response::kExtras> extras;
     repeat<Response::kExtras>([&](auto e) { extras.values[e] = Float(r.extras()[e]); });
+    prepared = Family::prepare(shape, extras.values);
     const Float first_x(static_cast<float>(place.x) + 0.5f - r.mean_x);
     const Float first_y(static_cast<float>(place.y) + 0.5f - r.mean_y);
     const Float side(static_cast<float>(kCellSide));
     repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
       const Float column = Float::load(kColumnOf + i * kLanes), row = Float::load(kRowOf + i * kLanes);
-      pixel_u[i] = fma(shape.l11, column, shape.l21 * row);
-      pixel_v[i] = shape.l22 * row;
-      const Float dx = fma(side, column, first_x), dy = fma(side, row, first_y);
-      fma(shape.l11, dx, shape.l21 * dy).store(cell_u + i * kLanes);
-      (shape.l22 * dy).store(cell_v + i * kLanes);
+      const Vec2<Float> in_cell = Family::offset(shape, column, row);
+      pixel_u[i] = in_cell.x;
+      pixel_v[i] = in_cell.y;
+      const Vec2<Float> of_cell = Family::offset(shape, fma(side, column, first_x), fma(side, row, first_y));
+      of_cell.x.store(cell_u + i * kLanes);
+      of_cell.y.store(cell_v + i * kLanes);
     });
     // Repeating a number is free for a load. Compilers that see what was stored repeat it by shuffling.
     asm("" : "+m"(cell_u), "+m"(cell_v));
@@ -99,19 +107,20 @@ struct PixelOffsets {
 };
 
 // How opaque a splat is at the pixels of a cell.
+template <class Response>
 struct CellResponse {
-  Float u[kVectors], v[kVectors];
+  using Family = typename Response::Family;
+
+  typename Family::template At<Float> pixel[kVectors];
   Float uncapped[kVectors];  // zero where the splat is skipped
 
-  template <class Response>
   [[gnu::always_inline]] CellResponse(const BlockSplat<Response>& splat, const PixelState& state, int cell) {
     const Float cell_u(splat.cell_u[cell]), cell_v(splat.cell_v[cell]);
     const float* threshold = state.threshold + cell * kCellPixels;
     repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
-      u[i] = cell_u + splat.pixel_u[i];
-      v[i] = cell_v + splat.pixel_v[i];
-      const Float power = Response::power(u[i], v[i], splat.log2_opacity, splat.extras.values);
-      uncapped[i] = exp2_where(power >= Float::load(threshold + i * kLanes), power);
+      Float measure;
+      pixel[i] = Family::at(splat.prepared, cell_u + splat.pixel_u[i], cell_v + splat.pixel_v[i], measure);
+      uncapped[i] = Family::opacity_where(measure >= Float::load(threshold + i * kLanes), measure);
     });
   }
 };
@@ -122,7 +131,9 @@ struct CellBlend {
   Float weight[kVectors];  // alpha times the transmittance in front
 
   // Moves the transmittance of the cell behind the splat.
-  [[gnu::always_inline]] CellBlend(const CellResponse& at, PixelState& state, int cell, Float max_alpha) {
+  template <class Response>
+  [[gnu::always_inline]] CellBlend(const CellResponse<Response>& at, PixelState& state, int cell,
+                                   Float max_alpha) {
     float* transmittance = state.transmittance + cell * kCellPixels;
     Float front[kVectors], behind[kVectors];
     Float least;

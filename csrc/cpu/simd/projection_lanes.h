@@ -7,7 +7,8 @@
 namespace gsplat::GSPLAT_ISA {
 
 inline ProjectOptions<Float> load_options(const RenderSettings& s) {
-  return {Float(s.eps2d), Float(s.near_plane), Float(s.far_plane), Float(s.radius_clip), s.antialiased};
+  return {Float(s.eps2d),       Float(s.near_plane), Float(s.far_plane),
+          Float(s.radius_clip), s.antialiased,       Float(s.margin)};
 }
 
 // How each shape is read from, and its gradient added to, the arrays of the scene.

@@ -19,12 +19,13 @@ inline constexpr int kRecordChannels = 8;
 // One cache line per splat.
 template <class Response>
 struct alignas(64) SplatRecord {
-  static constexpr int kFields = 6 + Response::kExtras;  // in front of the colour
-  static_assert(kFields + kRecordChannels <= 16);
+  using Shape = typename Response::Family::template Shape<float>;
+  static constexpr int kShape = Response::Family::kShape;
+  static constexpr int kFields = 2 + kShape + Response::kExtras;  // in front of the colour
+  static_assert(kFields + kRecordChannels <= 16 && sizeof(Shape) == sizeof(float) * kShape);
 
   float mean_x, mean_y;
-  float l11, l21, l22;  // scaled by kRootScale
-  float log2_opacity;
+  Shape shape;
   float rest[Response::kExtras + kRecordChannels];  // the response's extras, the first channels
 
   const float* extras() const { return rest; }
@@ -58,13 +59,25 @@ struct BlockPlace {
   int columns, rows;  // how much of it lies inside the image and the tile
 };
 
+// A shape in vectors, from its numbers one by one.
+template <class Response>
+[[gnu::always_inline]] inline auto joined_shape(const Float* numbers) {
+  constexpr int kShape = Response::Family::kShape;
+  using Shape = typename Response::Family::template Shape<Float>;
+  if constexpr (kShape == 4) {
+    return Shape{numbers[0], numbers[1], numbers[2], numbers[3]};
+  } else {
+    static_assert(kShape == 5);
+    return Shape{numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]};
+  }
+}
+
 // Makes the records of all splats, at their flat indices; those of culled splats are undefined.
 template <class Response>
 const SplatRecord<Response>* make_records(const CompositeInputs& in) {
   const int64_t total = in.images * in.gaussians;
   SplatRecord<Response>* records = per_thread<Buffer<SplatRecord<Response>>>().reserve(total);
   const int channels = in.channels < kRecordChannels ? in.channels : kRecordChannels;
-  const float scale = static_cast<float>(kRootScale);
   parallel_for((total + kLanes - 1) / kLanes, 256, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
       const int64_t first = b * kLanes;
@@ -78,10 +91,9 @@ const SplatRecord<Response>* make_records(const CompositeInputs& in) {
         SplatRecord<Response>& r = records[i];
         r.mean_x = in.means2d[2 * i];
         r.mean_y = in.means2d[2 * i + 1];
-        r.l11 = scale * in.shapes[3 * i];
-        r.l21 = scale * in.shapes[3 * i + 1];
-        r.l22 = scale * in.shapes[3 * i + 2];
-        r.log2_opacity = logarithms.columns[0][lane];
+        r.shape = Response::Family::template shape<float>(in.shapes[3 * i], in.shapes[3 * i + 1],
+                                                          in.shapes[3 * i + 2], in.opacities[i],
+                                                          logarithms.columns[0][lane]);
         for (int e = 0; e < Response::kExtras; ++e) r.rest[e] = in.extras[i * Response::kExtras + e];
         for (int c = 0; c < channels; ++c) r.rest[Response::kExtras + c] = in.colors[i * in.channels + c];
       }
@@ -151,8 +163,8 @@ private:
       transpose(fields + first);
     }
     const Float mean_x = fields[0] - Float(x0), mean_y = fields[1] - Float(y0);
-    const SplatShape<Float> shape = {fields[2], fields[3], fields[4], fields[5]};
-    const auto ellipse = scaled_ellipse<Response>(shape, fields + 6);
+    const auto ellipse =
+        ellipse_of<Response>(joined_shape<Response>(fields + 2), fields + 2 + Record::kShape);
     constexpr float kToLast = kCellSide - 1;  // from the centre of a cell's first pixel to that of its last
     Float bits(0.0f);
     repeat<kCellsPerRow>([&](auto row) {

@@ -40,8 +40,9 @@ struct Colors {
 };
 
 template <int kColors>
-__device__ void blend_splat(const StagedSplat<Response, kColors>& splat, const SplatShape<float>& shape,
-                            float dx, float max_alpha, BlendedPixel& pixel, Colors<kColors>& blended) {
+__device__ void blend_splat(const StagedSplat<Response, kColors>& splat,
+                            const typename Response::Family::template Shape<float>& shape, float dx,
+                            float max_alpha, BlendedPixel& pixel, Colors<kColors>& blended) {
   GSPLAT_COUNT(pairs);
   const Blend<Response> blend(shape, splat.extras(), dx, splat.mean_y, max_alpha, pixel);
   if (blend.blends) {
@@ -68,7 +69,7 @@ __global__ void __launch_bounds__(kMostTileThreads, kColors <= 3 ? kMostBlocks :
   Colors<kColors> upper_colors, lower_colors;
   const auto visit = [&](int, const StagedSplat<Response, kColors>& splat, float dx, bool in_upper,
                          bool in_lower) {
-    const SplatShape<float> shape = splat.shape();
+    const auto& shape = splat.shape;
     if (in_upper) blend_splat(splat, shape, dx, in.settings.max_alpha, upper, upper_colors);
     if (in_lower) blend_splat(splat, shape, dx, in.settings.max_alpha, lower, lower_colors);
   };

@@ -2,9 +2,9 @@
 //
 // Each warp replays the forward pass over its patch, front to back (see math/compositor/over.h for why that
 // works). What a splat gets from the 64 pixels is summed over the warp and added to memory once. These sums
-// are the moments of math/response/radial.h and the sums of the payloads (math/payload), which are linear in
-// the pixels: they are gathered in the places of the gradients themselves, and finish_splat_gradients() turns
-// them into gradients in place.
+// are the moments of the response's family (math/response) and the sums of the payloads (math/payload), which
+// are linear in the pixels: they are gathered in the places of the gradients themselves, and
+// finish_splat_gradients() turns them into gradients in place.
 #include "cuda/composite.h"
 #include "cuda/composite_tile.cuh"
 #include "math/payload/color.h"
@@ -16,6 +16,7 @@ namespace gsplat::cuda::GSPLAT_RESPONSE {
 namespace {
 
 using Response = GSPLAT_RESPONSE_TYPE;  // an argument of kernels, which reports name by it
+using Family = Response::Family;
 
 constexpr int kMoments = 6, kExtras = Response::kExtras;
 constexpr int kOfSplat = kMoments + kExtras;
@@ -58,18 +59,17 @@ template <class Sums>
 struct SplatSums {
   static constexpr int kCount = kOfSplat + Sums::kSums;
 
-  ColumnMoments<float> moments;
+  Family::ColumnSums<float> moments;
   ZeroedSums<float, kExtras> extras;
   typename Sums::template Sums<float> payloads;
 
-  __device__ SplatSums() : moments(ColumnMoments<float>::zero()) {}
+  __device__ SplatSums() : moments(Family::ColumnSums<float>::zero()) {}
 
   // In the order of SumTarget.
   __device__ void list(float dx, float (&sums)[kCount]) const {
-    const float first[kMoments] = {moments.e,       moments.eu,  moments.ey,
-                                   moments.eu * dx, moments.euy, moments.eyy};
-#pragma unroll
-    for (int i = 0; i < kMoments; ++i) sums[i] = first[i];
+    const Family::PixelSums<float> all = Family::finished(moments, dx);
+    static_assert(sizeof(all) == kMoments * sizeof(float));
+    memcpy(sums, &all, sizeof(all));
 #pragma unroll
     for (int i = 0; i < kExtras; ++i) sums[kMoments + i] = extras.numbers[i];
     payloads.list(sums + kOfSplat);
@@ -107,9 +107,9 @@ struct SumTarget {
 // Adds what a pixel gives to a splat. Returns the weight with which the splat was blended there.
 template <int kColors, class Sums>
 __device__ float replay_splat(const CompositeInputs& in, const CompositeGradInputs& v,
-                              const SplatShape<float>& shape, const StagedSplat<Response, kColors>& splat,
-                              float dx, BlendedPixel& pixel, PixelGrads<kColors>& grads,
-                              SplatSums<Sums>& sums) {
+                              const typename Response::Family::template Shape<float>& shape,
+                              const StagedSplat<Response, kColors>& splat, float dx, BlendedPixel& pixel,
+                              PixelGrads<kColors>& grads, SplatSums<Sums>& sums) {
   GSPLAT_COUNT(pairs);
   const Blend<Response> blend(shape, splat.extras(), dx, splat.mean_y, in.settings.max_alpha, pixel);
   if (!blend.blends) return 0.0f;
@@ -126,12 +126,12 @@ __device__ float replay_splat(const CompositeInputs& in, const CompositeGradInpu
   pixel.transmittance = blend.behind;
   // No gradient through the cap.
   const float e = zero_unless(blend.uncapped <= in.settings.max_alpha, blend.alpha * v_alpha);
-  ExtrasOf<float, kExtras> by_extras;
-  const float sloped = e * Response::slope(blend.u, blend.v, splat.extras(), by_extras.values);
-  sums.moments.add(e, sloped, blend.u, blend.dy);
+  const auto change = Family::change(blend.prepared, blend.at, e);
+  Family::add(sums.moments, e, change, blend.dy);
 #pragma unroll
-  for (int i = 0; i < kExtras; ++i) sums.extras.numbers[i] -= e * by_extras.values[i];
-  sums.payloads.see(shape, {blend.u, blend.v, sloped, weight, 1.0f, grads.probe});
+  for (int i = 0; i < kExtras; ++i) sums.extras.numbers[i] -= e * change.by_extras.values[i];
+  const Seen<float> seen = Family::seen(shape, change);
+  sums.payloads.see(seen.shape, {seen.u, seen.v, seen.sloped, weight, 1.0f, grads.probe});
   return weight;
 }
 
@@ -179,7 +179,7 @@ __global__ void __launch_bounds__(kMostTileThreads, kBlocks<kColors>)
   const SumTarget<Row> target(out, in.channels, sum_owner<Sums::kCount>());
   const auto visit = [&](int, const StagedSplat<Response, kColors>& splat, float dx, bool in_upper,
                          bool in_lower) {
-    const SplatShape<float> shape = splat.shape();
+    const auto& shape = splat.shape;
     Sums sums;
     float upper_weight = 0.0f, lower_weight = 0.0f;
     if (in_upper) upper_weight = replay_splat(in, v, shape, splat, dx, upper, upper_grads, sums);
@@ -203,7 +203,8 @@ __global__ void __launch_bounds__(256) finish_splat_gradients(CompositeInputs in
   if (id < 0) return;
   float* mean = out.means2d + 2 * id;
   float* v_root = out.shapes + 3 * id;
-  const Moments<float> moments = {mean[0], mean[1], v_root[0], v_root[1], v_root[2], out.opacities[id]};
+  const Family::PixelSums<float> moments = {mean[0],   mean[1],   v_root[0],
+                                            v_root[1], v_root[2], out.opacities[id]};
   const float* root = in.shapes + 3 * id;
   const SplatGrad<float> g = splat_vjp(moments, root[0], root[1], root[2], in.opacities[id]);
   mean[0] = g.mean_x;

@@ -12,11 +12,13 @@ namespace gsplat::cuda::GSPLAT_RESPONSE {
 namespace {
 
 using Response = GSPLAT_RESPONSE_TYPE;  // an argument of kernels, which reports name by it
+using Family = Response::Family;
 constexpr int kExtras = Response::kExtras;
 
 // The tangents of a StagedSplat.
 template <int kColors>
-struct StagedTangent : MovingSplat {
+struct StagedTangent {
+  Family::MovingSplat splat;
   float extras_and_colors[kExtras + kColors];
 
   __device__ const float* extras() const { return extras_and_colors; }
@@ -26,7 +28,7 @@ struct StagedTangent : MovingSplat {
 template <int kColors>
 __device__ void stage_tangent(const CompositeInputs& in, const CompositeTangents& t, int64_t id,
                               int first_channel, int channels, StagedTangent<kColors>& staged) {
-  static_cast<MovingSplat&>(staged) = load_moving(in, t, id);
+  staged.splat = load_moving<Family>(in, t, id);
 #pragma unroll
   for (int e = 0; e < kExtras; ++e) staged.extras_and_colors[e] = t.extras[id * kExtras + e];
 #pragma unroll
@@ -68,16 +70,10 @@ __device__ void blend_tangents(const StagedSplat<Response, kColors>& splat, cons
                                float dx, float max_alpha, BlendedPixel& pixel,
                                PixelTangents<kColors>& tangents) {
   GSPLAT_COUNT(pairs);
-  const Blend<Response> blend(splat.shape(), splat.extras(), dx, splat.mean_y, max_alpha, pixel);
+  const Blend<Response> blend(splat.shape, splat.extras(), dx, splat.mean_y, max_alpha, pixel);
   if (!blend.blends) return;
-  const SplatShape<Dual<float>> shape = {
-      {splat.l11, t.l11}, {splat.l21, t.l21}, {splat.l22, t.l22}, {splat.log2_opacity, t.log2_opacity}};
-  ExtrasOf<Dual<float>, kExtras> extras;
-#pragma unroll
-  for (int e = 0; e < kExtras; ++e) extras.values[e] = {splat.extras()[e], t.extras()[e]};
-  const Dual<float> dx_moving(dx, -t.mean_x), dy_moving(blend.dy, -t.mean_y);
-  const Dual<float> alpha = moving_alpha<Response>(blend.alpha, blend.uncapped <= max_alpha, shape,
-                                                   extras.values, dx_moving, dy_moving);
+  const Moving<Response, float> moving(splat.shape, blend.prepared, t.splat, t.extras());
+  const Dual<float> alpha = moving.alpha(blend.alpha, blend.uncapped <= max_alpha, blend.at, dx, blend.dy);
   const Dual<float> transmittance(pixel.transmittance, tangents.transmittance);
   const Dual<float> weight = alpha * transmittance;
 #pragma unroll

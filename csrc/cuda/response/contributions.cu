@@ -15,8 +15,9 @@ __device__ void atomic_max(float* target, float value) {
   atomicMax(reinterpret_cast<int*>(target), __float_as_int(value));
 }
 
-__device__ float blend_weight(const SplatShape<float>& shape, const float* extras, float dx, float mean_y,
-                              float max_alpha, BlendedPixel& pixel) {
+__device__ float blend_weight(const typename Response::Family::template Shape<float>& shape,
+                              const float* extras, float dx, float mean_y, float max_alpha,
+                              BlendedPixel& pixel) {
   GSPLAT_COUNT(pairs);
   const Blend<Response> blend(shape, extras, dx, mean_y, max_alpha, pixel);
   if (!blend.blends) return 0.0f;
@@ -34,7 +35,7 @@ __global__ void __launch_bounds__(kMostTileThreads)
   BlendedPixel lower(pixel_y() + kHalf, PixelPlace(in, tile, pixel_x(), pixel_y() + kHalf));
   const auto visit = [&](int, const StagedSplat<Response, kNoColors>& splat, float dx, bool in_upper,
                          bool in_lower) {
-    const SplatShape<float> shape = splat.shape();
+    const auto& shape = splat.shape;
     float weight = 0.0f, other = 0.0f;
     if (in_upper)
       weight = blend_weight(shape, splat.extras(), dx, splat.mean_y, in.settings.max_alpha, upper);

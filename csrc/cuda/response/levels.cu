@@ -24,7 +24,9 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void describe_response(ResponseTraits& traits) { traits = {Response::kExtras, Response::kQuadratic}; }
+void describe_response(ResponseTraits& traits) {
+  traits = {Response::kExtras, Response::kQuadratic, Response::Family::kIntegrates};
+}
 
 void response_levels(const float* opacities, const float* extras, int64_t count, float* levels,
                      Stream stream) {

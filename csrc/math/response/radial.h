@@ -1,6 +1,8 @@
-// What all responses share (extension point E4): how opaque a splat is at a pixel.
+// How opaque a splat is at a pixel (extension point E4), for the family of responses that are sampled at the
+// pixel's centre and have ellipses as lines of equal opacity. (The other family integrates over the pixel:
+// math/response/window.h. Which one it is of, a response says by its `Family`.)
 //
-// A response is a function of the pixel, sampled at its centre: of the offset (u, v) from the splat's mean in
+// A response of this family is a function of the offset (u, v) from the splat's mean in
 // units in which the splat is round, and of that it depends on the length alone:
 //
 //     alpha = opacity * exp(-f(q)),    q = U^2 + V^2,    U = l11 dx + l21 dy,    V = l22 dy
@@ -10,6 +12,7 @@
 // without a factor. A response NAME is a struct in math/response/NAME.h, and a line of raster/variants.h,
 // with
 //
+//     Family          Radial<itself>
 //     kExtras         how many numbers a splat has for it besides its shape
 //     kQuadratic      whether ln alpha is a polynomial of degree 2 of the offset, as exact blocks of
 //                     Gauss-Newton matrices need it (math/gauss_newton.h)
@@ -23,12 +26,13 @@
 // The gradients follow from the moments of the pixels, whatever f is: dq/2 is quadratic in the offset, and
 // the slope of each pixel goes into its weight.
 //
-// That there are two affine forms of the pixel, u and v, is no constant of a response but what all of them
-// share: the three numbers of a splat's shape, the ellipse by which tiles and cells are found
-// (math/ellipse.h) and the six moments below are those of two forms whose lines of equal opacity are ellipses
-// around a mean. What has three forms, such as a surfel or a ray through a Gaussian, has another shape,
-// another bound and sums of each form's gradient times 1, x and y: another family, beside this header, not a
-// number in it.
+// A family, Radial or Window, is what the kernels know of its responses: the shape of a splat as they keep it
+// and its offset in two affine forms u and v of the pixel; what is evaluated at a pixel, a `measure` of how
+// opaque it is and the opacity itself; how the logarithm of the opacity changes there; the six moments that
+// are summed up of these changes, and the chain from them to the root of the conic (splat_vjp). ellipse_of()
+// of math/ellipse.h tells where a splat is seen. What has three forms, such as a surfel or a ray through a
+// Gaussian, has another shape, another bound and sums of each form's gradient times 1, x and y: a third
+// family.
 #pragma once
 
 #include "math/elementary.h"
@@ -124,6 +128,13 @@ GSPLAT_HD SplatGrad<T> splat_vjp(const Moments<T>& m, const T& l11, const T& l21
   return g;
 }
 
+// What payloads get to know of a splat at a pixel, math/payload/payload.h.
+template <class T>
+struct Seen {
+  SplatShape<T> shape;
+  T u, v, sloped;
+};
+
 // The same sums in the units of the splat alone, with the scaled v in place of dx and dy: nothing but u and v
 // is needed at a pixel.
 template <class T>
@@ -161,5 +172,107 @@ GSPLAT_HD SplatGrad<T> splat_vjp(const QuadraticMoments<T>& m, const T& l11, con
   g.opacity = m.e / opacity;
   return g;
 }
+
+// How one splat's place, shape and opacity change, in the units in which compositing keeps them.
+struct RadialTangent {
+  float mean_x, mean_y;
+  float l11, l21, l22;  // scaled by kRootScale
+  float log2_opacity;
+};
+
+template <class Response>
+struct Radial {
+  static constexpr int kShape = 4;  // numbers
+  static constexpr bool kIntegrates = false;
+  static constexpr double kLeast = kMinPower;  // of the measure, the power
+
+  using MovingSplat = RadialTangent;
+
+  template <class T>
+  using Shape = SplatShape<T>;
+  template <class T>
+  using Sums = QuadraticMoments<T>;
+
+  // Those of a column of pixels, and of all pixels made of these (in which the products with dx are).
+  template <class T>
+  using ColumnSums = ColumnMoments<T>;
+  template <class T>
+  using PixelSums = Moments<T>;
+
+  // What is the same at all pixels.
+  template <class T>
+  struct Prepared {
+    T log2_opacity;
+    ExtrasOf<T, Response::kExtras> extras;
+  };
+
+  template <class T>
+  struct At {
+    T u, v;
+  };
+
+  template <class T>
+  struct Change {
+    T u, v, sloped;
+    ExtrasOf<T, Response::kExtras> by_extras;
+  };
+
+  template <class T>
+  GSPLAT_HD static Shape<T> shape(const T& l11, const T& l21, const T& l22, const T&, const T& log2_opacity) {
+    const T scale = T(kRootScale);
+    return {scale * l11, scale * l21, scale * l22, log2_opacity};
+  }
+
+  template <class T>
+  GSPLAT_HD_INLINE static Vec2<T> offset(const Shape<T>& s, const T& dx, const T& dy) {
+    return {fma(s.l11, dx, s.l21 * dy), s.l22 * dy};
+  }
+
+  template <class T>
+  GSPLAT_HD_INLINE static Prepared<T> prepare(const Shape<T>& s, const T* extras) {
+    Prepared<T> p;
+    p.log2_opacity = s.log2_opacity;
+    for (int e = 0; e < Response::kExtras; ++e) p.extras.values[e] = extras[e];
+    return p;
+  }
+
+  template <class T>
+  GSPLAT_HD_INLINE static At<T> at(const Prepared<T>& p, const T& u, const T& v, T& measure) {
+    measure = Response::power(u, v, p.log2_opacity, p.extras.values);
+    return {u, v};
+  }
+
+  template <class T>
+  GSPLAT_HD_INLINE static T opacity_where(Mask<T> mask, const T& measure) {
+    return exp2_where(mask, measure);
+  }
+
+  template <class T>
+  GSPLAT_HD_INLINE static Change<T> change(const Prepared<T>& p, const At<T>& at, const T& e) {
+    Change<T> c;
+    c.u = at.u;
+    c.v = at.v;
+    c.sloped = e * Response::slope(at.u, at.v, p.extras.values, c.by_extras.values);
+    return c;
+  }
+
+  template <class T>
+  GSPLAT_HD_INLINE static Seen<T> seen(const Shape<T>& s, const Change<T>& c) {
+    return {s, c.u, c.v, c.sloped};
+  }
+
+  template <class T>
+  GSPLAT_HD_INLINE static void add(Sums<T>& m, const T& e, const Change<T>& c) {
+    m.add(e, c.sloped, c.u, c.v);
+  }
+  template <class T>
+  GSPLAT_HD_INLINE static void add(ColumnSums<T>& m, const T& e, const Change<T>& c, const T& dy) {
+    m.add(e, c.sloped, c.u, dy);
+  }
+  template <class T>
+  GSPLAT_HD_INLINE static PixelSums<T> finished(const ColumnSums<T>& m, const T& dx) {
+    return {m.e, m.eu, m.ey, m.eu * dx, m.euy, m.eyy};
+  }
+};
 
 GSPLAT_MATH_END

@@ -14,6 +14,7 @@ from gsplat_core.models.mip import FILTER, deviations
 from gsplat_core.render.sampling import finest_rates
 from trainers.checkpoint import read_checkpoint
 from trainers.cli import main
+from trainers.config import ANTIALIASINGS
 from trainers.loop import Interrupted
 from trainers.parts import smoothing
 from trainers.presets import preset, with_antialiasing, with_primitive
@@ -115,7 +116,7 @@ def test_files_have_the_filter_in_scales_and_checkpoints_beside_them(tiny_scene,
 
 def test_the_ways_are_told_by_the_configuration() -> None:
     plain = preset("tiny")
-    for name in ("none", "screen", "mip"):
+    for name in ANTIALIASINGS:
         assert with_antialiasing(plain, name).antialiasing == name
         assert with_antialiasing(with_antialiasing(plain, "mip"), name) == with_antialiasing(plain, name)
     assert replace(plain, eps2d=0.2).antialiasing == "other"

@@ -55,7 +55,7 @@ void composite_all(const CompositeInputs& in, const CompositeOutputs& out) {
         BlockScratch& scratch = per_thread<BlockScratch>();
         scratch.splats.gather(in, records, tile, place);
         float* colors = zero_planes(scratch.colors, in.channels);
-        PixelState state(place);
+        PixelState state(place, Response::Family::kLeast);
         composite_block<kChannels>(in, scratch.splats, place, state, colors);
         write_colors<kChannels>(in, place, colors, state.transmittance, out.colors);
         for (float& t : state.transmittance) t = 1.0f - t;

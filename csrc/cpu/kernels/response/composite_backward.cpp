@@ -1,10 +1,10 @@
 // Backward pass of compositing: gradients of every splat from the gradients of the pixels.
 //
 // Each tile replays its forward pass, front to back, and writes one row of sums per intersection (splat and
-// tile): the moments of math/response/radial.h and the sums of the payloads (math/payload). A second loop
-// adds up the rows of each splat in a fixed order and finishes its gradients. So no two threads ever add to
-// the same number, and the result does not depend on how many there are. The rows lie in the order of the
-// splats, because writing memory here and there costs less than reading it so.
+// tile): the moments of the response's family (math/response) and the sums of the payloads (math/payload). A
+// second loop adds up the rows of each splat in a fixed order and finishes its gradients. So no two threads
+// ever add to the same number, and the result does not depend on how many there are. The rows lie in the
+// order of the splats, because writing memory here and there costs less than reading it so.
 #include <cstring>
 
 #include "cpu/compositing.h"
@@ -18,6 +18,7 @@ namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE {
 namespace {
 
 using Response = GSPLAT_RESPONSE_TYPE;
+using Family = Response::Family;
 
 constexpr int kMoments = 6, kExtras = Response::kExtras;
 constexpr int kOfSplat = kMoments + kExtras;
@@ -151,10 +152,10 @@ template <int kChannels, class... Extras>
   constexpr int kSums = kOfSplat + Sums::kSums;
   const Float max_alpha(in.settings.max_alpha), one(1.0f), zero(0.0f);
   const SplatRecord<Response>& record = splats[n];
-  const SplatShape<Float> shape = shape_of(record);
+  const auto shape = shape_of(record);
   const float* color = splats.color<kChannels>(in, n);
   const BlockSplat<Response> splat(record, place);
-  auto moments = QuadraticMoments<Float>::zero();
+  auto moments = Family::Sums<Float>::zero();
   ZeroedSums<Float, kExtras> v_extras;
   typename Sums::template Sums<Float> payloads;
   alignas(64) float weights[kChannels == kDynamic ? kBlockPixels : 1];
@@ -179,18 +180,20 @@ template <int kChannels, class... Extras>
       behind.store(pixels.behind + first);
       // No gradient through the cap.
       const Float e = zero_unless(at.uncapped[i] <= max_alpha, Over::log_alpha_vjp(blended, alpha, behind));
-      ExtrasOf<Float, kExtras> by_extras;
-      const Float sloped = e * Response::slope(at.u[i], at.v[i], splat.extras.values, by_extras.values);
-      moments.add(e, sloped, at.u[i], at.v[i]);
+      const auto change = Family::change(splat.prepared, at.pixel[i], e);
+      Family::add(moments, e, change);
       unrolled<kExtras>([&](auto k) __attribute__((always_inline)) {
-        v_extras.numbers[k] = v_extras.numbers[k] - e * by_extras.values[k];
+        v_extras.numbers[k] = v_extras.numbers[k] - e * change.by_extras.values[k];
       });
-      payloads.see(shape, {at.u[i], at.v[i], sloped, weight, zero_unless(weight > zero, one),
-                           Float::load(pixels.v_probe + first)});
+      const Seen<Float> seen = Family::seen(shape, change);
+      payloads.see(seen.shape, {seen.u, seen.v, seen.sloped, weight, zero_unless(weight > zero, one),
+                                Float::load(pixels.v_probe + first)});
     });
   });
 
-  Float sums[kSums] = {moments.e, moments.eu, moments.ev, moments.euu, moments.euv, moments.evv};
+  Float sums[kSums];
+  static_assert(sizeof(moments) == kMoments * sizeof(Float));
+  std::memcpy(static_cast<void*>(sums), &moments, sizeof(moments));
   unrolled<kExtras>([&](auto k) { sums[kMoments + k] = v_extras.numbers[k]; });
   payloads.list(sums + kOfSplat);
   write_sums<kSums>(sums, row);
@@ -237,7 +240,7 @@ void add_rows(const SplatRows& all, int64_t id, float* total) {
 template <int kChannels, class... Extras>
 void write_splat(const CompositeInputs& in, int64_t id, const float* total, const CompositeGrads& out) {
   using Sums = Payloads<Extras..., Color<kChannels>>;
-  const QuadraticMoments<float> moments = {total[0], total[1], total[2], total[3], total[4], total[5]};
+  const Family::Sums<float> moments = {total[0], total[1], total[2], total[3], total[4], total[5]};
   // Culled splats have neither a shape nor moments.
   constexpr float kAnyRoot[3] = {1.0f, 0.0f, 1.0f};
   const bool culled = !(in.opacities[id] > 0.0f);
@@ -273,7 +276,7 @@ void backward_all(Payloads<Extras...>, const CompositeInputs& in, const Composit
     for (const float* image : {v.v_colors, v.colors}) prefetch_planes(image, in.channels, in.image, place);
     for (const float* image : {v.v_alphas, v.alphas}) prefetch_planes(image, 1, in.image, place);
     scratch.splats.gather(in, records, tile, place);
-    PixelState state(place);
+    PixelState state(place, Response::Family::kLeast);
     PixelGrads pixels;
     load_pixel_grads<kChannels>(in, v, place, scratch, pixels);
     constexpr int kAhead = 24;

@@ -13,10 +13,12 @@ namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE {
 namespace {
 
 using Response = GSPLAT_RESPONSE_TYPE;
+using Family = Response::Family;
 constexpr int kExtras = Response::kExtras;
 
 // The tangents of a SplatRecord.
-struct alignas(64) SplatTangent : MovingSplat {
+struct alignas(64) SplatTangent {
+  Family::MovingSplat splat;
   ExtrasOf<float, kExtras> extras;
   float color[kRecordChannels];
 };
@@ -35,7 +37,7 @@ SplatTangent* make_tangents(const CompositeInputs& in, const CompositeTangents& 
     for (int64_t position = begin; position < end; ++position) {
       const int64_t i = in.lists.order[position];
       SplatTangent& s = tangents[i];
-      static_cast<MovingSplat&>(s) = load_moving(in, t, i);
+      s.splat = load_moving<Family>(in, t, i);
       for (int e = 0; e < kExtras; ++e) s.extras.values[e] = t.extras[i * kExtras + e];
       for (int c = 0; c < channels; ++c) s.color[c] = t.colors[i * in.channels + c];
     }
@@ -64,14 +66,10 @@ void jvp_block(const CompositeInputs& in, const CompositeTangents& t, const Spla
     const SplatTangent& tangent = tangents[id];
     const float* color = splats.color<kChannels>(in, n);
     const float* t_color = kChannels == kDynamic ? t.colors + id * in.channels : tangent.color;
-    const SplatShape<Dual<Float>> shape = {{Float(record.l11), Float(tangent.l11)},
-                                           {Float(record.l21), Float(tangent.l21)},
-                                           {Float(record.l22), Float(tangent.l22)},
-                                           {Float(record.log2_opacity), Float(tangent.log2_opacity)}};
-    ExtrasOf<Dual<Float>, kExtras> extras;
-    repeat<kExtras>(
-        [&](auto e) { extras.values[e] = {Float(record.extras()[e]), Float(tangent.extras.values[e])}; });
+    ExtrasOf<Float, kExtras> t_extras;
+    repeat<kExtras>([&](auto e) { t_extras.values[e] = Float(tangent.extras.values[e]); });
     const BlockSplat<Response> splat(record, place);
+    const Moving<Response, Float> moving(shape_of(record), splat.prepared, tangent.splat, t_extras.values);
     each_cell(cells, [&](int cell) __attribute__((always_inline)) {
       const PixelOffsets offsets(record, place, cell);
       const CellResponse at(splat, state, cell);
@@ -81,10 +79,8 @@ void jvp_block(const CompositeInputs& in, const CompositeTangents& t, const Spla
       const CellBlend blend(at, state, cell, max_alpha);
       repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
         const int first = cell * kCellPixels + i * kLanes;
-        const Dual<Float> dx(offsets.dx[i], -Float(tangent.mean_x)),
-            dy(offsets.dy[i], -Float(tangent.mean_y));
-        const Dual<Float> alpha =
-            moving_alpha<Response>(blend.alpha[i], at.uncapped[i] <= max_alpha, shape, extras.values, dx, dy);
+        const Dual<Float> alpha = moving.alpha(blend.alpha[i], at.uncapped[i] <= max_alpha, at.pixel[i],
+                                               offsets.dx[i], offsets.dy[i]);
         const Dual<Float> transmittance(front[i], Float::load(pixels.transmittance + first));
         const Dual<Float> weight = alpha * transmittance;
         Over::behind(transmittance, alpha).tangent.store(pixels.transmittance + first);
@@ -111,7 +107,7 @@ void jvp_all(const CompositeInputs& in, const CompositeTangents& t, const Compos
       .each_block(in.images, [&](int64_t tile, int, const BlockPlace& place) {
         BlockScratch& scratch = per_thread<BlockScratch>();
         scratch.splats.gather(in, records, tile, place);
-        PixelState state(place);
+        PixelState state(place, Response::Family::kLeast);
         PixelTangents pixels;
         pixels.colors = zero_planes(scratch.t_colors, in.channels);
         jvp_block<kChannels>(in, t, tangents, scratch.splats, place, state, pixels);

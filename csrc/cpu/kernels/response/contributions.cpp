@@ -24,7 +24,7 @@ void add(Contribution& sum, const Contribution& c) {
 void contributions_in_block(const CompositeInputs& in, const BlockSplats<Response>& splats,
                             const BlockPlace& place, Contribution* rows, int stride) {
   const Float max_alpha(in.settings.max_alpha), zero(0.0f);
-  PixelState state(place);
+  PixelState state(place, Response::Family::kLeast);
   for (int n = 0; n < splats.count(); ++n, rows += stride) {
     *rows = {0.0f, 0.0f, 0.0f};
     const CellSet cells = splats.cells(n) & state.unfinished;

@@ -10,7 +10,9 @@ namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE {
 
 using Response = GSPLAT_RESPONSE_TYPE;
 
-void describe_response(ResponseTraits& traits) { traits = {Response::kExtras, Response::kQuadratic}; }
+void describe_response(ResponseTraits& traits) {
+  traits = {Response::kExtras, Response::kQuadratic, Response::Family::kIntegrates};
+}
 
 void response_levels(const float* opacities, const float* extras, int64_t count, float* levels) {
   constexpr int kExtras = Response::kExtras;

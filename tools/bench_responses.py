@@ -1,0 +1,90 @@
+"""What the responses cost beside the Gaussian: python tools/bench_responses.py [--gaussians N] [--isa avx2].
+
+Composites one scene with each and prints the processor time per pair of a pixel and a splat that contributes
+to it, on one thread, and the ratio to the Gaussian's. All take turns in one process.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+import tyro
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from interleaved import median_seconds
+
+from gsplat_core.ops.variants import NO_CARRIERS
+from gsplat_core.reference import RESPONSES
+from gsplat_core.render.settings import USUAL
+from trainers.benchmark.splats import random_splats
+
+ops = torch.ops.gsplat_core
+
+
+def main(
+    gaussians: int = 100_000, width: int = 960, height: int = 540, rounds: int = 9, isa: str = ""
+) -> None:
+    """Compare the responses.
+
+    Args:
+        gaussians: of the synthetic scene.
+        width, height: of its image.
+        rounds: of which the median counts.
+        isa: the instruction set; without it the best one.
+    """
+    torch.set_num_threads(1)
+    if isa:
+        ops.set_isa(isa)
+    contenders, pairs = {}, {}
+    for name, response in RESPONSES.items():
+        middle = torch.tensor([(low + high) / 2 for low, high in response.extras])
+        extras = middle.expand(1, gaussians, -1).contiguous() if response.extras else None
+        work = _Work(name, extras, gaussians, width, height)
+        pairs[name] = work.pairs
+        work.backward()
+        contenders |= {f"{name} forward": work.forward, f"{name} backward": work.backward}
+    seconds = median_seconds(contenders, rounds, threads=1)
+    print(f"{gaussians:,} Gaussians, {width}x{height}, {ops.isa()}: ns per pair (times the Gaussian's)")
+    per_pair = {
+        name: [seconds[f"{name} {pass_}"] / pairs[name] for pass_ in ("forward", "backward")]
+        for name in pairs
+    }
+    for name, (forward, backward) in per_pair.items():
+        both = (forward + backward) / sum(per_pair["gaussian"])
+        first, second = (a / b for a, b in zip((forward, backward), per_pair["gaussian"], strict=True))
+        print(
+            f"{name:12} forward {1e9 * forward:6.2f} ({first:.2f}), backward {1e9 * backward:6.2f} "
+            f"({second:.2f}), both {both:.2f}"
+        )
+
+
+class _Work:
+    """The compositing of one response, forth and back."""
+
+    def __init__(self, name: str, extras: Tensor | None, gaussians: int, width: int, height: int) -> None:
+        s = random_splats(gaussians, width, height)
+        drawing = (width, height, USUAL.for_response(name).numbers())
+        levels = ops.response_levels(s.opacities, extras, name)
+        splats = (s.means2d, s.shapes, s.depths, s.opacities, s.radii)
+        lists = ops.bin_splats(*splats, *drawing, levels)
+        self._arguments = (s.means2d, s.shapes, s.opacities, s.colors, None, *lists, *drawing, extras, name)
+        counted = ops.contributions(s.means2d, s.shapes, s.opacities, *lists, *drawing, extras, name)
+        self.pairs = counted[..., 1].double().sum().item()
+        generator = torch.Generator().manual_seed(0)
+        self._gradients = (
+            torch.rand(1, height, width, 3, generator=generator), torch.zeros(1, height, width, 1),
+        )  # fmt: skip
+        self._image = self.forward()
+
+    def forward(self) -> list[Tensor]:
+        return list(ops.composite(*self._arguments, *NO_CARRIERS))[:2]
+
+    def backward(self) -> object:
+        return ops.composite_backward(*self._arguments, *self._image, *self._gradients)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

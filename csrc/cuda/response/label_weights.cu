@@ -17,8 +17,9 @@ __device__ int label_of(const LabelInputs& labels, const PixelPlace& place) {
   return number < 0 || number >= labels.count ? -1 : static_cast<int>(number);
 }
 
-__device__ float blend_weight(const SplatShape<float>& shape, const float* extras, float dx, float mean_y,
-                              float max_alpha, BlendedPixel& pixel) {
+__device__ float blend_weight(const typename Response::Family::template Shape<float>& shape,
+                              const float* extras, float dx, float mean_y, float max_alpha,
+                              BlendedPixel& pixel) {
   GSPLAT_COUNT(pairs);
   const Blend<Response> blend(shape, extras, dx, mean_y, max_alpha, pixel);
   if (!blend.blends) return 0.0f;
@@ -38,7 +39,7 @@ __global__ void __launch_bounds__(kMostTileThreads)
   const int upper_label = label_of(labels, upper_place), lower_label = label_of(labels, lower_place);
   const auto visit = [&](int, const StagedSplat<Response, kNoColors>& splat, float dx, bool in_upper,
                          bool in_lower) {
-    const SplatShape<float> shape = splat.shape();
+    const auto& shape = splat.shape;
     float weight = 0.0f, other = 0.0f;
     if (in_upper)
       weight = blend_weight(shape, splat.extras(), dx, splat.mean_y, in.settings.max_alpha, upper);

@@ -44,9 +44,9 @@ struct Seen {
 
 template <bool kListed>
 __device__ void look_at_splat(const CompositeInputs& in, const StagedSplat<Response, kNoColors>& splat,
-                              const SplatShape<float>& shape, int32_t id, float dx, bool until_median,
-                              const SightingOutputs& out, int64_t index, BlendedPixel& pixel,
-                              Seen<kListed>& seen) {
+                              const typename Response::Family::template Shape<float>& shape, int32_t id,
+                              float dx, bool until_median, const SightingOutputs& out, int64_t index,
+                              BlendedPixel& pixel, Seen<kListed>& seen) {
   GSPLAT_COUNT(pairs);
   const Blend<Response> blend(shape, splat.extras(), dx, splat.mean_y, in.settings.max_alpha, pixel);
   if (!blend.blends) return;
@@ -68,7 +68,7 @@ __global__ void __launch_bounds__(kMostTileThreads)
   const auto first_id = static_cast<int32_t>(tile.image * in.gaussians);
   const auto visit = [&](int, const StagedSplat<Response, kNoColors>& splat, float dx, bool in_upper,
                          bool in_lower) {
-    const SplatShape<float> shape = splat.shape();
+    const auto& shape = splat.shape;
     const int32_t id = splat.id - first_id;
     if (in_upper)
       look_at_splat(in, splat, shape, id, dx, until_median, out, upper_place.index, upper, seen_upper);

@@ -42,7 +42,7 @@ void weights_in_block(const CompositeInputs& in, int count, const BlockLabels& l
                       const BlockSplats<Response>& splats, const BlockPlace& place, float* rows,
                       int64_t stride) {
   const Float max_alpha(in.settings.max_alpha), zero(0.0f);
-  PixelState state(place);
+  PixelState state(place, Response::Family::kLeast);
   for (int n = 0; n < splats.count(); ++n, rows += stride) {
     for (int l = 0; l < count; ++l) rows[l] = 0.0f;
     const CellSet cells = splats.cells(n) & state.unfinished;

@@ -45,7 +45,7 @@ void look(const CompositeInputs& in, const SightingOutputs& out, const BlockPlac
   const auto first_id = static_cast<int32_t>(place.image * in.gaussians);
   int32_t* top_ids = scratch.top_ids.data();
   float* top_weights = scratch.top_weights.data();
-  PixelState state(place);
+  PixelState state(place, Response::Family::kLeast);
   for (int n = 0; n < splats.count() && state.unfinished != 0; ++n) {
     const CellSet cells = splats.cells(n) & state.unfinished;
     if (cells == 0) continue;

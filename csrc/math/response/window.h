@@ -158,7 +158,7 @@ struct WindowTangent {
     s2 = -Axes<T>::free(axes.h2) * dot(axes.root2, y) / (axes.h2 * axes.h2);
     turn = -(dot(axes.root1, y) + dot(axes.root2, x)) / (h1 * h2 * axes.gap());
   }
-  GSPLAT_HD WindowTangent() = default;
+  WindowTangent() = default;
 
   // The tangent of ln alpha at a pixel with these changes (of which e = 1).
   GSPLAT_HD T along(const WindowChange<T>& c) const {

@@ -143,6 +143,16 @@ inline void write_sums(const Float* values, float* row) {
   }
 }
 
+// Number by number: copied as bytes, they would be in memory all the time.
+[[gnu::always_inline]] inline void list_moments(const QuadraticMoments<Float>& m, Float* sums) {
+  const Float all[kMoments] = {m.e, m.eu, m.ev, m.euu, m.euv, m.evv};
+  repeat<kMoments>([&](auto i) __attribute__((always_inline)) { sums[i] = all[i]; });
+}
+[[gnu::always_inline]] inline void list_moments(const WindowMoments<Float>& m, Float* sums) {
+  const Float all[kMoments] = {m.e, m.m1, m.m2, m.s1, m.s2, m.turn};
+  repeat<kMoments>([&](auto i) __attribute__((always_inline)) { sums[i] = all[i]; });
+}
+
 // Writes the sums of one splat over the pixels of a block.
 template <int kChannels, class... Extras>
 [[gnu::always_inline]] inline void write_row(const CompositeInputs& in, const BlockSplats<Response>& splats,
@@ -192,8 +202,7 @@ template <int kChannels, class... Extras>
   });
 
   Float sums[kSums];
-  static_assert(sizeof(moments) == kMoments * sizeof(Float));
-  std::memcpy(static_cast<void*>(sums), &moments, sizeof(moments));
+  list_moments(moments, sums);
   unrolled<kExtras>([&](auto k) { sums[kMoments + k] = v_extras.numbers[k]; });
   payloads.list(sums + kOfSplat);
   write_sums<kSums>(sums, row);

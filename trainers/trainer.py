@@ -136,7 +136,8 @@ class Trainer:
         target = self.composited(target, step)
         self._set_learning_rates(step)
         scene = self._scene_view(step, target)
-        self.store.set_extras(parts.carried(step, scene))
+        if carried := parts.carried(step, scene):
+            self.store.set_extras(carried)
         wants = parts.wants(step)
 
         rendering = self._rendering(step, target, wants, scene)

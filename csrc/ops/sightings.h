@@ -30,7 +30,6 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> sightings(
   Tensor firsts = image(first), medians = image(median), strongests = image(strongest),
          numbers = image(counts);
   Tensor top_ids = empty_like_device(a.means2d, {images, height, width, top}, ScalarType::Int);
-  torch::stable::fill_(top_ids, -1);
   Tensor top_weights = zeros_like_device(a.means2d, {images, height, width, top});
   const SightingOutputs out = {first ? mutable_ints(firsts) : nullptr,
                                median ? mutable_ints(medians) : nullptr,

@@ -12,7 +12,7 @@ struct SightingOutputs {
   int32_t* strongest;  // that of the largest weight, the nearest of several
   int32_t* counts;     // how many splats
   int32_t* top_ids;    // [images, height, width, top]: those of the `top` largest weights, front to back ...
-  float* top_weights;  // ... and the weights; -1 and zero at first
+  float* top_weights;  // ... and the weights, zero at first
   int top;
 };
 

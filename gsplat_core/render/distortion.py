@@ -78,8 +78,6 @@ def _padded(tensor: Tensor | None, size: int, like: Tensor) -> Tensor:
     return torch.nn.functional.pad(tensor, (0, size - tensor.shape[-1]))
 
 
-def without_distortion(camera_model: str, viewmats: Tensor) -> Tensor | None:
-    """Coefficients [..., C, P] of 0, with which every lens here is what its model's name says; None where it
-    has none."""
-    count = CAMERAS.get(camera_model, 0)
-    return viewmats.new_zeros(*viewmats.shape[:-2], count) if count else None
+def without_distortion(camera_model: str, viewmats: Tensor) -> Tensor:
+    """Coefficients [..., C, P] of 0, with which every lens here is what its model's name says."""
+    return viewmats.new_zeros(*viewmats.shape[:-2], CAMERAS[camera_model])

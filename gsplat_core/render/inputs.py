@@ -93,7 +93,9 @@ def prepare(
     check_tensor("opacities", opacities, "N", sizes, batch)
     check_tensor("viewmats", viewmats, "C 4 4", sizes, batch)
     check_tensor("Ks", Ks, "C 3 3", sizes, batch)
-    camera_model, lens = lens_of(camera_model, *distortion, lens, tuple(viewmats.shape[:-2]))
+    radial, tangential, thin_prism = distortion
+    if radial is not None or tangential is not None or thin_prism is not None:
+        camera_model, lens = lens_of(camera_model, *distortion, lens, tuple(viewmats.shape[:-2]))
     lens = _lens(lens, camera_model, viewmats, sizes, batch)
     extras = _extras(extras, response, sizes, batch)
     if covars is None:
@@ -154,7 +156,7 @@ def _lens(
             f"{', '.join(map(repr, CAMERAS))} are"
         )
     if lens is None:
-        lens = without_distortion(camera_model, viewmats)
+        return without_distortion(camera_model, viewmats) if CAMERAS[camera_model] else None
     what = f"coefficients per camera for the camera model {camera_model!r}"
     return _own_numbers("lens", lens, "C", CAMERAS[camera_model], what, sizes, batch)
 
@@ -163,6 +165,8 @@ def _extras(
     extras: Tensor | None, response: str, sizes: Mapping[str, int], batch: tuple[int, ...]
 ) -> Tensor | None:
     """What the response needs beyond a splat's shape, None if that is nothing."""
+    if extras is None and not RESPONSES[response].extras:
+        return None
     what = f"numbers per Gaussian for the response {response!r}"
     return _own_numbers("extras", extras, "N", RESPONSES[response].extras, what, sizes, batch)
 

@@ -53,7 +53,10 @@ class Parts(Part):
         return factor
 
     def carried(self, step: int, scene: SceneView) -> dict[str, Tensor]:
-        return {name: value for part in self._each for name, value in part.carried(step, scene).items()}
+        values: dict[str, Tensor] = {}
+        for part in self._each:
+            values |= part.carried(step, scene)
+        return values
 
     def wants(self, step: int) -> Wants:
         wants = Wants()

@@ -39,6 +39,9 @@ struct Seen {
     if (out.median != nullptr) out.median[place.index] = median;
     if (out.strongest != nullptr) out.strongest[place.index] = strongest;
     if (out.counts != nullptr) out.counts[place.index] = counts;
+    if constexpr (kListed) {
+      for (int i = listed; i < out.top; ++i) out.top_ids[place.index * out.top + i] = -1;
+    }
   }
 };
 

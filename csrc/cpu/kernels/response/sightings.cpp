@@ -101,11 +101,13 @@ void write(const SightingOutputs& out, ImageSize size, const BlockPlace& place, 
       if (out.median != nullptr) out.median[pixel] = std::bit_cast<int32_t>(seen.median[p]);
       if (out.strongest != nullptr) out.strongest[pixel] = std::bit_cast<int32_t>(seen.strongest[p]);
       if (out.counts != nullptr) out.counts[pixel] = static_cast<int32_t>(seen.counts[p]);
+      int32_t* ids = out.top_ids + pixel * out.top;
       for (int i = 0; i < seen.listed[p]; ++i) {
-        out.top_ids[pixel * out.top + i] = scratch.top_ids.data()[static_cast<int64_t>(p) * out.top + i];
+        ids[i] = scratch.top_ids.data()[static_cast<int64_t>(p) * out.top + i];
         out.top_weights[pixel * out.top + i] =
             scratch.top_weights.data()[static_cast<int64_t>(p) * out.top + i];
       }
+      for (int i = seen.listed[p]; i < out.top; ++i) ids[i] = -1;
     }
   }
 }

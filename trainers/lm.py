@@ -52,6 +52,9 @@ class LMConfig:
             learning rates of Adam follow the schedule of the whole run.
         method: "stochastic" or "full".
         length: how many iterations the stochastic method has, as a share of the run's steps.
+        check_every: after so many iterations of the stochastic method the loss is measured, and they are
+            undone if it is higher than before ...
+        checked: ... on so many photographs.
         objective: "l1_dssim" is the loss of Adam; "huber_ssim" that of 3DGS-LM.
         stochastic, full: the settings of each method.
     """
@@ -59,6 +62,8 @@ class LMConfig:
     start: Annotated[float, SHARE] = 2 / 3
     method: Literal["stochastic", "full"] = "stochastic"
     length: Annotated[float, Range(0, 1000, "least")] = 1 / 6
+    check_every: Annotated[int, COUNT] = 20
+    checked: Annotated[int, COUNT] = 8
     objective: Literal["l1_dssim", "huber_ssim"] = "l1_dssim"
     stochastic: StochasticOptions = field(default_factory=StochasticOptions)
     full: FullConfig = field(default_factory=FullConfig)
@@ -102,10 +107,21 @@ class LevenbergMarquardt:
         self.objective: Objective = L1DSSIM(lambda_dssim) if config.objective == "l1_dssim" else HuberSSIM()
 
     def choose(self, iteration: int, count: int) -> list[int]:
-        """Which of `count` photographs the iteration (from 0) takes, in order."""
+        """Which of `count` photographs the iteration (from 0) takes, in order; those of a check last."""
         if self.config.method == "full":
             return self._turn(iteration, count, self.config.full.views)
-        return list(range(count)) if iteration == 0 else self._turn(iteration - 1, count, 1)
+        if iteration == 0:
+            return list(range(count))
+        own = self._turn(iteration - 1, count, 1)
+        return own + self._checked(count) if self._checks_at(iteration) else own
+
+    def _checked(self, count: int) -> list[int]:
+        """The photographs of all checks, spread over those that there are."""
+        number = min(self.config.checked, count)
+        return [i * count // number for i in range(number)]
+
+    def _checks_at(self, iteration: int) -> bool:
+        return iteration % self.config.check_every == 0 or iteration == self.iterations - 1
 
     def _turn(self, iteration: int, count: int, views: int) -> list[int]:
         turns = -(-count // views)
@@ -142,13 +158,20 @@ class LevenbergMarquardt:
             details = {"damping": self.region.damping, "gain": result.gain, "step_size": result.step_size}
             return Refinement(result.loss, result.image, details)
         if iteration == 0:
-            survey = self.stochastic.survey(gaussians, photographs, settings, self.objective, generator)
+            survey = self.stochastic.survey(
+                gaussians, photographs, settings, self.objective, generator, self._checked(len(photographs))
+            )
             return Refinement(*survey, {"step_size": 0.0})
-        (photograph,) = photographs
+        photograph, *checked = photographs
         # Falls in equal parts, to one part at the last iteration.
         size = factor * (1 - iteration / self.iterations)
         step = self.stochastic.step(gaussians, photograph, settings, self.objective, size)
-        return Refinement(*step, {"step_size": size * self.stochastic.watch.factor})
+        if checked:
+            last = iteration == self.iterations - 1
+            self.stochastic.check(gaussians, checked, settings, self.objective, last)
+        guard = self.stochastic.guard
+        assert guard is not None
+        return Refinement(*step, {"step_size": size * guard.factor, "undone": guard.undone})
 
     def state_dict(self) -> dict[str, Any]:
         return {"region": asdict(self.region), "stochastic": self.stochastic.state_dict()}

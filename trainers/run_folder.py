@@ -32,6 +32,8 @@ class TrainingCosts:
     train_seconds: Annotated[float, Range(0, LONGEST)] | None = None
     train_cpu_seconds: Annotated[float, Range(0, LONGEST)] | None = None
     rollbacks: Annotated[int, Range(0)] | None = None
+    dropped: Annotated[int, Range(0)] | None = None
+    """Gaussians that could not be rendered at the end."""
     peak_memory_bytes: Annotated[int, Range(0)] | None = None
     peak_device_memory_bytes: Annotated[int, Range(0)] | None = None
 

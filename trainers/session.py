@@ -9,8 +9,9 @@ import torch
 from rich.console import Console
 
 from gsplat_core.densify.rendered_views import RenderedViews
-from gsplat_core.errors import UsageError
+from gsplat_core.errors import NumericalError, UsageError
 from gsplat_core.io import export_verified, gsz
+from gsplat_core.io.usable import keep_usable
 from gsplat_core.render.seam import TURN
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.strict_json import write_json
@@ -95,7 +96,13 @@ def train(
             if text := complaint(unseen_views, len(dataset.train), "training"):
                 progress.note(f"warning: {text}")
             totals = loop.fit()
-        result = trainer.gaussians.detached()
+        result = keep_usable(trainer.gaussians.detached(), run.point_cloud, strict=False)
+        if not result.num:
+            raise NumericalError(
+                "no Gaussian can be rendered any more. Smaller learning rates (--config) may help; --resume "
+                "goes on from the last checkpoint."
+            )
+        dropped = trainer.num_gaussians - result.num
         if (codec := trainer.parts.find(Codec)) is not None:
             # What is measured and exported is what others will decode.
             gsz.save(run.compressed, result, codec.training.codec)
@@ -107,6 +114,7 @@ def train(
             "train_seconds": totals.train_seconds,
             "train_cpu_seconds": totals.cpu_seconds,
             "rollbacks": totals.rollbacks,
+            "dropped": dropped,
             "peak_memory_bytes": peak_memory_bytes(),
         }
         if device.type == "cuda":

@@ -10,6 +10,7 @@ from typing import Any
 import gsplat_core.io
 from gsplat_core.errors import DataError, UsageError
 from gsplat_core.io.options import options_of, parse_options
+from gsplat_core.io.usable import keep_usable
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.masks import NO_MASKS
@@ -66,7 +67,7 @@ def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] =
             path, "this run has no result and no checkpoint yet", remedy="Wait for it or resume it."
         )
     warn(f"{path} is not finished: using the state after step {checkpoint.step}.")
-    return scenes[-1].with_metadata(**drawn)
+    return keep_usable(scenes[-1], checkpoint.path, strict=False).with_metadata(**drawn)
 
 
 def must_exist(path: Path) -> None:

@@ -24,6 +24,7 @@ from gsplat_core.second_order.preconditioner import (
 from gsplat_core.second_order.reach import Reach
 from gsplat_core.second_order.trust_region import TrustRegion
 from gsplat_core.second_order.vectors import Vector, dot
+from gsplat_core.second_order.visible_range import VisibleRange
 
 
 class Photograph(View, Protocol):
@@ -113,6 +114,7 @@ def iterate(
     proposal = functools.reduce(_Proposal.combined, proposals).completed()
     step = proposal.step
     options.reach.limit_(gaussians, step)
+    VisibleRange.of(photograph.viewmat for photograph in photographs).limit_(gaussians, step)
     before, slope = proposal.loss, dot(proposal.downhill, step)
 
     def loss() -> float:

@@ -4,7 +4,7 @@ At the end of a run the curvature J^T H J hardly changes any more, while a gradi
 step only. So the damped blocks of the mean curvature of all photographs are made once and kept. A step takes
 the gradient of one photograph, as one of Adam does and at its price, into a running mean, and goes a small
 part of the way to where this would vanish. The part shrinks to zero: so the noise of the single photographs
-averages out.
+averages out. Every few steps the loss is measured, and what did harm is undone (`guard.py`).
 
 3DGS2-TR (Hsiao et al. 2026) does so with an estimate of the diagonal, which is the preconditioner "probed".
 The blocks of each Gaussian's geometry know in addition how its parameters compensate each other.
@@ -12,9 +12,9 @@ The blocks of each Gaussian's geometry know in addition how its parameters compe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, ClassVar
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -22,7 +22,8 @@ from torch import Tensor
 from gsplat_core.ranges import NOT_NEGATIVE, POSITIVE, SOME_SHARE, Range, check_ranges
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order.damping import Kinds, damping
-from gsplat_core.second_order.levenberg_marquardt import Photograph
+from gsplat_core.second_order.guard import Guard
+from gsplat_core.second_order.levenberg_marquardt import Photograph, mean_loss
 from gsplat_core.second_order.linearization import Blocks, Linearization, Settings
 from gsplat_core.second_order.objective import Objective, of_kept
 from gsplat_core.second_order.preconditioner import (
@@ -32,6 +33,7 @@ from gsplat_core.second_order.preconditioner import (
 )
 from gsplat_core.second_order.reach import Reach
 from gsplat_core.second_order.vectors import add_, zeros_like
+from gsplat_core.second_order.visible_range import VisibleRange
 
 
 @dataclass(frozen=True)
@@ -63,33 +65,6 @@ class StochasticOptions:
         check_ranges(self)
 
 
-@dataclass
-class Watch:
-    """Halves the steps after a turn over all photographs that has done harm.
-
-    The losses of a turn, each before its step, are at hand anyway. Their mean is compared with the lowest of
-    the turns before, at first with the loss of the start; noise may raise it a little.
-    """
-
-    photographs: int
-    lowest: float
-    factor: float = 1.0
-    losses: list[float] = field(default_factory=list)
-    """Of the present turn."""
-
-    TOLERANCE: ClassVar[float] = 1.3
-
-    def see(self, loss: float) -> None:
-        self.losses.append(loss)
-        if len(self.losses) < self.photographs:
-            return
-        mean = sum(self.losses) / self.photographs
-        if not mean <= self.TOLERANCE * self.lowest:
-            self.factor /= 2
-        self.lowest = min(self.lowest, mean)
-        self.losses.clear()
-
-
 class StochasticNewton:
     """The curvature and the mean of the gradients; there is nothing before :meth:`survey`."""
 
@@ -97,7 +72,9 @@ class StochasticNewton:
         self._options = options
         self._solve: BlockPreconditioner | DiagonalPreconditioner | None = None
         self._mean: dict[str, Tensor] = {}
-        self.watch = Watch(0, 0.0)
+        self._photographs = 0
+        self._range: VisibleRange | None = None
+        self.guard: Guard | None = None
 
     def survey(
         self,
@@ -106,22 +83,25 @@ class StochasticNewton:
         settings: Settings,
         objective: Objective,
         generator: torch.Generator,
+        checked: Sequence[int] | None = None,
     ) -> tuple[float, Tensor]:
         """Makes the curvature from all photographs, one at a time.
 
         Args:
             generator: draws tiles and probes.
+            checked: the numbers of the photographs that `check` will be given; None: all.
 
         Returns:
             The mean loss, and the image [H, W, 3] of the first photograph.
         """
-        options, parts, losses = self._options, _Mean(), []
+        options, parts, losses, viewmats = self._options, _Mean(), [], []
         first: Tensor | None = None
         for photograph in photographs:
             linearization = Linearization(gaussians, [photograph], settings)
             (image,) = linearization.images
             model = of_kept(objective, photograph.mask).model(image, photograph.image)
             losses.append(model.loss)
+            viewmats.append(photograph.viewmat)
             first = image if first is None else first
             if options.residuals < 1:
                 linearization = linearization.sampled(options.residuals, generator)
@@ -141,9 +121,11 @@ class StochasticNewton:
         else:
             self._solve = DiagonalPreconditioner(diagonal, added)
         self._mean = zeros_like(gaussians.params)
-        loss = sum(losses) / len(losses)
-        self.watch = Watch(len(losses), loss)
-        return loss, first
+        self._photographs = len(losses)
+        self._range = VisibleRange.of(viewmats)
+        held = losses if checked is None else [losses[number] for number in checked]
+        self.guard = Guard.of(sum(held) / len(held), gaussians.params)
+        return sum(losses) / len(losses), first
 
     def step(
         self,
@@ -162,7 +144,7 @@ class StochasticNewton:
         Returns:
             The loss and the image [H, W, 3] before the step.
         """
-        if self._solve is None:
+        if self._solve is None or self.guard is None or self._range is None:
             raise RuntimeError("survey() makes the curvature that step() needs; call it first")
         linearization = Linearization(gaussians, [photograph], settings)
         (image,) = linearization.images
@@ -171,30 +153,62 @@ class StochasticNewton:
             self._mean[name].lerp_(gradient, 1 - self._options.momentum)
         step = self._solve(self._mean)
         for tensor in step.values():
-            tensor.mul_(-size * self.watch.factor * self._options.pace / self.watch.photographs)
+            tensor.mul_(-size * self.guard.factor * self._options.pace / self._photographs)
         self._options.reach.limit_(gaussians, step)
+        self._range.limit_(gaussians, step)
         add_(gaussians.params, step)
-        self.watch.see(loss)
         return loss, image
 
+    def check(
+        self,
+        gaussians: Gaussians,
+        photographs: Sequence[Photograph],
+        settings: Settings,
+        objective: Objective,
+        last: bool = False,
+    ) -> bool:
+        """Measures the loss on the photographs that the survey knows as `checked`. Where it has risen, the
+        scene becomes what it was at the lowest, and steps become shorter.
+
+        Args:
+            gaussians: raw parameters; changed in place.
+            last: nothing follows: the scene becomes the best one in any case.
+
+        Returns:
+            Whether the steps since the last check stay.
+        """
+        if self.guard is None:
+            raise RuntimeError("survey() measures the loss that check() compares with; call it first")
+        loss = mean_loss(gaussians, photographs, settings, objective)
+        stays = self.guard.check(loss, gaussians.params, last)
+        if not stays:
+            for mean in self._mean.values():
+                mean.zero_()
+        return stays
+
     def state_dict(self) -> dict[str, Any]:
-        if self._solve is None:
+        if self._solve is None or self.guard is None or self._range is None:
             return {}
         return {
             "mean": dict(self._mean),
             "curvature": self._solve.state_dict(),
-            "watch": asdict(self.watch),
+            "photographs": self._photographs,
+            "range": [*self._range.center, self._range.radius],
+            "guard": self.guard.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         if not state:
-            self._solve, self._mean = None, {}
+            self._solve, self._mean, self._range, self.guard = None, {}, None, None
             return
         blocks = self._options.preconditioner == "blocks"
         solver = BlockPreconditioner if blocks else DiagonalPreconditioner
         self._solve = solver.from_state_dict(_to(state["curvature"], device))
         self._mean = _to(state["mean"], device)
-        self.watch = Watch(**{**state["watch"], "losses": list(state["watch"]["losses"])})
+        self._photographs = int(state["photographs"])
+        x, y, z, radius = state["range"]
+        self._range = VisibleRange((float(x), float(y), float(z)), float(radius))
+        self.guard = Guard.from_state_dict(state["guard"], device)
 
 
 class _Mean:

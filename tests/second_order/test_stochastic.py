@@ -9,13 +9,15 @@ import torch
 from backends import BACKENDS, parameters
 from second_order.scenes import dense_jacobian, disturbed, flat, photographed, scene
 
+from gsplat_core.io.usable import find_unusable
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order.damping import Kinds, floored
 from gsplat_core.second_order.levenberg_marquardt import mean_loss
 from gsplat_core.second_order.linearization import Linearization, Settings, join_geometry
 from gsplat_core.second_order.objective import L1DSSIM, HuberSSIM
 from gsplat_core.second_order.reach import Reach
-from gsplat_core.second_order.stochastic import StochasticNewton, StochasticOptions, Watch
+from gsplat_core.second_order.stochastic import StochasticNewton, StochasticOptions
+from gsplat_core.second_order.visible_range import MOST_LOGIT
 
 SETTINGS = Settings(sh_degree=1)
 FAR = 1e12  # as far as `Reach` allows
@@ -136,22 +138,50 @@ def test_it_continues_to_the_bit_from_its_state(problem) -> None:
             assert not torch.equal(value, problem[0].params[name])
 
 
-def test_a_turn_that_does_harm_halves_the_steps() -> None:
-    watch = Watch(photographs=3, lowest=1.0)
-    factors = []
-    for loss in (1.0, 1.5, 0.5, 1.2, 1.2, 1.2, 1.5, 1.5, 1.5, float("nan"), 1.0, 1.0, 0.5, 0.5, 0.5):
-        watch.see(loss)
-        factors.append(watch.factor)
-    assert factors[2::3] == [1.0, 1.0, 0.5, 0.25, 0.25]
-    assert watch.lowest == 0.5
-    assert not watch.losses
+def test_what_did_harm_is_undone_and_steps_become_shorter(problem) -> None:
+    start, photographs = problem
+    gaussians, newton = copied(start), StochasticNewton(StochasticOptions(pace=1e3))
+    before, _ = newton.survey(gaussians, photographs, SETTINGS, L1DSSIM(), torch.Generator())
+    losses = [before]
+    for turn in range(30):
+        for photograph in photographs:
+            newton.step(gaussians, photograph, SETTINGS, L1DSSIM(), size=1.0)
+        stays = newton.check(gaussians, photographs, SETTINGS, L1DSSIM(), last=True)
+        losses.append(mean_loss(gaussians, photographs, SETTINGS, L1DSSIM()))
+        assert stays == (losses[-1] < losses[-2])
+        if turn == 0:  # far too long a step
+            assert not stays
+            for name, value in gaussians.params.items():
+                assert torch.equal(value, start.params[name])
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < losses[0]
+    assert newton.guard is not None
+    assert newton.guard.undone > 1
 
 
-def test_steps_that_are_far_too_long_become_shorter(problem) -> None:
-    gaussians, newton = run(problem, 30, StochasticOptions(pace=30.0))
-    assert newton.watch.factor < 1
-    for value in gaussians.params.values():
-        assert value.isfinite().all()
+def test_the_checks_may_see_some_of_the_photographs(problem) -> None:
+    start, photographs = problem
+    gaussians, newton = copied(start), StochasticNewton(StochasticOptions())
+    newton.survey(gaussians, photographs, SETTINGS, L1DSSIM(), torch.Generator(), checked=[2, 0])
+    chosen = [photographs[2], photographs[0]]
+    assert newton.guard is not None
+    assert newton.guard.lowest == pytest.approx(mean_loss(start, chosen, SETTINGS, L1DSSIM()), rel=1e-6)
+
+
+def test_a_gaussian_that_no_photograph_sees_any_more_stays_in_the_range(problem) -> None:
+    """Its curvature is that of the survey, when it was seen; so its steps do not end by themselves."""
+    _, photographs = problem
+    gaussians, newton = run(problem, 1, StochasticOptions())
+    newton.load_state_dict(
+        {**newton.state_dict(), "mean": {n: v.fill_(-1e30) for n, v in newton.state_dict()["mean"].items()}},
+        torch.device("cpu"),
+    )
+    for _ in range(400):
+        newton.step(gaussians, photographs[0], SETTINGS, L1DSSIM(), size=1.0)
+    drop, repair = find_unusable(gaussians)
+    assert not drop
+    assert not repair
+    assert gaussians.opacities.abs().max() <= MOST_LOGIT
 
 
 def test_the_state_before_the_survey_is_empty() -> None:
@@ -160,6 +190,8 @@ def test_the_state_before_the_survey_is_empty() -> None:
     newton.load_state_dict({}, torch.device("cpu"))
     with pytest.raises(RuntimeError, match="survey"):
         newton.step(scene()[0], None, SETTINGS, L1DSSIM(), 1.0)
+    with pytest.raises(RuntimeError, match="survey"):
+        newton.check(scene()[0], [], SETTINGS, L1DSSIM())
 
 
 def test_an_unseen_gaussian_stays(problem) -> None:

@@ -100,6 +100,17 @@ def test_a_run_on_panoramas(scene: Path, tmp_path: Path, strategy: str) -> None:
     assert main(["render", str(run), "--path", "test", "-o", str(tmp_path / "seen")]) == 0
 
 
+def test_a_path_through_them_is_seen_by_a_usual_lens(scene: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert main(["train", str(scene), "-o", str(run), *TRAINING, "--steps", "3"]) == 0
+    assert main(["render", str(run), "-o", str(tmp_path / "orbit"), "--frames", "2"]) == 0
+    with Image.open(tmp_path / "orbit" / "orbit_0000.png") as image:
+        assert image.size == (
+            800,
+            600,
+        )  # and not 145 degrees wide
+
+
 def test_levenberg_marquardt_refuses_the_seam(
     scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -114,7 +114,11 @@ def _cameras(gaussians: Gaussians, dataset: Dataset | None, path: str, frames: i
         raise UsageError(f"--path {path} needs the photographs' cameras: add --scene DATA.")
     if path == "orbit":
         cameras = [view.camera for view in dataset.train]
-        return camera_paths.orbit_of_cameras(cameras).cameras(frames, like=cameras[0])
+        first = cameras[0]
+        # The cameras of a path are pinholes, and one cannot see what a fisheye lens or a panorama does.
+        perspective = first.model in ("pinhole", "opencv")
+        lens = first if perspective else camera_paths.default_lens(800, 600)
+        return camera_paths.orbit_of_cameras(cameras).cameras(frames, like=lens)
     cameras = [view.camera for view in (dataset.test if path == "test" else dataset.train)]
     if not cameras:
         raise UsageError(f"there are no {path} views; use another --path.")

@@ -121,6 +121,34 @@ def test_commands_do_their_work_and_show_names_as_they_are(
         assert all(f"{shown(name)}.png" in printed.out for name in of_test_views(every))
 
 
+@pytest.mark.parametrize("long", ["n" * 300, "/".join(["d" * 100] * 60)], ids=["name", "path"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "LONG", "-o", "NEW"],
+        ["train", "DATA", "-o", "LONG"],
+        ["train", "DATA", "-o", "NEW", "--images", "LONG"],
+        ["train", "DATA", "-o", "NEW", "--config", "LONG"],
+        ["eval", "LONG"],
+        ["eval", "RUN/point_cloud.ply", "--data", "LONG"],
+        ["export", "RUN", "-o", "LONG/a.ply"],
+        ["render", "RUN", "--frames", "1", "-o", "LONG"],
+        ["compress", "RUN", "-o", "LONG"],
+        ["info", "LONG"],
+    ],
+    ids=" ".join,
+)
+def test_names_longer_than_a_file_can_have_are_refused(
+    run: RunFolder, photographs: Path, tmp_path: Path, words: list[str], long: str, capsys
+) -> None:
+    places = {"DATA": photographs, "RUN": run.path, "NEW": tmp_path / "new", "LONG": tmp_path / long}
+    assert main(with_places(words, places)) in (2, 3, 4)
+    told = capsys.readouterr().err
+    assert told.startswith("gsplat-core: ")
+    assert "too long" in told.lower() or "longer" in told or "more than a file's name can have" in told
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"] == []
+
+
 def of_test_views(every: int) -> list[str]:
     """Of the names, those of the test views."""
     return sorted(NAMES, key=lambda name: f"{name}.png")[::every]

@@ -68,8 +68,8 @@ template <class Response, class F, class Family = typename Response::Family>
 struct Moving;
 
 template <class Response, class F>
-struct Moving<Response, F, Radial<Response>> {
-  using Family = Radial<Response>;
+struct Moving<Response, F, RadialFamily<Response>> {
+  using Family = RadialFamily<Response>;
 
   SplatShape<Dual<F>> shape;
   ExtrasOf<Dual<F>, Response::kExtras> extras;
@@ -91,8 +91,8 @@ struct Moving<Response, F, Radial<Response>> {
 };
 
 template <class Response, class F>
-struct Moving<Response, F, Window<Response>> {
-  using Family = Window<Response>;
+struct Moving<Response, F, WindowFamily<Response>> {
+  using Family = WindowFamily<Response>;
 
   typename Family::template Prepared<F> prepared;
   WindowTangent<F> tangent;

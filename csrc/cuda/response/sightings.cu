@@ -39,9 +39,6 @@ struct Seen {
     if (out.median != nullptr) out.median[place.index] = median;
     if (out.strongest != nullptr) out.strongest[place.index] = strongest;
     if (out.counts != nullptr) out.counts[place.index] = counts;
-    if constexpr (kListed) {
-      for (int i = listed; i < out.top; ++i) out.top_ids[place.index * out.top + i] = -1;
-    }
   }
 };
 
@@ -88,6 +85,8 @@ __global__ void __launch_bounds__(kMostTileThreads)
 void sightings(const CompositeInputs& in, const SightingOutputs& out, Stream stream) {
   if (in.images == 0) return;
   if (out.top > 0) {
+    const auto pixels = static_cast<size_t>(in.images) * in.image.width * in.image.height;
+    check(cudaMemsetAsync(out.top_ids, 0xff, sizeof(int32_t) * pixels * out.top, stream), "memset");
     composite_sightings<Response, true><<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, out);
   } else {
     composite_sightings<Response, false><<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, out);

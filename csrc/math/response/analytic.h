@@ -23,7 +23,7 @@ GSPLAT_HD_INLINE T bounded_exp2(const T& x) {
 GSPLAT_HD float bounded_exp2(float x) { return exp2_up_to_127(x); }
 
 struct AnalyticResponse {
-  using Family = Window<AnalyticResponse>;
+  using Family = WindowFamily<AnalyticResponse>;
   static constexpr int kExtras = 0;
   static constexpr bool kQuadratic = false, kFrequent = false;
 

@@ -6,7 +6,7 @@
 GSPLAT_MATH_BEGIN
 
 struct GaussianResponse {
-  using Family = Radial<GaussianResponse>;
+  using Family = RadialFamily<GaussianResponse>;
   static constexpr int kExtras = 0;
   static constexpr bool kQuadratic = true, kFrequent = true;
 

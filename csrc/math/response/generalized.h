@@ -10,7 +10,7 @@
 GSPLAT_MATH_BEGIN
 
 struct GeneralizedResponse {
-  using Family = Radial<GeneralizedResponse>;
+  using Family = RadialFamily<GeneralizedResponse>;
   static constexpr int kExtras = 1;  // beta
   static constexpr bool kQuadratic = false, kFrequent = false;
   static constexpr double kLeastBeta = 0.5, kMostBeta = 8.0;

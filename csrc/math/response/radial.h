@@ -12,7 +12,7 @@
 // without a factor. A response NAME is a struct in math/response/NAME.h, and a line of raster/variants.h,
 // with
 //
-//     Family          Radial<itself>
+//     Family          RadialFamily<itself>
 //     kExtras         how many numbers a splat has for it besides its shape
 //     kQuadratic      whether ln alpha is a polynomial of degree 2 of the offset, as exact blocks of
 //                     Gauss-Newton matrices need it (math/gauss_newton.h)
@@ -26,13 +26,13 @@
 // The gradients follow from the moments of the pixels, whatever f is: dq/2 is quadratic in the offset, and
 // the slope of each pixel goes into its weight.
 //
-// A family, Radial or Window, is what the kernels know of its responses: the shape of a splat as they keep it
-// and its offset in two affine forms u and v of the pixel; what is evaluated at a pixel, a `measure` of how
-// opaque it is and the opacity itself; how the logarithm of the opacity changes there; the six moments that
-// are summed up of these changes, and the chain from them to the root of the conic (splat_vjp). ellipse_of()
-// of math/ellipse.h tells where a splat is seen. What has three forms, such as a surfel or a ray through a
-// Gaussian, has another shape, another bound and sums of each form's gradient times 1, x and y: a third
-// family.
+// A family, RadialFamily or WindowFamily, is what the kernels know of its responses: the shape of a splat as
+// they keep it and its offset in two affine forms u and v of the pixel; what is evaluated at a pixel, a
+// `measure` of how opaque it is and the opacity itself; how the logarithm of the opacity changes there; the
+// six moments that are summed up of these changes, and the chain from them to the root of the conic
+// (splat_vjp). ellipse_of() of math/ellipse.h tells where a splat is seen. What has three forms, such as a
+// surfel or a ray through a Gaussian, has another shape, another bound and sums of each form's gradient times
+// 1, x and y: a third family.
 #pragma once
 
 #include "math/elementary.h"
@@ -181,7 +181,7 @@ struct RadialTangent {
 };
 
 template <class Response>
-struct Radial {
+struct RadialFamily {
   static constexpr int kShape = 4;  // numbers
   static constexpr bool kIntegrates = false;
   static constexpr double kLeast = kMinPower;  // of the measure, the power

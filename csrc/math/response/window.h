@@ -170,7 +170,7 @@ private:
 };
 
 template <class Response>
-struct Window {
+struct WindowFamily {
   static constexpr int kShape = 5;
   static constexpr bool kIntegrates = true;
   static constexpr double kLeast = 1.0 / 255.0;

@@ -7,7 +7,7 @@
 GSPLAT_MATH_BEGIN
 
 struct CauchyResponse {
-  using Family = Radial<CauchyResponse>;
+  using Family = RadialFamily<CauchyResponse>;
   static constexpr int kExtras = 0;
   static constexpr bool kQuadratic = false, kFrequent = false;
 

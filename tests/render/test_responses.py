@@ -84,7 +84,9 @@ def test_the_reference_has_the_same_responses() -> None:
     "scene", ["random_scene", "needles", "opaque", "faint", "around_the_camera", "tiny", "flat", "huge"]
 )
 def test_parity_on_scenes(backend: str, name: str, scene: str) -> None:
-    assert_parity(gsplat_core.rasterization, with_extras(name, SCENES[scene]()), response=name)
+    # A response with heavy tails ends, where it ends, in many pixels.
+    splats = with_extras(name, SCENES[scene]())
+    assert_parity(gsplat_core.rasterization, splats, max_ambiguous=0.6, response=name)
 
 
 @pytest.mark.parametrize("name", RESPONSES)

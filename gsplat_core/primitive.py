@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # Modules of gsplat_core/models, each with the primitive of its name. To add one: write its file, and its name
 # here.
-MODELS: tuple[str, ...] = ("analytic", "generalized", "mip")
+MODELS: tuple[str, ...] = ("analytic", "generalized", "ges", "mip")
 
 
 class Evaluated(NamedTuple):

@@ -38,7 +38,7 @@ class TrainOptions:
     look; published is 3DGS as its paper has it."""
     model: Annotated[str | None, _option("{gaussian,generalized,...}", "gaussian")] = None
     """What the scene consists of: Gaussians, or a primitive with more fields than these, such as generalized
-    exponentials (gsplat_core/models)."""
+    exponentials (docs/models.md)."""
     antialiasing: Annotated[Antialiasing | None, _option("{none,screen,mip,analytic}", "none")] = None
     """How what is smaller than a pixel is drawn: blurred, also compensated (screen), with both filters of
     Mip-Splatting (mip), or integrated over the pixel (analytic), for views from nearer and farther than the

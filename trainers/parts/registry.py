@@ -11,8 +11,10 @@ from gsplat_core.scene.dataset import View
 from trainers.parts.codec import Codec
 from trainers.parts.density import Density
 from trainers.parts.exposure import Exposure
+from trainers.parts.frequency import Frequency
 from trainers.parts.part import Part
 from trainers.parts.parts import Parts
+from trainers.parts.shapes import Shapes
 from trainers.parts.smoothing import Smoothing
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ PARTS: dict[str, type[Part]] = {
     "codec": Codec,
     "exposure": Exposure,
     "smoothing": Smoothing,
+    "shapes": Shapes,
+    "frequency": Frequency,
 }
 # What `--appearance` calls them.
 APPEARANCES = {"affine": "exposure"}

@@ -16,7 +16,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from interleaved import median_seconds
 
-from gsplat_core.ops.variants import NO_CARRIERS
+from gsplat_core.ops.variants import NO_CARRIERS, NO_RAYS
 from gsplat_core.reference import RESPONSES
 from gsplat_core.render.settings import USUAL
 from trainers.benchmark.splats import random_splats
@@ -70,7 +70,18 @@ class _Work:
         levels = ops.response_levels(s.opacities, extras, name)
         splats = (s.means2d, s.shapes, s.depths, s.opacities, s.radii)
         lists = ops.bin_splats(*splats, *drawing, levels)
-        self._arguments = (s.means2d, s.shapes, s.opacities, s.colors, None, *lists, *drawing, extras, name)
+        self._arguments = (
+            s.means2d,
+            s.shapes,
+            s.opacities,
+            s.colors,
+            None,
+            *lists,
+            *drawing,
+            extras,
+            name,
+            *NO_RAYS,
+        )
         counted = ops.contributions(s.means2d, s.shapes, s.opacities, *lists, *drawing, extras, name)
         self.pairs = counted[..., 1].double().sum().item()
         generator = torch.Generator().manual_seed(0)

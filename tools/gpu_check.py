@@ -31,7 +31,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from gsplat_core import losses, optim
 from gsplat_core.ops.gauss_newton import GEOMETRY, MOMENTS, PAIRS
-from gsplat_core.ops.variants import NO_CARRIERS
+from gsplat_core.ops.variants import GAUSSIAN, NO_CARRIERS
 from gsplat_core.render import stages
 from gsplat_core.render.settings import USUAL
 from trainers.benchmark.splats import random_splats
@@ -135,7 +135,7 @@ def stage_times(device: str, gaussians: int, width: int, height: int, repeats: i
     s = random_splats(gaussians, width, height)
     shapes = [x.to(device) for x in (s.means2d, s.shapes, s.depths, s.opacities, s.radii)]
     lists = ops.bin_splats(*shapes, *drawing)
-    blended = (shapes[0], shapes[1], shapes[3], s.colors.to(device), None, *lists, *drawing, None, "gaussian")
+    blended = (shapes[0], shapes[1], shapes[3], s.colors.to(device), None, *lists, *drawing, *GAUSSIAN)
     image, alphas, _ = ops.composite(*blended, *NO_CARRIERS)
     upstream = (image, alphas, torch.ones_like(image), torch.ones_like(alphas))
     target = uniform(1, height, width, 3)
@@ -172,8 +172,8 @@ def stage_times(device: str, gaussians: int, width: int, height: int, repeats: i
                 3, means, viewmats, *sh, splats[4], colors, means, viewmats, *sh
             )
         ),
-        timed(lambda: ops.composite_jvp(*blended, *t_splats, None)),
-        timed(lambda: ops.composite_moments(*blended[:-2], image, target)),
+        timed(lambda: ops.composite_jvp(*blended, *t_splats, None, None, None)),
+        timed(lambda: ops.composite_moments(*blended[:-4], image, target)),
         timed(lambda: ops.gauss_newton_blocks(*scene[:3], *scene[4:], *cameras, *seen)),
         timed(lambda: ops.factor_blocks(blocks, numbers)),
         timed(lambda: ops.solve_blocks(factors, numbers)),

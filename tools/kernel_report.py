@@ -31,7 +31,7 @@ from cuda_on_cpu.operators import emulated
 from static_report import ceilings
 
 from gsplat_core import io, primitive
-from gsplat_core.ops.variants import NO_CARRIERS
+from gsplat_core.ops.variants import GAUSSIAN, NO_CARRIERS
 from gsplat_core.render.scene import render as render_scene
 from gsplat_core.render.settings import USUAL
 from trainers.benchmark.splats import random_splats
@@ -124,7 +124,7 @@ def composite_random_splats(
     ops = torch.ops.gsplat_core
     drawing = (width, height, USUAL.numbers())
     lists = ops.bin_splats(s.means2d, s.shapes, s.depths, s.opacities, s.radii, *drawing)
-    splats = (s.shapes, s.opacities, s.colors, None, *lists, *drawing, None, "gaussian")
+    splats = (s.shapes, s.opacities, s.colors, None, *lists, *drawing, *GAUSSIAN)
     image, alphas, _ = ops.composite(s.means2d, *splats, *NO_CARRIERS)
     yield "forward", int(lists[1].numel())
     upstream = (torch.ones_like(image), torch.ones_like(alphas))

@@ -22,10 +22,11 @@ std::tuple<Tensor, Tensor, Tensor> composite(Tensor means2d, Tensor shapes, Tens
                                              Tensor flatten_ids, Tensor order, Tensor slot_offsets,
                                              Tensor slots, int64_t width, int64_t height,
                                              std::vector<double> settings, std::optional<Tensor> extras,
-                                             std::string response GSPLAT_PAYLOADS(GSPLAT_CARRIER)) {
+                                             std::string response, std::optional<Tensor> canonical,
+                                             std::optional<Tensor> rays GSPLAT_PAYLOADS(GSPLAT_CARRIER)) {
   const CompositeArguments a(colors, backgrounds, means2d, shapes, opacities2d, tile_offsets, flatten_ids,
                              order, slot_offsets, slots, width, height, settings, extras,
-                             choose_response<Kernels>(response));
+                             choose_response<Kernels>(response), canonical, rays);
   const int64_t images = a.inputs.images;
   Tensor out_colors = empty_like_device(a.means2d, {images, height, width, a.inputs.channels});
   Tensor out_alphas = empty_like_device(a.means2d, {images, height, width, 1});
@@ -44,15 +45,17 @@ std::tuple<Tensor, Tensor, Tensor> composite(Tensor means2d, Tensor shapes, Tens
 }
 
 template <class Kernels>
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor GSPLAT_PAYLOADS(GSPLAT_TENSOR)> composite_backward(
-    Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, std::optional<Tensor> backgrounds,
-    Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots, int64_t width,
-    int64_t height, std::vector<double> settings, std::optional<Tensor> extras, std::string response,
-    Tensor out_colors, Tensor out_alphas, Tensor v_out_colors, Tensor v_out_alphas,
-    std::optional<Tensor> v_probe GSPLAT_PAYLOADS(GSPLAT_WANTED)) {
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor GSPLAT_PAYLOADS(GSPLAT_TENSOR)>
+composite_backward(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors,
+                   std::optional<Tensor> backgrounds, Tensor tile_offsets, Tensor flatten_ids, Tensor order,
+                   Tensor slot_offsets, Tensor slots, int64_t width, int64_t height,
+                   std::vector<double> settings, std::optional<Tensor> extras, std::string response,
+                   std::optional<Tensor> canonical, std::optional<Tensor> rays, Tensor out_colors,
+                   Tensor out_alphas, Tensor v_out_colors, Tensor v_out_alphas, std::optional<Tensor> v_probe,
+                   bool rays_wanted GSPLAT_PAYLOADS(GSPLAT_WANTED)) {
   const CompositeArguments a(colors, backgrounds, means2d, shapes, opacities2d, tile_offsets, flatten_ids,
                              order, slot_offsets, slots, width, height, settings, extras,
-                             choose_response<Kernels>(response));
+                             choose_response<Kernels>(response), canonical, rays);
   const int64_t images = a.inputs.images, n = a.inputs.gaussians, channels = a.inputs.channels;
   out_colors = packed(out_colors);
   out_alphas = packed(out_alphas);
@@ -77,11 +80,23 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor GSPLAT_PAYLOADS(GSPLAT_TENSOR)
   const int64_t numbers = a.extras.has_value() ? a.extras->size(2) : 0;
   Tensor v_extras = numbers > 0 ? zeros_like_device(a.means2d, {images, n, numbers}) : absent(a.means2d);
   Tensor v_colors = zeros_like_device(a.means2d, {images, n, channels});
+  // Only a response along rays depends on these.
+  const bool along_rays = choose_response<Kernels>(response).traits.along_rays;
+  Tensor v_canonical =
+      along_rays ? zeros_like_device(a.means2d, {images, n, RayInputs::kCanonical}) : absent(a.means2d);
+  rays_wanted = rays_wanted && along_rays;
+  Tensor v_rays = rays_wanted ? zeros_like_device(a.means2d, {images, height, width, a.inputs.rays.numbers})
+                              : absent(a.means2d);
   const CompositeGradInputs v = {floats(out_colors), floats(out_alphas), floats(v_out_colors),
                                  floats(v_out_alphas), floats(v_probe)};
-  CompositeGrads out = {mutable_floats(v_means2d),     mutable_floats(v_shapes),
-                        mutable_floats(v_opacities2d), numbers > 0 ? mutable_floats(v_extras) : nullptr,
-                        mutable_floats(v_colors),      {}};
+  CompositeGrads out = {mutable_floats(v_means2d),
+                        mutable_floats(v_shapes),
+                        mutable_floats(v_opacities2d),
+                        numbers > 0 ? mutable_floats(v_extras) : nullptr,
+                        mutable_floats(v_colors),
+                        along_rays ? mutable_floats(v_canonical) : nullptr,
+                        rays_wanted ? mutable_floats(v_rays) : nullptr,
+                        {}};
 #define GSPLAT_SUMS(name, Type)                                                                        \
   Tensor v_##name = name ? zeros_like_device(a.means2d, {images, n, Type::kSums}) : absent(a.means2d); \
   if (name) out.payloads[static_cast<int>(PayloadName::name)] = mutable_floats(v_##name);
@@ -89,7 +104,13 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor GSPLAT_PAYLOADS(GSPLAT_TENSOR)
 #undef GSPLAT_SUMS
   Kernels::composite_backward(a.means2d, a.inputs, v, out);
 #define GSPLAT_SUMS(name, Type) , v_##name
-  return {v_means2d, v_shapes, v_opacities2d, v_colors, v_extras GSPLAT_PAYLOADS(GSPLAT_SUMS)};
+  return {v_means2d,
+          v_shapes,
+          v_opacities2d,
+          v_colors,
+          v_extras,
+          v_canonical,
+          v_rays GSPLAT_PAYLOADS(GSPLAT_SUMS)};
 #undef GSPLAT_SUMS
 }
 

@@ -19,14 +19,15 @@ inline void check_slots(const TileLists& lists) {
 // Splats and their tile lists; keeps the packed copies alive that `inputs` points to.
 struct SplatArguments {
   Tensor means2d, shapes, opacities2d, tile_offsets, flatten_ids, order, slot_offsets, slots;
-  std::optional<Tensor> extras;
+  std::optional<Tensor> extras, canonical, rays;
   CompositeInputs inputs;  // without colours
 
   SplatArguments(const Tensor& means2d_, const Tensor& shapes_, const Tensor& opacities2d_,
                  const Tensor& tile_offsets_, const Tensor& flatten_ids_, const Tensor& order_,
                  const Tensor& slot_offsets_, const Tensor& slots_, int64_t width, int64_t height,
                  const std::vector<double>& settings_, const std::optional<Tensor>& extras_,
-                 const ChosenResponse& response)
+                 const ChosenResponse& response, const std::optional<Tensor>& canonical_ = std::nullopt,
+                 const std::optional<Tensor>& rays_ = std::nullopt)
       : means2d(packed(means2d_)),
         shapes(packed(shapes_)),
         opacities2d(packed(opacities2d_)),
@@ -35,12 +36,15 @@ struct SplatArguments {
         order(packed(order_)),
         slot_offsets(packed(slot_offsets_)),
         slots(packed(slots_)),
-        extras(packed(extras_)) {
+        extras(packed(extras_)),
+        canonical(packed(canonical_)),
+        rays(packed(rays_)) {
     check_tensor(means2d, "means2d", {kAny, kAny, 2});
     const int64_t images = means2d.size(0), n = means2d.size(1);
     check_tensor(shapes, "shapes", {images, n, 3});
     check_tensor(opacities2d, "opacities2d", {images, n});
     check_extras(extras, response, images, n);
+    check_rays(response, images, n, height, width);
     const RenderSettings settings = check_settings(settings_);
     const ImageSize image = check_image(width, height);
     const TileGrid grid(image, settings.tile_size);
@@ -53,6 +57,8 @@ struct SplatArguments {
                        {"shapes", shapes},
                        {"opacities2d", opacities2d},
                        {"extras", extras},
+                       {"canonical", canonical},
+                       {"rays", rays},
                        {"tile_offsets", tile_offsets},
                        {"flatten_ids", flatten_ids},
                        {"order", order},
@@ -71,7 +77,22 @@ struct SplatArguments {
               nullptr,
               nullptr,
               {ints(tile_offsets), ints(flatten_ids), ints(order), ints(slot_offsets),
-               slots.numel() > 0 ? ints(slots) : nullptr, order.size(0), flatten_ids.size(0)}};
+               slots.numel() > 0 ? ints(slots) : nullptr, order.size(0), flatten_ids.size(0)},
+              {floats(canonical), floats(rays), rays.has_value() ? static_cast<int>(rays->size(3)) : 0}};
+  }
+
+private:
+  void check_rays(const ChosenResponse& response, int64_t images, int64_t n, int64_t height,
+                  int64_t width) const {
+    STD_TORCH_CHECK(canonical.has_value() == rays.has_value(),
+                    "gsplat_core: arguments 'canonical' and 'rays' must be given together");
+    STD_TORCH_CHECK(rays.has_value() || !response.traits.along_rays, "gsplat_core: the response '",
+                    response.text, "' needs the arguments 'canonical' and 'rays'");
+    if (!rays.has_value()) return;
+    check_tensor(*canonical, "canonical", {images, n, RayInputs::kCanonical});
+    check_tensor(*rays, "rays", {images, height, width, kAny});
+    STD_TORCH_CHECK(rays->size(3) == 3 || rays->size(3) == 6,
+                    "gsplat_core: argument 'rays' must have 3 or 6 numbers per pixel, got ", rays->size(3));
   }
 };
 

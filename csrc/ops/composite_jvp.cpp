@@ -11,9 +11,11 @@ STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
       "composite_jvp(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, Tensor? "
       "backgrounds, Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor "
-      "slots, int width, int height, float[] settings, Tensor? extras, str response, Tensor t_means2d, "
+      "slots, int width, int height, float[] settings, Tensor? extras, str response, Tensor? canonical, "
+      "Tensor? rays, Tensor t_means2d, "
       "Tensor t_shapes, Tensor "
-      "t_opacities2d, Tensor t_colors, Tensor? t_extras) -> (Tensor, Tensor)");
+      "t_opacities2d, Tensor t_colors, Tensor? t_extras, Tensor? t_canonical, Tensor? t_rays) -> (Tensor, "
+      "Tensor)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) {

@@ -9,8 +9,8 @@ namespace gsplat::ops {
 
 #define GSPLAT_SPLATS                                                                                   \
   "Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor tile_offsets, Tensor flatten_ids, Tensor " \
-  "order, "                                                                                             \
-  "Tensor slot_offsets, Tensor slots, int width, int height, float[] settings, Tensor? extras, str response"
+  "order, Tensor slot_offsets, Tensor slots, int width, int height, float[] settings, Tensor? extras, " \
+  "str response, Tensor? canonical, Tensor? rays"
 STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def("sightings(" GSPLAT_SPLATS
         ", bool first, bool median, bool strongest, bool counts, int top) -> (Tensor first, Tensor median, "

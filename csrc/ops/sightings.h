@@ -16,10 +16,11 @@ template <class Kernels>
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> sightings(
     Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor tile_offsets, Tensor flatten_ids, Tensor order,
     Tensor slot_offsets, Tensor slots, int64_t width, int64_t height, std::vector<double> settings,
-    std::optional<Tensor> extras, std::string response, bool first, bool median, bool strongest, bool counts,
-    int64_t top) {
+    std::optional<Tensor> extras, std::string response, std::optional<Tensor> canonical,
+    std::optional<Tensor> rays, bool first, bool median, bool strongest, bool counts, int64_t top) {
   const SplatArguments a(means2d, shapes, opacities2d, tile_offsets, flatten_ids, order, slot_offsets, slots,
-                         width, height, settings, extras, choose_response<Kernels>(response));
+                         width, height, settings, extras, choose_response<Kernels>(response), canonical,
+                         rays);
   STD_TORCH_CHECK(top >= 0 && top <= kMostTop, "gsplat_core: argument 'top' must be from 0 to ", kMostTop,
                   ", got ", top);
   const int64_t images = a.inputs.images;
@@ -47,9 +48,11 @@ template <class Kernels>
 Tensor label_weights(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor tile_offsets,
                      Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots, int64_t width,
                      int64_t height, std::vector<double> settings, std::optional<Tensor> extras,
-                     std::string response, Tensor labels, int64_t first, int64_t count) {
+                     std::string response, std::optional<Tensor> canonical, std::optional<Tensor> rays,
+                     Tensor labels, int64_t first, int64_t count) {
   const SplatArguments a(means2d, shapes, opacities2d, tile_offsets, flatten_ids, order, slot_offsets, slots,
-                         width, height, settings, extras, choose_response<Kernels>(response));
+                         width, height, settings, extras, choose_response<Kernels>(response), canonical,
+                         rays);
   labels = packed(labels);
   check_tensor(labels, "labels", {a.inputs.images, height, width}, ScalarType::Int);
   check_same_device({{"means2d", a.means2d}, {"labels", labels}});

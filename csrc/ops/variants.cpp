@@ -10,15 +10,15 @@
 namespace gsplat::ops {
 namespace {
 
-// A line for each response: its name, how many extras it has, and 1 or 0 for whether it is quadratic and for
-// whether it integrates over the pixel.
+// A line for each response: its name, how many extras it has, and 1 or 0 for whether it is quadratic, whether
+// it integrates over the pixel, and whether it looks along rays.
 std::string response_lines() {
   std::string lines;
   ResponseTraits traits;
 #define GSPLAT_LINE(name, ...)                                                                        \
   traits = CpuCompositing::response_traits(ResponseName::name);                                       \
   lines += #name " " + std::to_string(traits.extras) + " " + std::to_string(traits.quadratic) + " " + \
-           std::to_string(traits.integrates) + "\n";
+           std::to_string(traits.integrates) + " " + std::to_string(traits.along_rays) + "\n";
   GSPLAT_RESPONSES(GSPLAT_LINE)
 #undef GSPLAT_LINE
   return lines;

@@ -26,6 +26,8 @@ struct CompositeTangents {
   const float* opacities;
   const float* extras;  // null if the response has none
   const float* colors;
+  const float* canonical;  // of RayInputs; null where these are
+  const float* rays;
 };
 
 }  // namespace gsplat

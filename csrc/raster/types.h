@@ -111,6 +111,17 @@ struct TileLists {
   int64_t visible, intersections;
 };
 
+// What it takes to look at Gaussians along the rays of the pixels; null where nothing does. In its canonical
+// frame a Gaussian is the standard normal distribution: an offset x in the world is W x there.
+struct RayInputs {
+  static constexpr int kCanonical = 12;
+
+  const float* canonical;  // [images, gaussians, 12]: W row by row, and the camera's centre in the frame
+  const float* rays;  // [images, height, width, numbers]: the direction in the world, of any length, zero
+                      // where a pixel has no ray; and the origin minus the camera's centre
+  int numbers;        // 6, or 3 if all rays begin at the centre
+};
+
 struct CompositeInputs {
   ResponseName response;
   int64_t images, gaussians;
@@ -124,6 +135,7 @@ struct CompositeInputs {
   const float* colors;       // [images, gaussians, channels]
   const float* backgrounds;  // [images, channels] or null
   TileLists lists;
+  RayInputs rays;
 };
 
 struct CompositeOutputs {
@@ -152,6 +164,8 @@ struct CompositeGrads {
   float* opacities;
   float* extras;  // null if the response has none
   float* colors;
+  float* canonical;            // [images, gaussians, 12], null when not wanted
+  float* rays;                 // like RayInputs::rays, null when not wanted
   float* payloads[kPayloads];  // [images, gaussians, kSums of each], null when not wanted
 };
 

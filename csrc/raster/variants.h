@@ -47,6 +47,7 @@ struct ResponseTraits {
   int extras;
   bool quadratic;
   bool integrates;  // over the window of a pixel, math/response/window.h
+  bool along_rays;  // of the pixels through the Gaussian in the world, which RayInputs describe
 };
 
 }  // namespace gsplat

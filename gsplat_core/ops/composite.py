@@ -11,7 +11,7 @@ from torch import Tensor
 from gsplat_core.ops.arguments import fake_kernel, pick
 from gsplat_core.ops.derivative import Derivative
 from gsplat_core.ops.forward_mode import differentiable, map_over_directions
-from gsplat_core.ops.variants import PAYLOADS
+from gsplat_core.ops.variants import ALONG_RAYS, PAYLOADS
 
 _carriers = {name: f"{name}_carrier" for name in PAYLOADS}
 _probed = [_carriers[name] for name, payload in PAYLOADS.items() if payload.probed]
@@ -36,14 +36,21 @@ def _(
     opacities2d: Tensor,
     colors: Tensor,
     extras: Tensor | None,
+    canonical: Tensor | None,
+    rays: Tensor | None,
+    response: str,
+    rays_wanted: bool,
     *wanted: bool,
 ) -> tuple[Tensor, ...]:
+    along_rays = response in ALONG_RAYS
     return (
         means2d.new_empty(means2d.shape),
         means2d.new_empty(shapes.shape),
         means2d.new_empty(opacities2d.shape),
         means2d.new_empty(colors.shape),
         means2d.new_empty(0 if extras is None else extras.shape),
+        means2d.new_empty(canonical.shape if along_rays and canonical is not None else 0),
+        means2d.new_empty(rays.shape if along_rays and rays_wanted and rays is not None else 0),
         *(
             means2d.new_empty((*means2d.shape[:2], payload.sums) if wants else 0)
             for payload, wants in zip(PAYLOADS.values(), wanted, strict=True)
@@ -76,6 +83,7 @@ def _backward(ctx: Any, v_out_colors: Tensor, v_out_alphas: Tensor, v_probe: Ten
         v_out_colors=v_out_colors,
         v_out_alphas=v_out_alphas,
         v_probe=v_probe if _reverse.needs(ctx, *_probed) else None,
+        rays_wanted=_reverse.needs(ctx, "rays"),
         **{name: _reverse.needs(ctx, carrier) for name, carrier in _carriers.items()},
     )
     v_backgrounds = None

@@ -29,5 +29,14 @@ PAYLOADS: dict[str, Payload] = {
 }
 """``csrc/math/payload/NAME.h`` says what is summed up."""
 
+ALONG_RAYS = frozenset(name for name, (*_, along_rays) in listed("responses").items() if along_rays)
+"""The responses that depend on `canonical` and `rays`."""
+
 NO_CARRIERS: tuple[None, ...] = (None,) * len(PAYLOADS)
 """The last arguments of ``composite`` where nothing is to be summed up."""
+
+NO_RAYS = (None, None)
+"""The arguments `canonical` and `rays` of compositing where nothing looks along rays."""
+
+GAUSSIAN = (None, "gaussian", *NO_RAYS)
+"""The arguments `extras`, `response`, `canonical`, `rays` of compositing for Gaussians on the screen."""

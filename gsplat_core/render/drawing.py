@@ -19,6 +19,7 @@ from gsplat_core.render.inputs import Inputs
 from gsplat_core.render.meta import Meta, render_meta
 from gsplat_core.render.outputs import COLORS as COLORS
 from gsplat_core.render.outputs import Outputs as Outputs
+from gsplat_core.render.rays import rays_of
 from gsplat_core.render.seam import Copies
 from gsplat_core.render.seen import Labels
 from gsplat_core.render.settings import RenderSettings
@@ -114,6 +115,7 @@ def draw(
         levels=levels(inputs.opacities, inputs.response, inputs.extras),
     )  # fmt: skip
     extras = extras_of_splats(inputs.extras, splats)
+    rays = rays_of(inputs, width, height)
     splats, means2d, rows = (_packed if packed else _dense)(splats, inputs.batch)
     channels, backgrounds = [], inputs.backgrounds
     if outputs.colors:
@@ -138,18 +140,19 @@ def draw(
     if copies is not None:
         drawn, together = copies.drawn(splats), copies.behind(together)
         extras = None if extras is None else copies.behind(extras)
+        rays = None if rays is None else rays._replace(canonical=copies.behind(rays.canonical))
         carriers = {name: copies.behind(carrier) for name, carrier in carriers.items()}
     tiles = bin_splats(drawn, width, height, settings, response=inputs.response, extras=extras)
     # What carriers sum up is that of all channels, and needs them in one pass.
     in_passes = together.shape[-1] > MOST_CHANNELS and not carriers
     blended = (_composite_in_passes if in_passes else composite)(
         drawn, together, backgrounds, tiles, width, height, settings,
-        carriers=carriers, response=inputs.response, extras=extras,
+        carriers=carriers, response=inputs.response, extras=extras, rays=rays,
     )  # fmt: skip
     rendered = blended.colors
     if further is not None:
         rendered, found = further.finish(
-            rendered, drawn, tiles, width, height, settings, inputs.response, extras
+            rendered, drawn, tiles, width, height, settings, inputs.response, extras, rays
         )
         if copies is not None:
             found = copies.called_originals(found)

@@ -14,6 +14,7 @@ from gsplat_core.render.flow import Flow, flow_layer
 from gsplat_core.render.inputs import Inputs
 from gsplat_core.render.layers import LAYERS, Layer, check_features, feature
 from gsplat_core.render.outputs import FURTHER, Outputs
+from gsplat_core.render.rays import Rays
 from gsplat_core.render.seam import TURN
 from gsplat_core.render.seen import Labels, check_labels, look
 from gsplat_core.render.settings import RenderSettings
@@ -88,6 +89,7 @@ class Further(NamedTuple):
         settings: RenderSettings,
         response: str,
         extras: Tensor | None,
+        rays: Rays | None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Takes the blended channels [B, C, H, W, K] apart: those in front of the layers, and by their names
         all further outputs, with the batch dimension of the stages."""
@@ -100,11 +102,12 @@ class Further(NamedTuple):
             alone = composite(
                 constant, layer.values, None, tiles, width, height, settings,
                 response=response, extras=None if extras is None else extras.detach(),
+                rays=None if rays is None else rays.detached(),
             )  # fmt: skip
             found[name] = layer.finished(alone.colors)
         found |= look(
             self.outputs.further, self.outputs.top, self.labels, splats, tiles, width, height, settings,
-            response=response, extras=extras,
+            response=response, extras=extras, rays=rays,
         )  # fmt: skip
         return main, found
 

@@ -17,6 +17,7 @@ from gsplat_core.render.cameras import Cameras, Posed
 from gsplat_core.render.drawing import COLORS, NO_FEATURES, Outputs, Rendered, draw
 from gsplat_core.render.flow import Flow
 from gsplat_core.render.inputs import Inputs, prepare
+from gsplat_core.render.rays import rays_of
 from gsplat_core.render.seam import Copies
 from gsplat_core.render.seen import Labels, check_labels
 from gsplat_core.render.settings import USUAL, RenderSettings
@@ -146,14 +147,17 @@ def _lists(shot: _Shot) -> _Lists:
         levels=stages.levels(inputs.opacities, inputs.response, inputs.extras),
     )  # fmt: skip
     extras = stages.extras_of_splats(inputs.extras, splats)
+    rays = rays_of(inputs, cameras.width, cameras.height)
     copies, all_of_them = Copies.of(inputs.camera, inputs.Ks, splats, cameras.width), splats
     if copies is not None:
         all_of_them, extras = copies.drawn(splats), None if extras is None else copies.behind(extras)
+        rays = None if rays is None else rays._replace(canonical=copies.behind(rays.canonical))
     along: dict[str, Any] = {
         "width": cameras.width, "height": cameras.height, "settings": drawn,
         "response": inputs.response, "extras": extras,
     }  # fmt: skip
-    return _Lists(splats, copies, all_of_them, stages.bin_splats(all_of_them, **along), along)
+    tiles = stages.bin_splats(all_of_them, **along)
+    return _Lists(splats, copies, all_of_them, tiles, {**along, "rays": rays})
 
 
 def evaluated(scene: Scene, cameras: Cameras, context: Mapping[str, Any] | None = None) -> Evaluated:

@@ -20,6 +20,7 @@ from gsplat_core.ops import project as project_op
 from gsplat_core.ops import response_levels as _levels  # noqa: F401
 from gsplat_core.ops import sightings as _sightings  # noqa: F401
 from gsplat_core.ops import spherical_harmonics as harmonics_op
+from gsplat_core.render.rays import Rays
 from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.render.variants import PAYLOADS
 
@@ -246,6 +247,7 @@ def composite(
     carriers: Mapping[str, Tensor] = NOTHING_SUMMED_UP,
     response: str = "gaussian",
     extras: Tensor | None = None,
+    rays: Rays | None = None,
 ) -> Blended:
     """Blends splats front to back over the background.
 
@@ -263,6 +265,7 @@ def composite(
               is, for the sums with any weights e.
         response: one of :data:`gsplat_core.render.variants.RESPONSES`.
         extras: [B, C, N, E], the numbers that the splats have for it, or None if it has none.
+        rays: of the pixels, where the response looks along them.
     """
     images = splats.depths.shape[:2]
     colors_image, alphas, probe = composite_op.composite(
@@ -277,6 +280,7 @@ def composite(
         settings.numbers(),
         None if extras is None else extras.flatten(0, 1),
         response,
+        *_flat(rays),
         *[carriers[name].flatten(0, 1) if name in carriers else None for name in PAYLOADS],
     )
     return Blended(
@@ -295,6 +299,7 @@ def contributions(
     *,
     response: str = "gaussian",
     extras: Tensor | None = None,
+    rays: Rays | None = None,
 ) -> Tensor:
     """How much each image shows of each splat, without blending colours and without a derivative.
 
@@ -302,7 +307,7 @@ def contributions(
         [B, C, N, 3]: with the blending weights w_p of the splat at the pixels p, sum_p w_p, the number of
         pixels with w_p > 0, and max_p w_p. The same sums that :func:`composite` gives on backward.
     """
-    drawn = _drawn(splats, tiles, width, height, settings, response, extras)
+    drawn = _drawn(splats, tiles, width, height, settings, response, extras, rays)
     measured: Tensor = torch.ops.gsplat_core.contributions(*drawn)
     return measured.unflatten(0, splats.depths.shape[:2])
 
@@ -321,11 +326,12 @@ def sightings(
     top: int = 0,
     response: str = "gaussian",
     extras: Tensor | None = None,
+    rays: Rays | None = None,
 ) -> Sightings:
     """Which splats each pixel sees, without a derivative. If nothing behind the median is wanted, pixels are
     finished there."""
     *images, top_ids, top_weights = torch.ops.gsplat_core.sightings(
-        *_drawn(splats, tiles, width, height, settings, response, extras),
+        *_drawn(splats, tiles, width, height, settings, response, extras, rays),
         first, median, strongest, counts, top,
     )  # fmt: skip
     wanted = (first, median, strongest, counts, top > 0, top > 0)
@@ -351,6 +357,7 @@ def label_weights(
     *,
     response: str = "gaussian",
     extras: Tensor | None = None,
+    rays: Rays | None = None,
 ) -> Tensor:
     """How much the pixels of each label see of each Gaussian, without a derivative (FlashSplat, Shen et al.
     2024). Labels are told apart some at a time, so that memory stays bounded.
@@ -365,7 +372,7 @@ def label_weights(
     blocks_per_tile = -(-settings.tile_size // 16)
     rows = max(1, tiles.flatten_ids.numel() * blocks_per_tile * blocks_per_tile)
     together = max(1, min(_MOST_LABELS, _MOST_ROWS // rows))
-    drawn = _drawn(splats, tiles, width, height, settings, response, extras)
+    drawn = _drawn(splats, tiles, width, height, settings, response, extras, rays)
     present = torch.arange(num_labels, device=labels.device)
     if num_labels > together:  # number those anew that there are at all; -1 becomes the last one, which is -1
         occurs = torch.zeros(num_labels + 1, dtype=torch.bool, device=labels.device)
@@ -390,6 +397,7 @@ def _drawn(
     settings: RenderSettings,
     response: str,
     extras: Tensor | None,
+    rays: Rays | None,
 ) -> tuple[Any, ...]:
     """The arguments that operators have in common which look at what is drawn."""
     return (
@@ -402,4 +410,9 @@ def _drawn(
         settings.numbers(),
         None if extras is None else extras.detach().flatten(0, 1),
         response,
+        *(None if tensor is None else tensor.detach() for tensor in _flat(rays)),
     )
+
+
+def _flat(rays: Rays | None) -> tuple[Tensor | None, Tensor | None]:
+    return (None, None) if rays is None else (rays.canonical.flatten(0, 1), rays.rays.flatten(0, 1))

@@ -18,14 +18,16 @@ class Response(NamedTuple):
     Gauss-Newton matrices need."""
     integrates: bool
     """Whether alpha is an integral over the pixel's window instead of a sample at its centre."""
+    along_rays: bool
+    """Whether alpha is that of the pixel's ray through the Gaussian in the world, and not of a splat."""
 
 
 CAMERAS: dict[str, int] = {name: count for name, (count,) in listed("cameras").items()}
 """Camera models, and how many coefficients each has beyond fx, fy, cx, cy: the last size of `lens`."""
 
 RESPONSES: dict[str, Response] = {
-    name: Response(extras, quadratic == 1, integrates == 1)
-    for name, (extras, quadratic, integrates) in listed("responses").items()
+    name: Response(extras, *(trait == 1 for trait in traits))
+    for name, (extras, *traits) in listed("responses").items()
 }
 """How opaque a splat is at an offset from its centre: ``csrc/math/response/NAME.h`` has the formulas."""
 

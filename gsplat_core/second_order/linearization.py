@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.ops import gauss_newton as gauss_newton_ops
-from gsplat_core.ops.variants import NO_CARRIERS
+from gsplat_core.ops.variants import GAUSSIAN, NO_CARRIERS
 from gsplat_core.primitive import no_place_for
 from gsplat_core.render.cameras import Cameras
 from gsplat_core.render.settings import USUAL, RenderSettings
@@ -25,7 +25,7 @@ from gsplat_core.scene.gaussians import PLAIN, Gaussians
 from gsplat_core.second_order.vectors import Vector, add_
 
 ops = torch.ops.gsplat_core
-RESPONSE = (None, "gaussian")  # the blocks need one whose logarithm is quadratic
+NO_TANGENTS = (None, None, None)  # of extras, canonical and rays, which a Gaussian on the screen has not
 GEOMETRY = gauss_newton_ops.GEOMETRY
 _ROWS, _COLUMNS = torch.triu_indices(GEOMETRY, GEOMETRY)
 _DIAGONAL = (_ROWS == _COLUMNS).nonzero()[:, 0]
@@ -234,7 +234,7 @@ class _Group:
         colors = ops.spherical_harmonics(*group._harmonics(activated), splats.radii)
         tiles = bin_splats(splats, cameras.width, cameras.height, settings.drawn)
         group = replace(group, splats=splats, colors=colors, tiles=tiles)
-        image, alphas, _ = ops.composite(*group._compositing, *RESPONSE, *NO_CARRIERS)
+        image, alphas, _ = ops.composite(*group._compositing, *GAUSSIAN, *NO_CARRIERS)
         return replace(group, image=image, alphas=alphas)
 
     def sampled(self, fraction: float, generator: torch.Generator) -> _Group:
@@ -255,14 +255,14 @@ class _Group:
             *self._harmonics(activated), self.splats.radii, self.colors,
             t["means"], still, t["sh0"], t["shN"] if t["shN"].numel() else None,
         )  # fmt: skip
-        return ops.composite_jvp(
-            *self._compositing, *RESPONSE, t_means2d[0], t_roots[0], t_opacities[0], t_colors[0], None
-        )[0]
+        t_splats = (t_means2d[0], t_roots[0], t_opacities[0], t_colors[0], *NO_TANGENTS)
+        t_image: Tensor = ops.composite_jvp(*self._compositing, *GAUSSIAN, *t_splats)[0]
+        return t_image
 
     def vjp(self, activated: dict[str, Any], u: Tensor) -> dict[str, Tensor]:
         v_means2d, v_roots, v_opacities2d, v_colors, *_ = ops.composite_backward(
             *self._compositing,
-            *RESPONSE,
+            *GAUSSIAN,
             self.image,
             self.alphas,
             u,

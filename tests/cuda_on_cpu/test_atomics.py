@@ -13,7 +13,7 @@ from torch import Tensor
 from cuda_on_cpu.library import Library
 from cuda_on_cpu.operators import emulated
 from gsplat_core.ops.gauss_newton import MOMENTS
-from gsplat_core.ops.variants import NO_CARRIERS
+from gsplat_core.ops.variants import NO_CARRIERS, NO_RAYS
 from gsplat_core.render import stages
 from gsplat_core.render.settings import USUAL
 
@@ -76,6 +76,7 @@ class Case:
             USUAL.numbers(),
             None,
             "gaussian",
+            *NO_RAYS,
         )
         least, most = (pairs_of_warps_and_splats(blended(splats, slack)) for slack in (-1e-4, 1e-4))
         assert most < 1.01 * least
@@ -112,6 +113,6 @@ def test_moments(opaque: bool) -> None:
     with emulated(check=False) as library:
         image, _, _ = ops.composite(means2d, *case.compositing, *NO_CARRIERS)
         library.take_counters()
-        *inputs, extras, response = case.compositing
+        *inputs, extras, response, _, _ = case.compositing
         ops.composite_moments(means2d, *inputs, image, torch.ones_like(image), extras, response)
         case.assert_adds_once(library, MOMENTS)

@@ -14,6 +14,7 @@ from splats import Scene, adapted, covariances, random_scene, render_with_gradie
 from torch import Tensor
 
 import gsplat_core
+from gsplat_core.ops.variants import GAUSSIAN
 from gsplat_core.render.settings import USUAL
 from gsplat_core.render.variants import CAMERAS, RESPONSES
 from gsplat_core.scene.gaussians import Gaussians
@@ -115,7 +116,7 @@ def binning() -> dict[str, Tensor]:
     results |= {f"list {i}": values for i, values in enumerate(lists)}
     means2d, shapes, _, opacities, _ = flat
     results["contributions"] = ops.contributions(means2d, shapes, opacities, *lists, *drawing)
-    along = (means2d, shapes, opacities, *lists, *drawing, None, "gaussian")
+    along = (means2d, shapes, opacities, *lists, *drawing, *GAUSSIAN)
     for top in (0, 3):
         seen = ops.sightings(*along, True, True, top > 0, top > 0, top)
         results |= {f"seen of {top}, {i}": values for i, values in enumerate(seen)}

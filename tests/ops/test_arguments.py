@@ -69,6 +69,8 @@ def test_gradients_stand_where_their_arguments_do() -> None:
         "opacities2d",
         "backgrounds",
         "extras",
+        "canonical",
+        "rays",
         *(f"{name}_carrier" for name in PAYLOADS),
     }
     assert {name: value for name, value in gradients.items() if value is not None} == {

@@ -9,6 +9,7 @@ import torch
 from splats import adapted, covariances, random_scene
 from torch import Tensor
 
+from gsplat_core.ops.variants import GAUSSIAN
 from gsplat_core.render import stages
 from gsplat_core.render.settings import USUAL
 from gsplat_core.render.variants import CAMERAS
@@ -59,8 +60,8 @@ def test_composite_jvp(channels: int, background: bool) -> None:
     means2d, shapes, _, opacities, _ = (s.flatten(0, 1) for s in splats)
     inputs = (means2d, shapes, opacities, torch.rand(2, 20, channels))
     backgrounds = torch.rand(2, channels) if background else None
-    drawn = (*inputs, backgrounds, *tiles, *DRAWING, None, "gaussian")
-    torch.library.opcheck(ops.composite_jvp, (*drawn, *like(inputs), None))
+    drawn = (*inputs, backgrounds, *tiles, *DRAWING, *GAUSSIAN)
+    torch.library.opcheck(ops.composite_jvp, (*drawn, *like(inputs), None, None, None))
 
 
 def test_tangents_of_another_shape_are_named() -> None:

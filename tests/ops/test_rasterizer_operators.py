@@ -9,6 +9,7 @@ import torch
 from splats import adapted, covariances, random_scene
 from torch import Tensor
 
+from gsplat_core.ops.variants import GAUSSIAN
 from gsplat_core.render import stages
 from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.render.variants import CAMERAS, PAYLOADS
@@ -85,7 +86,7 @@ def test_composite(channels: int, absgrad: bool, statistics: bool, background: b
     splats, colors, tiles = splats_and_tiles(channels)
     means2d, shapes, _, opacities, _ = (s.flatten(0, 1) for s in splats)
     backgrounds = leaf(torch.rand(4, channels)) if background else None
-    shared = (leaf(shapes), leaf(opacities), leaf(colors), backgrounds, *tiles, *DRAWING, None, "gaussian")
+    shared = (leaf(shapes), leaf(opacities), leaf(colors), backgrounds, *tiles, *DRAWING, *GAUSSIAN)
     wanted = {"absgrad": absgrad, "statistics": statistics}
     carriers = [
         torch.zeros(*means2d.shape[:2], payload.sums, requires_grad=True) if wanted.get(name) else None
@@ -112,7 +113,7 @@ def test_contributions() -> None:
 def test_sightings(top: int) -> None:
     splats, _, tiles = splats_and_tiles(3)
     means2d, shapes, _, opacities, _ = (s.flatten(0, 1) for s in splats)
-    drawn = (means2d, shapes, opacities, *tiles, *DRAWING, None, "gaussian")
+    drawn = (means2d, shapes, opacities, *tiles, *DRAWING, *GAUSSIAN)
     torch.library.opcheck(ops.sightings, (*drawn, True, False, True, top == 0, top))
     labels = torch.randint(-1, 4, (means2d.shape[0], DRAWING[1], DRAWING[0]), dtype=torch.int32)
     torch.library.opcheck(ops.label_weights, (*drawn, labels, 0, 4))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import gsplat_core
 from gsplat_core import reference
-from gsplat_core.ops.variants import NO_CARRIERS
+from gsplat_core.ops.variants import NO_CARRIERS, NO_RAYS
 from gsplat_core.render import stages
 from gsplat_core.render.settings import USUAL
 from gsplat_core.render.variants import RESPONSES
@@ -269,7 +269,7 @@ def test_operators_are_registered_as_pytorch_wants_it(name: str) -> None:
     ]
     of_splats = None if extras is None else extras.flatten(0, 1).contiguous().requires_grad_()
     settings = drawn.numbers()
-    arguments = (*flat, None, *tiles, *size, settings, of_splats, name, *NO_CARRIERS)
+    arguments = (*flat, None, *tiles, *size, settings, of_splats, name, *NO_RAYS, *NO_CARRIERS)
     torch.library.opcheck(ops.composite, arguments)
     torch.library.opcheck(
         ops.response_levels, (splats.opacities[0], None if of_splats is None else of_splats.detach(), name)

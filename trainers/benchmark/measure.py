@@ -115,7 +115,7 @@ def time_stages(case: Case) -> Timings:
     """Measures in this process; changes its number of threads and its instruction set."""
     import torch
 
-    from gsplat_core.ops.variants import NO_CARRIERS
+    from gsplat_core.ops.variants import GAUSSIAN, NO_CARRIERS
     from trainers.benchmark.splats import random_splats
 
     ops = torch.ops.gsplat_core
@@ -136,13 +136,11 @@ def time_stages(case: Case) -> Timings:
 
     def run_forward() -> list[torch.Tensor]:
         shapes = (s.means2d, s.shapes, s.opacities, s.colors, None)
-        return list(ops.composite(*shapes, *lists, *drawing, None, "gaussian", *NO_CARRIERS))[:2]
+        return list(ops.composite(*shapes, *lists, *drawing, *GAUSSIAN, *NO_CARRIERS))[:2]
 
     def run_backward() -> list[torch.Tensor]:
         shapes = (s.means2d, s.shapes, s.opacities, s.colors, None)
-        return list(
-            ops.composite_backward(*shapes, *lists, *drawing, None, "gaussian", *image, v_colors, v_alphas)
-        )
+        return list(ops.composite_backward(*shapes, *lists, *drawing, *GAUSSIAN, *image, v_colors, v_alphas))
 
     with PeakMemory() as memory:
         lists = run_bin()

@@ -25,7 +25,8 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 void describe_response(ResponseTraits& traits) {
-  traits = {Response::kExtras, Response::kQuadratic, Response::Family::kIntegrates};
+  traits = {Response::kExtras, Response::kQuadratic, Response::Family::kIntegrates,
+            Response::Family::kAlongRays};
 }
 
 void response_levels(const float* opacities, const float* extras, int64_t count, float* levels,

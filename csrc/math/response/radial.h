@@ -184,6 +184,7 @@ template <class Response>
 struct RadialFamily {
   static constexpr int kShape = 4;  // numbers
   static constexpr bool kIntegrates = false;
+  static constexpr bool kAlongRays = false;
   static constexpr double kLeast = kMinPower;  // of the measure, the power
 
   using MovingSplat = RadialTangent;

@@ -173,6 +173,7 @@ template <class Response>
 struct WindowFamily {
   static constexpr int kShape = 5;
   static constexpr bool kIntegrates = true;
+  static constexpr bool kAlongRays = false;
   static constexpr double kLeast = 1.0 / 255.0;
 
   using MovingSplat = WindowTangent<float>;

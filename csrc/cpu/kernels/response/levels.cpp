@@ -11,7 +11,8 @@ namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE {
 using Response = GSPLAT_RESPONSE_TYPE;
 
 void describe_response(ResponseTraits& traits) {
-  traits = {Response::kExtras, Response::kQuadratic, Response::Family::kIntegrates};
+  traits = {Response::kExtras, Response::kQuadratic, Response::Family::kIntegrates,
+            Response::Family::kAlongRays};
 }
 
 void response_levels(const float* opacities, const float* extras, int64_t count, float* levels) {

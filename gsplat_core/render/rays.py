@@ -1,0 +1,117 @@
+"""The rays of the pixels, in the world, and Gaussians as rays see them.
+
+A ray response (3D Gaussian Ray Tracing, Moenne-Loccoz et al. 2024) takes a Gaussian's opacity at a pixel from
+where the pixel's ray comes nearest to it, and the order of each pixel's own (StopThePop, Radl et al. 2024) is
+that of these places. Both look at the ray in the Gaussian's canonical frame, in which it is the standard
+normal distribution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gsplat_core.quaternions import rotation_matrices
+from gsplat_core.render.inputs import Inputs
+from gsplat_core.render.variants import RESPONSES
+
+
+class Rays(NamedTuple):
+    """What it takes to look at Gaussians along the rays of the pixels."""
+
+    canonical: Tensor
+    """[B, C, N, 12]: with an offset x in the world, W x in the Gaussian's frame, W row by row; then the
+    camera's centre in the frame."""
+    rays: Tensor
+    """[B, C, H, W, 3 or 6]: directions in the world, of any length, zero where a pixel has no ray; and
+    perhaps the origins minus the camera's centre."""
+
+    def detached(self) -> Rays:
+        """The same as constants."""
+        return Rays(self.canonical.detach(), self.rays.detach())
+
+
+def rays_of(inputs: Inputs, width: int, height: int) -> Rays | None:
+    """What the response, if it looks along rays, wants to know of them."""
+    if not RESPONSES[inputs.response].along_rays:
+        return None
+    return Rays(
+        canonical_frames(inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.viewmats),
+        pixel_rays(inputs.camera, inputs.viewmats, inputs.Ks, inputs.lens, width, height),
+    )
+
+
+def pixel_rays(
+    camera: str, viewmats: Tensor, Ks: Tensor, lens: Tensor | None, width: int, height: int
+) -> Tensor:
+    """The rays through the pixels' centres, differentiable.
+
+    Args:
+        camera: the model of all cameras, one of :data:`gsplat_core.render.variants.CAMERAS`.
+        viewmats, Ks: [B, C, 4, 4] world to camera and [B, C, 3, 3] in pixels.
+        lens: [B, C, P] coefficients of the cameras beyond `Ks`, None where there are none.
+
+    Returns:
+        [B, C, H, W, 3], or [B, C, H, W, 6] if they do not all begin at the camera's centre, as in `Rays`.
+
+    Raises:
+        NotImplementedError: the rays of this model are not known.
+    """
+    if camera not in RAYS:
+        raise NotImplementedError(f"the rays of the camera model {camera!r} are not known")
+    x = torch.arange(width, dtype=Ks.dtype, device=Ks.device) + 0.5
+    y = torch.arange(height, dtype=Ks.dtype, device=Ks.device)[:, None] + 0.5
+    fx, fy, cx, cy = (Ks[..., i, j, None, None] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    of_cameras = RAYS[camera]((x - cx) / fx, (y - cy) / fy, lens)
+    parts = [of_cameras[..., :3], of_cameras[..., 3:]]
+    to_world = viewmats[..., None, None, :3, :3].mT
+    return torch.cat([(to_world @ part[..., None])[..., 0] for part in parts if part.shape[-1]], dim=-1)
+
+
+def _pinhole(u: Tensor, v: Tensor, lens: Tensor | None) -> Tensor:
+    del lens
+    return torch.stack(torch.broadcast_tensors(u, v, torch.ones_like(u)), dim=-1)
+
+
+def _ortho(u: Tensor, v: Tensor, lens: Tensor | None) -> Tensor:
+    del lens
+    zero, one = torch.zeros_like(u), torch.ones_like(u)
+    return torch.stack(torch.broadcast_tensors(zero, zero, one, u, v, zero), dim=-1)
+
+
+RAYS: dict[str, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {"pinhole": _pinhole, "ortho": _ortho}
+"""By camera model: from where a pixel is, from the principal point in focal lengths, u [B, C, H or 1, W] and
+v [B, C, H, 1], to its ray [B, C, H, W, 3 or 6] in the camera's axes."""
+
+
+def canonical_frames(
+    means: Tensor, quats: Tensor | None, scales: Tensor | None, covars: Tensor | None, viewmats: Tensor
+) -> Tensor:
+    """`Rays.canonical` of Gaussians, differentiable. What is flat counts as :data:`LEAST_SCALE` thick.
+
+    Args:
+        means: [B, N, 3]; quats, scales: [B, N, 4] and [B, N, 3], or covars: [B, N, 6] instead.
+        viewmats: [B, C, 4, 4] rigid, world to camera.
+    """
+    if covars is not None:
+        xx, xy, xz, yy, yz, zz = covars.unbind(-1)
+        sigma = torch.stack([xx, xy, xz, xy, yy, yz, xz, yz, zz], dim=-1).unflatten(-1, (3, 3))
+        root, _ = torch.linalg.cholesky_ex(sigma)
+        identity = torch.eye(3, dtype=sigma.dtype, device=sigma.device).expand_as(sigma)
+        frames = torch.linalg.solve_triangular(root, identity, upper=False)
+    else:
+        assert quats is not None
+        assert scales is not None
+        frames = rotation_matrices(quats).mT / scales.clamp(min=LEAST_SCALE)[..., None]
+    centres = -(viewmats[..., :3, :3].mT @ viewmats[..., :3, 3:])[..., 0]
+    offsets = centres[:, :, None] - means[:, None]
+    seen = (frames[:, None] @ offsets[..., None])[..., 0]
+    of_cameras = frames.flatten(-2)[:, None].expand(-1, centres.shape[1], -1, -1)
+    return torch.cat([of_cameras, seen], dim=-1)
+
+
+LEAST_SCALE = 1e-9
+"""Scene units. Thinner Gaussians would have infinite frames."""

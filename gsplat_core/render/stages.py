@@ -280,7 +280,8 @@ def composite(
         settings.numbers(),
         None if extras is None else extras.flatten(0, 1),
         response,
-        *_flat(rays),
+        None if rays is None else rays.canonical.flatten(0, 1),
+        None if rays is None else rays.rays.flatten(0, 1),
         *[carriers[name].flatten(0, 1) if name in carriers else None for name in PAYLOADS],
     )
     return Blended(
@@ -410,9 +411,6 @@ def _drawn(
         settings.numbers(),
         None if extras is None else extras.detach().flatten(0, 1),
         response,
-        *(None if tensor is None else tensor.detach() for tensor in _flat(rays)),
+        None if rays is None else rays.canonical.detach().flatten(0, 1),
+        None if rays is None else rays.rays.detach().flatten(0, 1),
     )
-
-
-def _flat(rays: Rays | None) -> tuple[Tensor | None, Tensor | None]:
-    return (None, None) if rays is None else (rays.canonical.flatten(0, 1), rays.rays.flatten(0, 1))

@@ -21,6 +21,7 @@ from gsplat_core.errors import GsplatError
 from gsplat_core.memory import LEAST_ADDRESS_SPACE, address_space
 from gsplat_core.shown import shown
 from trainers.commands import AppCommand, Command, commands
+from trainers.foreign_options import hint
 from trainers.interrupt import ended_by_signals, settle_interruption
 from trainers.memory import keep_freed_memory, use_large_pages
 from trainers.messages import complain
@@ -45,14 +46,16 @@ def main(arguments: list[str] | None = None) -> int:
     known = commands()
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
-        hint = f"Did you mean `{near[0]}`?" if near else f"Commands: {', '.join(known)}."
-        return _fail(f"there is no command `{name}`. {hint}", 2)
+        known_ones = f"Did you mean `{near[0]}`?" if near else f"Commands: {', '.join(known)}."
+        return _fail(f"there is no command `{name}`. {known_ones}", 2)
     if (room := address_space()) is not None and room < LEAST_ADDRESS_SPACE:
         return _fail(
             f"the limit of address space (ulimit -v) leaves {room >> 20:,} MiB; to begin, "
             f"{LEAST_ADDRESS_SPACE >> 20:,} are needed. Raise it, or lift it: ulimit -v unlimited.",
             4,
         )
+    if foreign := hint(name, rest):
+        return _fail(foreign, 2)
     use_large_pages()
     keep_freed_memory()
     try:

@@ -133,7 +133,7 @@ class TrainConfig:
     cameras that have it."""
     strict: bool = False
     """Stop at a photograph that cannot be read; otherwise it is left out."""
-    downscale: Annotated[int, Range(1, 10_000)] = 1
+    downscale: Annotated[float, Range(1, 10_000)] = 1.0
     """Images are shrunk by this factor."""
     test_every: Annotated[int, Range(0, 1_000_000_000)] = 8
     """Every so-manieth image in name order is for testing; 0 trains on all."""

@@ -26,6 +26,8 @@ from trainers.views import Feed, Target
 
 MAX_ROLLBACKS = 3
 PROGRESS_SECONDS = 0.5
+# Young runs are looked at, too: checkpoints come sooner, each after twice the time of the one before.
+FIRST_CHECKPOINT_SECONDS = 5.0
 
 
 class Interrupted(KeyboardInterrupt):
@@ -90,6 +92,7 @@ class Loop:
         if trainer.step == 0:
             self._save()
         saved = shown = time.monotonic()
+        interval = min(FIRST_CHECKPOINT_SECONDS, config.checkpoint_seconds)
         with (
             StopRequest() as stop,
             closing(Feed(self.views, config.seed, trainer.device, self.factor_at)) as feed,
@@ -104,7 +107,7 @@ class Loop:
                 now = time.monotonic()
                 last = trainer.step == config.last_step
                 log = last or trainer.step % config.log_every == 0 or config.is_long(trainer.step)
-                save = last or stop.requested or now - saved >= config.checkpoint_seconds
+                save = last or stop.requested or now - saved >= interval
                 show = now - shown >= PROGRESS_SECONDS
                 if (log or save) and not trainer.is_finite(self.losses):
                     self._roll_back()
@@ -117,6 +120,7 @@ class Loop:
                 if save:
                     self._save()
                     saved = time.monotonic()
+                    interval = min(2 * interval, config.checkpoint_seconds)
                 if stop.requested and not last:
                     raise Interrupted(trainer.step)
         return self.totals

@@ -11,36 +11,36 @@ from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
-from rich.text import Text
+from rich.progress import BarColumn, Progress, TextColumn
 
 from trainers.messages import tell
+from trainers.time_left import TimeLeft
 
 PLAIN_SECONDS = 5.0
 
 
 class TrainingProgress:
-    """Shows step, loss, PSNR, Gaussians, speed, time left and memory.
+    """Shows step, loss, PSNR, Gaussians, speed of the last steps, time left and memory.
 
     `update` may be called as often as one likes; it keeps numbers from between its calls for itself.
     """
 
-    def __init__(self, steps: int, console: Console) -> None:
+    def __init__(self, steps: int, console: Console, left: TimeLeft | None = None) -> None:
         self._steps = steps
         self._console = console
+        self._left = left or TimeLeft(steps)
         self._live = console.is_terminal
-        self._first: tuple[float, int] | None = None
         self._last_line = time.monotonic()
         self._bar = Progress(
             TextColumn("step {task.completed:,.0f}/{task.total:,.0f}"),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[numbers]}"),
-            _TimeLeft(),
+            TextColumn("{task.fields[left]} left"),
             console=console,
             disable=not self._live,
             expand=True,
         )
-        self._task = self._bar.add_task("", total=steps, numbers="")
+        self._task = self._bar.add_task("", total=steps, numbers="", left="?")
 
     def __enter__(self) -> TrainingProgress:
         self._bar.start()
@@ -54,19 +54,17 @@ class TrainingProgress:
 
     def update(self, step: int, loss: float, psnr: float, num_gaussians: int) -> None:
         now = time.monotonic()
-        if self._first is None:
-            self._first = (now, step)
-        per_second = (step - self._first[1]) / max(now - self._first[0], 1e-9)
+        self._left.update(now, step, num_gaussians)
+        left = duration(self._left.seconds())
         numbers = (
             f"loss {loss:.4f}  PSNR {psnr:.2f}  {num_gaussians:,} Gaussians  "
-            f"{per_second:.1f} it/s  {peak_memory_bytes() / 2**30:.2f} GiB"
+            f"{self._left.per_second:.1f} it/s  {peak_memory_bytes() / 2**30:.2f} GiB"
         )
         if self._live:
             with _terminal_may_be_gone():
-                self._bar.update(self._task, completed=step, numbers=numbers)
+                self._bar.update(self._task, completed=step, numbers=numbers, left=left)
         elif now - self._last_line >= PLAIN_SECONDS or step == self._steps:
-            left = (self._steps - step) / per_second if per_second > 0 else float("nan")
-            self.note(f"step {step:,}/{self._steps:,}  {numbers}  {duration(left)} left")
+            self.note(f"step {step:,}/{self._steps:,}  {numbers}  {left} left")
             self._last_line = now
 
     def note(self, text: str) -> None:
@@ -82,12 +80,6 @@ def _terminal_may_be_gone() -> Iterator[None]:
     except OSError as error:
         if error.errno != errno.EIO:
             raise
-
-
-class _TimeLeft(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        left = task.time_remaining
-        return Text("" if left is None else f"{duration(left)} left")
 
 
 def duration(seconds: float) -> str:

@@ -69,7 +69,7 @@ large.addEventListener('click', () => large.close());
 
 def _subtitle(config: TrainConfig, metrics: dict[str, Any]) -> str:
     steps = f"{metrics['steps']:,} steps" if "steps" in metrics else "unfinished"
-    return f"preset {config.preset}, {steps}, images at 1/{config.downscale} size, on {metrics['device']}"
+    return f"preset {config.preset}, {steps}, images at 1/{config.downscale:g} size, on {metrics['device']}"
 
 
 def _cards(metrics: dict[str, Any], views: int) -> str:

@@ -23,6 +23,7 @@ from trainers.evaluation import backdrop, evaluate, mean
 from trainers.loop import Loop
 from trainers.messages import tell
 from trainers.parts.codec import Codec
+from trainers.parts.density import Density
 from trainers.parts.registry import create
 from trainers.parts.results import at_test, write_part_results
 from trainers.primitives import refuse_primitive
@@ -32,6 +33,8 @@ from trainers.results import test_background, write_results
 from trainers.run_folder import RunFolder
 from trainers.sources import load_photographs
 from trainers.start import initial_gaussians
+from trainers.summary import summary
+from trainers.time_left import TimeLeft
 from trainers.trainer import Trainer
 from trainers.visibility import complaint, unseen
 
@@ -63,6 +66,7 @@ def train(
     with run.owned(), run.crash_reports():
         device = choose_device(config.device)
         dataset = load_photographs(config)
+        note(summary(dataset, config.downscale))
         for warning in dataset.warnings:
             note(f"warning: {warning}")
         if config.optimizer == "lm" and any(view.camera.model in TURN for view in dataset.train):
@@ -73,16 +77,19 @@ def train(
         config = with_background(config, dataset)
         limited = within_capacity(config, dataset.train)
         gaussians = initial_gaussians(limited, dataset, note).to(device)
+        if not resume:
+            note(f"{gaussians.num:,} Gaussians to begin with, on {device}.")
         views = rendered_views(config, dataset)
         trainer = Trainer(limited, gaussians, dataset.scale, views, create(limited, dataset.train))
-        with TrainingProgress(config.last_step, console) as progress:
+        factor_at = resolution(config, dataset)
+        with TrainingProgress(config.last_step, console, time_left(trainer, factor_at)) as progress:
             loop = Loop(
                 trainer,
                 dataset.train,
                 run,
                 progress,
                 measure=lambda: quick_scores(trainer, dataset),
-                factor_at=resolution(config, dataset),
+                factor_at=factor_at,
             )
             if resume and loop.resume():
                 progress.note(f"Continuing after step {trainer.step:,}.")
@@ -139,6 +146,13 @@ def resolution(config: TrainConfig, dataset: Dataset) -> Callable[[int], int]:
     if config.resolution is None:
         return lambda step: 1
     return ResolutionSchedule(config.resolution, dataset.train)
+
+
+def time_left(trainer: Trainer, factor_at: Callable[[int], int]) -> TimeLeft:
+    """What foresees the end of a run."""
+    density = trainer.parts.find(Density)
+    grows_until, most = (0, None) if density is None else (density.strategy.ends, density.strategy.most)
+    return TimeLeft(trainer.config.last_step, lambda step: 1 / factor_at(step) ** 2, grows_until, most)
 
 
 def quick_scores(trainer: Trainer, dataset: Dataset) -> dict[str, float]:

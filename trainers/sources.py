@@ -17,6 +17,7 @@ from gsplat_core.scene.masks import NO_MASKS
 from trainers.checkpoint import Checkpoint, Totals, newest_checkpoint
 from trainers.config import TrainConfig, read_config
 from trainers.fields import from_json
+from trainers.paths import must_exist
 from trainers.run_folder import RunFolder, TrainingCosts
 
 
@@ -68,12 +69,6 @@ def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] =
         )
     warn(f"{path} is not finished: using the state after step {checkpoint.step}.")
     return keep_usable(scenes[-1], checkpoint.path, strict=False).with_metadata(**drawn)
-
-
-def must_exist(path: Path) -> None:
-    """Raises DataError where there is nothing: whatever else would be said of such a path misleads."""
-    if not path.exists():
-        raise DataError(path, "there is no such file or folder", remedy="Check the path.")
 
 
 def splat_file(path: Path) -> Path | None:

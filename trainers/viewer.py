@@ -16,9 +16,9 @@ import numpy as np
 from gsplat_core.errors import UsageError
 from gsplat_core.primitive import no_place_for
 from gsplat_core.quaternions import rotation_matrices
-from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import PLAIN, Gaussians
 from gsplat_core.scene.harmonics import rgb_of
+from trainers.camera_paths import Orbit, default_lens
 from trainers.gate import Gate
 
 
@@ -35,16 +35,13 @@ class Viewer:
         self.server.stop()
 
 
-def serve(
-    gaussians: Gaussians, host: str, port: int, start: Camera, up: tuple[float, float, float]
-) -> Viewer:
+def serve(gaussians: Gaussians, host: str, port: int, orbit: Orbit) -> Viewer:
     """Starts the server with the scene in it, behind a `Gate`.
 
     Args:
         gaussians: the scene.
         host, port: where it listens; another port is taken if this one is busy.
-        start: where a browser that connects looks from.
-        up: direction that is up when the view is turned by hand.
+        orbit: a browser that connects looks from its beginning, and turns around its centre by hand.
 
     Raises:
         UsageError: viser is not installed or lets no gate be put before it, or the scene is not of plain
@@ -70,13 +67,14 @@ def serve(
             f"This version of viser ({getattr(viser, '__version__', 'unknown')}) serves its page in another "
             "way than is known, so any website could look at the scene. Install version 1.1 of it."
         )
+    up = tuple(orbit.up.tolist())
     server.scene.set_up_direction(up)
     server.gui.configure_theme(show_share_button=False, dark_mode=True)
     server.scene.add_gaussian_splats("/scene", **splats(gaussians))
-    centre = start.center
+    lens = default_lens(800, 600)
     view = server.initial_camera
-    view.position, view.look_at, view.up = centre, centre + start.viewmat[2, :3], up
-    view.fov = float(2 * np.arctan(start.height / 2 / start.K[1, 1]))
+    view.position, view.look_at, view.up = orbit.cameras(1, lens)[0].center, orbit.center, up
+    view.fov = float(2 * np.arctan(lens.height / 2 / lens.K[1, 1]))
     return Viewer(server, gate.url(server.get_port()))
 
 

@@ -1,4 +1,4 @@
-"""The line that a run shows: speed and time left follow from the steps since it started."""
+"""The line that a run shows: speed and time left follow from its last steps."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def test_plain_lines_come_at_most_every_five_seconds_and_at_the_end(monkeypatch:
             progress.update(step, 0.5, 20.0, 1234)
     lines = output.getvalue().strip().splitlines()
     assert [re.match(r"step (\d+)/100", line)[1] for line in lines] == ["30", "50", "100"]  # type: ignore[index]
-    # 20 steps in 4 seconds, then 40 in 9.
     assert "5.0 it/s" in lines[0]
     assert lines[0].endswith("0:14 left")
+    # 20 steps in 4 seconds, then 20 in 5, which count a little more.
     assert "4.4 it/s" in lines[1]
     assert lines[1].endswith("0:11 left")
     assert lines[2].endswith("0:00 left")

@@ -88,9 +88,9 @@ def with_fake_viser(monkeypatch: pytest.MonkeyPatch, calls_serve: bool) -> Recor
 
 def test_a_viser_that_no_gate_can_be_put_before_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     viser = with_fake_viser(monkeypatch, calls_serve=False)
-    lens = camera_paths.default_lens(80, 60)
+    scene = typical_scene(5, 0)
     with pytest.raises(UsageError, match="any website could look at the scene"):
-        viewer.serve(typical_scene(5, 0), "127.0.0.1", 8765, lens, (0, 0, 1))
+        viewer.serve(scene, "127.0.0.1", 8765, camera_paths.orbit_of_gaussians(scene, np.array([0.0, 0, 1])))
     assert viser.ViserServer.stop.calls
     assert "scene" not in vars(viser.ViserServer)
 
@@ -101,8 +101,7 @@ def test_viser_gets_the_scene_the_place_to_listen_and_the_view_to_start_with(
     viser = with_fake_viser(monkeypatch, calls_serve=True)
     scene = typical_scene(5, 0)
     orbit = camera_paths.orbit_of_gaussians(scene, np.array([0.0, 0, 1]))
-    start = orbit.cameras(1, camera_paths.default_lens(80, 60))[0]
-    viewed = viewer.serve(scene, "0.0.0.0", 8765, start, (0, 0, 1))
+    viewed = viewer.serve(scene, "0.0.0.0", 8765, orbit)
     server = viewed.server
     assert server is viser.ViserServer
     ((_, listening),) = server.calls
@@ -111,11 +110,10 @@ def test_viser_gets_the_scene_the_place_to_listen_and_the_view_to_start_with(
     ((_, drawn),) = server.scene.add_gaussian_splats.calls
     assert np.array_equal(drawn["centers"], scene.means)
     camera = server.initial_camera
-    assert np.allclose(camera.position, start.center)
-    ahead = start.viewmat[:3, :3] @ (camera.look_at - camera.position)
-    assert np.allclose(ahead, [0, 0, 1])
+    assert np.allclose(camera.position, orbit.cameras(1, camera_paths.default_lens(80, 60))[0].center)
+    assert np.array_equal(camera.look_at, orbit.center)  # the view is turned around it
     assert tuple(camera.up) == (0, 0, 1)
-    assert np.isclose(np.tan(camera.fov / 2) * start.K[1, 1], 30)  # half of the height
+    assert np.isclose(camera.fov, 2 * np.arctan(0.6 * np.tan(np.radians(30))))
 
 
 @pytest.fixture
@@ -123,8 +121,7 @@ def served() -> Iterator[viewer.Viewer]:
     pytest.importorskip("viser")
     scene = typical_scene(5, 0)
     orbit = camera_paths.orbit_of_gaussians(scene, np.array([0.0, -1, 0]))
-    start = orbit.cameras(1, camera_paths.default_lens(80, 60))[0]
-    server = viewer.serve(scene, "127.0.0.1", 8765, start, (0, -1, 0))
+    server = viewer.serve(scene, "127.0.0.1", 8765, orbit)
     yield server
     server.stop()
 
@@ -163,7 +160,9 @@ def websocket(served: viewer.Viewer, **headers: str | None) -> dict[str, str | N
 
 def test_no_address_is_printed_that_does_not_work(served: viewer.Viewer, capfd) -> None:
     """viser would print the one without the token."""
-    viewer.serve(typical_scene(5, 0), "127.0.0.1", 8765, camera_paths.default_lens(80, 60), (0, 0, 1)).stop()
+    scene = typical_scene(5, 0)
+    orbit = camera_paths.orbit_of_gaussians(scene, np.array([0.0, 0, 1]))
+    viewer.serve(scene, "127.0.0.1", 8765, orbit).stop()
     assert "http" not in capfd.readouterr().out
 
 

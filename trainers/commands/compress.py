@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from gsplat_core.errors import DataError, UsageError
+from trainers.paths import must_exist
 
 DEFAULT_LOSS_DB = 0.3
 MOST_MB = 1_000_000
@@ -42,6 +43,7 @@ def compress(
         images: the folder of the photographs, if it is another now.
         overwrite: replace the run in the output folder.
     """
+    must_exist(run)
     from gsplat_core.compress.registry import check_name
     from trainers.rate_search import Goal
     from trainers.run_folder import RunFolder
@@ -79,6 +81,7 @@ def _compress(
     from gsplat_core.strict_json import write_json
     from trainers.coordinates import share_coordinates
     from trainers.messages import say, warn
+    from trainers.next_steps import next_steps, quoted
     from trainers.parts.results import read_part_results, write_part_results
     from trainers.primitives import refuse_codec
     from trainers.rate_search import Round, search
@@ -131,6 +134,7 @@ def _compress(
         f"{chosen.size:,} bytes, {outcome['ratio']:.1f} times smaller than the .ply, "
         f"{_quality(chosen)}",
         f"scene   {folder.compressed}",
+        *next_steps(("view", quoted(folder.path), "look at it in the browser")),
     )
 
 

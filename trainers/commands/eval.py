@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, UseAppendAction, arg
 
 from gsplat_core.errors import UsageError
+from trainers.paths import must_exist
 
 if TYPE_CHECKING:
     from trainers.config import TrainConfig
@@ -19,7 +20,7 @@ def evaluate(
     data: Path | None = None,
     images: Path | None = None,
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE.json")] = None,
-    downscale: int | None = None,
+    downscale: float | None = None,
     test_every: int | None = None,
     sparse_model: str | None = None,
     masks: Path | None = None,
@@ -55,6 +56,7 @@ def evaluate(
         read: an option of reading a file, such as axes=ply for .spz, or antialiased=true for one that does
             not say so (may be repeated).
     """
+    must_exist(source, data)
     from trainers.config import TrainConfig
     from trainers.messages import say
     from trainers.sources import is_run, run_config, splat_file, with_data

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
+from trainers.paths import must_exist
+
 if TYPE_CHECKING:
     from gsplat_core.scene.gaussians import Gaussians
 
@@ -39,12 +41,14 @@ def export(
         original adds the offset that was subtracted from a capture far from the origin, such as one in UTM
         coordinates.
     """
+    must_exist(source)
     from gsplat_core.io import export_verified, format_of
     from gsplat_core.io.options import parse_options
     from gsplat_core.scene.original_coordinates import with_origin_at
     from trainers.coordinates import in_coordinates
     from trainers.fidelity import record
     from trainers.messages import say, warn
+    from trainers.next_steps import next_steps, quoted
     from trainers.sources import load_scene
 
     known = format_of(output)
@@ -77,6 +81,7 @@ def export(
         f"wrote {output}: {gaussians.num:,} Gaussians, SH degree {result.sh_degree}, {size / 2**20:.2f} MiB, "
         f"{facts['bytes_per_gaussian']:.2f} bytes per Gaussian",
         text,
+        *next_steps(("view", quoted(output), "look at it in the browser")),
     )
     record(output, facts)
 

@@ -10,6 +10,7 @@ from tyro.conf import Positional
 from gsplat_core.errors import UsageError
 from gsplat_core.shown import shown
 from gsplat_core.strict_json import json_text
+from trainers.paths import must_exist
 
 QUANTILES = {"smallest": 0.0, "median": 0.5, "largest": 1.0}
 
@@ -64,9 +65,9 @@ def describe(path: Path, loading: dict[str, Any] | None = None) -> dict[str, Any
         DataError: nothing that this program can read.
         UsageError: such options for something else.
     """
-    from trainers.sources import is_run, must_exist, splat_file
-
     must_exist(path)
+    from trainers.sources import is_run, splat_file
+
     file = None if path.suffix == ".json" and path.name != "meta.json" else splat_file(path)
     if file is None and not is_run(path):
         return _describe_photographs(path, loading or {})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, UseAppendAction, arg
 
 from gsplat_core.errors import DataError, UsageError
+from trainers.paths import must_exist
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,6 +59,7 @@ def render(
         read: an option of reading a file, such as axes=ply for .spz, or antialiased=true for one that does
             not say so (may be repeated).
     """
+    must_exist(source)
     from trainers import evaluation, media
     from trainers.coordinates import share_coordinates
     from trainers.messages import say, warn

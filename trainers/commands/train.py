@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from gsplat_core.errors import UsageError
+from trainers.paths import must_exist
 
 if TYPE_CHECKING:
     from trainers.config import TrainConfig
@@ -49,8 +50,8 @@ class TrainOptions:
     """What finishes the run: Adam, or Levenberg-Marquardt for its last third."""
     steps: Annotated[int | None, _option("N", "the preset's")] = None
     """Number of steps; the schedules of the preset are stretched to it."""
-    downscale: Annotated[int | None, _option("K", "1")] = None
-    """Shrink the images by this factor."""
+    downscale: Annotated[float | None, _option("K", "1")] = None
+    """Shrink the images by this factor, such as 2 or 1.5."""
     max_gaussians: Annotated[int | None, _option("N", "from the photographs' pixels")] = None
     """At most so many Gaussians, from the start on."""
     device: Annotated[Literal["cpu", "cuda", "auto"] | None, _option("{cpu,cuda,auto}", "auto")] = None
@@ -101,12 +102,15 @@ def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
     Writes config.json, metrics.json, history.jsonl, checkpoints/, point_cloud.ply, test/ and report.html into
     the run folder. Ctrl-C writes a checkpoint; the same command with --resume continues.
     """
+    must_exist(options.data)
     _check(options)
+    must_exist(options.config)
 
     from rich.console import Console
 
     from trainers import session
     from trainers.messages import tell
+    from trainers.next_steps import next_steps, quoted
     from trainers.run_folder import RunFolder
 
     run = RunFolder(options.output or Path("runs") / options.data.resolve().name)
@@ -120,6 +124,11 @@ def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
         f"{metrics['num_gaussians']:,} Gaussians, {metrics['train_seconds']:.1f} s of training",
         f"scene   {run.point_cloud}",
         f"report  {run.report}",
+        *next_steps(
+            ("view", quoted(run.path), "look around in the browser"),
+            ("render", quoted(run.path), "a video of it"),
+            ("export", f"{quoted(run.path)} -o scene.sog", "a small file to share"),
+        ),
     )
 
 

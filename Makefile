@@ -19,7 +19,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 SECONDS ?= 600
 CPP_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help demo test build lint format recipes sanitize build-report cuda-report mutations fuzz soak faults bench clean
+.PHONY: help demo test build lint format recipes sanitize build-report cuda-report mutations fuzz soak faults viewer bench clean
 
 help:
 	@echo "make demo      install into $(VENV), train the sample scene, write a report   (about 5 minutes)"
@@ -34,6 +34,7 @@ help:
 	@echo "make fuzz      feed changed files to all readers, guided by coverage; SECONDS=3600 is an hour"
 	@echo "make faults    let each system call that writes fail, in each way: what is left?   (half an hour)"
 	@echo "make soak      start, kill, resume and export runs at random for SECONDS"
+	@echo "make viewer    bundle the libraries of exported pages anew, from npm (after a change of their versions)"
 	@echo "make bench     measure this machine, the rasterizer and training"
 	@echo "make clean     remove what was built ($(VENV) and runs/ stay)"
 
@@ -91,6 +92,9 @@ faults: build
 
 soak: build
 	PYTHONPATH=tests:. $(RUN) -m soak --seconds $(SECONDS)
+
+viewer: $(VENV)/.installed
+	$(RUN) tools/bundle_viewer.py
 
 bench: build
 	$(BIN)/gsplat-core bench

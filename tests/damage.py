@@ -6,6 +6,7 @@ import base64
 import gzip
 import io
 import json
+import re
 import resource
 import struct
 import sys
@@ -73,6 +74,12 @@ def saved_as_gltf(path: Path, scene: Gaussians) -> None:
     path.write_text(json.dumps(tree))
 
 
+def saved_as_page(path: Path, scene: Gaussians) -> None:
+    """Without the libraries, which no reader looks at."""
+    save(path, scene, palette=256)
+    path.write_text(re.sub(r'(<script id="libraries"[^>]*>)[^<]*', r"\1", path.read_text()))
+
+
 def saved_as_ksplat(level: int) -> Callable[[Path, Gaussians], object]:
     return lambda path, scene: path.write_bytes(written_ksplat(scene, level))
 
@@ -85,6 +92,16 @@ def in_zip(content: bytes) -> list[Part]:
     return [
         (data, lambda inner, name=name: rezipped(content, {name: inner}))  # type: ignore[misc]
         for name, data in unzipped(content).items()
+    ]
+
+
+def in_page(content: bytes) -> list[Part]:
+    """What is in the archive that is in the page."""
+    head, mark, rest = content.partition(b'data-format="sog">')
+    scene, end, tail = rest.partition(b"</script>")
+    return [
+        (data, lambda inner, put=put: head + mark + base64.b64encode(put(inner)) + end + tail)  # type: ignore[misc]
+        for data, put in in_zip(base64.b64decode(scene))
     ]
 
 
@@ -154,6 +171,7 @@ CASES = {
     "spz 3": Case("a.spz", saved(version=3), parts=in_gzip),
     "spz 4": Case("a.spz", saved(version=4), parts=in_spz_4),
     "sog": Case("a.sog", saved(palette=256), parts=in_zip),
+    "html": Case("a.html", saved_as_page, parts=in_page),
     "splat": Case("a.splat", saved(), degree=0, unit=32),
     "ksplat": Case("a.ksplat", saved_as_ksplat(0)),
     "ksplat in buckets": Case("a.ksplat", saved_as_ksplat(2), degree=2),

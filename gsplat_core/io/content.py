@@ -48,6 +48,7 @@ _PHOTOGRAPH = "Photographs belong into the folder `images` of what `train` gets.
 _MODEL = "Give the folder that it belongs to to `train`."
 _UNPACK = "Unpack it first."
 _CODE = "Such files can run code and are not read; have the program that wrote it export a .ply."
+_PAGE = b'<meta name="generator" content="gsplat_core">'  # gsplat_core/io/html.py
 _OTHERS = {
     b"\x89PNG\r\n\x1a\n": Content("", "a PNG image", _PHOTOGRAPH),
     b"\xff\xd8\xff": Content("", "a JPEG image", _PHOTOGRAPH),
@@ -91,6 +92,8 @@ def recognise(path: str | os.PathLike[str]) -> Content | None:
         return Content("", "an empty file", "Its download or export did not finish; repeat it.")
     if _is_splat(start, size):  # first: its bytes may begin like any short signature
         return Content(".splat", "a .splat file")
+    if _PAGE in start:
+        return Content(".html", "a page with a scene")
     for table in (_SPLATS, _OTHERS):
         for signature, content in table.items():
             if start.startswith(signature):

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from gsplat_core.errors import DataError, UnsuitableSceneError, UsageError
-from gsplat_core.io import compressed_ply, gltf, gsz, ksplat, ply, sog, splat, spz
+from gsplat_core.io import compressed_ply, gltf, gsz, html, ksplat, ply, sog, splat, spz
 from gsplat_core.io.content import recognise
 from gsplat_core.io.format import DataWarning, Format
 from gsplat_core.io.options import check_options
@@ -33,6 +33,7 @@ FORMATS: list[Format] = [
     gltf.FORMAT,
     gltf.TEXT_FORMAT,
     gsz.FORMAT,
+    html.FORMAT,
 ]
 
 

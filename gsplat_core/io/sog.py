@@ -78,7 +78,11 @@ def load(path: Path, *, strict: bool, trusted: bool = False) -> Gaussians:
         DataError: the file cannot be opened, is damaged, or claims more than `check_expansion` and
             `check_density` allow; or `strict` and there are splats that cannot be rendered.
     """
-    data = read_whole(path)
+    return read(path, read_whole(path), strict, trusted)
+
+
+def read(path: Path, data: bytes, strict: bool, trusted: bool = False) -> Gaussians:
+    """The scene of a .sog file's content; `path` is for messages. See `load`."""
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         entries = {entry.filename: entry for entry in archive.infolist()}
@@ -88,7 +92,7 @@ def load(path: Path, *, strict: bool, trusted: bool = False) -> Gaussians:
     except (zipfile.BadZipFile, ValueError, NotImplementedError, UnicodeError) as error:
         raise DataError(path, f"not a .sog file: {error}") from error
 
-    def read(name: str) -> bytes:
+    def file(name: str) -> bytes:
         if name not in entries:
             raise DataError(path, f"the archive has no file {name[:60]!r}")
         try:
@@ -104,7 +108,7 @@ def load(path: Path, *, strict: bool, trusted: bool = False) -> Gaussians:
         ) as error:
             raise DataError(path, f"damaged archive ({error})", name) from error
 
-    return _load(path, read, strict, trusted)
+    return _load(path, file, strict, trusted)
 
 
 def load_folder(path: Path, *, strict: bool, trusted: bool = False) -> Gaussians:
@@ -139,11 +143,23 @@ def save(
         UnsuitableSceneError: no Gaussians, or more than fit into the largest WebP image.
         UsageError: options out of range.
     """
+    write_bytes(path, written(path, gaussians, palette, iterations, effort, antialiased))
+
+
+def written(
+    path: Path,
+    gaussians: Gaussians,
+    palette: int | None = None,
+    iterations: int = 10,
+    effort: int = 50,
+    antialiased: bool | None = None,
+) -> bytes:
+    """What `save` writes; `path` is for messages."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for name, content in _files(path, gaussians, palette, iterations, effort, antialiased).items():
             archive.writestr(zipfile.ZipInfo(name), content)  # dated 1980: same scene, same bytes
-    write_bytes(path, target.getvalue())
+    return target.getvalue()
 
 
 def save_folder(

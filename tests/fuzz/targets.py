@@ -148,6 +148,7 @@ TARGETS = {
     "compressed_ply": _splats("compressed.ply"),
     "spz": _splats("spz 4", "spz 3", "spz 2"),
     "sog": _splats("sog"),
+    "html": _splats("html"),
     "splat": _splats("splat"),
     "ksplat": _splats("ksplat", "ksplat in buckets"),
     "glb": _splats("glb"),

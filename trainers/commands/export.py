@@ -49,11 +49,14 @@ def export(
     from trainers.fidelity import record
     from trainers.messages import say, warn
     from trainers.next_steps import next_steps, quoted
+    from trainers.outlook import as_text, outlook
     from trainers.sources import load_scene
 
     known = format_of(output)
     options = parse_options(known.save, list(option), f"writing {known.ending}") if known.save else {}
     gaussians = load_scene(source, warn, list(read)).detached()
+    if known.ending == ".html" and "view" not in options and gaussians.num:
+        options["view"] = as_text(outlook(source, gaussians))
     written, options = in_coordinates(coordinates, output, gaussians, options, warn)
     result = export_verified(output, written, **options)
     size = sum(path.stat().st_size for path in known.files(output))
@@ -77,11 +80,14 @@ def export(
     elif measure != "no" and gaussians.num:
         facts |= _measured(source, scene, images, gaussians, result, orbit=measure == "orbit")
         text = _described(facts)
+    hints = next_steps(("view", quoted(output), "look at it in the browser"))
+    if known.ending == ".html":
+        hints = [f"next    open {output} in a browser"]
     say(
         f"wrote {output}: {gaussians.num:,} Gaussians, SH degree {result.sh_degree}, {size / 2**20:.2f} MiB, "
         f"{facts['bytes_per_gaussian']:.2f} bytes per Gaussian",
         text,
-        *next_steps(("view", quoted(output), "look at it in the browser")),
+        *hints,
     )
     record(output, facts)
 

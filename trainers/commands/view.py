@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
 from gsplat_core.errors import DataError, UsageError
 from trainers.paths import must_exist
-
-if TYPE_CHECKING:
-    from gsplat_core.scene.gaussians import Gaussians
-    from trainers.camera_paths import Orbit, Vector
 
 Up = Literal["x", "y", "z", "-x", "-y", "-z"]
 
@@ -43,6 +38,7 @@ def view(
 
     from trainers.commands.render import UP
     from trainers.messages import say, warn
+    from trainers.outlook import outlook
     from trainers.sources import load_scene
     from trainers.viewer import serve
 
@@ -53,7 +49,7 @@ def view(
         raise DataError(source, "there are no Gaussians to show")
     if gaussians.metadata.antialiased:
         warn("the scene is antialiased, which the browser's renderer is not: from afar it looks thicker.")
-    orbit = _orbit(source, gaussians, None if up is None else np.array(UP[up], dtype=np.float64))
+    orbit = outlook(source, gaussians, None if up is None else np.array(UP[up], dtype=np.float64))
     viewer = serve(gaussians, host, port, orbit)
     say(f"{source}: {gaussians.num:,} Gaussians at {viewer.url} (Ctrl-C ends)")
     try:
@@ -61,24 +57,3 @@ def view(
             time.sleep(3600)
     except KeyboardInterrupt:
         viewer.stop()
-
-
-def _orbit(source: Path, gaussians: Gaussians, up: Vector | None) -> Orbit:
-    """Around what the photographs of a run look at, or, where there are none, around its Gaussians."""
-    import numpy as np
-
-    from trainers import camera_paths
-    from trainers.coordinates import share_coordinates
-    from trainers.messages import warn
-    from trainers.sources import photographs_of
-
-    dataset = None
-    try:
-        dataset, _ = photographs_of(source, None)
-    except DataError as error:
-        warn(f"{error} The view turns around the Gaussians, and up is a guess (--up).")
-    if dataset is None:
-        return camera_paths.orbit_of_gaussians(gaussians, np.array([0.0, -1.0, 0.0]) if up is None else up)
-    share_coordinates(dataset, gaussians)
-    orbit = camera_paths.orbit_of_cameras([view.camera for view in dataset.train])
-    return orbit if up is None else replace(orbit, up=up)

@@ -19,7 +19,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 SECONDS ?= 600
 CPP_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help demo test build lint format recipes sanitize build-report cuda-report mutations fuzz soak faults viewer bench clean
+.PHONY: help demo test build lint format recipes sanitize build-report cuda-report mutations fuzz soak faults docs viewer bench clean
 
 help:
 	@echo "make demo      install into $(VENV), train the sample scene, write a report   (about 5 minutes)"
@@ -34,6 +34,7 @@ help:
 	@echo "make fuzz      feed changed files to all readers, guided by coverage; SECONDS=3600 is an hour"
 	@echo "make faults    let each system call that writes fail, in each way: what is left?   (half an hour)"
 	@echo "make soak      start, kill, resume and export runs at random for SECONDS"
+	@echo "make docs      build the documentation into site/ (open site/index.html)"
 	@echo "make viewer    bundle the libraries of exported pages anew, from npm (after a change of their versions)"
 	@echo "make bench     measure this machine, the rasterizer and training"
 	@echo "make clean     remove what was built ($(VENV) and runs/ stay)"
@@ -93,6 +94,9 @@ faults: build
 soak: build
 	PYTHONPATH=tests:. $(RUN) -m soak --seconds $(SECONDS)
 
+docs: $(VENV)/.installed-docs build
+	$(BIN)/mkdocs build -q
+
 viewer: $(VENV)/.installed
 	$(RUN) tools/bundle_viewer.py
 
@@ -100,7 +104,7 @@ bench: build
 	$(BIN)/gsplat-core bench
 
 clean:
-	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis gsplat_core/*.so
+	rm -rf build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis gsplat_core/*.so
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 # The environment, in steps that are repeated only when what they depend on has changed.
@@ -118,6 +122,10 @@ $(VENV)/.torch: constraints.txt | $(RUN)
 $(VENV)/.installed: pyproject.toml setup.py $(VENV)/.torch
 	@echo "Compiling gsplat_core and installing it with what its tests need into $(VENV) ..."
 	@$(PIP) install -q --editable '.[test]'
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	@$(PIP) install -q --editable '.[docs]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

@@ -8,6 +8,9 @@ import pytest
 import torch
 from paths import ROOT
 
+from tools import docs_pages
+from trainers.commands import commands
+
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 EXAMPLES = [
     pytest.param(page.name, example, id=f"{page.stem}{i}")
@@ -32,9 +35,30 @@ def test_examples_run(name: str, example: str) -> None:
 
 
 def test_links_lead_somewhere() -> None:
+    made = {"commands.md", "contributing.md", *docs_pages.api()}
     for page in PAGES:
-        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / link).exists(), f"{page.name}: {link}"
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert link in made or (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    listed = re.findall(r": ([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M)
+    assert len(listed) == len(set(listed))
+    assert {page.name for page in PAGES} == {name for name in listed if (ROOT / "docs" / name).exists()}
+    assert {"commands.md", "contributing.md", "api/index.md"} <= set(listed)
+
+
+def test_the_reference_has_every_command_and_every_module() -> None:
+    text = docs_pages.commands()
+    assert re.findall(r"^## (\w+)$", text, re.M) == list(commands())
+    assert "--preset" in text
+    pages = "\n".join(docs_pages.api().values())
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in (ROOT / "gsplat_core").rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    assert modules == set(re.findall(r"^::: (\S+)$", pages, re.M))
 
 
 RELIABILITY = (ROOT / "docs" / "reliability.md").read_text()

@@ -21,6 +21,16 @@ class UsageError(GsplatError):
     exit_code = 2
 
 
+class StaleLibraryError(UsageError, TypeError):
+    """The compiled operators belong to another state of the Python code."""
+
+    def __init__(self, difference: str) -> None:
+        super().__init__(
+            f"the compiled operators belong to another version of this code ({difference}). Build them again: "
+            "make build in a checkout, or pip install --force-reinstall --no-deps gsplat-core."
+        )
+
+
 class DataError(GsplatError):
     """An input file that cannot be used. The message says which, where in it, what is wrong and what helps.
 

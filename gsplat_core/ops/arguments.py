@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from gsplat_core.errors import StaleLibraryError
 from gsplat_core.ops import library as library
 
 Pick = Callable[[tuple[Any, ...]], tuple[Any, ...]]
@@ -21,8 +22,15 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def overload(operator: str) -> Any:
-    """The operator of this name in the namespace ``gsplat_core``."""
-    return getattr(torch.ops.gsplat_core, operator).default
+    """The operator of this name in the namespace ``gsplat_core``.
+
+    Raises:
+        gsplat_core.errors.StaleLibraryError: there is none.
+    """
+    try:
+        return getattr(torch.ops.gsplat_core, operator).default
+    except AttributeError:
+        raise StaleLibraryError(f"there is no operator {operator}") from None
 
 
 def argument_names(operator: str) -> list[str]:
@@ -34,11 +42,11 @@ def pick(operator: str, names: Iterable[str]) -> Pick:
     """A function that takes the values of these arguments out of all arguments of an operator.
 
     Raises:
-        TypeError: the operator has no argument of such a name.
+        gsplat_core.errors.StaleLibraryError: the operator has no argument of such a name.
     """
     given = argument_names(operator)
     if unknown := [name for name in names if name not in given]:
-        raise TypeError(f"gsplat_core::{operator} has no argument {unknown[0]!r}; it has {', '.join(given)}")
+        raise StaleLibraryError(f"{operator} has no argument {unknown[0]!r}; it has {', '.join(given)}")
     places = [given.index(name) for name in names]
     if len(places) > 1:
         return itemgetter(*places)

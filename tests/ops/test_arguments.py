@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from gsplat_core.errors import StaleLibraryError
 from gsplat_core.ops import arguments, project  # noqa: F401  (loads the operators)
 from gsplat_core.ops.derivative import Derivative
 from gsplat_core.ops.variants import PAYLOADS
@@ -18,10 +19,15 @@ def test_values_are_picked_by_name() -> None:
 
 
 def test_unknown_names_are_told_with_those_that_there_are() -> None:
-    with pytest.raises(TypeError, match=r"gsplat_core::knn has no argument 'settings'; it has points, k"):
+    with pytest.raises(StaleLibraryError, match=r"\(knn has no argument 'settings'; it has points, k"):
         arguments.pick("knn", ["settings"])
     with pytest.raises(TypeError, match="no argument 'color'"):
         arguments.fake_kernel("composite")(lambda means2d, color: None)
+
+
+def test_an_older_library_is_told_with_what_to_do() -> None:
+    with pytest.raises(StaleLibraryError, match="there is no operator knm.*make build"):
+        arguments.overload("knm")
 
 
 def test_derivatives_take_over_the_arguments_they_share_first() -> None:

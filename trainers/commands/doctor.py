@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gsplat_core
+from gsplat_core.errors import StaleLibraryError
 from gsplat_core.memory import memory_bytes
 from gsplat_core.strict_json import json_text
 from trainers.machine import cores, cpu_name
@@ -29,6 +30,8 @@ PACKAGES: tuple[str, ...] = (
 )
 if sys.version_info < (3, 14):
     PACKAGES += ("backports.zstd",)
+OPTIONAL = {"viser": "gsplat-core view"}
+"""Packages that single commands need."""
 GIB = 2**30
 LITTLE_DISK = 2 * GIB
 LITTLE_MEMORY = 2 * GIB
@@ -78,12 +81,14 @@ def examine() -> tuple[dict[str, Any], list[Problem]]:
 
 def _packages(problems: list[Problem]) -> dict[str, str | None]:
     versions: dict[str, str | None] = {}
-    for name in PACKAGES:
+    for name in (*PACKAGES, *OPTIONAL):
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             versions[name] = None
-            problems.append(Problem(f"the package {name} is missing", f"pip install {name}", serious=True))
+            lost = f", without which there is no `{OPTIONAL[name]}`" if name in OPTIONAL else ""
+            message = f"the package {name} is missing{lost}"
+            problems.append(Problem(message, f"pip install {name}", serious=name in PACKAGES))
     return versions
 
 
@@ -157,7 +162,7 @@ def _renders(problems: list[Problem]) -> bool:
         alphas = render(gaussian, Cameras(torch.eye(4)[None], K[None], width=1, height=1)).alphas
         right = abs(alphas.item() - 0.75) < 1e-5
         outcome = f"a Gaussian of opacity 0.75 came out with {alphas.item():.5f}"
-    except (ImportError, OSError, RuntimeError) as error:
+    except (ImportError, OSError, RuntimeError, StaleLibraryError) as error:
         right, outcome = False, f"rendering failed: {str(error).splitlines()[0]}"
     if not right:
         problems.append(Problem(outcome, "report this with the output of `gsplat-core doctor --json`", True))

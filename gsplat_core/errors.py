@@ -26,8 +26,8 @@ class StaleLibraryError(UsageError, TypeError):
 
     def __init__(self, difference: str) -> None:
         super().__init__(
-            f"the compiled operators belong to another version of this code ({difference}). Build them again: "
-            "make build in a checkout, or pip install --force-reinstall --no-deps gsplat-core."
+            f"the compiled operators belong to another version of this code ({difference}). Build them again "
+            "with `make build` in a checkout, or install gsplat-core again."
         )
 
 

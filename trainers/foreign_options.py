@@ -15,32 +15,32 @@ _SOURCE = "the run or file comes without an option"
 
 FOREIGN: dict[str, dict[str, str]] = {
     "train": {
-        "-s": _FOLDER,
-        "--source-path": _FOLDER,
-        "--data": _FOLDER,
-        "--data-dir": _FOLDER,
-        "-m": _OUTPUT,
-        "--model-path": _OUTPUT,
-        "--result-dir": _OUTPUT,
-        "--output-dir": _OUTPUT,
-        "--iterations": _STEPS,
-        "--max-steps": _STEPS,
-        "--max-num-iterations": _STEPS,
-        "-r": _SHRINK,
-        "--resolution": _SHRINK,
-        "--data-factor": _SHRINK,
-        "--downscale-factor": _SHRINK,
-        "--eval": "every 8th photograph is held out already; --test-every changes that",
-        "--cap-max": "the most Gaussians there may be are --max-gaussians here",
-        "--white-background": "it is --background white here",
-        "--start-checkpoint": "--resume continues the run in the folder of -o",
-        "--load-checkpoint": "--resume continues the run in the folder of -o",
+        "s": _FOLDER,
+        "source-path": _FOLDER,
+        "data": _FOLDER,
+        "data-dir": _FOLDER,
+        "m": _OUTPUT,
+        "model-path": _OUTPUT,
+        "result-dir": _OUTPUT,
+        "output-dir": _OUTPUT,
+        "iterations": _STEPS,
+        "max-steps": _STEPS,
+        "max-num-iterations": _STEPS,
+        "r": _SHRINK,
+        "resolution": _SHRINK,
+        "data-factor": _SHRINK,
+        "downscale-factor": _SHRINK,
+        "eval": "every 8th photograph is held out already; --test-every changes that",
+        "cap-max": "the most Gaussians there may be are --max-gaussians here",
+        "white-background": "it is --background white here",
+        "start-checkpoint": "--resume continues the run in the folder of -o",
+        "load-checkpoint": "--resume continues the run in the folder of -o",
     },
-    "eval": {"-m": _SOURCE, "--model-path": _SOURCE, "-s": "photographs come from --data here"},
-    "render": {"-m": _SOURCE, "--model-path": _SOURCE},
-    "view": {"-m": _SOURCE, "--model-path": _SOURCE, "--load-config": _SOURCE},
+    "eval": {"m": _SOURCE, "model-path": _SOURCE, "s": "photographs come from --data here"},
+    "render": {"m": _SOURCE, "model-path": _SOURCE},
+    "view": {"m": _SOURCE, "model-path": _SOURCE, "load-config": _SOURCE},
 }
-"""By command and option, in which - stands for _, too."""
+"""By command and option, without the dashes in front; - stands for _, too."""
 
 
 def hint(command: str, arguments: Sequence[str]) -> str | None:
@@ -50,7 +50,7 @@ def hint(command: str, arguments: Sequence[str]) -> str | None:
     """
     for argument in arguments:
         word = argument.partition("=")[0]
-        name = word.replace("_", "-")
-        if name in FOREIGN.get(command, {}):
+        name = word.lstrip("-").replace("_", "-")
+        if word.startswith("-") and name in FOREIGN.get(command, {}):
             return f"there is no option {word}: {FOREIGN[command][name]}."
     return None

@@ -26,7 +26,7 @@ def test_unknown_names_are_told_with_those_that_there_are() -> None:
 
 
 def test_an_older_library_is_told_with_what_to_do() -> None:
-    with pytest.raises(StaleLibraryError, match="there is no operator knm.*make build"):
+    with pytest.raises(StaleLibraryError, match=r"there is no operator knm.*make build"):
         arguments.overload("knm")
 
 

@@ -36,7 +36,7 @@ def test_the_option_of_ours_is_named(
 def test_nothing_that_we_have_counts_as_foreign(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([command, "--help"])
-    ours = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", shown(capsys.readouterr().out)))
+    ours = set(re.findall(r"(?<![\w-])--?([a-z][a-z-]*)", shown(capsys.readouterr().out)))
     assert len(ours) > 3
     assert not ours & set(FOREIGN[command])
 

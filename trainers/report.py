@@ -94,7 +94,7 @@ def _events(history: list[dict[str, Any]]) -> str:
 def _sentence(event: dict[str, Any]) -> str:
     """What happened; nothing for other lines of the history and for those that this program never writes."""
     kind = event.get("event")
-    number = {key: value for key in event if (value := _number(event, key)) is not None}
+    number = {key: value for key in event if (value := finite(event, key)) is not None}
     if kind == "loss" and {"step", "before", "after"} <= number.keys():
         removed = number["before"] - number["after"]
         return f"Step {number['step']:.0f}: {removed:,.0f} of {number['before']:,.0f} Gaussians were removed."
@@ -106,8 +106,8 @@ def _sentence(event: dict[str, Any]) -> str:
     return ""
 
 
-def _number(entry: dict[str, Any], key: str) -> float | None:
-    """An entry of the history that is a finite number, else None."""
+def finite(entry: dict[str, Any], key: str) -> float | None:
+    """An entry, such as one of the history, that is a finite number, else None."""
     value = entry.get(key)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
@@ -120,7 +120,7 @@ def _number(entry: dict[str, Any], key: str) -> float | None:
 
 def _charts(history: list[dict[str, Any]]) -> str:
     def points(key: str) -> list[tuple[float, float]]:
-        pairs = ((_number(entry, "step"), _number(entry, key)) for entry in history)
+        pairs = ((finite(entry, "step"), finite(entry, key)) for entry in history)
         return [(step, value) for step, value in pairs if step is not None and value is not None]
 
     train = points("psnr")
@@ -138,12 +138,13 @@ def _charts(history: list[dict[str, Any]]) -> str:
     }
     # As pictures: the names inside one SVG must not meet those of another.
     return "".join(
-        f'<figure class="chart"><img src="{_svg_uri(svg)}" alt="{escape(title)} over steps"></figure>'
+        f'<figure class="chart"><img src="{svg_uri(svg)}" alt="{escape(title)} over steps"></figure>'
         for title, svg in charts.items()
     )
 
 
-def _svg_uri(svg: str) -> str:
+def svg_uri(svg: str) -> str:
+    """A data URI of an SVG document."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
@@ -224,7 +225,11 @@ def error_image(truth: Tensor, render: Tensor, mask: Tensor | None = None) -> Te
 
 def data_uri(image: Tensor) -> str:
     """[H, W, 3] in [0, 1] as a WebP data URI, shrunk to `MAX_SIDE` where it is larger."""
-    picture = Image.fromarray(to_uint8(image))
+    return webp_uri(Image.fromarray(to_uint8(image)))
+
+
+def webp_uri(picture: Image.Image) -> str:
+    """A WebP data URI of a picture, which is shrunk to `MAX_SIDE` where it is larger."""
     picture.thumbnail((MAX_SIDE, MAX_SIDE))
     buffer = io.BytesIO()
     picture.save(buffer, "WEBP", quality=85)

@@ -51,6 +51,7 @@ COMMANDS = {
         "make a run's scene small, at a quality or size of your choice",
     ),
     "info": Command("trainers.commands.info", "info", "what is in a splat file, a run or a photo folder"),
+    "report": Command("trainers.commands.report", "report", "compare runs on one page"),
     "view": Command("trainers.commands.view", "view", "look at a run or splat file in the browser"),
     "bench": Command("trainers.commands.bench", "bench", "how fast the rasterizer is on this machine"),
     "doctor": Command("trainers.commands.doctor", "doctor", "what is installed, used and missing"),

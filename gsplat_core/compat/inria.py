@@ -11,6 +11,7 @@ are finite instead of writing them to a file.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from gsplat_core.arguments import check_choice, check_tensor
 from gsplat_core.checks import checks_enabled, require_finite
 from gsplat_core.compat.radii import square_radii
+from gsplat_core.optim import Adam
 from gsplat_core.pinhole import pose_problem
 from gsplat_core.render.inputs import prepare
 from gsplat_core.render.settings import RenderSettings
@@ -45,6 +47,23 @@ class GaussianRasterizationSettings(NamedTuple):
     prefiltered: bool  # has no effect, as in the original
     debug: bool
     antialiasing: bool | None = None  # None: the generation of 2023, which has no such field
+
+
+class SparseGaussianAdam(Adam):
+    """Adam that only moves the Gaussians in view, without the correction of young moments.
+
+    Args:
+        params: float32 tensors or groups, rows of which are Gaussians.
+        lr: learning rate.
+        eps: added to the denominator.
+    """
+
+    def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], lr: float, eps: float) -> None:
+        super().__init__(params, lr=lr, eps=eps, bias_correction=False)
+
+    def step(self, visibility: Tensor, N: int) -> None:  # type: ignore[override]
+        """One step of the rows [N] that are True in `visibility`."""
+        super().step(visible=visibility[:N].bool())
 
 
 class GaussianRasterizer(nn.Module):

@@ -9,9 +9,31 @@ from types import ModuleType
 from gsplat_core.errors import UsageError
 
 # The names that `import` looks for, and the module that answers.
+_GSPLAT = "gsplat_core.compat.gsplat_package"
 REPLACEMENTS = {
-    "gsplat": {"gsplat": "gsplat_core.compat.gsplat", "gsplat.rendering": "gsplat_core.compat.gsplat"},
+    "gsplat": {
+        "gsplat": _GSPLAT,
+        "gsplat.rendering": f"{_GSPLAT}.rendering",
+        "gsplat.strategy": f"{_GSPLAT}.strategy",
+        "gsplat.strategy.base": f"{_GSPLAT}.strategy",
+        "gsplat.strategy.default": f"{_GSPLAT}.strategy",
+        "gsplat.strategy.mcmc": f"{_GSPLAT}.strategy",
+        "gsplat.optimizers": f"{_GSPLAT}.optimizers",
+        "gsplat.relocation": f"{_GSPLAT}.relocation",
+        "gsplat.exporter": f"{_GSPLAT}.exporter",
+        "gsplat.compression": f"{_GSPLAT}.compression",
+        "gsplat.utils": f"{_GSPLAT}.utils",
+        "gsplat.version": f"{_GSPLAT}.version",
+        "gsplat.cuda": f"{_GSPLAT}.wrapper",
+        "gsplat.cuda._wrapper": f"{_GSPLAT}.wrapper",
+        "gsplat.cuda._torch_impl": f"{_GSPLAT}.wrapper",
+    },
     "diff_gaussian_rasterization": {"diff_gaussian_rasterization": "gsplat_core.compat.inria"},
+    "simple_knn": {
+        "simple_knn": "gsplat_core.compat.simple_knn",
+        "simple_knn._C": "gsplat_core.compat.simple_knn",
+    },
+    "fused_ssim": {"fused_ssim": "gsplat_core.compat.fused_ssim"},
 }
 
 
@@ -20,7 +42,7 @@ def install_as(name: str) -> ModuleType:
     original package runs unchanged. Calling it again does nothing.
 
     Args:
-        name: "gsplat" or "diff_gaussian_rasterization".
+        name: one of `REPLACEMENTS`.
 
     Raises:
         gsplat_core.errors.UsageError: the name is another one, or the original has been imported already.
@@ -34,4 +56,8 @@ def install_as(name: str) -> ModuleType:
                 f"{alias!r} is imported already; call install_as({name!r}) before anything imports it"
             )
     sys.modules.update(modules)
+    for alias, module in modules.items():  # as `import a.b` leaves it
+        parent, _, last = alias.rpartition(".")
+        if parent:
+            setattr(modules[parent], last, module)
     return modules[name]

@@ -42,6 +42,21 @@ print(GaussianRasterizer.__module__)
     assert run(code) == "gsplat_core.compat.inria"
 
 
+def test_simple_knn_and_fused_ssim() -> None:
+    code = """
+import torch
+from gsplat_core.compat import install_as
+install_as("simple_knn"), install_as("fused_ssim")
+from simple_knn._C import distCUDA2
+from fused_ssim import fused_ssim
+image = torch.ones(1, 3, 16, 16)
+print(distCUDA2(torch.eye(3).repeat(2, 1) * 2)[0].item(), fused_ssim(image, image).item())
+"""
+    nearest, similarity = map(float, run(code).split())
+    assert nearest == pytest.approx((0 + 8 + 8) / 3)
+    assert similarity == pytest.approx(1.0)
+
+
 def test_the_original_is_not_replaced_once_it_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     original = ModuleType("gsplat")
     monkeypatch.setitem(sys.modules, "gsplat", original)
@@ -52,5 +67,8 @@ def test_the_original_is_not_replaced_once_it_is_imported(monkeypatch: pytest.Mo
 
 
 def test_other_names_are_refused() -> None:
-    with pytest.raises(UsageError, match="no replacement for 'nerfacc', only for gsplat, diff_gaussian"):
+    with pytest.raises(
+        UsageError,
+        match="no replacement for 'nerfacc', only for gsplat, diff_gaussian_rasterization, simple_knn",
+    ):
         install_as("nerfacc")

@@ -1,0 +1,11 @@
+"""``gsplat.compression``, of which nothing is here but what to use instead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gsplat_core.compat import gsplat_package
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(gsplat_package, name)

@@ -1,0 +1,5 @@
+"""``gsplat.rendering``"""
+
+from gsplat_core.compat.gsplat import rasterization
+
+__all__ = ["rasterization"]

@@ -295,6 +295,17 @@ def test_the_default_strategy_refines(packed: bool, absgrad: bool) -> None:
         assert state["exp_avg"].shape == parameter.shape
 
 
+def test_opacities_are_reset_at_multiples_of_the_interval_but_not_at_step_0() -> None:
+    training = Training(strategy.DefaultStrategy(refine_start_iter=100, reset_every=4, prune_opa=0.02))
+    largest = []
+    for steps in (1, 3, 1):  # the strategy counts from 0 in each
+        training.run(steps)
+        largest.append(training.params["opacities"].sigmoid().max().item())
+    assert min(largest) > 0.5
+    training.run(5)
+    assert training.params["opacities"].sigmoid().max().item() == pytest.approx(0.04)
+
+
 def test_refinement_pauses_after_a_reset() -> None:
     schedule = {"refine_start_iter": 2, "refine_every": 5, "refine_stop_iter": 40, "reset_every": 20}
     usual = Training(strategy.DefaultStrategy(**schedule, grow_grad2d=1e-5)).run(30)

@@ -89,7 +89,8 @@ class DefaultStrategy(Strategy):
         grow_scale3d: share of the scene's scale up to which it is copied; larger ones are split.
         prune_scale3d: share of the scene's scale beyond which it is removed, once opacities were reset.
         refine_start_iter, refine_stop_iter, refine_every: when.
-        reset_every: opacities are lowered to twice `prune_opa`.
+        reset_every: opacities are lowered to twice `prune_opa`. (gsplat 1.5.3 never does so, by a slip in the
+            precedence of operators.)
         pause_refine_after_reset: for so many steps after that nothing multiplies.
         absgrad: absolute gradients; the rasterizer needs the same.
         revised_opacity: copies keep the joint opacity.
@@ -173,8 +174,9 @@ class DefaultStrategy(Strategy):
             return
         density = _started(state, params)
         density.on_backward(step, _stats(info, packed, len(params["means"]), self.absgrad))
-        paused = step % self.reset_every < self.pause_refine_after_reset and step >= self.reset_every
-        if not (paused and density.grows_at(step)):
+        # Step 0 is a multiple of everything, and no time for anything.
+        paused = step % self.reset_every < self.pause_refine_after_reset
+        if step > 0 and not (paused and density.grows_at(step)):
             view = SceneView(params, float(state["scene_scale"]))
             _refine(params, optimizers, density, step, view)
 

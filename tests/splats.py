@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -195,6 +196,39 @@ def far_away() -> Scene:
     viewmats = scene.tensors["viewmats"].double()
     viewmats[:, :3, 3] -= viewmats[:, :3, :3] @ offset.double()
     return scene.with_(means=scene.tensors["means"] + offset, viewmats=viewmats.float())
+
+
+def extremes() -> Scene:
+    """At the camera, on its axis, beside, behind and right behind it, where lenses end, infinitely far away,
+    far outside the image; huge, thin and without extent; and some that are not finite."""
+    places = [[0.0, 0.0, 0.0], [0.0, 0, 1e-20], [0.0, 0, 1], [1e-20, 0, 1], [1.0, 0, 0], [1.0, 0, 1e-9]]
+    places += [
+        [0.0, 0, -1],
+        [1e-6, 0, -1],
+        [math.sin(2.966), 0, math.cos(2.966)],
+        [0.0, 1e-3, 0],
+        [3.0, 2, -1],
+    ]
+    places += [
+        [1e20, 1e20, 1e20],
+        [1e30, 0, 1],
+        [1e5, 1, 0.02],
+        [0.0, 1e9, 1],
+        [math.nan, 0, 1],
+        [0, 0, math.inf],
+    ]
+    sizes = [[0.1, 0.1, 0.1], [1e4, 1e4, 1e4], [1e3, 1e-6, 1e-6], [0.0, 0, 0], [1e-12, 1e-12, 1e-12]]
+    means = torch.tensor(places).repeat_interleave(len(sizes), 0)
+    n = len(means)
+    g = torch.Generator().manual_seed(0)
+    scene = random_scene(n, sh_degree=1)
+    return scene.with_(
+        means=means,
+        scales=torch.tensor(sizes).repeat(len(places), 1),
+        opacities=torch.full((n,), 0.3),
+        quats=torch.randn(n, 4, generator=g),
+        viewmats=torch.eye(4)[None],
+    )
 
 
 _MAKERS = [random_scene, needles, huge, around_the_camera, opaque, faint, tiny, flat, twins, far_away]

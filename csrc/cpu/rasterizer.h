@@ -17,13 +17,16 @@ struct TileListAllocator {
 
 }  // namespace gsplat
 
-#define GSPLAT_RASTERIZER_KERNELS                                                                       \
-  void project(const GaussianInputs& in, const RenderSettings& settings, const SplatOutputs& out);      \
-  void project_backward(const GaussianInputs& in, const RenderSettings& settings, const int32_t* radii, \
-                        const SplatGrads& v, const GaussianGrads& out);                                 \
-  void spherical_harmonics(const ShInputs& in, float* colors);                                          \
-  void spherical_harmonics_backward(const ShInputs& in, const float* colors, const float* v_colors,     \
-                                    const ShGrads& out);                                                \
+#define GSPLAT_RASTERIZER_KERNELS                                                                            \
+  void project(const GaussianInputs& in, const RenderSettings& settings, const SplatOutputs& out);           \
+  void project_backward(const GaussianInputs& in, const RenderSettings& settings, const int32_t* radii,      \
+                        const SplatGrads& v, const GaussianGrads& out);                                      \
+  void project_unscented(const GaussianInputs& in, const RenderSettings& settings, const SplatOutputs& out); \
+  void project_unscented_backward(const GaussianInputs& in, const RenderSettings& settings,                  \
+                                  const int32_t* radii, const SplatGrads& v, const GaussianGrads& out);      \
+  void spherical_harmonics(const ShInputs& in, float* colors);                                               \
+  void spherical_harmonics_backward(const ShInputs& in, const float* colors, const float* v_colors,          \
+                                    const ShGrads& out);                                                     \
   void bin_splats(const SplatInputs& in, ImageSize image, int tile_size, TileListAllocator& out);
 
 GSPLAT_DECLARE_FOR_EACH_ISA(GSPLAT_RASTERIZER_KERNELS)

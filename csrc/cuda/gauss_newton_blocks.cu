@@ -85,7 +85,7 @@ __global__ void __launch_bounds__(kThreads)
     if (visible && parameter < kGeometry) {
       const auto camera = load_camera<float, Model>(in, image);
       const auto g = load_gaussian<ScaledRotation>(in, row);
-      x = log_alpha_influence(camera, g, options_of(settings), parameter);
+      x = log_alpha_influence(camera, g, project_options<float>(settings), parameter);
       if (parameter < kRgb && colors[kRgb * splat + parameter] > 0.0f) {
         const Vec3<float> centre = camera_centre(camera.rotation, camera.translation);
         gradient = color_gradient(sh, row, parameter, g.mean - centre);

@@ -33,10 +33,6 @@ __device__ inline bool is_visible(const int32_t* radii, int64_t splat) {
   return radii[2 * splat] > 0 || radii[2 * splat + 1] > 0;
 }
 
-__device__ inline ProjectOptions<float> options_of(const RenderSettings& s) {
-  return {s.eps2d, s.near_plane, s.far_plane, s.radius_clip, s.antialiased, s.margin};
-}
-
 __device__ inline Vec3<float> load_vec3(const float* rows, int64_t row) {
   return {rows[3 * row], rows[3 * row + 1], rows[3 * row + 2]};
 }

@@ -15,4 +15,11 @@ size_t project_backward_workspace(const GaussianInputs& in, bool wants_camera);
 void project_backward(const GaussianInputs& in, const RenderSettings& settings, const int32_t* radii,
                       const SplatGrads& v, const GaussianGrads& out, void* workspace, Stream stream);
 
+// The same by sigma points, which the functions above call where the settings ask for it.
+void project_unscented(const GaussianInputs& in, const RenderSettings& settings, const SplatOutputs& out,
+                       Stream stream);
+void project_unscented_backward(const GaussianInputs& in, const RenderSettings& settings,
+                                const int32_t* radii, const SplatGrads& v, const GaussianGrads& out,
+                                void* workspace, Stream stream);
+
 }  // namespace gsplat::cuda

@@ -8,7 +8,7 @@ namespace {
 
 constexpr int kThreads = 128;
 
-template <class Model, template <class> class Shape>
+template <class Method, class Model, template <class> class Shape>
 __global__ void __launch_bounds__(kThreads)
     project_tangents(GaussianInputs in, GaussianInputs tangents, RenderSettings settings,
                      const int32_t* radii, SplatTangents out) {
@@ -22,7 +22,7 @@ __global__ void __launch_bounds__(kThreads)
     const auto camera =
         moving_camera(load_camera<float, Model>(in, image), load_camera<float, Model>(tangents, image));
     const auto gaussian = moving_gaussian(load_gaussian<Shape>(in, row), load_gaussian<Shape>(tangents, row));
-    const ProjectedSplat<Dual<float>> s = project(camera, gaussian, constants(options_of(settings)));
+    const ProjectedSplat<Dual<float>> s = constants(MethodOf<Method>::of(settings)).splat(camera, gaussian);
     mean_and_depth = {s.mean.x.tangent, s.mean.y.tangent, s.depth.tangent};
     root = {s.l11.tangent, s.l21.tangent, s.l22.tangent};
     opacity = s.opacity.tangent;
@@ -41,7 +41,13 @@ void project_jvp(const GaussianInputs& in, const GaussianInputs& tangents, const
   const unsigned grid = static_cast<unsigned>(in.batches * in.cameras) * blocks_of(kThreads, in.gaussians);
   if (grid == 0) return;
   with_projection(in, [&]<class Model, template <class> class Shape>() {
-    project_tangents<Model, Shape><<<grid, kThreads, 0, stream>>>(in, tangents, settings, radii, out);
+    if (settings.unscented) {
+      project_tangents<Unscented<float>, Model, Shape>
+          <<<grid, kThreads, 0, stream>>>(in, tangents, settings, radii, out);
+    } else {
+      project_tangents<Linearized<float>, Model, Shape>
+          <<<grid, kThreads, 0, stream>>>(in, tangents, settings, radii, out);
+    }
   });
   check_launch("project_tangents");
 }

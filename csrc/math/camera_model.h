@@ -15,6 +15,13 @@
 #include "math/camera.h"
 #include "math/dual.h"
 
+// In front of loops that would take too many registers of a GPU if they were unrolled.
+#if defined(__CUDA_ARCH__)
+#define GSPLAT_ROLLED _Pragma("unroll 1")
+#else
+#define GSPLAT_ROLLED
+#endif
+
 GSPLAT_MATH_BEGIN
 
 // Where a camera-space point appears, and the Jacobian of that map.
@@ -42,6 +49,16 @@ struct CameraBase {
   static GSPLAT_HD Mask<T> sees(const T*, const Vec3<T>& p) {
     return p.z > T(0.0);
   }
+
+  // The way from one pixel to another, which is shorter across the borders of an image that begins again
+  // there.
+  template <class T>
+  static GSPLAT_HD Vec2<T> shortest(const T*, const Vec2<T>& way) {
+    return way;
+  }
+  // Adds what its gradient is by the model's numbers besides those of the pixels.
+  template <class T>
+  static GSPLAT_HD void add_shortest_vjp(const T*, const Vec2<T>&, const Vec2<T>&, T*) {}
 
   // Where the Jacobian of the pixel is taken for a Gaussian centred at p.
   template <class T>

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "math/dual.h"
-#include "math/project.h"
+#include "math/projection_methods.h"
 #include "math/response/radial.h"
 #include "math/response/window.h"
 
@@ -53,6 +53,23 @@ GSPLAT_HD ProjectOptions<Dual<F>> constants(const ProjectOptions<F>& o) {
   const F zero(0.0);
   return {{o.eps2d, zero},       {o.near_plane, zero}, {o.far_plane, zero},
           {o.radius_clip, zero}, o.antialiased,        {o.margin, zero}};
+}
+
+template <class F>
+GSPLAT_HD Linearized<Dual<F>> constants(const Linearized<F>& m) {
+  return {constants(m.options)};
+}
+template <class F>
+GSPLAT_HD Unscented<Dual<F>> constants(const Unscented<F>& m) {
+  const F zero(0.0);
+  const UnscentedOptions<F>& u = m.unscented;
+  return {constants(m.options),
+          {{u.spread, zero},
+           {u.root_weight, zero},
+           {u.root_bend, zero},
+           {u.image_margin, zero},
+           u.all_points,
+           u.bounds_only}};
 }
 
 // The opacity of a moving splat at a pixel, of which the value is known; it does not change through the cap.

@@ -52,6 +52,8 @@ std::tuple<Tensor, Tensor, Tensor> gauss_newton_blocks(Tensor means, Tensor quat
                                                        Tensor colors, Tensor moments) {
   const ProjectArguments a(means, quats, scales, std::nullopt, opacities, viewmats, Ks, lens, camera, width,
                            height, settings);
+  STD_TORCH_CHECK(!a.settings.unscented,
+                  "gsplat_core: the setting 'unscented' is not supported by 'gauss_newton_blocks'");
   const HarmonicsArguments h(degree, means, viewmats, sh0, shN, radii);
   const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
   check_same_device({{"means", a.means}, {"colors", colors}, {"moments", moments}});

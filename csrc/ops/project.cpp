@@ -25,7 +25,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
       "project(Tensor means, Tensor? quats, Tensor? scales, Tensor? covars, Tensor opacities, Tensor "
       "viewmats, Tensor Ks, Tensor? lens, str camera, int width, int height, float[] settings, Tensor? "
-      "levels=None) -> "
+      "levels=None, Tensor? motion=None) -> "
       "(Tensor means2d, Tensor shapes, Tensor depths, Tensor opacities2d, Tensor radii)");
   m.def(
       "project_backward(Tensor means, Tensor? quats, Tensor? scales, Tensor? covars, Tensor opacities, "

@@ -14,9 +14,10 @@ template <class Kernels>
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> project(
     Tensor means, std::optional<Tensor> quats, std::optional<Tensor> scales, std::optional<Tensor> covars,
     Tensor opacities, Tensor viewmats, Tensor Ks, std::optional<Tensor> lens, std::string camera,
-    int64_t width, int64_t height, std::vector<double> settings, std::optional<Tensor> levels) {
+    int64_t width, int64_t height, std::vector<double> settings, std::optional<Tensor> levels,
+    std::optional<Tensor> motion) {
   const ProjectArguments a(means, quats, scales, covars, opacities, viewmats, Ks, lens, camera, width, height,
-                           settings, levels);
+                           settings, levels, motion);
   const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
   Tensor means2d = empty_like_device(a.means, {b, c, n, 2});
   Tensor shapes = empty_like_device(a.means, {b, c, n, 3});

@@ -13,7 +13,7 @@ namespace gsplat::ops {
 // Gaussians and cameras; keeps the packed copies alive that `inputs` points to.
 struct ProjectArguments {
   Tensor means, opacities, viewmats, Ks;
-  std::optional<Tensor> quats, scales, covars, lens, levels;
+  std::optional<Tensor> quats, scales, covars, lens, levels, motion;
   RenderSettings settings;
   GaussianInputs inputs;
 
@@ -22,7 +22,8 @@ struct ProjectArguments {
                    const Tensor& opacities_, const Tensor& viewmats_, const Tensor& Ks_,
                    const std::optional<Tensor>& lens_, const std::string& camera, int64_t width,
                    int64_t height, const std::vector<double>& settings_,
-                   const std::optional<Tensor>& levels_ = std::nullopt)
+                   const std::optional<Tensor>& levels_ = std::nullopt,
+                   const std::optional<Tensor>& motion_ = std::nullopt)
       : means(packed(means_)),
         opacities(packed(opacities_)),
         viewmats(packed(viewmats_)),
@@ -32,6 +33,7 @@ struct ProjectArguments {
         covars(packed(covars_)),
         lens(packed(lens_)),
         levels(packed(levels_)),
+        motion(packed(motion_)),
         settings(check_settings(settings_)) {
     check_tensor(means, "means", {kAny, kAny, 3});
     const int64_t b = means.size(0), n = means.size(1);
@@ -50,6 +52,11 @@ struct ProjectArguments {
     const int64_t c = viewmats.size(1);
     check_tensor(Ks, "Ks", {b, c, 3, 3});
     check_lens(lens, camera, b, c);
+    if (motion.has_value()) {
+      check_tensor(*motion, "motion", {b, c, kMotionNumbers});
+      STD_TORCH_CHECK(settings.unscented && settings.bounds_only,
+                      "gsplat_core: argument 'motion' needs 'unscented' and 'bounds_only' in 'settings'");
+    }
     inputs = {b,
               c,
               n,
@@ -63,7 +70,8 @@ struct ProjectArguments {
               floats(Ks),
               check_camera(camera),
               floats(lens),
-              floats(levels)};
+              floats(levels),
+              floats(motion)};
     check_index_range(b * c * n, "splats (images x Gaussians)");
     check_same_device({{"means", means},
                        {"quats", quats},
@@ -71,6 +79,7 @@ struct ProjectArguments {
                        {"covars", covars},
                        {"opacities", opacities},
                        {"levels", levels},
+                       {"motion", motion},
                        {"viewmats", viewmats},
                        {"Ks", Ks},
                        {"lens", lens}});

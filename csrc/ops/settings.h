@@ -37,14 +37,30 @@ inline RenderSettings check_settings(const std::vector<double>& numbers) {
 #undef GSPLAT_FIELD
   STD_TORCH_CHECK(given.eps2d >= 0.0, "gsplat_core: argument 'eps2d' must not be negative, got ",
                   given.eps2d);
-  STD_TORCH_CHECK(given.antialiased == 0.0 || given.antialiased == 1.0,
-                  "gsplat_core: argument 'antialiased' must be true or false, got ", given.antialiased);
+#define GSPLAT_CHECK_FLAG(name)                           \
+  STD_TORCH_CHECK(given.name == 0.0 || given.name == 1.0, \
+                  "gsplat_core: argument '" #name "' must be true or false, got ", given.name);
+  GSPLAT_CHECK_FLAG(antialiased)
+  GSPLAT_CHECK_FLAG(unscented)
+  GSPLAT_CHECK_FLAG(require_all_sigma_points_valid)
+  GSPLAT_CHECK_FLAG(bounds_only)
+#undef GSPLAT_CHECK_FLAG
   STD_TORCH_CHECK(given.max_alpha > 0.0 && given.max_alpha < 1.0,
                   "gsplat_core: argument 'max_alpha' must lie between 0 and 1, got ", given.max_alpha);
   STD_TORCH_CHECK(given.tile_size == 8.0 || given.tile_size == 16.0 || given.tile_size == 32.0,
                   "gsplat_core: argument 'tile_size' must be 8, 16 or 32, got ", given.tile_size);
   STD_TORCH_CHECK(given.margin >= 0.0, "gsplat_core: argument 'margin' must not be negative, got ",
                   given.margin);
+  STD_TORCH_CHECK(given.ut_alpha > 0.0, "gsplat_core: argument 'ut_alpha' must be positive, got ",
+                  given.ut_alpha);
+  STD_TORCH_CHECK(given.ut_beta >= given.ut_alpha * given.ut_alpha,
+                  "gsplat_core: argument 'ut_beta' must be at least the square of 'ut_alpha', ",
+                  given.ut_alpha * given.ut_alpha, ", got ", given.ut_beta);
+  STD_TORCH_CHECK(given.ut_kappa > -3.0, "gsplat_core: argument 'ut_kappa' must be larger than -3, got ",
+                  given.ut_kappa);
+  STD_TORCH_CHECK(given.in_image_margin_factor >= 0.0,
+                  "gsplat_core: argument 'in_image_margin_factor' must not be negative, got ",
+                  given.in_image_margin_factor);
 #define GSPLAT_FIELD(type, name) static_cast<type>(given.name),
   return {GSPLAT_RENDER_SETTINGS(GSPLAT_FIELD)};
 #undef GSPLAT_FIELD

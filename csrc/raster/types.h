@@ -40,7 +40,11 @@ struct GaussianInputs {
   CameraModel camera;      // of all cameras
   const float* lens;       // [batches, cameras, what the model has beyond the intrinsics] or null
   const float* levels;     // [batches, gaussians], see response_level() of math/ellipse.h; null: of Gaussians
+  // [batches, cameras, kMotionNumbers] or null: RollingShutter of math/unscented.h, whose cameras are those
+  // of the middle of the exposure
+  const float* motion;
 };
+inline constexpr int kMotionNumbers = 9;
 
 // One row per splat; rows of culled splats are zero.
 struct SplatOutputs {

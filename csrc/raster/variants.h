@@ -6,12 +6,13 @@
 #include <cstdint>
 
 // V(name, Type) for the struct Type of each csrc/math/camera/NAME.h.
-#define GSPLAT_CAMERAS(V) \
-  V(pinhole, Pinhole)     \
-  V(ortho, Ortho)         \
-  V(fisheye, Fisheye)     \
-  V(opencv, Opencv)       \
-  V(equirectangular, Equirectangular)
+#define GSPLAT_CAMERAS(V)             \
+  V(pinhole, Pinhole)                 \
+  V(ortho, Ortho)                     \
+  V(fisheye, Fisheye)                 \
+  V(opencv, Opencv)                   \
+  V(equirectangular, Equirectangular) \
+  V(ftheta, FTheta)
 
 // V(name, Type, ...) for the struct Type of each csrc/math/response/NAME.h; the kernels of
 // {cpu/kernels,cuda}/response are compiled for each of them.

@@ -60,11 +60,18 @@ class Seen(NamedTuple):
     doubtful: Tensor
 
 
-def all_of_them(points: Tensor, intrinsics: Intrinsics, band: float) -> Seen:
+def what_is_in_front(points: Tensor, intrinsics: Intrinsics, band: float) -> Seen:
     """Whatever lies between the near and the far plane."""
+    del intrinsics
+    z = points.detach()[..., 2]
+    return Seen(z > 0, z.abs() < 1e-3 * band * points.detach().norm(dim=-1))
+
+
+def all_around(points: Tensor, intrinsics: Intrinsics, band: float) -> Seen:
+    """Whatever is not at the camera itself."""
     del intrinsics, band
-    nothing = torch.zeros_like(points[..., 0], dtype=torch.bool)
-    return Seen(~nothing, nothing)
+    away = distance(points.detach()) > 0
+    return Seen(away, torch.zeros_like(away))
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,7 @@ class Camera:
     pixel: Callable[[Tensor, Intrinsics], Tensor]  # points [..., N, 3] to pixels [..., N, 2]
     linearized_at: Callable[[Tensor, Intrinsics, float], Linearization] = where_they_are
     depth: Callable[[Tensor], Tensor] = along_the_axis
-    sees: Callable[[Tensor, Intrinsics, float], Seen] = all_of_them
+    sees: Callable[[Tensor, Intrinsics, float], Seen] = what_is_in_front
     turn: float = 0.0  # after how many fx to the right the image begins again; 0: nowhere
     coefficients: tuple[tuple[float, float], ...] = ()  # of `lens`: from where to where each is usual
 
@@ -284,6 +291,70 @@ def not_at_a_pole(points: Tensor, intrinsics: Intrinsics, band: float) -> Linear
     return Linearization(points + moved, aside < (1 + band) * least)
 
 
+def ftheta(points: Tensor, intrinsics: Intrinsics) -> Tensor:
+    """A polynomial between the angle from the axis and the distance from the principal point in focal
+    lengths, either as a function of the other, and a linear map of the image. The coefficients: 1 if it is
+    the distance that is a function of the angle, 0 if it is the other way round; k0, k2 to k5; the largest
+    angle; c, d, e."""
+    x, y, z = points.unbind(-1)
+    square = x.square() + y.square()
+    radius = square.clamp(min=1e-14 * points.detach().square().sum(-1)).sqrt()
+    angle = torch.atan2(radius, z)
+    distance = _distance_of_angle(angle, intrinsics.lens)
+    c, d, e = intrinsics.lens[..., 7:].unbind(-1)
+    right, down = distance * x / radius, distance * y / radius
+    return torch.stack(
+        [
+            intrinsics.fx * ((1 + c) * right + d * down) + intrinsics.cx,
+            intrinsics.fy * (e * right + down) + intrinsics.cy,
+        ],
+        dim=-1,
+    )
+
+
+def _ftheta_polynomial(x: Tensor, lens: Tensor) -> Tensor:
+    _, k0, k2, k3, k4, k5, *_ = lens.unbind(-1)
+    return x + k0 + x * _polynomial(x, (k2, k3, k4, k5))
+
+
+def _distance_of_angle(angle: Tensor, lens: Tensor) -> Tensor:
+    """Where the polynomial gives angles, by Newton's method, whose last steps are differentiable (each of
+    them makes one more derivative right)."""
+    _, _, k2, k3, k4, k5, *_ = lens.unbind(-1)
+
+    def step(distance: Tensor) -> Tensor:
+        slope = 1 + _polynomial(distance, (2 * k2, 3 * k3, 4 * k4, 5 * k5))
+        return distance - (_ftheta_polynomial(distance, lens) - angle) / slope.clamp(min=0.1)
+
+    distance = angle
+    with torch.no_grad():
+        for _ in range(50):
+            distance = step(distance)
+    for _ in range(3):
+        distance = step(distance)
+    return torch.where(lens[..., 0] > 0.5, _ftheta_polynomial(angle, lens), distance)
+
+
+def where_the_polynomial_rises(points: Tensor, intrinsics: Intrinsics, band: float) -> Seen:
+    """Rays up to the largest angle, at most 170 degrees, before which the polynomial does not fall."""
+    x, y, z = points.detach().unbind(-1)
+    lens = intrinsics.lens.detach()
+    angle = torch.atan2(torch.hypot(x, y), z)
+    most = torch.where(lens[..., 6] > 0, lens[..., 6], BEHIND).clamp(max=BEHIND)
+
+    def good(angle: Tensor) -> Tensor:
+        end = torch.where(lens[..., 0] > 0.5, angle, _distance_of_angle(angle, lens))
+        reached = _ftheta_polynomial(end, lens)
+        solved = (lens[..., 0] > 0.5) | ((reached - angle).abs() < 1e-6)
+        _, _, k2, k3, k4, k5, *_ = (number[..., None] for number in lens.unbind(-1))
+        between = end[..., None] * torch.linspace(0, 1, 500, dtype=torch.float64)
+        rises = 1 + _polynomial(between, (2 * k2, 3 * k3, 4 * k4, 5 * k5)) > 0
+        return (angle <= most) & solved & rises.all(-1)
+
+    inside = [good(size * angle) for size in (1 - band, 1.0, 1 + band)]
+    return Seen(inside[1] & (distance(points) > 0), inside[0] != inside[2])
+
+
 CAMERAS = {
     "pinhole": Camera(pinhole, near_the_image),
     "ortho": Camera(ortho),
@@ -303,5 +374,16 @@ CAMERAS = {
             *((-0.01, 0.01), (-0.01, 0.01), (-0.01, 0.01), (-0.01, 0.01)),
         ),
     ),
-    "equirectangular": Camera(equirectangular, not_at_a_pole, depth=distance, turn=2 * math.pi),
+    "equirectangular": Camera(
+        equirectangular, not_at_a_pole, depth=distance, sees=all_around, turn=2 * math.pi
+    ),
+    "ftheta": Camera(
+        ftheta,
+        depth=distance,
+        sees=where_the_polynomial_rises,
+        coefficients=(
+            *((1.0, 1.0), (0.0, 0.0), (-0.05, 0.05), (-0.05, 0.05), (-0.02, 0.02), (-0.005, 0.005)),
+            *((2.6, 2.7), (-0.05, 0.05), (-0.02, 0.02), (-0.02, 0.02)),
+        ),
+    ),
 }

@@ -15,6 +15,18 @@ def covariances(quats: Tensor | None, scales: Tensor | None, covars: Tensor | No
         return (covars.double() + covars.double().mT) / 2
     assert quats is not None
     assert scales is not None
+    root = roots(quats, scales, None)
+    return root @ root.mT
+
+
+def roots(quats: Tensor | None, scales: Tensor | None, covars: Tensor | None) -> Tensor:
+    """[..., N, 3, 3] in float64, of which the covariances are the products with their transposes: rotations
+    with columns of the length of the scales, or, where only covariances are given, Cholesky's factors, in
+    which a pivot that is lost in rounding is zero, and so is its column."""
+    if covars is not None:
+        return _cholesky(covariances(None, None, covars))
+    assert quats is not None
+    assert scales is not None
     quats, scales = quats.double(), scales.double()
     broken = ~(quats.isfinite().all(-1) & scales.isfinite().all(-1) & (quats.norm(dim=-1) > 0))[..., None]
     quats, scales = torch.where(broken, 1.0, quats), torch.where(broken, 1.0, scales)
@@ -27,5 +39,15 @@ def covariances(quats: Tensor | None, scales: Tensor | None, covars: Tensor | No
         ],
         dim=-1,
     ).unflatten(-1, (3, 3))  # fmt: skip
-    root = rotation * scales[..., None, :]
-    return torch.where(broken[..., None], torch.nan, root @ root.mT)  # culled later
+    return torch.where(broken[..., None], torch.nan, rotation * scales[..., None, :])  # culled later
+
+
+def _cholesky(matrices: Tensor) -> Tensor:
+    columns: list[Tensor] = []
+    for j in range(3):
+        column = matrices[..., j] - sum(other * other[..., j, None] for other in columns)
+        lost = (column[..., j] <= 1e-6 * matrices[..., j, j])[..., None]
+        pivot = torch.where(lost, 1.0, column[..., j, None]).sqrt()
+        below = torch.arange(3) >= j
+        columns.append(torch.where(lost | ~below, 0.0, column / pivot))
+    return torch.stack(columns, dim=-1)

@@ -11,6 +11,7 @@ from torch import Tensor
 from gsplat_core.reference.cameras import Camera, Intrinsics
 from gsplat_core.reference.filters import dilate
 from gsplat_core.reference.responses import MIN_ALPHA, Response
+from gsplat_core.reference.unscented import Unscented, moments
 
 AHEAD = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
 
@@ -30,6 +31,7 @@ class Splats(NamedTuple):
 def project(
     means: Tensor,
     covars: Tensor,
+    roots: Tensor | None,
     opacities: Tensor,
     extras: Tensor,
     viewmats: Tensor,
@@ -41,9 +43,11 @@ def project(
     radius_clip: float,
     eps2d: float,
     antialiased: bool,
+    unscented: Unscented | None,
     band: float,
 ) -> Splats:
-    """Kerbl et al. (2023), equation 5. Gaussians [B, 1, N, ...] and cameras [B, C, 1, ...]."""
+    """Kerbl et al. (2023), equation 5, or by `unscented` with `roots` of the covariances. Gaussians
+    [B, 1, N, ...] and cameras [B, C, 1, ...]."""
     rotation, translation = viewmats[..., :3, :3], viewmats[..., :3, 3]
     points = (rotation @ means[..., None])[..., 0] + translation
     depths = camera.depth(points)
@@ -59,10 +63,18 @@ def project(
     covars = torch.where(visible[..., None, None], covars, torch.eye(3, dtype=torch.float64))
     opacities = torch.where(visible, opacities, 0.0)
 
-    means2d = camera.pixel(points, intrinsics)
-    linearized_at, doubtful = camera.linearized_at(points, intrinsics, band)
-    to_image = camera.jacobian(linearized_at, intrinsics) @ rotation
-    filtered = dilate(to_image @ covars @ to_image.mT, eps2d, antialiased, visible)
+    if unscented is None:
+        means2d = camera.pixel(points, intrinsics)
+        linearized_at, doubtful = camera.linearized_at(points, intrinsics, band)
+        to_image = camera.jacobian(linearized_at, intrinsics) @ rotation
+        covars2d = to_image @ covars @ to_image.mT
+    else:
+        assert roots is not None
+        axes = rotation @ torch.where(visible[..., None, None], roots, 0.0)
+        found = moments(points, axes, intrinsics, camera, unscented, band)
+        means2d, covars2d, doubtful = found.means, found.covariances, found.doubtful
+        visible = visible & found.seen
+    filtered = dilate(covars2d, eps2d, antialiased, visible)
     visible = visible & (filtered.determinants > 0)
     det = torch.where(visible, filtered.determinants, 1.0)
     xx, xy, yy = (filtered.covars2d[..., i, j] for i, j in ((0, 0), (0, 1), (1, 1)))

@@ -15,12 +15,13 @@ from gsplat_core.reference.blending import Drawn, blend
 from gsplat_core.reference.cameras import CAMERAS, Intrinsics
 from gsplat_core.reference.compositors import COMPOSITORS
 from gsplat_core.reference.filters import FLAT_FILTER
-from gsplat_core.reference.gaussians import covariances
+from gsplat_core.reference.gaussians import covariances, roots
 from gsplat_core.reference.harmonics import view_dependent
 from gsplat_core.reference.orders import by_depth
 from gsplat_core.reference.payloads import PAYLOADS, Sink
 from gsplat_core.reference.projection import project
 from gsplat_core.reference.responses import RESPONSES
+from gsplat_core.reference.unscented import Unscented
 
 NO_FEATURES: Mapping[str, Tensor] = MappingProxyType({})
 
@@ -56,6 +57,7 @@ def rasterization(
     further: Sequence[str] = (),
     features: Mapping[str, Tensor] = NO_FEATURES,
     weights: bool = False,
+    unscented: Unscented | None = None,
     band: float = 1e-3,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Renders like :func:`gsplat_core.rasterization`, whose arguments of the same names these are.
@@ -66,6 +68,8 @@ def rasterization(
         further: `outputs` of :func:`gsplat_core.rasterization` that are blended like colours.
         weights: whether there is ``meta["weights"]`` [..., C, N, H, W]: with which weight a pixel sees a
             Gaussian. All that can be told of which splats a pixel sees follows from them and the depths.
+        unscented: the numbers of the unscented transform by which Gaussians are projected; None for a
+            linearization.
         band: see below.
 
     Returns:
@@ -93,6 +97,9 @@ def rasterization(
 
     # [B, 1, N, ...] per Gaussian and [B, C, 1, ...] per camera, in float64
     means = means.double().reshape(num_batches, 1, num, 3)
+    root = None
+    if unscented is not None:
+        root = roots(quats, scales, covars).reshape(num_batches, 1, num, 3, 3)
     covars = covariances(quats, scales, covars).reshape(num_batches, 1, num, 3, 3)
     opacities = opacities.double().reshape(num_batches, 1, num)
     extras = extras.double().reshape(num_batches, 1, num, len(responds.extras))
@@ -104,8 +111,8 @@ def rasterization(
     intrinsics = Intrinsics(Ks[..., 0, 0], Ks[..., 1, 1], Ks[..., 0, 2], Ks[..., 1, 2], lens, width, height)
 
     splats = project(
-        means, covars, opacities, extras, viewmats, intrinsics, camera, responds,
-        near_plane, far_plane, radius_clip, eps2d, rasterize_mode == "antialiased", band,
+        means, covars, root, opacities, extras, viewmats, intrinsics, camera, responds,
+        near_plane, far_plane, radius_clip, eps2d, rasterize_mode == "antialiased", unscented, band,
     )  # fmt: skip
     doubtful = splats.doubtful
     if sh_degree is not None:

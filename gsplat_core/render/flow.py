@@ -11,7 +11,7 @@ colours, and the pixel puts them together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -151,7 +151,7 @@ def _projected(inputs: Inputs, width: int, height: int, settings: RenderSettings
     """Splats on three times the image, which lies in the middle."""
     shift = inputs.Ks.new_zeros(3, 3)
     shift[0, 2], shift[1, 2] = width, height
-    plain = RenderSettings(settings.eps2d, settings.near_plane, settings.far_plane)
+    plain = replace(settings, radius_clip=0.0, antialiased=False, margin=0.0, bounds_only=False)
     return project(
         inputs.means, inputs.quats, inputs.scales, inputs.covars, torch.ones_like(inputs.opacities),
         inputs.viewmats, inputs.Ks + shift, 3 * width, 3 * height, plain,

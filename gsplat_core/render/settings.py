@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from gsplat_core.render.camera_types import UnscentedTransformParameters
 from gsplat_core.render.variants import RESPONSES
 from gsplat_core.scene.metadata import Metadata
 
@@ -28,6 +29,16 @@ class RenderSettings:
         max_alpha: cap of a splat's alpha; no gradient passes through the cap.
         tile_size: side of the tiles in pixels, one of `TILE_SIZES`.
         margin: how many pixels around the ellipse of its level a splat is seen; see `for_response`.
+        unscented: whether splats have the mean and the covariance of sigma points that the camera maps (the
+            unscented transform, Wu et al. 2025, "3DGUT"), instead of those of its linearization.
+        ut_alpha, ut_beta, ut_kappa: alpha, beta and kappa of the unscented transform; the sigma points lie
+            alpha sqrt(3 + kappa) standard deviations away. alpha^2 <= beta, and kappa > -3.
+        in_image_margin_factor: how many sizes of the image outside of it a sigma point may appear, for ...
+        require_all_sigma_points_valid: whether a Gaussian is drawn if all of its sigma points appear there,
+            or if any of them does.
+        bounds_only: whether the splats of `unscented` only tell where to look for Gaussians, as a response
+            along rays wants it. They have no derivative then, are not compensated by `antialiased`, and
+            cover the image if the camera does not see all sigma points.
 
     Raises:
         ValueError: a value is of another kind or outside its range; the message names it.
@@ -42,27 +53,47 @@ class RenderSettings:
     max_alpha: float = 0.99
     tile_size: int = 16
     margin: float = 0.0
+    unscented: bool = False
+    ut_alpha: float = 1.0
+    ut_beta: float = 2.0
+    ut_kappa: float = 0.0
+    in_image_margin_factor: float = 0.1
+    require_all_sigma_points_valid: bool = False
+    bounds_only: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.antialiased, bool):
-            raise ValueError(f"argument 'antialiased' must be true or false, got {self.antialiased!r}")
+        for name in FLAGS:
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"argument {name!r} must be true or false, got {getattr(self, name)!r}")
         # Kept, because every stage asks for them.
         object.__setattr__(self, "_numbers", tuple(map(_number, FIELDS, vars(self).values())))
-        for name in ("eps2d", "margin"):
+        for name in ("eps2d", "margin", "in_image_margin_factor"):
             if getattr(self, name) < 0:
                 raise ValueError(f"argument {name!r} must not be negative, got {getattr(self, name)}")
         if not 0 < self.max_alpha < 1:
             raise ValueError(f"argument 'max_alpha' must lie between 0 and 1, got {self.max_alpha}")
         if self.tile_size not in TILE_SIZES:
             raise ValueError(f"argument 'tile_size' must be 8, 16 or 32, got {self.tile_size}")
+        if not self.ut_alpha > 0:
+            raise ValueError(f"argument 'ut_alpha' must be positive, got {self.ut_alpha}")
+        if not self.ut_beta >= self.ut_alpha**2:
+            raise ValueError(
+                f"argument 'ut_beta' must be at least the square of 'ut_alpha', {self.ut_alpha**2:g}, "
+                f"got {self.ut_beta}"
+            )
+        if not self.ut_kappa > -3:
+            raise ValueError(f"argument 'ut_kappa' must be larger than -3, got {self.ut_kappa}")
 
     def for_response(self, name: str) -> RenderSettings:
         """As splats of a response are drawn: those that are integrated over the pixel are not widened by
-        `eps2d`, and are seen where only the pixel's corner reaches them.
+        `eps2d`, and are seen where only the pixel's corner reaches them; of those along rays, splats are only
+        bounds, and approximate ones.
 
         Raises:
             ValueError: `antialiased` would compensate for what is not done.
         """
+        if RESPONSES[name].along_rays:
+            return replace(self, margin=1.0, bounds_only=self.unscented)
         if not RESPONSES[name].integrates:
             return self
         if self.antialiased:
@@ -71,6 +102,28 @@ class RenderSettings:
                 "integrated over the pixel: there is no filter to compensate for"
             )
         return replace(self, eps2d=WINDOW_FILTER, margin=math.sqrt(0.5))
+
+    def with_unscented(self, wanted: bool, params: UnscentedTransformParameters | None) -> RenderSettings:
+        """With the unscented transform, if it is wanted, by its numbers; None for the usual ones.
+
+        Raises:
+            ValueError: there are numbers for what is not wanted, or they do not fit.
+        """
+        if not wanted:
+            if params is not None:
+                raise ValueError("argument 'ut_params' needs with_ut=True")
+            return self
+        if params is None:
+            return replace(self, unscented=True)
+        return replace(
+            self,
+            unscented=True,
+            ut_alpha=params.alpha,
+            ut_beta=params.beta,
+            ut_kappa=params.kappa,
+            in_image_margin_factor=params.in_image_margin_factor,
+            require_all_sigma_points_valid=params.require_all_sigma_points_valid,
+        )
 
     def numbers(self) -> tuple[float, ...]:
         """One number per field, in the order of the fields, as the operators take them."""
@@ -94,6 +147,9 @@ class RenderSettings:
 
 FIELDS = tuple(RenderSettings.__dataclass_fields__)
 """The names of the numbers."""
+
+FLAGS = ("antialiased", "unscented", "require_all_sigma_points_valid", "bounds_only")
+"""Those that are true or false."""
 
 
 def _number(name: str, value: object) -> float:

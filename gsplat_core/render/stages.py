@@ -83,8 +83,10 @@ def project(
     lens: Tensor | None = None,
     camera: str = "pinhole",
     levels: Tensor | None = None,
+    motion: Tensor | None = None,
 ) -> Splats:
-    """Projects Gaussians onto image planes (EWA splatting).
+    """Projects Gaussians onto image planes (EWA splatting; or, if the settings say so, by the unscented
+    transform).
 
     Args:
         means: [B, N, 3] in world space.
@@ -96,6 +98,8 @@ def project(
         lens: [B, C, P] coefficients of the cameras beyond `Ks`, None where there are none.
         camera: the model of all cameras, one of :data:`gsplat_core.render.variants.CAMERAS`, which tells P.
         levels: [B, N] of :func:`levels`, by which radii are found and Gaussians outside the image culled.
+        motion: [B, C, 9] of cameras with a rolling shutter, :mod:`gsplat_core.render.shutter`; only for
+            splats that have no derivative (`RenderSettings.bounds_only`).
     """
     splats = project_op.project(
         means,
@@ -111,6 +115,7 @@ def project(
         height,
         settings.numbers(),
         levels,
+        motion,
     )
     return Splats(*splats)
 

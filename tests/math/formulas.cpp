@@ -1,5 +1,6 @@
 // The formulas of csrc/math in double precision, for Python (tests/formulas.py): each with its value and its
 // derivatives on flat lists of numbers, so that one test can compare any of them with finite differences.
+#include <cmath>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -12,7 +13,7 @@
 #include "math/dual.h"
 #include "math/ellipse.h"
 #include "math/gauss_newton.h"
-#include "math/project.h"
+#include "math/projection_methods.h"
 #include "math/spherical_harmonics.h"
 #include "raster/camera_models.h"
 #include "raster/variants.h"
@@ -106,14 +107,31 @@ gsplat::ProjectOptions<T> options(bool antialiased) {
   return {T(0.3), T(0.01), T(1e10), T(0.0), antialiased};
 }
 
-template <class Model, template <class> class Shape>
+// The methods of projection, with numbers that are not the usual ones.
+struct ByLinearization {
+  template <class T>
+  static gsplat::Linearized<T> of(bool antialiased) {
+    return {options<T>(antialiased)};
+  }
+};
+struct BySigmaPoints {
+  template <class T>
+  static gsplat::Unscented<T> of(bool antialiased) {
+    const double alpha = 0.8, beta = 1.7, kappa = 0.6, spread = alpha * std::sqrt(3 + kappa);
+    return {
+        options<T>(antialiased),
+        {T(spread), T(std::sqrt(0.5) / spread), T(std::sqrt(beta - alpha * alpha)), T(0.1), false, false}};
+  }
+};
+
+template <class Method, class Model, template <class> class Shape>
 Formula project_formula(bool antialiased) {
   return formula(
       [=]<class T>(const ListOf<T>& x) {
         Reader<T> in(x);
         const auto camera = take_camera<Model>(in);
         const auto gaussian = in.template take<Gaussian<T, Shape>>();
-        const auto s = gsplat::project(camera, gaussian, options<T>(antialiased));
+        const auto s = Method::template of<T>(antialiased).splat(camera, gaussian);
         return flat<T>(s.mean, s.l11, s.l21, s.l22, s.depth, s.opacity);
       },
       [=](const List& x, const List& v) {
@@ -124,8 +142,8 @@ Formula project_formula(bool antialiased) {
         const auto v_root = out.take<Vec3<double>>();
         const double v_depth = out.take(), v_opacity = out.take();
         CameraGrad<double, Model> v_camera = {};
-        const auto v_gaussian = gsplat::project_vjp(camera, gaussian, options<double>(antialiased), v_mean,
-                                                    v_root, v_depth, v_opacity, v_camera);
+        const auto v_gaussian = Method::template of<double>(antialiased)
+                                    .vjp(camera, gaussian, v_mean, v_root, v_depth, v_opacity, v_camera);
         return flat(v_camera, v_gaussian);
       });
 }
@@ -175,10 +193,14 @@ void add_camera(std::map<std::string, Formula>& f, const std::string& name) {
   f["pixel of " + name] = pixel_formula<Model>();
   f["linearize of " + name] = linearize_formula<Model, Model>();
   f["default linearize of " + name] = linearize_formula<gsplat::CameraBase<Model>, Model>();
-  f["project of " + name] = project_formula<Model, ScaledRotation>(false);
-  f["project_antialiased of " + name] = project_formula<Model, ScaledRotation>(true);
-  f["project_covariance of " + name] = project_formula<Model, GivenCovariance>(false);
-  f["project_covariance_antialiased of " + name] = project_formula<Model, GivenCovariance>(true);
+  for (const bool antialiased : {false, true}) {
+    const std::string end = antialiased ? "_antialiased of " + name : " of " + name;
+    f["project" + end] = project_formula<ByLinearization, Model, ScaledRotation>(antialiased);
+    f["project_covariance" + end] = project_formula<ByLinearization, Model, GivenCovariance>(antialiased);
+    f["project_unscented" + end] = project_formula<BySigmaPoints, Model, ScaledRotation>(antialiased);
+    f["project_unscented_covariance" + end] =
+        project_formula<BySigmaPoints, Model, GivenCovariance>(antialiased);
+  }
 }
 
 Formula sh_formula(int degree) {

@@ -25,7 +25,11 @@ def rotation(rng: Generator) -> Array:
 
 def model(rng: Generator, lens: int) -> Array:
     """A camera model's numbers: fx, fy, cx, cy and `lens` more."""
-    return np.concatenate([[80.0, 75.0, 50.0, 30.0], 0.05 * rng.normal(size=lens)])
+    further = 0.05 * rng.normal(size=lens)
+    if lens == CAMERAS["ftheta"]:
+        # Its polynomial is of angles or of distances; with a constant there are none of either near the axis.
+        further[:2] = rng.integers(2), 0.02 * further[1]
+    return np.concatenate([[80.0, 75.0, 50.0, 30.0], further])
 
 
 def camera(rng: Generator, lens: int, centre: Array) -> Array:
@@ -79,10 +83,11 @@ def camera_inputs(name: str, lens: int) -> Inputs:
         f"pixel of {name}": lambda rng: np.concatenate([point_in_view(rng), model(rng, lens)]),
         f"linearize of {name}": lambda rng: posed(rng, lens, point_in_view(rng)),
         f"default linearize of {name}": lambda rng: posed(rng, lens, point_in_view(rng)),
-        f"project of {name}": lambda rng: gaussian(rng, lens),
-        f"project_antialiased of {name}": lambda rng: gaussian(rng, lens),
-        f"project_covariance of {name}": lambda rng: gaussian_with_covariance(rng, lens),
-        f"project_covariance_antialiased of {name}": lambda rng: gaussian_with_covariance(rng, lens),
+    } | {
+        f"project{method}{shape}{mode} of {name}": partial(inputs, lens=lens)
+        for method in ("", "_unscented")
+        for shape, inputs in (("", gaussian), ("_covariance", gaussian_with_covariance))
+        for mode in ("", "_antialiased")
     }
 
 

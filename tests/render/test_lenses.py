@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from splats import SCENES, Scene, adapted, assert_parity, intrinsics, random_scene, render_with_gradients
+from splats import SCENES, adapted, assert_parity, extremes, intrinsics, random_scene, render_with_gradients
 from torch import Tensor
 
 from gsplat_core import rasterization
@@ -86,39 +86,6 @@ def test_rays_meet_what_they_appear_at() -> None:
     lens = [k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4]
     found = seen([[2 * x, 2 * y, 2.0]], "opencv", lens)
     assert found["pixels"][0].tolist() == pytest.approx([150 + 40 * u, 150 + 40 * v], abs=1e-3)
-
-
-def extremes() -> Scene:
-    """At the camera, on its axis, beside, behind and right behind it, where lenses end, infinitely far away,
-    far outside the image; huge, thin and without extent; and some that are not finite."""
-    places = [[0.0, 0.0, 0.0], [0.0, 0, 1e-20], [0.0, 0, 1], [1e-20, 0, 1], [1.0, 0, 0], [1.0, 0, 1e-9]]
-    places += [
-        [0.0, 0, -1],
-        [1e-6, 0, -1],
-        [math.sin(2.966), 0, math.cos(2.966)],
-        [0.0, 1e-3, 0],
-        [3.0, 2, -1],
-    ]
-    places += [
-        [1e20, 1e20, 1e20],
-        [1e30, 0, 1],
-        [1e5, 1, 0.02],
-        [0.0, 1e9, 1],
-        [math.nan, 0, 1],
-        [0, 0, math.inf],
-    ]
-    sizes = [[0.1, 0.1, 0.1], [1e4, 1e4, 1e4], [1e3, 1e-6, 1e-6], [0.0, 0, 0], [1e-12, 1e-12, 1e-12]]
-    means = torch.tensor(places).repeat_interleave(len(sizes), 0)
-    n = len(means)
-    g = torch.Generator().manual_seed(0)
-    scene = random_scene(n, sh_degree=1)
-    return scene.with_(
-        means=means,
-        scales=torch.tensor(sizes).repeat(len(places), 1),
-        opacities=torch.full((n,), 0.3),
-        quats=torch.randn(n, 4, generator=g),
-        viewmats=torch.eye(4)[None],
-    )
 
 
 @on_every_backend

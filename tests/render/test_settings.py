@@ -11,7 +11,7 @@ import torch
 from splats import random_scene
 
 from gsplat_core.ops.arguments import SETTINGS, argument_names
-from gsplat_core.render.settings import FIELDS, TILE_SIZES, RenderSettings
+from gsplat_core.render.settings import FIELDS, FLAGS, TILE_SIZES, RenderSettings
 from gsplat_core.render.stages import bin_splats, project
 
 ops = torch.ops.gsplat_core
@@ -41,6 +41,13 @@ def test_numbers_are_in_the_order_of_the_fields() -> None:
         "max_alpha": 0.875,
         "tile_size": 32,
         "margin": 0.75,
+        "unscented": True,
+        "ut_alpha": 1.25,
+        "ut_beta": 3.5,
+        "ut_kappa": -0.5,
+        "in_image_margin_factor": 0.375,
+        "require_all_sigma_points_valid": True,
+        "bounds_only": True,
     }
     numbers = RenderSettings(**values).numbers()
     assert dict(zip(FIELDS, numbers, strict=True)) == values
@@ -65,7 +72,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"max_alpha": 0.0}, "'max_alpha' must lie between 0 and 1, got 0"),
     ({"max_alpha": 1.0}, "'max_alpha' must lie between 0 and 1, got 1"),
     ({"tile_size": 12}, "'tile_size' must be 8, 16 or 32, got 12"),
-    *(({name: math.nan}, f"'{name}' must be a number, got ") for name in FIELDS if name != "antialiased"),
+    *(({name: math.nan}, f"'{name}' must be a number, got ") for name in FIELDS if name not in FLAGS),
+    ({"ut_alpha": 0.0}, "'ut_alpha' must be positive, got 0"),
+    ({"ut_alpha": 1.5}, "'ut_beta' must be at least the square of 'ut_alpha', 2.25, got 2"),
+    ({"ut_kappa": -3.0}, "'ut_kappa' must be larger than -3, got -3"),
+    ({"in_image_margin_factor": -1.0}, "'in_image_margin_factor' must not be negative, got -1"),
 ]
 
 
@@ -82,7 +93,7 @@ def test_wrong_values_are_named_by_python_and_by_the_operators(changes: dict[str
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"antialiased": 1}, "'antialiased' must be true or false, got 1"),
+        *(({name: 1}, f"'{name}' must be true or false, got 1") for name in FLAGS),
         ({"near_plane": "near"}, "'near_plane' must be a number, got 'near'"),
         ({"tile_size": None}, "'tile_size' must be a number, got None"),
     ],
@@ -94,11 +105,15 @@ def test_values_of_other_kinds_are_named(changes: dict[str, Any], message: str) 
 
 
 def test_an_operator_tells_which_numbers_it_wants() -> None:
-    with pytest.raises(RuntimeError, match=r"'settings' must have 8 numbers \(eps2d .* margin\), got 3"):
+    with pytest.raises(
+        RuntimeError, match=r"'settings' must have 15 numbers \(eps2d .* bounds_only\), got 3"
+    ):
         ops.project(*SHAPES, *CAMERA_OF_THE_OPERATOR, [0.3, 0.01, 1e10])
-    fractional = [*RenderSettings().numbers()[:-4], 0.5, 0.99, 16, 0]
-    with pytest.raises(RuntimeError, match=r"'antialiased' must be true or false, got 0\.5"):
-        ops.project(*SHAPES, *CAMERA_OF_THE_OPERATOR, fractional)
+    for name in FLAGS:
+        fractional = list(RenderSettings().numbers())
+        fractional[FIELDS.index(name)] = 0.5
+        with pytest.raises(RuntimeError, match=rf"'{name}' must be true or false, got 0\.5"):
+            ops.project(*SHAPES, *CAMERA_OF_THE_OPERATOR, fractional)
 
 
 def test_each_setting_reaches_the_kernels() -> None:
@@ -128,6 +143,22 @@ def test_each_setting_reaches_the_kernels() -> None:
     assert torch.equal(wider.radii[0, 0][both], splats.radii[0, 0][both] + 2)
     listed = [len(bin_splats(splats, 40, 30, replace(usual, margin=m)).flatten_ids) for m in (0.0, 8.0)]
     assert listed[1] > listed[0]
+    narrow = {"unscented": True, "in_image_margin_factor": 0.0}
+    points = changed(unscented=True)
+    both = (points.radii[0, 0].amax(-1) > 0) & seen
+    assert (points.shapes[0, 0][both] != splats.shapes[0, 0][both]).any(-1).all()
+    for field, value in {"ut_alpha": 0.5, "ut_beta": 4.0, "ut_kappa": 2.0}.items():
+        other = changed(unscented=True, **{field: value})
+        assert (other.shapes[0, 0][both] != points.shapes[0, 0][both]).any(), field
+    shown = [
+        int((changed(**narrow | more).radii > 0).all(-1).sum())
+        for more in ({"in_image_margin_factor": 1.0}, {}, {"require_all_sigma_points_valid": True})
+    ]
+    assert shown[0] > shown[2]
+    assert shown[1] > shown[2]
+    assert (
+        not changed(unscented=True, bounds_only=True, antialiased=True).opacities.lt(points.opacities).any()
+    )
     for size in TILE_SIZES:
         tiles = bin_splats(splats, 40, 30, replace(usual, tile_size=size))
         assert len(tiles.offsets) == -(-40 // size) * -(-30 // size) + 1

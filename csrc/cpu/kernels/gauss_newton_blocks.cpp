@@ -126,7 +126,7 @@ void blocks_of(const GaussianInputs& in, const std::vector<Camera<Float, Model>>
 
 void gauss_newton_blocks(const GaussianInputs& in, const RenderSettings& settings, const ShInputs& sh,
                          const float* colors, const float* moments, const GaussNewtonBlocks& out) {
-  const ProjectOptions<Float> options = load_options(settings);
+  const ProjectOptions<Float> options = project_options<Float>(settings);
   with_camera(in.camera, [&]<class Model>(Model) {
     each_gaussian_chunk(in.batches, in.gaussians, [&](const GaussianChunk& chunk) {
       std::vector<Camera<Float, Model>> cameras(in.cameras);

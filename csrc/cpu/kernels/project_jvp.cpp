@@ -6,11 +6,11 @@
 namespace gsplat::GSPLAT_ISA {
 namespace {
 
-template <class Model, template <class> class Shape>
+template <class Method, class Model, template <class> class Shape>
 void project_all(const GaussianInputs& in, const GaussianInputs& tangents, const RenderSettings& settings,
                  const int32_t* radii, const SplatTangents& out) {
   const int64_t n = in.gaussians;
-  const ProjectOptions<Dual<Float>> options = constants(load_options(settings));
+  const auto method = constants(MethodOf<Method>::of(settings));
   each_gaussian_chunk(in.batches, n, [&](const GaussianChunk& chunk) {
     for (int64_t c = 0; c < in.cameras; ++c) {
       const int64_t image = chunk.batch * in.cameras + c;
@@ -25,7 +25,7 @@ void project_all(const GaussianInputs& in, const GaussianInputs& tangents, const
         if (any(m)) {
           const auto gaussians = moving_gaussian(load_gaussians<Shape>(in, row, count),
                                                  load_gaussians<Shape>(tangents, row, count));
-          const ProjectedSplat<Dual<Float>> s = project(camera, gaussians, options);
+          const ProjectedSplat<Dual<Float>> s = method.splat(camera, gaussians);
           mean.set(0, zero_unless(m, s.mean.x.tangent));
           mean.set(1, zero_unless(m, s.mean.y.tangent));
           root.set(0, zero_unless(m, s.l11.tangent));
@@ -52,7 +52,11 @@ void project_all(const GaussianInputs& in, const GaussianInputs& tangents, const
 void project_jvp(const GaussianInputs& in, const GaussianInputs& tangents, const RenderSettings& settings,
                  const int32_t* radii, const SplatTangents& out) {
   with_projection(in, [&]<class Model, template <class> class Shape>() {
-    project_all<Model, Shape>(in, tangents, settings, radii, out);
+    if (settings.unscented) {
+      project_all<Unscented<Float>, Model, Shape>(in, tangents, settings, radii, out);
+    } else {
+      project_all<Linearized<Float>, Model, Shape>(in, tangents, settings, radii, out);
+    }
   });
 }
 

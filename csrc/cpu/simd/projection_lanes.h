@@ -6,11 +6,6 @@
 
 namespace gsplat::GSPLAT_ISA {
 
-inline ProjectOptions<Float> load_options(const RenderSettings& s) {
-  return {Float(s.eps2d),       Float(s.near_plane), Float(s.far_plane),
-          Float(s.radius_clip), s.antialiased,       Float(s.margin)};
-}
-
 // How each shape is read from, and its gradient added to, the arrays of the scene.
 template <template <class> class Shape>
 struct ShapeArrays;

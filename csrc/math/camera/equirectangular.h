@@ -47,7 +47,24 @@ struct Equirectangular : CameraBase<Equirectangular> {
     return (k[0] * v.x) * d.row0 + (k[1] * v.y) * d.row1;
   }
 
+  template <class T>
+  static GSPLAT_HD Vec2<T> shortest(const T* k, const Vec2<T>& way) {
+    return {fma(T(-kTurn) * turns(k, way), k[0], way.x), way.y};
+  }
+  template <class T>
+  static GSPLAT_HD void add_shortest_vjp(const T* k, const Vec2<T>& way, const Vec2<T>& v, T* v_k) {
+    v_k[0] = fma(T(-kTurn) * turns(k, way), v.x, v_k[0]);
+  }
+
 private:
+  static constexpr double kTurn = 6.283185307179586;
+
+  // How many times around, to the nearest one.
+  template <class T>
+  static GSPLAT_HD T turns(const T* k, const Vec2<T>& way) {
+    return floor(way.x / (T(kTurn) * k[0]) + T(0.5));
+  }
+
   // Longitude and latitude.
   template <class T>
   static GSPLAT_HD Vec2<T> angles(const Vec3<T>& p) {

@@ -113,6 +113,7 @@ def draw(
         inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.opacities, inputs.viewmats,
         inputs.Ks, width, height, settings, lens=inputs.lens, camera=inputs.camera,
         levels=levels(inputs.opacities, inputs.response, inputs.extras),
+        motion=inputs.motion,
     )  # fmt: skip
     extras = extras_of_splats(inputs.extras, splats)
     rays = rays_of(inputs, width, height)

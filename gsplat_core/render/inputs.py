@@ -35,6 +35,7 @@ class Inputs(NamedTuple):
     extras: Tensor | None  # [B, N, E]
     camera: str  # the model of all cameras
     response: str  # of all Gaussians
+    motion: Tensor | None = None  # [B, C, 9] of rolling shutters, gsplat_core.render.shutter
 
     def detached(self) -> Inputs:
         """The same as constants."""
@@ -50,6 +51,7 @@ class Inputs(NamedTuple):
         """All tensors by the name of their argument."""
         named = self._asdict()
         del named["batch"], named["camera"], named["response"]
+        named["viewmats_rs"] = named.pop("motion")
         if isinstance(self.colors, tuple):
             named["colors"], named["colors[1]"] = self.colors
         return named

@@ -8,7 +8,6 @@ normal distribution.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -16,6 +15,8 @@ from torch import Tensor
 
 from gsplat_core.quaternions import rotation_matrices
 from gsplat_core.render.inputs import Inputs
+from gsplat_core.render.shutter import rays_while_moving
+from gsplat_core.render.unprojection import UNPROJECTIONS
 from gsplat_core.render.variants import RESPONSES
 
 
@@ -40,12 +41,18 @@ def rays_of(inputs: Inputs, width: int, height: int) -> Rays | None:
         return None
     return Rays(
         canonical_frames(inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.viewmats),
-        pixel_rays(inputs.camera, inputs.viewmats, inputs.Ks, inputs.lens, width, height),
+        pixel_rays(inputs.camera, inputs.viewmats, inputs.Ks, inputs.lens, width, height, inputs.motion),
     )
 
 
 def pixel_rays(
-    camera: str, viewmats: Tensor, Ks: Tensor, lens: Tensor | None, width: int, height: int
+    camera: str,
+    viewmats: Tensor,
+    Ks: Tensor,
+    lens: Tensor | None,
+    width: int,
+    height: int,
+    motion: Tensor | None = None,
 ) -> Tensor:
     """The rays through the pixels' centres, differentiable.
 
@@ -53,6 +60,7 @@ def pixel_rays(
         camera: the model of all cameras, one of :data:`gsplat_core.render.variants.CAMERAS`.
         viewmats, Ks: [B, C, 4, 4] world to camera and [B, C, 3, 3] in pixels.
         lens: [B, C, P] coefficients of the cameras beyond `Ks`, None where there are none.
+        motion: [B, C, 9] of rolling shutters, :mod:`gsplat_core.render.shutter`, or None.
 
     Returns:
         [B, C, H, W, 3], or [B, C, H, W, 6] if they do not all begin at the camera's centre, as in `Rays`.
@@ -60,31 +68,39 @@ def pixel_rays(
     Raises:
         NotImplementedError: the rays of this model are not known.
     """
-    if camera not in RAYS:
+    if camera not in UNPROJECTIONS:
         raise NotImplementedError(f"the rays of the camera model {camera!r} are not known")
-    x = torch.arange(width, dtype=Ks.dtype, device=Ks.device) + 0.5
-    y = torch.arange(height, dtype=Ks.dtype, device=Ks.device)[:, None] + 0.5
-    fx, fy, cx, cy = (Ks[..., i, j, None, None] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
-    of_cameras = RAYS[camera]((x - cx) / fx, (y - cy) / fy, lens)
+    of_cameras = _rays_of_cameras(camera, Ks, lens, width, height)
+    if motion is not None:
+        return rays_while_moving(of_cameras, viewmats, motion)
     parts = [of_cameras[..., :3], of_cameras[..., 3:]]
     to_world = viewmats[..., None, None, :3, :3].mT
     return torch.cat([(to_world @ part[..., None])[..., 0] for part in parts if part.shape[-1]], dim=-1)
 
 
-def _pinhole(u: Tensor, v: Tensor, lens: Tensor | None) -> Tensor:
-    del lens
-    return torch.stack(torch.broadcast_tensors(u, v, torch.ones_like(u)), dim=-1)
+def _rays_of_cameras(camera: str, Ks: Tensor, lens: Tensor | None, width: int, height: int) -> Tensor:
+    """In the cameras' axes. Those of cameras that are not trained are kept, as lenses take time."""
+    numbers = [Ks] if lens is None else [Ks, lens]
+    at_rest = lens is not None and not any(t.requires_grad or t.is_cuda for t in numbers)
+    if at_rest and not (torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()):
+        key = (camera, width, height, *(t.numpy().tobytes() for t in numbers))
+        if key not in _kept:
+            while len(_kept) >= _MOST_KEPT:
+                del _kept[next(iter(_kept))]
+            _kept[key] = _unprojected(camera, Ks, lens, width, height)
+        return _kept[key]
+    return _unprojected(camera, Ks, lens, width, height)
 
 
-def _ortho(u: Tensor, v: Tensor, lens: Tensor | None) -> Tensor:
-    del lens
-    zero, one = torch.zeros_like(u), torch.ones_like(u)
-    return torch.stack(torch.broadcast_tensors(zero, zero, one, u, v, zero), dim=-1)
+_kept: dict[tuple[object, ...], Tensor] = {}
+_MOST_KEPT = 4  # lenses: captures have few
 
 
-RAYS: dict[str, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {"pinhole": _pinhole, "ortho": _ortho}
-"""By camera model: from where a pixel is, from the principal point in focal lengths, u [B, C, H or 1, W] and
-v [B, C, H, 1], to its ray [B, C, H, W, 3 or 6] in the camera's axes."""
+def _unprojected(camera: str, Ks: Tensor, lens: Tensor | None, width: int, height: int) -> Tensor:
+    x = torch.arange(width, dtype=Ks.dtype, device=Ks.device) + 0.5
+    y = torch.arange(height, dtype=Ks.dtype, device=Ks.device)[:, None] + 0.5
+    fx, fy, cx, cy = (Ks[..., i, j, None, None] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    return UNPROJECTIONS[camera]((x - cx) / fx, (y - cy) / fy, lens)
 
 
 def canonical_frames(

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from gsplat_core import reference
 from gsplat_core.reference.cameras import Intrinsics
-from gsplat_core.render.rays import RAYS, canonical_frames, pixel_rays
+from gsplat_core.render.rays import canonical_frames, pixel_rays
+from gsplat_core.render.variants import CAMERAS
 
 SIZE = (23, 17)
 
@@ -21,7 +22,7 @@ def cameras_of(model: str) -> tuple[Tensor, Tensor, Tensor | None]:
     return t["viewmats"][None].double(), t["Ks"][None].double(), None if lens is None else lens[None].double()
 
 
-@pytest.mark.parametrize("model", RAYS)
+@pytest.mark.parametrize("model", CAMERAS)
 def test_all_points_of_a_ray_appear_at_its_pixel(model: str) -> None:
     viewmats, Ks, lens = cameras_of(model)
     rays = pixel_rays(model, viewmats, Ks, lens, *SIZE)

@@ -18,6 +18,12 @@ from torch import Tensor
 from gsplat_core.arguments import check_choice, check_unsupported
 from gsplat_core.compat.radii import square_radii
 from gsplat_core.quaternions import rotation_matrices
+from gsplat_core.render.camera_types import (
+    FThetaCameraDistortionParameters as FThetaCameraDistortionParameters,
+)
+from gsplat_core.render.camera_types import FThetaPolynomialType as FThetaPolynomialType
+from gsplat_core.render.camera_types import RollingShutterType as RollingShutterType
+from gsplat_core.render.camera_types import UnscentedTransformParameters
 from gsplat_core.render.inputs import prepare
 from gsplat_core.render.meta import conics
 from gsplat_core.render.rasterizer import rasterization as _rasterization
@@ -36,7 +42,6 @@ LATER_ARGUMENTS: dict[str, Any] = {
     "rays": None,
     "lidar_coeffs": None,
     "external_distortion_coeffs": None,
-    "ut_params": None,
     "extra_signals_sh_degree": None,
     "renderer_config": None,
 }
@@ -96,6 +101,8 @@ def rasterization(
         kwargs["features"] = {**kwargs.get("features", {}), "extra_signals": signals}
     kwargs = dict(zip(_NAMES[_STABLE:], args[_STABLE:], strict=False)) | kwargs
     kwargs.setdefault("packed", True)
+    if kwargs.get("with_ut") and kwargs.get("ut_params") is None:
+        kwargs["ut_params"] = UnscentedTransformParameters()
     if kwargs.get("tile_size", 16) is None:  # gsplat 1.6 chooses
         del kwargs["tile_size"]
     colors, alphas, meta = _rasterization(*args[:_STABLE], **kwargs, max_alpha=PROFILES[profile])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.arguments import check_tensor
+from gsplat_core.render.camera_types import FThetaCameraDistortionParameters, FThetaPolynomialType
 from gsplat_core.render.variants import CAMERAS
 
 
@@ -69,6 +70,56 @@ def lens_of(
     k = _padded(radial, 6, any_of_them)
     parts = [k[..., :2], _padded(tangential, 2, any_of_them), k[..., 2:], _padded(thin_prism, 4, any_of_them)]
     return "opencv", torch.cat(parts, dim=-1)
+
+
+def ftheta_lens(
+    coeffs: FThetaCameraDistortionParameters, camera_model: str, lens: Tensor | None, Ks: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The coefficients [..., C, P] of "ftheta" cameras, and their `Ks`. The focal lengths are those of the
+    polynomial, and the principal point, which gsplat measures from the centre of the first pixel for these
+    cameras alone, is half a pixel further.
+
+    Args:
+        lens, Ks: [..., C, P] or None, and [..., C, 3, 3], as the caller gives them.
+
+    Raises:
+        ValueError: numbers are missing or do not fit together.
+    """
+    if camera_model != "ftheta":
+        raise ValueError(
+            f"argument 'ftheta_coeffs' is for the camera model 'ftheta', got camera_model {camera_model!r}"
+        )
+    if lens is not None:
+        raise ValueError("argument 'ftheta_coeffs' says again what 'lens' says: give one of them")
+    if not isinstance(Ks, Tensor) or Ks.dim() < 3:
+        raise ValueError("argument 'Ks' must be a tensor with at least 3 dimensions")
+
+    def numbers(name: str, count: int) -> list[Tensor]:
+        values = torch.as_tensor(getattr(coeffs, name, ()), dtype=Ks.dtype, device=Ks.device)
+        if values.shape != (count,):
+            raise ValueError(
+                f"argument 'ftheta_coeffs' must have {count} numbers {name}, got {list(values.shape)}"
+            )
+        return list(values.unbind())
+
+    to_angle = FThetaPolynomialType(coeffs.reference_poly) == FThetaPolynomialType.PIXELDIST_TO_ANGLE
+    k = numbers("pixeldist_to_angle_poly" if to_angle else "angle_to_pixeldist_poly", 6)
+    c, d, e = numbers("linear_cde", 3)
+    if not (float(k[1].detach()) > 0 and float(coeffs.max_angle) > 0):
+        raise ValueError(
+            "argument 'ftheta_coeffs' must have a polynomial that rises at 0 and a positive max_angle, got "
+            f"{coeffs}"
+        )
+    focal = 1 / k[1] if to_angle else k[1]
+    of_focal = [term * focal**power if to_angle else term / focal for power, term in enumerate(k)]
+    way = torch.full_like(focal, float(not to_angle))
+    largest = torch.full_like(focal, float(coeffs.max_angle))
+    row = torch.stack([way, of_focal[0], *of_focal[2:], largest, c - 1, d, e])
+    zero, one = torch.zeros_like(focal), torch.ones_like(focal)
+    focal_lengths = torch.stack([focal, zero, zero, zero, focal, zero, zero, zero, one]).reshape(3, 3)
+    principal_point = Ks * Ks.new_tensor([[0, 0, 1], [0, 0, 1], [0, 0, 0]])
+    half = Ks.new_tensor([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
+    return row.expand(*Ks.shape[:-2], -1), principal_point + half + focal_lengths
 
 
 def _padded(tensor: Tensor | None, size: int, like: Tensor) -> Tensor:

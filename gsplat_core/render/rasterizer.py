@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 
 from gsplat_core.arguments import check_choice, check_unsupported
 from gsplat_core.optim import Adam
+from gsplat_core.render.camera_types import (
+    FThetaCameraDistortionParameters,
+    RollingShutterType,
+    UnscentedTransformParameters,
+)
+from gsplat_core.render.distortion import ftheta_lens
 from gsplat_core.render.drawing import NO_FEATURES, Outputs, draw
 from gsplat_core.render.flow import Flow
 from gsplat_core.render.inputs import prepare
 from gsplat_core.render.meta import Meta
 from gsplat_core.render.seen import Labels
 from gsplat_core.render.settings import RenderSettings
+from gsplat_core.render.shutter import exposed
 from gsplat_core.render.sparse_gradients import SeenRows, sparse_gradients
 from gsplat_core.render.variants import PAYLOADS
 
@@ -61,11 +68,12 @@ def rasterization(
     radial_coeffs: Tensor | None = None,
     tangential_coeffs: Tensor | None = None,
     thin_prism_coeffs: Tensor | None = None,
-    ftheta_coeffs: Any = None,
-    rolling_shutter: Any = None,
+    ftheta_coeffs: FThetaCameraDistortionParameters | None = None,
+    rolling_shutter: RollingShutterType | None = None,
     viewmats_rs: Tensor | None = None,
     *,
     lens: Tensor | None = None,
+    ut_params: UnscentedTransformParameters | None = None,
     max_alpha: float = 0.99,
     statistics: bool = False,
     sh_optimizer: Adam | None = None,
@@ -121,15 +129,35 @@ def rasterization(
             "opencv", a perspective lens with OpenCV's radial, tangential and thin prism distortion;
             "equirectangular", a panorama with fx and fy pixels per radian of longitude and latitude, whose
             splats are drawn on both sides of its seam (fx = `width` / (2 pi), cx = `width` / 2 if it goes
-            all around); or another one of :data:`gsplat_core.render.variants.CAMERAS`. A lens does not see
-            rays at larger angles than one at which its coefficients bend rays back.
+            all around); "ftheta", a lens of a polynomial between angles and distances, for which `depths`
+            and the near plane go by the distance from the camera, too; or another one of
+            :data:`gsplat_core.render.variants.CAMERAS`. A lens does not see rays at larger angles than one at
+            which its coefficients bend rays back.
         radial_coeffs: [..., C, 4] k1 to k4 of "fisheye"; of "pinhole" or "opencv" [..., C, 6] k1 to k6, the
             last three in the denominator, or the first four of them. Splats are those of the camera's
-            linearization (EWA), where gsplat has an unscented transform.
+            linearization (EWA) unless `with_ut`, which gsplat asks for here.
         tangential_coeffs: [..., C, 2] p1, p2 of "pinhole" or "opencv".
         thin_prism_coeffs: [..., C, 4] s1 to s4 of "pinhole" or "opencv".
         lens: [..., C, P] all coefficients of the camera model beyond `Ks` in one tensor instead: k1, k2, k3,
-            k4 of "fisheye"; k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4 of "opencv". None for zeros.
+            k4 of "fisheye"; k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4 of "opencv"; of "ftheta" 1 where
+            its polynomial gives distances of angles and 0 where it gives angles of distances, then k0, k2,
+            k3, k4, k5, the largest angle (0 for none), c, d, e: in focal lengths the polynomial is x + k0 +
+            k2 x^2 + ..., and a linear map [[1 + c, d], [e, 1]] of the image comes last. None for zeros, with
+            which every lens is the ideal one.
+        ftheta_coeffs: the same of "ftheta" cameras by gsplat's names and in pixels,
+            :class:`gsplat_core.compat.gsplat.FThetaCameraDistortionParameters`. As in gsplat, `Ks` then has
+            the principal point, measured from the centre of the first pixel, and its focal lengths have no
+            meaning.
+        with_ut: whether Gaussians are projected by the unscented transform (3DGUT, Wu et al. 2025) instead of
+            a linearization: the splat has the mean and the covariance of the pixels of seven points, which is
+            better the wider lenses and Gaussians are. As differentiable as the other way.
+        ut_params: its numbers, :class:`gsplat_core.compat.gsplat.UnscentedTransformParameters`. None for
+            alpha = 1, beta = 2, kappa = 0, and Gaussians of which any of the points appears in the image or
+            within a tenth of its size beside it.
+        rolling_shutter, viewmats_rs: a :class:`gsplat_core.compat.gsplat.RollingShutterType` and poses
+            [..., C, 4, 4]: lines of the image are exposed one after the other, while the camera goes from
+            `viewmats` to `viewmats_rs`. Needs `with_ut` and a response along rays. View-dependent colours
+            and the order of Gaussians are those of the pose in the middle.
         segmented: accepted for compatibility: another way to sort, with the same result.
         covars: [..., N, 3, 3] or, as (xx, xy, xz, yy, yz, zz), [..., N, 6] world covariances that replace
             `quats` and `scales`.
@@ -176,8 +204,7 @@ def rasterization(
             nowhere. Without a derivative. See also :mod:`gsplat_core.labels`.
         features: further tensors [..., N, F] or [..., C, N, F] by any names, each with any F: blended like
             colours over zeros, in the same pass, into ``meta["features"][NAME]`` [..., C, H, W, F].
-        distributed, with_ut, with_eval3d, ftheta_coeffs, rolling_shutter, viewmats_rs: only the defaults are
-            supported.
+        distributed, with_eval3d: only the defaults are supported.
 
     Returns:
         colors [..., C, H, W, X] with X = D, 1 or D + 1, alphas [..., C, H, W, 1], and meta, a dictionary
@@ -201,11 +228,7 @@ def rasterization(
     check_unsupported(
         {
             "distributed": (distributed, False),
-            "with_ut": (with_ut, False),
             "with_eval3d": (with_eval3d, False),
-            "ftheta_coeffs": (ftheta_coeffs, None),
-            "rolling_shutter": (rolling_shutter, None),
-            "viewmats_rs": (viewmats_rs, None),
         }
     )
     check_choice("render_mode", render_mode, RENDER_MODES)
@@ -217,10 +240,12 @@ def rasterization(
             raise ValueError(f"argument '{name}' must be positive, got {size}")
     settings = RenderSettings(
         eps2d, near_plane, far_plane, radius_clip, rasterize_mode == "antialiased", max_alpha, tile_size
-    )
+    ).with_unscented(with_ut, ut_params)
     with_colors = render_mode.startswith("RGB")
     if with_colors and colors is None:
         raise ValueError(f"argument 'colors' must be given for render_mode {render_mode!r}, got None")
+    if ftheta_coeffs is not None:
+        lens, Ks = ftheta_lens(ftheta_coeffs, camera_model, lens, Ks)
     seen = SeenRows()
     if sparse_grad:
         means, quats, scales, covars = sparse_gradients(packed, seen, means, quats, scales, covars)
@@ -229,6 +254,7 @@ def rasterization(
         backgrounds if with_colors else None, lens, camera_model, extras, response,
         (radial_coeffs, tangential_coeffs, thin_prism_coeffs),
     )  # fmt: skip
+    inputs = exposed(inputs, rolling_shutter, viewmats_rs, width, height, settings)
     rendered = draw(
         inputs, sh_degree, width, height, settings,
         Outputs(with_colors, _DEPTHS[render_mode], absgrad, statistics, tuple(payloads), tuple(outputs), top),

@@ -142,9 +142,9 @@ def test_an_unknown_profile_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("camera_model", "ftheta"),
+        ("camera_model", "lidar"),
         ("distributed", True),
-        ("with_ut", True),
+        ("with_eval3d", True),
         ("return_normals", True),
         ("global_z_order", False),
         ("rays", torch.zeros(3)),

@@ -15,7 +15,10 @@ from torch import Tensor
 
 import gsplat_core
 from gsplat_core.ops.variants import GAUSSIAN
-from gsplat_core.render.settings import USUAL
+from gsplat_core.render.camera_types import RollingShutterType
+from gsplat_core.render.settings import USUAL, RenderSettings
+from gsplat_core.render.shutter import Exposure
+from gsplat_core.render.stages import project
 from gsplat_core.render.variants import CAMERAS, RESPONSES
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order.linearization import Linearization, Settings
@@ -77,6 +80,41 @@ def other_cameras() -> dict[str, Tensor]:
         for name, given in {"": scene, " of covariances": scene.with_(covars=covars)}.items():
             rendered = _rendered(given, camera_model=camera)
             changes = _tangents(given, camera_model=camera)
+            results |= {f"{camera}{name}, {part}": value for part, value in (rendered | changes).items()}
+    return results
+
+
+def rolling_shutters() -> dict[str, Tensor]:
+    """Bounds of what is seen by cameras that move, for every camera model and shape."""
+    results = {}
+    bounds = RenderSettings(unscented=True, bounds_only=True, margin=1.0)
+    for camera in CAMERAS:
+        scene = adapted(random_scene(150, width=25, height=21), camera)
+        t = {name: tensor[None] for name, tensor in scene.tensors.items()}
+        end = t["viewmats"].clone()
+        end[..., 0, 3] += 0.3
+        moving = Exposure.between(t["viewmats"], end, RollingShutterType.ROLLING_TOP_TO_BOTTOM, 25, 21)
+        covars = covariances(t["quats"][0], t["scales"][0]).flatten(-2)[None, :, [0, 1, 2, 4, 5, 8]]
+        shapes = {"": (t["quats"], t["scales"], None), " of covariances": (None, None, covars.contiguous())}
+        for name, shape in shapes.items():
+            for levels in (None, torch.full_like(t["opacities"], 8.0)):
+                splats = project(
+                    t["means"], *shape, t["opacities"], moving.viewmats, t["Ks"], 25, 21, bounds,
+                    lens=t.get("lens"), camera=camera, levels=levels, motion=moving.motion,
+                )  # fmt: skip
+                results[f"{camera}{name}, levels {levels is not None}"] = splats.means2d
+    return results
+
+
+def sigma_points() -> dict[str, Tensor]:
+    """The unscented transform for every camera model, in both modes."""
+    results = {}
+    for camera in CAMERAS:
+        scene = adapted(random_scene(40, cameras=2, width=25, height=21, sh_degree=1), camera)
+        covars = covariances(scene.tensors["quats"], scene.tensors["scales"])
+        for name, given in {"": scene, " of covariances": scene.with_(covars=covars)}.items():
+            rendered = _rendered(given, camera_model=camera, with_ut=True)
+            changes = _tangents(given, camera_model=camera, with_ut=True)
             results |= {f"{camera}{name}, {part}": value for part, value in (rendered | changes).items()}
     return results
 
@@ -249,6 +287,8 @@ CASES: list[Callable[[], dict[str, Tensor]]] = [
     opaque,
     two_cameras,
     other_cameras,
+    sigma_points,
+    rolling_shutters,
     other_responses,
     many_channels,
     binning,

@@ -104,12 +104,8 @@ def test_coefficients_of_the_lens_belong_to_the_camera_model(camera: str) -> Non
     ("name", "value"),
     [
         ("distributed", True),
-        ("camera_model", "ftheta"),
-        ("with_ut", True),
+        ("camera_model", "lidar"),
         ("with_eval3d", True),
-        ("ftheta_coeffs", object()),
-        ("rolling_shutter", 1),
-        ("viewmats_rs", torch.zeros(2, 4, 4)),
     ],
 )
 def test_what_is_not_supported_says_so(name: str, value: Any) -> None:

@@ -99,24 +99,31 @@ def rays_while_moving(of_cameras: Tensor, viewmats: Tensor, motion: Tensor) -> T
     height, width = of_cameras.shape[-3:-1]
     turn, way, times = motion.double().split(3, dim=-1)
     along_x, along_y, begin = times.detach().unbind(-1)
-    x = torch.arange(width, dtype=torch.float64, device=motion.device)
-    y = torch.arange(height, dtype=torch.float64, device=motion.device)
+    pose = viewmats.double()[..., None, :, :]
+    centre = _centre(pose[..., :3, :3], pose[..., :3, 3])
+
+    def lines(count: int, along: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, C, lines, 3, 3] camera to world, and [B, C, lines, 3] where the camera is, from the middle."""
+        steps = torch.arange(count, dtype=torch.float64, device=motion.device)
+        time = (along[..., None] * steps + begin[..., None]).clamp(0, 1)[..., None] - 0.5
+        rotation = _product(rotation_of_vector(time * turn[..., None, :]), pose[..., :3, :3])
+        begins = _centre(rotation, pose[..., :3, 3] + time * way[..., None, :]) - centre
+        return rotation.mT.to(of_cameras.dtype), begins.to(of_cameras.dtype)
+
     # Either all rows or all columns are exposed at once.
-    rows = along_x[..., None, None] * x + begin[..., None, None]
-    columns = along_y[..., None, None] * y[:, None]
-    by_columns = bool(motion.numel()) and not times[..., 0].any()
-    time = (columns + begin[..., None, None]) if by_columns else rows + columns
-    time = time.clamp(0, 1)[..., None] - 0.5
-    pose = viewmats.double()[..., None, None, :, :]
-    rotation = _product(rotation_of_vector(time * turn[..., None, None, :]), pose[..., :3, :3])
-    translation = pose[..., :3, 3] + time * way[..., None, None, :]
-    begins = _centre(rotation, translation) - _centre(pose[..., :3, :3], pose[..., :3, 3])
-    to_world = rotation.mT.to(of_cameras.dtype)
-    directions = (to_world @ of_cameras[..., :3, None])[..., 0]
-    origins = begins.to(of_cameras.dtype).expand(directions.shape)
+    by_columns, by_rows = lines(width, along_x), lines(height, along_y)
+    of_columns = (along_x != 0)[..., None, None, None]
+
+    def of_pixels(rays: Tensor) -> Tensor:
+        across = (by_columns[0][..., None, :, :, :] @ rays[..., None])[..., 0]
+        down = (by_rows[0][..., :, None, :, :] @ rays[..., None])[..., 0]
+        return torch.where(of_columns, across, down)
+
+    origins = torch.where(of_columns, by_columns[1][..., None, :, :], by_rows[1][..., :, None, :])
     if of_cameras.shape[-1] == 6:
-        origins = origins + (to_world @ of_cameras[..., 3:, None])[..., 0]
-    return torch.cat([directions, origins], dim=-1)
+        origins = origins + of_pixels(of_cameras[..., 3:])
+    directions = of_pixels(of_cameras[..., :3])
+    return torch.cat([directions, origins.expand(directions.shape)], dim=-1)
 
 
 def _centre(rotation: Tensor, translation: Tensor) -> Tensor:

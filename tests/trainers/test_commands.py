@@ -14,6 +14,7 @@ from PIL import Image
 
 import gsplat_core.io
 from trainers.cli import main
+from trainers.commands import commands
 from trainers.run_folder import RunFolder
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -373,3 +374,25 @@ def test_files_that_others_trained(tmp_path, capsys):
         == 0
     )
     assert np.asarray(Image.open(tmp_path / "o" / "orbit_0000.png")).std() > 10
+
+
+def test_files_get_their_folders(run, tmp_path):
+    assert main(["export", str(run.path), "-o", str(tmp_path / "a" / "b" / "c.spz"), "--measure", "no"]) == 0
+    assert main(["eval", str(run.path), "-o", str(tmp_path / "d" / "e.json")]) == 0
+    assert (tmp_path / "a" / "b" / "c.spz").exists()
+    assert (tmp_path / "d" / "e.json").exists()
+
+
+def test_a_file_cannot_be_compressed_as_a_run(run, tmp_path, capsys):
+    assert main(["compress", str(run.point_cloud), "-o", str(tmp_path / "small")]) == 2
+    assert "compress needs a run" in capsys.readouterr().err
+    assert not (tmp_path / "small").exists()
+
+
+@pytest.mark.parametrize("command", commands())
+def test_help_speaks_of_options_and_not_of_python(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    told = capsys.readouterr().out
+    assert "None" not in told
+    assert "usage: gsplat-core" in told

@@ -11,6 +11,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from gsplat_core.apps.registry import APPS
 from gsplat_core.errors import DataError, UsageError
+from trainers.options import OptionalFolder
 
 if TYPE_CHECKING:
     from gsplat_core.scene.gaussians import Gaussians
@@ -37,8 +38,8 @@ def command_of(name: str) -> Callable[..., None]:
         source: Positional[Annotated[Path, arg(metavar="RUN|FILE")]],
         output: Annotated[Path, arg(aliases=["-o"], metavar="FILE")],
         config: Any,
-        scene: Path | None = None,
-        images: Path | None = None,
+        scene: OptionalFolder = None,
+        images: OptionalFolder = None,
         device: Literal["cpu", "cuda", "auto"] = "auto",
         read: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
     ) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from gsplat_core.errors import DataError, UsageError
+from trainers.options import OptionalFolder, OptionalNumber
 from trainers.paths import must_exist
 
 DEFAULT_LOSS_DB = 0.3
@@ -18,12 +19,12 @@ def compress(
     run: Positional[Annotated[Path, arg(metavar="RUN")]],
     output: Annotated[Path, arg(aliases=["-o"], metavar="RUN2")],
     codec: str = "scalar",
-    max_loss_db: float | None = None,
-    max_loss_ssim: float | None = None,
-    target_mb: float | None = None,
+    max_loss_db: OptionalNumber = None,
+    max_loss_ssim: OptionalNumber = None,
+    target_mb: OptionalNumber = None,
     steps: int = 300,
-    data: Path | None = None,
-    images: Path | None = None,
+    data: OptionalFolder = None,
+    images: OptionalFolder = None,
     overwrite: bool = False,
 ) -> None:
     """Make the scene of a run small: prune it, train it briefly for a codec, code it; again and again.
@@ -44,6 +45,11 @@ def compress(
         overwrite: replace the run in the output folder.
     """
     must_exist(run)
+    if run.is_file():
+        raise UsageError(
+            f"{run} is a file; compress needs a run, whose photographs it measures with. export writes a "
+            "file in another format."
+        )
     from gsplat_core.compress.registry import check_name
     from trainers.rate_search import Goal
     from trainers.run_folder import RunFolder

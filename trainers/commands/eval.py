@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, UseAppendAction, arg
 
 from gsplat_core.errors import UsageError
+from trainers.options import (
+    OptionalAlpha,
+    OptionalBackground,
+    OptionalCount,
+    OptionalDevice,
+    OptionalDistortion,
+    OptionalFolder,
+    OptionalName,
+    OptionalNumber,
+    optional,
+)
 from trainers.paths import must_exist
 
 if TYPE_CHECKING:
@@ -17,18 +28,18 @@ if TYPE_CHECKING:
 
 def evaluate(
     source: Positional[Annotated[Path, arg(metavar="RUN|FILE")]],
-    data: Path | None = None,
-    images: Path | None = None,
-    output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE.json")] = None,
-    downscale: float | None = None,
-    test_every: int | None = None,
-    sparse_model: str | None = None,
-    masks: Path | None = None,
-    alpha: Literal["auto", "black", "white", "ignore"] | None = None,
-    distortion: Literal["undistort", "keep"] | None = None,
+    data: OptionalFolder = None,
+    images: OptionalFolder = None,
+    output: Annotated[Path | None, optional("FILE.json", "-o")] = None,
+    downscale: OptionalNumber = None,
+    test_every: OptionalCount = None,
+    sparse_model: OptionalName = None,
+    masks: OptionalFolder = None,
+    alpha: OptionalAlpha = None,
+    distortion: OptionalDistortion = None,
     exif_rotate: bool = False,
-    background: Literal["black", "white"] | None = None,
-    device: Literal["cpu", "cuda", "auto"] | None = None,
+    background: OptionalBackground = None,
+    device: OptionalDevice = None,
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = (),
     read: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
 ) -> None:
@@ -130,6 +141,7 @@ def _measured(
     source: Path, config: TrainConfig, read: tuple[str, ...], output: Path | None
 ) -> dict[str, Any]:
     """The measurements of a scene wherever it comes from; the file is written where one is named."""
+    from gsplat_core.io.links import make_folder
     from gsplat_core.strict_json import write_json
     from trainers.messages import warn
     from trainers.parts.results import read_part_results, settled
@@ -147,6 +159,7 @@ def _measured(
     metrics, _ = measure(config, dataset, gaussians, parts)
     metrics |= {"source": str(source.resolve()), "data": config.data, "downscale": config.downscale}
     if output is not None:
+        make_folder(output.parent)
         write_json(output, metrics)
     return metrics
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
+from trainers.options import OptionalFolder
 from trainers.paths import must_exist
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ def export(
     output: Annotated[Path, arg(aliases=["-o"], metavar="FILE")],
     option: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
     read: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
-    scene: Path | None = None,
-    images: Path | None = None,
+    scene: OptionalFolder = None,
+    images: OptionalFolder = None,
     measure: Literal["views", "orbit", "no"] = "views",
     coordinates: Literal["run", "original"] = "run",
 ) -> None:
@@ -32,17 +33,21 @@ def export(
     are printed and put into export.json beside it.
 
     Args:
-        source: run folder or splat file. output: file to write; its ending chooses the format. option: an
-        option of the format, such as version=4 for .spz (may be repeated; a wrong one lists all). read: an
-        option of reading the source, such as axes=ply for .spz, or antialiased=true for a file that does not
-        say so (may be repeated). scene: photographs whose test views are rendered (default: those of the
-        run). images: the folder of these photographs, if it is not the usual one. measure: views renders the
-        test views, or an orbit where there are no photographs; orbit always renders that. coordinates:
-        original adds the offset that was subtracted from a capture far from the origin, such as one in UTM
-        coordinates.
+        source: run folder or splat file.
+        output: file to write; its ending chooses the format, and its folder is made.
+        option: an option of the format, such as version=4 for .spz (may be repeated; a wrong one lists all).
+        read: an option of reading the source, such as axes=ply for .spz, or antialiased=true for a file that
+            does not say so (may be repeated).
+        scene: photographs whose test views are rendered (default: those of the run).
+        images: the folder of these photographs, if it is not the usual one.
+        measure: views renders the test views, or an orbit where there are no photographs; orbit always
+            renders that.
+        coordinates: original adds the offset that was subtracted from a capture far from the origin, such as
+            one in UTM coordinates.
     """
     must_exist(source)
     from gsplat_core.io import export_verified, format_of
+    from gsplat_core.io.links import make_folder
     from gsplat_core.io.options import parse_options
     from gsplat_core.scene.original_coordinates import with_origin_at
     from trainers.coordinates import in_coordinates
@@ -57,6 +62,7 @@ def export(
     gaussians = load_scene(source, warn, list(read)).detached()
     if known.ending == ".html" and "view" not in options and gaussians.num:
         options["view"] = as_text(outlook(source, gaussians))
+    make_folder(output.parent)
     written, options = in_coordinates(coordinates, output, gaussians, options, warn)
     result = export_verified(output, written, **options)
     size = sum(path.stat().st_size for path in known.files(output))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tyro.conf import Positional
 
 from gsplat_core.errors import UsageError
 from gsplat_core.shown import shown
 from gsplat_core.strict_json import json_text
+from trainers.options import OptionalDistortion, OptionalFolder, OptionalName
 from trainers.paths import must_exist
 
 QUANTILES = {"smallest": 0.0, "median": 0.5, "largest": 1.0}
@@ -18,11 +19,11 @@ QUANTILES = {"smallest": 0.0, "median": 0.5, "largest": 1.0}
 def info(
     path: Positional[Path],
     json: bool = False,
-    sparse_model: str | None = None,
-    images: Path | None = None,
-    masks: Path | None = None,
+    sparse_model: OptionalName = None,
+    images: OptionalFolder = None,
+    masks: OptionalFolder = None,
     exif_rotate: bool = False,
-    distortion: Literal["undistort", "keep"] | None = None,
+    distortion: OptionalDistortion = None,
 ) -> None:
     """What is in a splat file, a run folder or a folder of photographs, in one screen.
 

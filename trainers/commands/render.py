@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, UseAppendAction, arg
 
 from gsplat_core.errors import DataError, UsageError
+from trainers.options import OptionalCount, OptionalFolder, optional
 from trainers.paths import must_exist
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ UP = {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1), "-x": (-1, 0, 0), "-y": (0
 
 def render(
     source: Positional[Path],
-    output: Annotated[Path | None, arg(aliases=["-o"])] = None,
+    output: Annotated[Path | None, optional("FILE|FOLDER", "-o")] = None,
     path: Literal["orbit", "test", "train"] = "orbit",
-    scene: Path | None = None,
-    images: Path | None = None,
+    scene: OptionalFolder = None,
+    images: OptionalFolder = None,
     frames: int = 120,
     fps: int = 30,
-    width: int | None = None,
-    height: int | None = None,
+    width: OptionalCount = None,
+    height: OptionalCount = None,
     up: Literal["x", "y", "z", "-x", "-y", "-z"] = "-y",
     background: Literal["black", "white"] = "black",
     device: Literal["cpu", "cuda", "auto"] = "auto",

@@ -29,9 +29,11 @@ def report(
         raise UsageError("name two or more runs; a single one has its report.html in its folder.")
     if output.suffix != ".html":
         raise UsageError(f"-o {output}: the name of the page must end with .html.")
+    from gsplat_core.io.links import make_folder
     from trainers.comparison import Compared, names_of, write_comparison
     from trainers.messages import say
 
     compared = [Compared.of(path, name) for path, name in zip(runs, names_of(runs), strict=True)]
+    make_folder(output.parent)
     write_comparison(output, compared)
     say(f"wrote {output}: {len(compared)} runs")

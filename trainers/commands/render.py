@@ -60,6 +60,10 @@ def render(
         read: an option of reading a file, such as axes=ply for .spz, or antialiased=true for one that does
             not say so (may be repeated).
     """
+    sizes = {"frames": frames, "fps": fps, "width": width, "height": height}
+    for name, value in sizes.items():
+        if value is not None and not 1 <= value <= MOST[name]:
+            raise UsageError(f"--{name} must be from 1 to {MOST[name]:,}, not {value:,}.")
     must_exist(source)
     from trainers import evaluation, media
     from trainers.coordinates import share_coordinates
@@ -68,10 +72,6 @@ def render(
     from trainers.sources import load_scene, photographs_of
     from trainers.visibility import complaint
 
-    sizes = {"frames": frames, "fps": fps, "width": width, "height": height}
-    for name, value in sizes.items():
-        if value is not None and not 1 <= value <= MOST[name]:
-            raise UsageError(f"--{name} must be from 1 to {MOST[name]:,}, not {value:,}.")
     gaussians = load_scene(source, warn, list(read)).detached().to(choose_device(device))
     if not gaussians.num:
         raise DataError(source, "there are no Gaussians to render")

@@ -33,6 +33,8 @@ def view(
         up: direction that is up (default: that of a run's photographs; of a file -y, as in COLMAP).
         read: an option of reading the source, such as axes=ply for .spz (may be repeated).
     """
+    if not 1 <= port <= 65535:
+        raise UsageError(f"--port must be from 1 to 65,535, not {port:,}.")
     must_exist(source)
     import numpy as np
 
@@ -42,8 +44,6 @@ def view(
     from trainers.sources import load_scene
     from trainers.viewer import serve
 
-    if not 1 <= port <= 65535:
-        raise UsageError(f"--port must be from 1 to 65,535, not {port:,}.")
     gaussians = load_scene(source, warn, list(read)).detached()
     if not gaussians.num:
         raise DataError(source, "there are no Gaussians to show")

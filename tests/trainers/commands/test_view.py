@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ from splat_files import typical_scene
 
 import gsplat_core.io
 from gsplat_core.errors import DataError, UsageError
+from gsplat_core.scene.dataset import Dataset
 from trainers import viewer
+from trainers.camera_paths import default_lens, orbit_of_cameras
+from trainers.cli import main
 from trainers.commands.view import view
 
 
@@ -49,10 +53,11 @@ def test_the_scene_is_shown_until_it_is_interrupted(server: Server, tmp_path: Pa
     scene = typical_scene(60, 1)
     gsplat_core.io.save(tmp_path / "a.ply", scene)
     view(tmp_path / "a.ply", host="0.0.0.0", port=8090, up="z")
-    gaussians, host, port, start, up = server.shown
+    gaussians, host, port, orbit = server.shown
     assert torch.equal(gaussians.means, scene.means)
-    assert (host, port, tuple(up)) == ("0.0.0.0", 8090, (0.0, 0.0, 1.0))
+    assert (host, port, tuple(orbit.up)) == ("0.0.0.0", 8090, (0.0, 0.0, 1.0))
     # The camera looks at the scene, with its upper side up.
+    start = orbit.cameras(1, default_lens(80, 60))[0]
     seen = start.viewmat[:3, :3] @ np.median(scene.means.numpy(), axis=0) + start.viewmat[:3, 3]
     assert seen[2] > 0
     assert np.abs(seen[:2]).max() < seen[2]
@@ -92,3 +97,22 @@ def test_nothing_and_ports_that_do_not_exist_are_refused(server: Server, tmp_pat
     for port in (1, 65_535):
         view(tmp_path / "b.ply", port=port)
         assert server.shown[2] == port
+
+
+def test_a_run_is_looked_at_as_its_photographs_did(
+    server: Server, tiny_scene: Path, tmp_path: Path, capsys
+) -> None:
+    run = tmp_path / "run"
+    steps = ["--preset", "tiny", "--steps", "3", "--max-gaussians", "60"]
+    assert main(["train", str(tiny_scene), "-o", str(run), *steps]) == 0
+    view(run)
+    *_, orbit = server.shown
+    expected = orbit_of_cameras([view.camera for view in Dataset.load(tiny_scene).train])
+    assert np.allclose(orbit.center, expected.center)
+    assert np.allclose(orbit.up, expected.up)
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "data": str(tmp_path / "moved")}))
+    view(run, up="x")
+    *_, orbit = server.shown
+    assert tuple(orbit.up) == (1.0, 0.0, 0.0)
+    assert "turns around the Gaussians" in capsys.readouterr().err

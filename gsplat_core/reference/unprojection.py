@@ -20,7 +20,7 @@ def directions(camera: Camera, pixels: Tensor, intrinsics: Intrinsics) -> Tensor
     Args:
         intrinsics: of one camera, tensors [1] and [1, coefficients].
     """
-    still = Intrinsics(*(x.detach() if isinstance(x, Tensor) else x for x in intrinsics))
+    still = _constants(intrinsics)
     with torch.no_grad():
         candidates = _sphere(CANDIDATES)
         seen = camera.sees(candidates, still, 0.0).visible
@@ -38,7 +38,7 @@ def directions(camera: Camera, pixels: Tensor, intrinsics: Intrinsics) -> Tensor
 
 def _step(camera: Camera, at: Tensor, pixels: Tensor, intrinsics: Intrinsics) -> Tensor:
     """Newton's, of at most a tenth of a radian, across the direction."""
-    still = Intrinsics(*(x.detach() if isinstance(x, Tensor) else x for x in intrinsics))
+    still = _constants(intrinsics)
     helper = torch.where(
         at[:, :1].abs() < 0.7, torch.tensor([1.0, 0, 0]).double(), torch.tensor([0, 1.0, 0]).double()
     )
@@ -50,6 +50,11 @@ def _step(camera: Camera, at: Tensor, pixels: Tensor, intrinsics: Intrinsics) ->
     length = step.detach().norm(dim=-2, keepdim=True)
     step = step * (0.1 / length.clamp(min=1e-30)).clamp(max=1.0)
     return torch.nn.functional.normalize(at - (across @ step)[..., 0], dim=-1)
+
+
+def _constants(intrinsics: Intrinsics) -> Intrinsics:
+    fx, fy, cx, cy, lens, width, height = intrinsics
+    return Intrinsics(fx.detach(), fy.detach(), cx.detach(), cy.detach(), lens.detach(), width, height)
 
 
 def _sphere(count: int) -> Tensor:

@@ -4,6 +4,7 @@ Gaussians."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -123,6 +124,28 @@ def test_both_methods_agree_as_gaussians_shrink(camera: str) -> None:
         assert large.median() > 1e-3
         assert small.median() < 0.1 * large.median() + 2e-4
         assert less.median() < 0.1 * moved.median() + 1e-4
+
+
+@on_every_backend
+def test_a_large_gaussian_beside_a_pinhole_camera_is_no_fog() -> None:
+    """88 degrees from the axis, where a linearization smears it over the whole image. None of its points
+    appears there."""
+    angle = math.radians(88)
+    given: dict[str, Any] = {
+        "means": torch.tensor([[20 * math.sin(angle), -2.0, 20 * math.cos(angle)]]),
+        "quats": torch.tensor([[1.0, 0, 0, 0]]),
+        "scales": torch.full((1, 3), 6.0),
+        "opacities": torch.tensor([0.9]),
+        "colors": torch.ones(1, 3),
+        "viewmats": torch.eye(4)[None],
+        "Ks": torch.tensor([[[75.0, 0, 80], [0, 75, 60], [0, 0, 1]]]),
+        "width": 160,
+        "height": 120,
+    }
+    _, fog, _ = rasterization(**given)
+    _, clear, _ = rasterization(**given, with_ut=True)
+    assert fog.amin() > 0.03
+    assert clear.amax() == 0
 
 
 @on_every_backend

@@ -8,6 +8,7 @@ from second_order.scenes import random_vector, scene
 from torch import Tensor
 
 from gsplat_core.ops.gauss_newton import GEOMETRY, MOMENTS, PAIRS
+from gsplat_core.render.settings import RenderSettings
 from gsplat_core.second_order.linearization import Blocks, Linearization, Settings, join_geometry
 from gsplat_core.second_order.pcg import solve
 from gsplat_core.second_order.preconditioner import BlockPreconditioner, DiagonalPreconditioner
@@ -133,6 +134,13 @@ def test_fake_kernels_fit() -> None:
     }
     for operator, arguments in calls.items():
         torch.library.opcheck(operator, arguments, test_utils=("test_schema", "test_faketensor"))
+
+
+def test_blocks_of_the_unscented_transform_are_refused() -> None:
+    gaussians, cameras = scene(num=5)
+    linearization = Linearization(gaussians, cameras, Settings(1, drawn=RenderSettings(unscented=True)))
+    with pytest.raises(RuntimeError, match="'unscented' is not supported by 'gauss_newton_blocks'"):
+        linearization.blocks([torch.ones_like(image) for image in linearization.images])
 
 
 def test_blocks_know_their_diagonal() -> None:

@@ -172,7 +172,7 @@ def test_views_have_pictures_of_their_own(run: RunFolder) -> None:
         ["eval", "NONE.ply", "--data", "DATA"],
         ["render", "NONE.ply"],
         ["export", "NONE.ply", "-o", "NEW.ply"],
-        ["export", "RUN", "-o", "NONE/NONE.ply"],
+        ["export", "RUN", "-o", "FILE/NONE.ply"],
         ["export", "RUN", "-o", "NEW.of"],
         ["export", "RUN", "-o", "NEW.ply", "--option", "NONE=1"],
         ["compress", "NONE", "-o", "NEW"],
@@ -189,6 +189,7 @@ def test_errors_show_names_as_they_are(
 ) -> None:
     (empty := tmp_path / f"e{everything}").mkdir(parents=True)
     places = {"DATA": photographs, "RUN": run.path, "NEW": tmp_path / "new", "EMPTY": empty}
+    places["FILE"] = run.point_cloud
     places["NONE"] = Path(
         f"n{everything}" if words == ["NONE"] or "=1" in words[-1] else tmp_path / everything
     )

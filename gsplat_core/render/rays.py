@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gsplat_core.quaternions import rotation_matrices
 from gsplat_core.render.inputs import Inputs
-from gsplat_core.render.shutter import rays_while_moving
+from gsplat_core.render.shutter import rays_while_moving, turned
 from gsplat_core.render.unprojection import UNPROJECTIONS
 from gsplat_core.render.variants import RESPONSES
 
@@ -75,7 +75,7 @@ def pixel_rays(
         return rays_while_moving(of_cameras, viewmats, motion)
     parts = [of_cameras[..., :3], of_cameras[..., 3:]]
     to_world = viewmats[..., None, None, :3, :3].mT
-    return torch.cat([(to_world @ part[..., None])[..., 0] for part in parts if part.shape[-1]], dim=-1)
+    return torch.cat([turned(to_world, part) for part in parts if part.shape[-1]], dim=-1)
 
 
 def _rays_of_cameras(camera: str, Ks: Tensor, lens: Tensor | None, width: int, height: int) -> Tensor:

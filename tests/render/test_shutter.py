@@ -213,6 +213,10 @@ def test_the_image_of_a_camera_that_does_not_move(camera: str, response: str) ->
     )
     assert expected.std() > 0.05
     assert torch.equal(found, expected)
+    trained, *_ = rasterization(
+        **scene.arguments(), **options, rolling_shutter=DOWN, viewmats_rs=viewmats.clone().requires_grad_()
+    )
+    torch.testing.assert_close(trained.detach(), expected, atol=1e-6, rtol=0)
 
 
 @EVERY_SHUTTER
@@ -222,9 +226,9 @@ def test_the_image_of_a_moving_camera_is_put_together_of_lines(
 ) -> None:
     """Each line is that of a camera with the line's own pose. Bounds are approximate, and with them how far
     out Gaussians are seen at all; the order is that of the middle."""
-    scene = adapted(
-        random_scene(12, width=WIDTH, height=HEIGHT, sh_degree=None, seed=5), "pinhole", response
-    ).with_(viewmats=START)
+    scene = adapted(random_scene(40, width=WIDTH, height=HEIGHT, sh_degree=None), "pinhole", response).with_(
+        viewmats=START
+    )
     options = {"response": response, "with_ut": True}
     moving, *_ = rasterization(**scene.arguments(), **options, rolling_shutter=shutter, viewmats_rs=END)
     times, lines = line_times(shutter), torch.zeros_like(moving)
@@ -232,14 +236,19 @@ def test_the_image_of_a_moving_camera_is_put_together_of_lines(
         still, *_ = rasterization(**scene.with_(viewmats=pose_at(time).float()).arguments(), **options)
         lines = torch.where((times == time)[None, ..., None], still, lines)
     start, *_ = rasterization(**scene.arguments(), **options)
-    assert (lines - start).abs().mean() > 0.02
-    assert (moving - lines).abs().mean() < 2e-3
-    assert (moving - lines).abs().quantile(0.97) < 0.02
+    assert (lines - start).abs().mean() > 0.01
+    assert (moving - lines).abs().quantile(0.97) < 1e-5
+    assert (moving - lines).abs().max() < 2 / 255
 
 
 @pytest.mark.parametrize("response", ALONG_RAYS)
 def test_an_image_has_derivatives_by_both_poses(response: str) -> None:
     scene = adapted(random_scene(20, width=WIDTH, height=HEIGHT, sh_degree=None), "pinhole", response)
+    scene = scene.with_(  # that cover the image, so that no border of theirs moves over pixels
+        means=0.3 * scene.tensors["means"],
+        scales=scene.tensors["scales"] + 0.8,
+        opacities=torch.linspace(0.1, 0.4, 20),
+    )
     g = torch.Generator().manual_seed(0)
     weights = torch.randn(1, HEIGHT, WIDTH, 3, generator=g)
     direction = [0.3 * torch.randn(6, generator=g) for _ in range(2)]
@@ -262,4 +271,4 @@ def test_an_image_has_derivatives_by_both_poses(response: str) -> None:
     (gradient,) = torch.autograd.grad(loss(at), at)
     step = 2e-3
     difference = (loss(torch.full((1,), step)) - loss(torch.full((1,), -step))) / (2 * step)
-    assert float(gradient) == pytest.approx(float(difference), rel=0.05, abs=0.05)
+    assert float(gradient) == pytest.approx(float(difference), rel=0.01)

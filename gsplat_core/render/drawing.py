@@ -196,8 +196,9 @@ def _colours(
     leaves: Tensor | tuple[Tensor, Tensor] | None,
 ) -> Tensor:
     assert inputs.colors is not None
+    means = inputs.means if inputs.sh_means is None else inputs.sh_means
     if sh_optimizer is None or radii.is_cuda:
-        return colour(inputs.colors, sh_degree, inputs.means, inputs.viewmats, radii)
+        return colour(inputs.colors, sh_degree, means, inputs.viewmats, radii)
     if (
         sh_degree is None
         or not isinstance(leaves, tuple)
@@ -208,9 +209,7 @@ def _colours(
             "shN [N, K - 1, 3]) of leaf tensors"
         )
     sh0, shN = leaves
-    return trained_spherical_harmonics(
-        sh_degree, inputs.means, inputs.viewmats, sh0, shN, radii, sh_optimizer
-    )
+    return trained_spherical_harmonics(sh_degree, means, inputs.viewmats, sh0, shN, radii, sh_optimizer)
 
 
 def _dense(splats: Splats, batch: tuple[int, ...]) -> tuple[Splats, Tensor, None]:

@@ -36,6 +36,7 @@ class Inputs(NamedTuple):
     camera: str  # the model of all cameras
     response: str  # of all Gaussians
     motion: Tensor | None = None  # [B, C, 9] of rolling shutters, gsplat_core.render.shutter
+    sh_means: Tensor | None = None  # [B, N, 3] that harmonics are seen at, where that is not at the means
 
     def detached(self) -> Inputs:
         """The same as constants."""
@@ -73,6 +74,7 @@ def prepare(
     extras: Tensor | None = None,
     response: str = "gaussian",
     distortion: tuple[Tensor | None, Tensor | None, Tensor | None] = (None, None, None),
+    sh_means: Tensor | None = None,
 ) -> Inputs:
     """Checks the arguments of :func:`gsplat_core.rasterization` of the same names and reshapes them.
 
@@ -93,6 +95,8 @@ def prepare(
     sizes = {"N": means.shape[-2], "C": viewmats.shape[-3]}
     check_tensor("means", means, "N 3", sizes, batch)
     check_tensor("opacities", opacities, "N", sizes, batch)
+    if sh_means is not None:
+        check_tensor("sh_means", sh_means, "N 3", sizes, batch)
     check_tensor("viewmats", viewmats, "C 4 4", sizes, batch)
     check_tensor("Ks", Ks, "C 3 3", sizes, batch)
     radial, tangential, thin_prism = distortion
@@ -138,6 +142,7 @@ def prepare(
         extras=None if extras is None else flat(extras),
         camera=camera_model,
         response=response,
+        sh_means=None if sh_means is None else flat(sh_means),
     )
     check_same_device(inputs.named_tensors())
     check_cameras(viewmats, Ks, rigid=sh_degree is not None)

@@ -77,6 +77,7 @@ def rasterization(
     max_alpha: float = 0.99,
     statistics: bool = False,
     sh_optimizer: Adam | None = None,
+    sh_means: Tensor | None = None,
     response: str = "gaussian",
     extras: Tensor | None = None,
     payloads: Sequence[str] = (),
@@ -173,6 +174,8 @@ def rasterization(
             batch dimensions, during backward. No gradient of theirs is stored then, which saves 192 bytes per
             Gaussian at degree 3 and a pass over memory; their ``.grad`` stays None, so that the optimizer's
             ``step()`` leaves them alone. Without effect on CUDA, where that ``step()`` does it.
+        sh_means: [..., N, 3] places to which the directions of spherical harmonics lead, differentiable.
+            None: the `means`.
         response: how the opacity falls off around a centre: "gaussian"; "generalized" (GES) for
             exp(-(q/2)^(beta/2)) with the squared Mahalanobis distance q, which at beta = 2 is the Gaussian;
             "analytic", the Gaussian's integral over the pixel, for which `eps2d` is not used.
@@ -252,7 +255,7 @@ def rasterization(
     inputs = prepare(
         means, quats, scales, covars, opacities, colors if with_colors else None, sh_degree, viewmats, Ks,
         backgrounds if with_colors else None, lens, camera_model, extras, response,
-        (radial_coeffs, tangential_coeffs, thin_prism_coeffs),
+        (radial_coeffs, tangential_coeffs, thin_prism_coeffs), sh_means,
     )  # fmt: skip
     inputs = exposed(inputs, rolling_shutter, viewmats_rs, width, height, settings)
     rendered = draw(

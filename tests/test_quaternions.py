@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsplat_core.quaternions import multiply, rotation_matrices, rotation_matrix
+from gsplat_core.quaternions import multiply, quaternions_of, rotation_matrices, rotation_matrix
 
 
 def random_quaternions(*shape: int) -> Tensor:
@@ -41,3 +41,11 @@ def test_outside_of_pytorch() -> None:
     expected = rotation_matrices(torch.from_numpy(quaternion)).numpy()
     assert np.array_equal(rotation_matrix(quaternion), expected)
     assert np.array_equal(rotation_matrix(quaternion.tolist()), expected)
+
+
+def test_a_rotation_matrix_has_the_quaternion_that_it_was_made_of() -> None:
+    halves = torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [0, 0.6, -0.8, 0]])
+    quats = torch.cat([random_quaternions(200), halves.double()])
+    found = quaternions_of(rotation_matrices(quats))
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(205, dtype=torch.float64))
+    torch.testing.assert_close(rotation_matrices(found), rotation_matrices(quats))

@@ -14,6 +14,7 @@ from torch.autograd import forward_ad
 from gsplat_core import rasterization
 from gsplat_core.activations import activate
 from gsplat_core.losses import l1_dssim
+from gsplat_core.ops.directional import directional_slices
 from gsplat_core.optim import Adam
 
 Function = Callable[[Tensor], Tensor]  # a tensor to a number
@@ -42,6 +43,18 @@ def activated() -> tuple[Function, Tensor]:
     return energy, torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
 
 
+def sliced() -> tuple[Function, Tensor]:
+    g = torch.Generator().manual_seed(0)
+    opacities, quats, slopes = torch.rand(4, generator=g), torch.randn(4, 4, generator=g), torch.ones(4, 3, 3)
+    centre = torch.tensor([0.0, 1.0, -4.0])
+
+    def energy(value: Tensor) -> Tensor:
+        means, shown = directional_slices(value, opacities, value, quats, value, slopes, centre, 0.35)
+        return means.square().sum() + shown.square().sum()
+
+    return energy, 0.5 * torch.randn(4, 3, generator=g)
+
+
 def loss_of_an_image() -> tuple[Function, Tensor]:
     g = torch.Generator().manual_seed(0)
     target = torch.rand(12, 12, 3, generator=g)
@@ -60,6 +73,7 @@ FUNCTIONS: dict[str, Callable[[], tuple[Function, Tensor]]] = {
     "antialiased": lambda: rendered("scales", rasterize_mode="antialiased"),
     "packed": lambda: rendered("means", packed=True),
     "activations": activated,
+    "slices": sliced,
     "loss": loss_of_an_image,
 }
 
@@ -167,7 +181,7 @@ def test_products_with_a_hessian_are_right_or_refused(name: str) -> None:
 
 @on_every_backend
 @pytest.mark.parametrize("derive", [torch.func.grad, torch.func.jacrev, torch.func.jacfwd])
-@pytest.mark.parametrize("name", ["opacities", "backgrounds", "sh", "activations", "loss"])
+@pytest.mark.parametrize("name", ["opacities", "backgrounds", "sh", "activations", "slices", "loss"])
 def test_first_derivatives_by_torch_func(name: str, derive: Any) -> None:
     f, x = FUNCTIONS[name]()
     expected = gradient(f, x)
@@ -256,4 +270,6 @@ def test_every_differentiable_operator_is_tested_here() -> None:
     names = [name for name in torch._C._dispatch_get_all_op_names() if name.startswith("gsplat_core::")]
     has = torch._C._dispatch_has_kernel_for_dispatch_key
     found = {name.split("::")[1] for name in names if has(name, "Autograd")}
-    assert found == {"activate", "composite", "l1_ssim", "project", "spherical_harmonics"}
+    assert found == {
+        "activate", "composite", "directional_slices", "l1_ssim", "project", "spherical_harmonics",
+    }  # fmt: skip

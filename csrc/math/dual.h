@@ -102,6 +102,11 @@ GSPLAT_HD Dual<F> exp2(const Dual<F>& x) {
   return {y, exp2_tangent(y, x.tangent)};
 }
 template <class F>
+GSPLAT_HD Dual<F> exp(const Dual<F>& x) {
+  const F y = exp(x.value);
+  return {y, y * x.tangent};
+}
+template <class F>
 GSPLAT_HD Dual<F> exp2_up_to_127(const Dual<F>& x) {
   const F y = exp2_up_to_127(x.value);
   return {y, exp2_tangent(y, x.tangent)};

@@ -198,6 +198,16 @@ def activations() -> dict[str, Tensor]:
     return dict(zip(names, (scales, opacities, *gradients), strict=True))
 
 
+def slices() -> dict[str, Tensor]:
+    g = torch.Generator().manual_seed(7)
+    shapes = ((3,), (), (3,), (4,), (3,), (3, 3))
+    rows = [0.5 * torch.randn(300, *shape, generator=g) for shape in shapes]
+    inputs = (*rows, torch.tensor([0.0, 1.0, -4.0]), 0.35, False)
+    means, opacities = ops.directional_slices(*inputs)
+    gradients = ops.directional_slices_backward(*inputs, means, opacities, True)
+    return {"means": means, "opacities": opacities, **{f"gradient {i}": g for i, g in enumerate(gradients)}}
+
+
 def mcmc() -> dict[str, Tensor]:
     t = random_scene(200).tensors
     copies = torch.randint(1, 6, (200,), generator=torch.Generator().manual_seed(5)).int()
@@ -295,6 +305,7 @@ CASES: list[Callable[[], dict[str, Tensor]]] = [
     loss,
     adam,
     activations,
+    slices,
     mcmc,
     forward_mode,
     gauss_newton,

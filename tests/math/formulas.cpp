@@ -10,6 +10,7 @@
 
 #include "math/activations.h"
 #include "math/compositor/over.h"
+#include "math/directional.h"
 #include "math/dual.h"
 #include "math/ellipse.h"
 #include "math/gauss_newton.h"
@@ -243,6 +244,26 @@ struct Pixel {
   }
 };
 
+// The Gaussian and the camera's centre are variables; the place matters through the direction alone.
+Formula directional_formula() {
+  static const double falloff = 0.35;
+  return formula(
+      []<class T>(const ListOf<T>& x) {
+        Reader<T> in(x);
+        const auto g = in.template take<gsplat::DirectionalGaussian<T>>();
+        const auto slice = gsplat::directional_slice(g, in.template take<Vec3<T>>(), T(falloff));
+        return flat<T>(slice.shift, slice.factor);
+      },
+      [](const List& x, const List& v) {
+        Reader<double> in(x), out(v);
+        const auto g = in.take<gsplat::DirectionalGaussian<double>>();
+        const auto centre = in.take<Vec3<double>>(), v_shift = out.take<Vec3<double>>();
+        double factor;
+        const auto v_g = gsplat::directional_slice_vjp(g, centre, falloff, v_shift, out.take(), factor);
+        return flat(v_g, -1.0 * v_g.place);
+      });
+}
+
 // One splat over a column of pixels with the same dx: sum_j c_j alpha_j as a function of mean, root, opacity
 // and extras. The derivative sums over the column with dx as a factor, or in units of the splat alone.
 template <class Response>
@@ -395,6 +416,7 @@ std::map<std::string, Formula> formulas() {
                                                          Reader(v).take<Covariance2<double>>(), v_sigma);
         return flat(v_a, v_sigma);
       });
+  f["directional_slice"] = directional_formula();
   f["screen_filter"] = formula(
       []<class T>(const ListOf<T>& x) {
         const auto p = gsplat::screen_filter(Reader<T>(x).template take<Covariance2<T>>(), T(0.3));

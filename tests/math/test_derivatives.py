@@ -113,6 +113,7 @@ INPUTS: Inputs = {
     "camera_centre": lambda rng: rng.normal(size=12),
     "scale_of_logarithm": lambda rng: rng.normal(size=1),
     "opacity_of_logit": lambda rng: rng.normal(size=1),
+    "directional_slice": lambda rng: np.concatenate([rng.normal(size=10), 0.3 * rng.normal(size=15)]),
     "log_alpha_change": lambda rng: np.array([0.4, 0.3, 0.9, -0.3, 0.7, 0.8]) * rng.uniform(0.8, 1.2, 6),
     **{
         f"response_{name}{form}": partial(splat_of_response, name)

@@ -6,7 +6,7 @@ plain Gaussian only activates its parameters; others slice a 6D Gaussian by view
 hang on the faces of a mesh, or filter against aliasing. A scene knows its primitive by name
 (`Gaussians.primitive`), and `evaluate` is the only way from raw to rendered:
 
-    gaussians = primitive.evaluate(scene)
+    gaussians = primitive.evaluate(scene, {"viewmats": viewmats})
     colors, alphas, meta = rasterization(**gaussians.arguments(), viewmats=..., Ks=..., ...)
 
 Primitives of this package are modules of `gsplat_core/models`; those of other packages are known once the
@@ -31,9 +31,16 @@ from gsplat_core.scene.schema import Schema
 if TYPE_CHECKING:
     from gsplat_core.scene.gaussians import Gaussians
 
-# Modules of gsplat_core/models, each with the primitive of its name. To add one: write its file, and its name
-# here.
-MODELS: tuple[str, ...] = ("analytic", "generalized", "ges", "mip")
+# Primitives of gsplat_core/models, each with the module that registers it. To add one: write its file, and
+# its line here.
+MODELS: Mapping[str, str] = {
+    "6dgs": "directional",
+    "analytic": "analytic",
+    "generalized": "generalized",
+    "ges": "ges",
+    "mip": "mip",
+    "ndg": "directional",
+}
 
 
 class Evaluated(NamedTuple):
@@ -47,6 +54,7 @@ class Evaluated(NamedTuple):
     covars: Tensor | None = None  # [..., N, 6] or [..., N, 3, 3] instead of quats and scales
     response: str = "gaussian"  # how opacity falls with the distance from a splat's centre
     extras: Tensor | None = None  # [..., N, E] the response's numbers per splat
+    sh_means: Tensor | None = None  # [..., N, 3] that harmonics are seen at, where that is not at the means
 
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of :func:`gsplat_core.rasterization` that describe the scene; optional ones
@@ -58,6 +66,8 @@ class Evaluated(NamedTuple):
             del given["response"]
         if self.extras is None:
             del given["extras"]
+        if self.sh_means is None:
+            del given["sh_means"]
         return given
 
 
@@ -79,24 +89,43 @@ class Primitive:
     Args:
         baked: the scene of plain Gaussians that looks exactly like a scene of this primitive, which files and
             viewers get; None where there is none.
+        per_camera: whether its Gaussians are others for each camera, so that it reads one from the context,
+            "viewmats" [1, 4, 4].
+        started: what a training makes of a scene with blank fields, with a seed for what is random; None: it
+            starts with these.
+        sh_degree: of its colours as published; None: any.
     """
 
     name: str
     schema: Schema
     evaluation: Evaluation
     baked: Callable[[Gaussians], Gaussians] | None = None
+    per_camera: bool = False
+    started: Callable[[Gaussians, int], Gaussians] | None = None
+    sh_degree: int | None = None
 
     def __call__(self, params: Mapping[str, Tensor], context: Mapping[str, Any]) -> Evaluated:
         """
         Raises:
-            ValueError: a field is missing.
+            ValueError: a field, or the camera, is missing.
         """
         if missing := tuple(field for field in self.schema if field.name not in params):
             raise ValueError(
                 f"the primitive {self.name!r} needs {schemas.names_of(missing)}; given are "
                 f"{schemas.names_of(params)}"
             )
+        if self.per_camera:
+            self._check_camera(context.get("viewmats"))
         return self.evaluation(params, context)
+
+    def _check_camera(self, viewmats: Any) -> None:
+        got = list(viewmats.shape) if isinstance(viewmats, Tensor) else type(viewmats).__name__
+        if got != [1, 4, 4]:
+            raise ValueError(
+                f"the primitive {self.name!r} consists of other Gaussians for each camera: "
+                f"context['viewmats'] must be that of one, [1, 4, 4], got {got}; "
+                "gsplat_core.render.scene.render(scene, camera) gives it, for one camera at a time"
+            )
 
 
 _registry: dict[str, Primitive] = {}
@@ -106,15 +135,14 @@ _E = TypeVar("_E", bound=Evaluation)
 def register(
     name: str,
     schema: Schema = schemas.GAUSSIAN,
-    *,
-    baked: Callable[[Gaussians], Gaussians] | None = None,
+    **kind: Any,
 ) -> Callable[[_E], _E]:
     """Decorator that makes a function available as the primitive `name`.
 
     Args:
         name: by which scenes, files and options know it; letters, digits, `_` and `-`.
         schema: the fields that it reads; by default those of the plain Gaussian.
-        baked: see `Primitive`.
+        kind: what else `Primitive` says of it: `baked` and so on.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise UsageError(f"a primitive's name has letters, digits, _ and -, not {name!r}")
@@ -122,7 +150,7 @@ def register(
     def add(evaluation: _E) -> _E:
         if name in _registry:
             raise UsageError(f"a primitive named {name!r} is registered already")
-        _registry[name] = Primitive(name, schema, evaluation, baked)
+        _registry[name] = Primitive(name, schema, evaluation, **kind)
         return evaluation
 
     return add
@@ -131,7 +159,7 @@ def register(
 def get(name: str) -> Primitive:
     """The primitive registered as `name`; raises :class:`gsplat_core.errors.UsageError` if there is none."""
     if name not in _registry and name in MODELS:
-        importlib.import_module(f"gsplat_core.models.{name}")
+        importlib.import_module(f"gsplat_core.models.{MODELS[name]}")
     if name not in _registry:
         raise UsageError(f"no primitive is named {name!r}; there are: {', '.join(names())}")
     return _registry[name]

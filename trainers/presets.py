@@ -123,12 +123,16 @@ def _scaled(rates: LearningRates, factor: float) -> LearningRates:
 def with_primitive(config: TrainConfig, name: str) -> TrainConfig:
     """The run with a scene of another primitive.
 
-    Learning rates of fields that the old primitive has too stay; the new ones are as the schema says.
+    Learning rates of fields that the old primitive has too stay; the new ones are as the schema says. Colours
+    have no higher degree than was published with it.
 
     Raises:
         UsageError: no primitive has this name.
     """
-    fields = {field.name for field in primitives.get(name).schema.further if field.trained}
+    kind = primitives.get(name)
+    fields = {field.name for field in kind.schema.further if field.trained}
+    if kind.sh_degree is not None:
+        config = replace(config, sh_degree=min(config.sh_degree, kind.sh_degree))
     rates = config.learning_rates
     further = {field: rate for field, rate in rates.further.items() if field in fields}
     return replace(config, primitive=name, learning_rates=replace(rates, further=further))

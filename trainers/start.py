@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 
+from gsplat_core import primitive
 from gsplat_core.densify.registry import create
 from gsplat_core.scene.dataset import Dataset, Points
 from gsplat_core.scene.gaussians import Gaussians
@@ -42,7 +43,8 @@ def initial_gaussians(
     scale = None if strategy.scale == "published" else dataset.scale
     gaussians = initialize(*points, config.sh_degree, start.opacity, start.scale_factor, scale)
     gaussians = gaussians.with_metadata(offset=tuple(dataset.offset.tolist()))
-    return gaussians.with_primitive(config.primitive)
+    gaussians, kind = gaussians.with_primitive(config.primitive), primitive.get(config.primitive)
+    return gaussians if kind.started is None else kind.started(gaussians, config.seed)
 
 
 def _points(config: TrainConfig, dataset: Dataset, published: bool, note: Callable[[str], None]) -> Points:

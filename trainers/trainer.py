@@ -21,6 +21,7 @@ from gsplat_core.losses import l1_dssim
 from gsplat_core.morton import morton_order
 from gsplat_core.optim import Adam
 from gsplat_core.ranges import Range
+from gsplat_core.render.cameras import Cameras, Posed
 from gsplat_core.render.drawing import Outputs
 from gsplat_core.render.scene import render
 from gsplat_core.scene.gaussians import Gaussians
@@ -93,6 +94,7 @@ class Trainer:
             gaussians.metadata, antialiased=self.config.antialiased, eps2d=self.config.eps2d
         )
         self.primitive = gaussians.primitive
+        self._per_camera = primitive.get(self.primitive).per_camera
         refuse_primitive(self.primitive, self.config)
         self.schema = gaussians.schema
         params = {name: value.detach().clone() for name, value in gaussians.params.items()}
@@ -215,7 +217,7 @@ class Trainer:
             scale=self.scale,
             schema=self.schema,
             frozen=self.store.frozen,
-            evaluated=self._evaluated,
+            evaluated=None if self._per_camera else self._evaluated,
         )
 
     def _sh_degree(self, step: int) -> int:
@@ -224,7 +226,7 @@ class Trainer:
     def _rendering(self, step: int, target: Target, wants: Wants, scene: SceneView) -> Rendering:
         """The scene as this step shows it, from the camera of its photograph."""
         shown = self.parts.shown(step, self.store.params)
-        splats = self._evaluated(shown)
+        splats = self._evaluated(shown, target)
         background = self._background(step)
         rendered = render(
             splats,
@@ -239,9 +241,12 @@ class Trainer:
             rendered.colors, rendered.alphas, background, splats.arguments(), rendered.meta, scene
         )
 
-    def _evaluated(self, params: Mapping[str, Tensor]) -> primitive.Evaluated:
-        """What parameters of the rows that there are now are drawn as."""
-        return primitive.evaluate({**self.store.extras, **params}, primitive=self.primitive)
+    def _evaluated(self, params: Mapping[str, Tensor], camera: Posed | None = None) -> primitive.Evaluated:
+        """What parameters of the rows that there are now are drawn as, for a camera where that matters."""
+        context = None
+        if camera is not None and self._per_camera:
+            context = {"viewmats": Cameras.of(camera, self.device).viewmats}
+        return primitive.evaluate({**self.store.extras, **params}, context, self.primitive)
 
     def _steps_while_differentiating(self, shown: Mapping[str, Tensor]) -> bool:
         """Whether SH coefficients may make their optimizer's step in the backward pass: where they are drawn

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gsplat_core.densify.views import Lens, Shares
 from gsplat_core.primitive import Evaluated, evaluate
-from gsplat_core.render.cameras import Cameras
+from gsplat_core.render.cameras import Cameras, Posed
 from gsplat_core.render.drawing import COLORS, Outputs, Rendered
 from gsplat_core.render.scene import measure, render
 from gsplat_core.render.settings import USUAL, RenderSettings
@@ -47,8 +47,11 @@ class RenderedViews:
         """What turns a rendering [1, H, W, 3] with its alphas [1, H, W, 1] into what is compared with a
         photograph, given by its number; where a model of the photographs is trained with the scene."""
 
-        self.evaluated: Callable[[Mapping[str, Tensor]], Evaluated] = evaluate
-        """What makes of parameters what is drawn: plain Gaussians, unless whoever trains says otherwise."""
+        self.evaluated: Callable[[Mapping[str, Tensor], Posed], Evaluated] = lambda params, _: evaluate(
+            params
+        )
+        """What makes of parameters what a camera sees: plain Gaussians, unless whoever trains says
+        otherwise."""
 
     def __len__(self) -> int:
         return len(self._views)
@@ -85,7 +88,8 @@ class RenderedViews:
 
     @torch.no_grad()
     def shares(self, params: Mapping[str, Tensor], index: int) -> Shares:
-        measured, splats = measure(self.evaluated(params), self._views[index].camera, self.settings)
+        camera = self._views[index].camera
+        measured, splats = measure(self.evaluated(params, camera), camera, self.settings)
         weights, pixels, largest = measured[0].unbind(-1)
         return Shares(weights, pixels, largest, splats.radii[0, 0].amax(dim=-1), splats.depths[0, 0])
 
@@ -103,9 +107,10 @@ class RenderedViews:
         return sums
 
     def _render(self, params: Mapping[str, Tensor], index: int, outputs: Outputs) -> Rendered:
+        camera = self._views[index].camera
         return render(
-            self.evaluated({name: value.detach() for name, value in params.items()}),
-            self._views[index].camera,
+            self.evaluated({name: value.detach() for name, value in params.items()}, camera),
+            camera,
             self.settings,
             outputs=outputs,
             background=self.background,

@@ -149,7 +149,8 @@ class SceneView:
         scale: how far away things are seen. None: all at the distance `scene_extent`.
         schema: the fields of the rows.
         frozen: [N] bool, rows that stay as they are, whatever is asked for (`densify/frozen.py`). None: none.
-        evaluated: what makes of parameters what is drawn. None: they are those of plain Gaussians.
+        evaluated: what makes of parameters what is drawn. None: they are those of plain Gaussians, or of
+            Gaussians that are others for each camera and at most as opaque as those.
     """
 
     params: Mapping[str, Tensor]

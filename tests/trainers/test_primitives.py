@@ -171,7 +171,8 @@ def test_density_control_looks_at_what_is_drawn(config, name):
         value.copy_(torch.randn(value.shape, generator=generator))
     target = Target.of(run.views[0], trainer.device, 0)
     view = trainer._scene_view(1, target)
-    expected = render(trainer._evaluated(view.params), run.views[0].camera, sh_degree=0)
+    camera = run.views[0].camera
+    expected = render(trainer._evaluated(view.params, camera), camera, sh_degree=0)
     shown = view.views.image(view.params, 0)
     torch.testing.assert_close(shown, expected.colors[0].detach())
     plain = render({n: view.params[n] for n in PARAMETERS}, run.views[0].camera, sh_degree=0)

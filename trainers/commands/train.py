@@ -37,9 +37,9 @@ class TrainOptions:
     preset: Annotated[Preset | None, _option("{default,fast,tiny,published}", "default")] = None
     """Length and schedules: default has 30,000 steps, fast 7,000, tiny is a first
     look; published is 3DGS as its paper has it."""
-    model: Annotated[str | None, _option("{gaussian,generalized,...}", "gaussian")] = None
-    """What the scene consists of: Gaussians, or a primitive with more fields than these, such as generalized
-    exponentials (docs/models.md)."""
+    model: Annotated[str | None, _option("{gaussian,6dgs,ges,...}", "gaussian")] = None
+    """What the scene consists of: Gaussians, or a primitive with more fields than these, such as Gaussians
+    over viewing directions, too, for what shines (docs/models.md)."""
     antialiasing: Annotated[Antialiasing | None, _option("{none,screen,mip,analytic}", "none")] = None
     """How what is smaller than a pixel is drawn: blurred, also compensated (screen), with both filters of
     Mip-Splatting (mip), or integrated over the pixel (analytic), for views from nearer and farther than the

@@ -172,6 +172,9 @@ class TrainConfig:
     """Compensate opacity for the screen-space blur (Mip-Splatting's 2D filter)."""
     eps2d: Annotated[float, Range(0, 100)] = 0.3
     """The variance of that blur in square pixels; 0.1 in Mip-Splatting."""
+    order: Literal["global", "pixel"] = "global"
+    """In which order a pixel blends Gaussians: of the depths of their centres, or of those at which its own
+    ray sees most of them, so that nothing pops when a camera turns (docs/orders.md)."""
     lambda_dssim: Annotated[float, Range(0, 1)] = 0.2
     learning_rates: LearningRates = field(default_factory=LearningRates)
     rate_exponent: Annotated[float, Range(0, 10)] = 0.0
@@ -250,7 +253,7 @@ class TrainConfig:
     @property
     def drawn(self) -> RenderSettings:
         """How the scene is drawn while it is trained."""
-        return RenderSettings(eps2d=self.eps2d, antialiased=self.antialiased)
+        return RenderSettings(eps2d=self.eps2d, antialiased=self.antialiased, order=self.order)
 
     @property
     def scale_rule(self) -> ScaleRule:

@@ -12,6 +12,10 @@ def refuse_primitive(name: str, config: TrainConfig) -> None:
     """Raises UsageError where a run gives a primitive to what knows plain Gaussians only."""
     if config.optimizer == "lm" and name != PLAIN:
         raise UsageError(f"--optimizer lm knows plain Gaussians only, not the primitive {name!r}; use adam.")
+    if config.optimizer == "lm" and config.order != "global":
+        raise UsageError(
+            "--optimizer lm knows the order 'global' only; use adam, or leave out --order pixel."
+        )
     if config.antialiased and name == ANTIALIASINGS["analytic"].primitive:
         raise UsageError(
             f"the primitive {name!r} is integrated over pixels: there is no screen filter to compensate for; "

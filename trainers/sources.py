@@ -54,7 +54,9 @@ def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] =
         )
     # Results of older versions do not say how they were trained; their configuration does.
     config = run_config(path)
-    drawn = {"antialiased": config.antialiased, "eps2d": config.eps2d}
+    drawn = {
+        "antialiased": config.antialiased, "eps2d": config.eps2d, "pixel_order": config.order == "pixel",
+    }  # fmt: skip
     if run.result is not None:
         return gsplat_core.io.load(run.result).with_metadata(**drawn)
     scenes: list[Gaussians] = []

@@ -91,8 +91,9 @@ class Trainer:
     def _adopt(self, gaussians: Gaussians) -> None:
         """Makes these Gaussians the parameters, with a fresh optimizer (betas and eps as in 3DGS)."""
         self.metadata = replace(
-            gaussians.metadata, antialiased=self.config.antialiased, eps2d=self.config.eps2d
-        )
+            gaussians.metadata, antialiased=self.config.antialiased, eps2d=self.config.eps2d,
+            pixel_order=self.config.order == "pixel",
+        )  # fmt: skip
         self.primitive = gaussians.primitive
         self._per_camera = primitive.get(self.primitive).per_camera
         refuse_primitive(self.primitive, self.config)

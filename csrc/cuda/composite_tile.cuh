@@ -58,12 +58,13 @@ struct Tile {
   int x, y;        // of its first pixel
   int begin, end;  // its range in flatten_ids
 
-  __device__ explicit Tile(const CompositeInputs& in)
-      : image(blockIdx.z),
+  __device__ explicit Tile(const CompositeInputs& in) : Tile(in, blockIdx.z) {}
+  __device__ Tile(const CompositeInputs& in, unsigned image_index)
+      : image(image_index),
         x(static_cast<int>(blockIdx.x) * in.settings.tile_size),
         y(static_cast<int>(blockIdx.y) * in.settings.tile_size) {
     const int64_t index =
-        (static_cast<int64_t>(blockIdx.z) * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
+        (static_cast<int64_t>(image_index) * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
     begin = in.lists.tile_offsets[index];
     end = in.lists.tile_offsets[index + 1];
   }
@@ -108,6 +109,26 @@ __device__ inline uint32_t touched_halves(const Ellipse<float>& ellipse, float m
   return bits;
 }
 
+// Splat `id`, with `channels` <= kColors of its colours from `first_channel` on.
+template <class Response, int kColors>
+__device__ __forceinline__ void load_splat(const CompositeInputs& in, const Tile& tile, int64_t id,
+                                           const float (&root)[3], float opacity, int first_channel,
+                                           int channels, StagedSplat<Response, kColors>& splat) {
+  splat.mean_x = in.means2d[2 * id] - static_cast<float>(tile.x);
+  splat.mean_y = in.means2d[2 * id + 1] - static_cast<float>(tile.y);
+  splat.shape = Response::Family::template shape<float>(root[0], root[1], root[2], opacity, log2(opacity));
+  splat.id = static_cast<int32_t>(id);
+#pragma unroll
+  for (int e = 0; e < Response::kExtras; ++e) {
+    splat.numbers[e] = in.extras[id * Response::kExtras + e];
+  }
+#pragma unroll
+  for (int c = 0; c < kColors; ++c) {
+    splat.numbers[Response::kExtras + c] =
+        c < channels ? in.colors[id * in.channels + first_channel + c] : 0.0f;
+  }
+}
+
 // Puts up to kBatch splats of the tile's list, from `first` on, into shared memory. stage(i, id) puts more
 // there of splat `id`, the i-th of the batch.
 template <class Response, int kColors, class Stage>
@@ -121,21 +142,8 @@ __device__ void stage_splats(const CompositeInputs& in, const Tile& tile, int fi
     const float root[3] = {in.shapes[3 * id], in.shapes[3 * id + 1], in.shapes[3 * id + 2]};
     const float opacity = in.opacities[id];
     StagedSplat<Response, kColors>& splat = batch.splats[i];
-    const float mean_x = in.means2d[2 * id] - static_cast<float>(tile.x);
-    const float mean_y = in.means2d[2 * id + 1] - static_cast<float>(tile.y);
-    splat.mean_x = mean_x;
-    splat.mean_y = mean_y;
-    splat.shape = Response::Family::template shape<float>(root[0], root[1], root[2], opacity, log2(opacity));
-    splat.id = static_cast<int32_t>(id);
-#pragma unroll
-    for (int e = 0; e < Response::kExtras; ++e) {
-      splat.numbers[e] = in.extras[id * Response::kExtras + e];
-    }
-#pragma unroll
-    for (int c = 0; c < kColors; ++c) {
-      splat.numbers[Response::kExtras + c] =
-          c < channels ? in.colors[id * in.channels + first_channel + c] : 0.0f;
-    }
+    load_splat<Response, kColors>(in, tile, id, root, opacity, first_channel, channels, splat);
+    const float mean_x = splat.mean_x, mean_y = splat.mean_y;
     if constexpr (Response::Family::kIntegrates) {
       batch.halves[i] = touched_halves(ellipse_of<Response>(splat.shape, splat.extras()), mean_x, mean_y);
     } else {
@@ -187,6 +195,7 @@ struct Blend {
   float dy;
   float uncapped, alpha;
   float behind;  // transmittance behind the splat
+  bool hit;      // whether the pixel sees it at all
   bool blends;   // false: the splat leaves the pixel as it is
 
   // Finishes the pixel if this splat would.
@@ -196,7 +205,7 @@ struct Blend {
     const Vec2<float> offset = Family::offset(shape, dx, dy);
     float measure;
     at = Family::at(prepared, offset.x, offset.y, measure);
-    const bool hit = measure >= static_cast<float>(Family::kLeast);
+    hit = measure >= static_cast<float>(Family::kLeast);
     uncapped = Family::opacity_where(true, measure);
     alpha = ::fminf(max_alpha, uncapped);
     behind = Over::behind(pixel.transmittance, alpha);

@@ -46,6 +46,8 @@ struct SplatArguments {
     check_extras(extras, response, images, n);
     check_rays(response, images, n, height, width);
     const RenderSettings settings = check_settings(settings_);
+    STD_TORCH_CHECK(rays.has_value() || settings.order == Order::global,
+                    "gsplat_core: the order 'pixel' needs the arguments 'canonical' and 'rays'");
     const ImageSize image = check_image(width, height);
     const TileGrid grid(image, settings.tile_size);
     check_tensor(tile_offsets, "tile_offsets", {images * grid.count() + 1}, ScalarType::Int);

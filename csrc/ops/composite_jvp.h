@@ -24,6 +24,8 @@ std::tuple<Tensor, Tensor> composite_jvp(Tensor means2d, Tensor shapes, Tensor o
   const CompositeArguments a(colors, backgrounds, means2d, shapes, opacities2d, tile_offsets, flatten_ids,
                              order, slot_offsets, slots, width, height, settings, extras,
                              choose_response<Kernels>(response), canonical, rays);
+  STD_TORCH_CHECK(a.inputs.settings.order == Order::global,
+                  "gsplat_core: composite_jvp is not implemented for the order 'pixel'");
   const int64_t images = a.inputs.images, n = a.inputs.gaussians, channels = a.inputs.channels;
   t_means2d = packed(t_means2d);
   t_shapes = packed(t_shapes);

@@ -28,6 +28,8 @@ Tensor composite_moments(Tensor means2d, Tensor shapes, Tensor opacities2d, Tens
                   "'gaussian'");
   const CompositeArguments a(colors, backgrounds, means2d, shapes, opacities2d, tile_offsets, flatten_ids,
                              order, slot_offsets, slots, width, height, settings, extras, chosen);
+  STD_TORCH_CHECK(a.inputs.settings.order == Order::global,
+                  "gsplat_core: composite_moments is not implemented for the order 'pixel'");
   const int64_t images = a.inputs.images, n = a.inputs.gaussians;
   check_tensor(a.colors, "colors", {images, n, 3});
   check_same_device({{"means2d", a.means2d}, {"out_colors", out_colors}, {"weights", weights}});

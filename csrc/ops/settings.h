@@ -61,6 +61,8 @@ inline RenderSettings check_settings(const std::vector<double>& numbers) {
   STD_TORCH_CHECK(given.in_image_margin_factor >= 0.0,
                   "gsplat_core: argument 'in_image_margin_factor' must not be negative, got ",
                   given.in_image_margin_factor);
+  STD_TORCH_CHECK(given.order == 0.0 || given.order == 1.0,
+                  "gsplat_core: argument 'order' must be that of an order, 0 or 1, got ", given.order);
 #define GSPLAT_FIELD(type, name) static_cast<type>(given.name),
   return {GSPLAT_RENDER_SETTINGS(GSPLAT_FIELD)};
 #undef GSPLAT_FIELD

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "raster/order.h"
+
 // V(type, name) in the order in which operators take the numbers. `RenderSettings` of
 // gsplat_core/render/settings.py has the same names in the same order, and says what they mean.
 #define GSPLAT_RENDER_SETTINGS(V)         \
@@ -20,7 +22,8 @@
   V(float, ut_kappa)                      \
   V(float, in_image_margin_factor)        \
   V(bool, require_all_sigma_points_valid) \
-  V(bool, bounds_only)
+  V(bool, bounds_only)                    \
+  V(Order, order)
 
 namespace gsplat {
 

@@ -3,6 +3,7 @@
     comment SplatRenderMode: mip      antialiased; `default` says that it is not (Brush, splat-transform)
     comment antialiased 1             the same (Postshot)
     comment screen_filter V           ours: the variance of the screen filter, 0.3 square pixels without it
+    comment pixel_order 1             ours: drawn in the order of each pixel's own
     comment offset X Y Z              ours: where the scene's origin lies in its original coordinates
     comment original_coordinates X Y Z    ours: the same, but the file's positions are the original ones
     comment splat_primitive NAME          ours: what the splats are, where they are not plain Gaussians
@@ -24,6 +25,7 @@ from gsplat_core.scene.metadata import Metadata
 
 ORIGINAL = "original_coordinates"
 _FILTER = "screen_filter"
+_ORDER = "pixel_order"
 _PRIMITIVE = "splat_primitive"
 
 
@@ -32,6 +34,8 @@ def comments_of(metadata: Metadata, original: bool = False, primitive: str = PLA
     lines = ["comment SplatRenderMode: mip"] if metadata.antialiased else []
     if metadata.eps2d != Metadata().eps2d:
         lines.append(f"comment {_FILTER} {metadata.eps2d!r}")
+    if metadata.pixel_order:
+        lines.append(f"comment {_ORDER} 1")
     if any(metadata.offset):
         lines.append(f"comment {ORIGINAL if original else 'offset'} " + " ".join(map(repr, metadata.offset)))
     return lines if primitive == PLAIN else [*lines, f"comment {_PRIMITIVE} {primitive}"]
@@ -64,6 +68,8 @@ def metadata_of(comments: Sequence[str], path: str | os.PathLike[str]) -> dict[s
                 )  # fmt: skip
         elif flag := re.fullmatch(r"antialiased:? *(0|1|false|true)", comment, re.IGNORECASE):
             facts["antialiased"] = flag[1].lower() in ("1", "true")
+        elif flag := re.fullmatch(rf"{_ORDER} +([01])", comment, re.IGNORECASE):
+            facts["pixel_order"] = flag[1] == "1"
         elif comment.startswith(f"{_FILTER} "):
             try:
                 facts["eps2d"] = Metadata(eps2d=float(comment.split(maxsplit=1)[1])).eps2d

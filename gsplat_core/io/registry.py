@@ -82,7 +82,12 @@ def format_of_file(path: str | os.PathLike[str]) -> Format:
 
 
 def load(
-    path: str | os.PathLike[str], *, strict: bool = False, antialiased: bool | None = None, **options: Any
+    path: str | os.PathLike[str],
+    *,
+    strict: bool = False,
+    antialiased: bool | None = None,
+    pixel_order: bool | None = None,
+    **options: Any,
 ) -> Gaussians:
     """Reads a scene, of whichever format the content is; where that has no signature, the name's ending says.
 
@@ -90,6 +95,7 @@ def load(
         path: the file.
         strict: raise where otherwise unusable splats are dropped or repaired with a `DataWarning`.
         antialiased: whether the scene is to be drawn antialiased, where the file does not say so.
+        pixel_order: whether it is to be drawn in the order of each pixel's own (docs/orders.md).
         options: what the format's `load` offers.
 
     Returns:
@@ -103,7 +109,8 @@ def load(
     assert known.load is not None
     check_options(known.load, options, f"reading {known.ending}")
     gaussians = known.load(Path(path), strict=strict, **options)
-    return gaussians if antialiased is None else gaussians.with_metadata(antialiased=antialiased)
+    told = {"antialiased": antialiased, "pixel_order": pixel_order}
+    return gaussians.with_metadata(**{name: value for name, value in told.items() if value is not None})
 
 
 def save(path: str | os.PathLike[str], gaussians: Gaussians, **options: Any) -> None:
@@ -151,6 +158,7 @@ def _clamped(gaussians: Gaussians, path: str | os.PathLike[str]) -> Gaussians:
 _LOST = {
     "antialiased": "the mark that the scene is to be drawn antialiased (it will look thicker from afar)",
     "eps2d": "the variance of its screen filter",
+    "pixel_order": "the mark that the scene is to be drawn in the order of each pixel's own",
     "offset": "the offset to the original coordinates",
 }
 

@@ -67,6 +67,8 @@ def _(means2d: Tensor, colors: Tensor, width: int, height: int) -> tuple[Tensor,
 _reverse = Derivative("composite_backward", of="composite")
 _forward = Derivative("composite_jvp", of="composite")
 _backgrounds = pick("composite", ["backgrounds"])
+_settings = pick("composite", ["settings"])
+_ORDER = -1  # among the settings, csrc/raster/settings.h
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
@@ -97,6 +99,9 @@ def _jvp(
     inputs: tuple[Any, ...], outputs: tuple[Tensor, ...], tangents: tuple[Any, ...]
 ) -> tuple[Tensor, ...]:
     _, alphas, probe = outputs
+    (settings,) = _settings(inputs)
+    if settings[_ORDER] != 0:
+        raise NotImplementedError("there is no forward mode for the order 'pixel', only for 'global'")
     t_image, t_alphas = _forward(_forward.shared(inputs), **_forward.tangents(tangents))
     (t_backgrounds,) = _backgrounds(tangents)
     if t_backgrounds is not None:

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from gsplat_core.reference.compositors import Weights
-from gsplat_core.reference.orders import swappable
+from gsplat_core.reference.orders import of_pixels, swappable, swappable_along_rays
 from gsplat_core.reference.payloads import Sink
 from gsplat_core.reference.responses import MIN_ALPHA, Response
 
 
 class Drawn(NamedTuple):
-    """V splats of an image, nearest first."""
+    """V splats of an image in the order of their list, nearest first."""
 
     means2d: Tensor  # [V, P, 2], the same for all pixels
     conics: Tensor
@@ -25,6 +25,7 @@ class Drawn(NamedTuple):
     colors: Tensor  # [V, D]
     payloads: Sink
     doubtful: Tensor
+    ray_depths: Tensor | None = None  # [V, P], where pixels have an order of their own
 
 
 class Image(NamedTuple):
@@ -53,7 +54,13 @@ def blend(
     dx, dy = (means2d - pixels).unbind(-1)
     faded = splats.opacities[:, None] * response.seen(dx, dy, splats.conics, splats.extras)
 
-    weights, near_finish = compositor(torch.where(faded < MIN_ALPHA, 0.0, faded.clamp(max=max_alpha)), band)
+    alphas = torch.where(faded < MIN_ALPHA, 0.0, faded.clamp(max=max_alpha))
+    if splats.ray_depths is None:
+        weights, near_finish = compositor(alphas, band)
+    else:
+        places = of_pixels(splats.ray_depths, alphas.detach() > 0)
+        ordered = compositor(torch.zeros_like(alphas).scatter(0, places, alphas), band)
+        weights, near_finish = (tensor.gather(0, places) for tensor in ordered)
     splats.payloads.weights = weights.detach()
     colors = weights.T @ splats.colors
 
@@ -61,6 +68,8 @@ def blend(
     near_threshold |= (faded / max_alpha - 1).abs() < band
     touched = faded > MIN_ALPHA * (1 - band)
     ambiguous = near_threshold | (touched & splats.doubtful[:, None]) | swappable(splats.depths, touched)
+    if splats.ray_depths is not None:
+        ambiguous |= swappable_along_rays(splats.ray_depths, touched)
     shape = (height, width, -1)
     return Image(
         colors.reshape(shape), weights.sum(0).reshape(shape), probe.reshape(shape),

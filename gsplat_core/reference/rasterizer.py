@@ -17,9 +17,10 @@ from gsplat_core.reference.compositors import COMPOSITORS
 from gsplat_core.reference.filters import FLAT_FILTER
 from gsplat_core.reference.gaussians import covariances, roots
 from gsplat_core.reference.harmonics import view_dependent
-from gsplat_core.reference.orders import by_depth
+from gsplat_core.reference.orders import along_rays, by_depth
 from gsplat_core.reference.payloads import PAYLOADS, Sink
 from gsplat_core.reference.projection import project
+from gsplat_core.reference.rays import pixel_rays
 from gsplat_core.reference.responses import RESPONSES
 from gsplat_core.reference.unscented import Unscented
 
@@ -52,6 +53,7 @@ def rasterization(
     extras: Tensor | None = None,
     compositor: str = "over",
     max_alpha: float = 0.99,
+    order: str = "global",
     statistics: bool = False,
     payloads: Sequence[str] = (),
     further: Sequence[str] = (),
@@ -67,7 +69,8 @@ def rasterization(
         extras: [..., N, E] parameters of the response: E as in `RESPONSES[...].extras`.
         further: `outputs` of :func:`gsplat_core.rasterization` that are blended like colours.
         weights: whether there is ``meta["weights"]`` [..., C, N, H, W]: with which weight a pixel sees a
-            Gaussian. All that can be told of which splats a pixel sees follows from them and the depths.
+            Gaussian. All that can be told of which splats a pixel sees follows from them and the depths; if
+            the order is that of the depths along rays, these are ``meta["ray_depths"]`` [..., C, N, H, W].
         unscented: the numbers of the unscented transform by which Gaussians are projected; None for a
             linearization.
         band: see below.
@@ -138,28 +141,36 @@ def rasterization(
     }
     if absgrad:
         carriers["absgrad"].register_hook(lambda sums: setattr(means2d, "absgrad", sums))
-    images, dense_weights = [], []
+    images, dense_weights, dense_depths = [], [], []
     for image in range(num_batches * num_cameras):
         b, c = divmod(image, num_cameras)
         turn = camera.turn * Ks[b, c, 0, 0, 0]
-        order, aside = with_copies(
+        listed, aside = with_copies(
             by_depth(splats.depths[b, c], splats.visible[b, c]),
             images_means2d[image, :, 0],
             splats.radii[b, c, :, 0],
             turn if camera.turn else None,
             width,
         )
-        at_pixels = (images_means2d[image, order] + aside)[:, None].expand(-1, height * width, 2)
-        sink = Sink({name: carrier.flatten(0, -3)[image, order] for name, carrier in carriers.items()})
+        ray_depths = None
+        if order == "pixel":
+            with torch.no_grad():
+                fx, fy, cx, cy, of_lens = (numbers[b, c] for numbers in intrinsics[:5])
+                of_camera = Intrinsics(fx, fy, cx, cy, of_lens, width, height)
+                rays = pixel_rays(camera_model, viewmats[b, c, 0], of_camera)
+                dense_depths.append(along_rays(means[b, 0], covars[b, 0], *rays))
+                ray_depths = dense_depths[-1][listed]
+        at_pixels = (images_means2d[image, listed] + aside)[:, None].expand(-1, height * width, 2)
+        sink = Sink({name: carrier.flatten(0, -3)[image, listed] for name, carrier in carriers.items()})
         drawn = Drawn(
-            at_pixels, splats.conics[b, c, order], splats.opacities[b, c, order], extras[b, 0, order],
-            splats.depths[b, c, order], colors[b, c, order], sink, doubtful[b, c, order],
+            at_pixels, splats.conics[b, c, listed], splats.opacities[b, c, listed], extras[b, 0, listed],
+            splats.depths[b, c, listed], colors[b, c, listed], sink, doubtful[b, c, listed], ray_depths,
         )  # fmt: skip
         drawing = blend(drawn, responds, COMPOSITORS[compositor], width, height, max_alpha, band)
         images.append(drawing[:4])
         if weights:
             dense = torch.zeros(num, height, width, dtype=torch.float64)
-            dense_weights.append(dense.index_add(0, order, drawing.weights))
+            dense_weights.append(dense.index_add(0, listed, drawing.weights))
     shape = (*batch, num_cameras, height, width)
     rendered, alphas, probe, ambiguous = (
         torch.stack(parts).reshape(*shape, -1) for parts in zip(*images, strict=True)
@@ -196,7 +207,10 @@ def rasterization(
     if features:
         meta["features"] = {name: finished[f"features {name}"] for name in features}
     if weights:
-        meta["weights"] = torch.stack(dense_weights).reshape(*batch, num_cameras, num, height, width)
+        per_pixel = (*batch, num_cameras, num, height, width)
+        meta["weights"] = torch.stack(dense_weights).reshape(per_pixel)
+        if order == "pixel":
+            meta["ray_depths"] = torch.stack(dense_depths).reshape(per_pixel)
     return rendered, alphas, meta
 
 

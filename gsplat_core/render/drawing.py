@@ -116,7 +116,7 @@ def draw(
         motion=inputs.motion,
     )  # fmt: skip
     extras = extras_of_splats(inputs.extras, splats)
-    rays = rays_of(inputs, width, height)
+    rays = rays_of(inputs, width, height, settings)
     splats, means2d, rows = (_packed if packed else _dense)(splats, inputs.batch)
     channels, backgrounds = [], inputs.backgrounds
     if outputs.colors:

@@ -75,6 +75,7 @@ def rasterization(
     lens: Tensor | None = None,
     ut_params: UnscentedTransformParameters | None = None,
     max_alpha: float = 0.99,
+    order: str = "global",
     statistics: bool = False,
     sh_optimizer: Adam | None = None,
     sh_means: Tensor | None = None,
@@ -164,6 +165,9 @@ def rasterization(
             `quats` and `scales`.
         max_alpha: cap of a Gaussian's alpha. 0.99 as in the paper, the Inria code and gsplat 1.6; gsplat
             1.5 has 0.999.
+        order: in which order a pixel blends its Gaussians: "global", that of the depths of their centres; or
+            "pixel", each pixel's own, that of the depths at which its ray sees most of them (StopThePop),
+            so that they do not swap when the camera turns (docs/orders.md). No gradient passes through it.
         statistics: whether the meta tells, after backward, how much the images show of each Gaussian:
             ``meta["statistics"]`` [..., C, N, 3] (``packed``: [nnz, 3]) is a leaf of the graph, and its
             ``.grad`` becomes (sum_p w_p e_p, sum_p w_p, number of pixels with w_p > 0) with the Gaussian's
@@ -242,8 +246,9 @@ def rasterization(
         if size < 1:
             raise ValueError(f"argument '{name}' must be positive, got {size}")
     settings = RenderSettings(
-        eps2d, near_plane, far_plane, radius_clip, rasterize_mode == "antialiased", max_alpha, tile_size
-    ).with_unscented(with_ut, ut_params)
+        eps2d, near_plane, far_plane, radius_clip, rasterize_mode == "antialiased", max_alpha, tile_size,
+        order=order,
+    ).with_unscented(with_ut, ut_params)  # fmt: skip
     with_colors = render_mode.startswith("RGB")
     if with_colors and colors is None:
         raise ValueError(f"argument 'colors' must be given for render_mode {render_mode!r}, got None")

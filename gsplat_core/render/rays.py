@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gsplat_core.quaternions import rotation_matrices
 from gsplat_core.render.inputs import Inputs
+from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.shutter import rays_while_moving, turned
 from gsplat_core.render.unprojection import UNPROJECTIONS
 from gsplat_core.render.variants import RESPONSES
@@ -35,10 +36,17 @@ class Rays(NamedTuple):
         return Rays(self.canonical.detach(), self.rays.detach())
 
 
-def rays_of(inputs: Inputs, width: int, height: int) -> Rays | None:
-    """What the response, if it looks along rays, wants to know of them."""
-    if not RESPONSES[inputs.response].along_rays:
+def rays_of(inputs: Inputs, width: int, height: int, settings: RenderSettings) -> Rays | None:
+    """What the response or the order, if it looks along rays, wants to know of them."""
+    if RESPONSES[inputs.response].along_rays:
+        return _rays(inputs, width, height)
+    if settings.order == "global":
         return None
+    with torch.no_grad():  # an order is not differentiated
+        return _rays(inputs.detached(), width, height)
+
+
+def _rays(inputs: Inputs, width: int, height: int) -> Rays:
     return Rays(
         canonical_frames(inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.viewmats),
         pixel_rays(inputs.camera, inputs.viewmats, inputs.Ks, inputs.lens, width, height, inputs.motion),

@@ -147,7 +147,7 @@ def _lists(shot: _Shot) -> _Lists:
         levels=stages.levels(inputs.opacities, inputs.response, inputs.extras),
     )  # fmt: skip
     extras = stages.extras_of_splats(inputs.extras, splats)
-    rays = rays_of(inputs, cameras.width, cameras.height)
+    rays = rays_of(inputs, cameras.width, cameras.height, drawn)
     copies, all_of_them = Copies.of(inputs.camera, inputs.Ks, splats, cameras.width), splats
     if copies is not None:
         all_of_them, extras = copies.drawn(splats), None if extras is None else copies.behind(extras)

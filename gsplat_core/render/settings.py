@@ -11,6 +11,9 @@ from gsplat_core.scene.metadata import Metadata
 
 TILE_SIZES = (8, 16, 32)
 
+ORDERS = ("global", "pixel")
+"""In which order a pixel blends its splats, by their numbers; csrc/raster/order.h has the same."""
+
 WINDOW_FILTER = 1e-4
 """What is added to the variances instead of `eps2d` where splats are integrated over the pixel, so that flat
 ones have an area (csrc/math/response/window.h)."""
@@ -39,6 +42,8 @@ class RenderSettings:
         bounds_only: whether the splats of `unscented` only tell where to look for Gaussians, as a response
             along rays wants it. They have no derivative then, are not compensated by `antialiased`, and
             cover the image if the camera does not see all sigma points.
+        order: in which order a pixel blends its splats: "global", that of the depths of their centres, or
+            "pixel", that of the depths at which the pixel's ray sees most of them (docs/orders.md).
 
     Raises:
         ValueError: a value is of another kind or outside its range; the message names it.
@@ -60,11 +65,14 @@ class RenderSettings:
     in_image_margin_factor: float = 0.1
     require_all_sigma_points_valid: bool = False
     bounds_only: bool = False
+    order: str = "global"
 
     def __post_init__(self) -> None:
         for name in FLAGS:
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"argument {name!r} must be true or false, got {getattr(self, name)!r}")
+        if self.order not in ORDERS:
+            raise ValueError(f"argument 'order' must be 'global' or 'pixel', got {self.order!r}")
         # Kept, because every stage asks for them.
         object.__setattr__(self, "_numbers", tuple(map(_number, FIELDS, vars(self).values())))
         for name in ("eps2d", "margin", "in_image_margin_factor"):
@@ -131,12 +139,13 @@ class RenderSettings:
         return numbers
 
     def as_trained(self, scene: Metadata) -> RenderSettings:
-        """As a scene wants to be drawn: antialiased or not, and with its screen filter, if that is an unusual
-        one."""
+        """As a scene wants to be drawn: antialiased or not, and with its screen filter and in its order, if
+        these are unusual ones."""
         eps2d = self.eps2d if scene.eps2d == USUAL.eps2d else scene.eps2d
-        if (self.antialiased, self.eps2d) == (scene.antialiased, eps2d):
+        order = "pixel" if scene.pixel_order else self.order
+        if (self.antialiased, self.eps2d, self.order) == (scene.antialiased, eps2d, order):
             return self
-        return replace(self, antialiased=scene.antialiased, eps2d=eps2d)
+        return replace(self, antialiased=scene.antialiased, eps2d=eps2d, order=order)
 
     def from_near(self, near: float) -> RenderSettings:
         """With another near plane, and a far plane that is at least as many times farther away as usual: in
@@ -153,6 +162,8 @@ FLAGS = ("antialiased", "unscented", "require_all_sigma_points_valid", "bounds_o
 
 
 def _number(name: str, value: object) -> float:
+    if name == "order":
+        return float(ORDERS.index(str(value)))
     if not isinstance(value, int | float) or math.isnan(value):
         raise ValueError(f"argument {name!r} must be a number, got {value!r}")
     return float(value)

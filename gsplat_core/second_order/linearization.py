@@ -119,6 +119,8 @@ class Linearization:
             raise ValueError(
                 f"a linearization {no_place_for(gaussians.primitive)}; it knows plain Gaussians only"
             )
+        if settings.drawn.order != "global":
+            raise NotImplementedError("a linearization knows the order 'global' only, not the order 'pixel'")
         with torch.no_grad():
             self._activated: dict[str, Any] = {
                 name: value if isinstance(value, Tensor) else tuple(part.detach() for part in value)

@@ -132,6 +132,29 @@ def other_responses() -> dict[str, Tensor]:
     return results
 
 
+def pixel_order() -> dict[str, Tensor]:
+    """Each pixel's own order of more splats than a lane or a batch has room for, for every response, with all
+    that is measured."""
+    results = {}
+    for response in RESPONSES:
+        scene = adapted(random_scene(140, width=22, height=18, sh_degree=1), response=response)
+        faint = scene.with_(opacities=0.2 * scene.tensors["opacities"], scales=scene.tensors["scales"] + 0.2)
+        chosen = {"order": "pixel", "response": response}
+        labels = (torch.arange(22) // 7).expand(1, 18, 22)
+        with torch.no_grad():
+            meta = gsplat_core.rasterization(
+                **faint.arguments(), **chosen, outputs=["median_ids", "counts"], top=2, labels=(labels, 4)
+            )[2]
+            first = gsplat_core.rasterization(**faint.arguments(), **chosen, outputs=["first_ids"])[2]
+        found = {name: meta[name] for name in ("median_ids", "counts", "top_ids", "label_weights")}
+        found["first_ids"] = first["first_ids"]
+        for payloads in (False, True):
+            rendered = _rendered(faint, **chosen, statistics=payloads, absgrad=payloads)
+            found |= {f"{name} {payloads}": value for name, value in rendered.items()}
+        results |= {f"{response}, {part}": value for part, value in found.items()}
+    return results
+
+
 def many_channels() -> dict[str, Tensor]:
     scene = random_scene(40, width=19, height=17, sh_degree=None)
     colors = torch.rand(40, 35, generator=torch.Generator().manual_seed(1))
@@ -300,6 +323,7 @@ CASES: list[Callable[[], dict[str, Tensor]]] = [
     sigma_points,
     rolling_shutters,
     other_responses,
+    pixel_order,
     many_channels,
     binning,
     loss,

@@ -48,8 +48,9 @@ def test_numbers_are_in_the_order_of_the_fields() -> None:
         "in_image_margin_factor": 0.375,
         "require_all_sigma_points_valid": True,
         "bounds_only": True,
+        "order": 1.0,
     }
-    numbers = RenderSettings(**values).numbers()
+    numbers = RenderSettings(**values | {"order": "pixel"}).numbers()
     assert dict(zip(FIELDS, numbers, strict=True)) == values
     assert all(type(number) is float for number in numbers)
 

@@ -38,6 +38,7 @@ def render(
     up: Literal["x", "y", "z", "-x", "-y", "-z"] = "-y",
     background: Literal["black", "white"] = "black",
     device: Literal["cpu", "cuda", "auto"] = "auto",
+    order: Literal["global", "pixel"] | None = None,
     read: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
 ) -> None:
     """Render a run or a splat file along a camera path: a video, or a folder of PNG images.
@@ -57,6 +58,8 @@ def render(
         up: direction that is up in a splat file without photographs (-y as in COLMAP).
         background: colour behind the scene.
         device: auto uses a GPU when there is one.
+        order: in which order a pixel blends Gaussians: by the depths of their centres, or each pixel by its
+            own, which does not pop (default: as the scene was trained; docs/orders.md).
         read: an option of reading a file, such as axes=ply for .spz, or antialiased=true for one that does
             not say so (may be repeated).
     """
@@ -75,6 +78,8 @@ def render(
     gaussians = load_scene(source, warn, list(read)).detached().to(choose_device(device))
     if not gaussians.num:
         raise DataError(source, "there are no Gaussians to render")
+    if order is not None:
+        gaussians = gaussians.with_metadata(pixel_order=order == "pixel")
     dataset, _ = photographs_of(source, scene, images)
     if dataset is not None:
         share_coordinates(dataset, gaussians)

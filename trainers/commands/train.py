@@ -44,6 +44,9 @@ class TrainOptions:
     """How what is smaller than a pixel is drawn: blurred, also compensated (screen), with both filters of
     Mip-Splatting (mip), or integrated over the pixel (analytic), for views from nearer and farther than the
     photographs (docs/antialiasing.md)."""
+    order: Annotated[Literal["global", "pixel"] | None, _option("{global,pixel}", "global")] = None
+    """In which order a pixel blends Gaussians: by the depths of their centres, or each pixel by its own, so
+    that nothing pops when a camera turns (docs/orders.md)."""
     strategy: Annotated[str | None, _option("{mcmc,adc,lpm,...}", "the preset's")] = None
     """Density control: a strategy, perhaps with plug-ins, such as mcmc+lpm (docs/strategies.md)."""
     optimizer: Annotated[Literal["adam", "lm"] | None, _option("{adam,lm}", "adam")] = None
@@ -201,6 +204,7 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
             "sky",
             "gaps",
             "optimizer",
+            "order",
         ),
         **_loading(options),
     )
@@ -233,7 +237,7 @@ def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
     )  # fmt: skip
     # A run knows what became of `auto`.
     background = () if options.background == "auto" else ("background",)
-    names = (*names, *background, "strategy", "compress", "optimizer", "appearance", "antialiasing")
+    names = (*names, *background, "strategy", "compress", "optimizer", "appearance", "antialiasing", "order")
     given = _given(options, *names) | _loading(options)
     for name, value in given.items():
         if value != getattr(config, name):

@@ -130,10 +130,9 @@ struct CellBlend {
   Float alpha[kVectors];   // zero where the splat is skipped
   Float weight[kVectors];  // alpha times the transmittance in front
 
-  // Moves the transmittance of the cell behind the splat.
-  template <class Response>
-  [[gnu::always_inline]] CellBlend(const CellResponse<Response>& at, PixelState& state, int cell,
-                                   Float max_alpha) {
+  // Moves the transmittance of the cell behind the splat. `at` is a CellResponse, or has `uncapped` like one.
+  template <class At>
+  [[gnu::always_inline]] CellBlend(const At& at, PixelState& state, int cell, Float max_alpha) {
     float* transmittance = state.transmittance + cell * kCellPixels;
     Float front[kVectors], behind[kVectors];
     Float least;
@@ -169,6 +168,47 @@ private:
     });
     if (!some_left) state.unfinished &= ~(CellSet{1} << cell);
   }
+};
+
+// The order of the list, which is the same for all pixels; cpu/simd/pixel_order.h has the other one. Kernels
+// are templates of an order.
+template <class Response>
+class ListOrder {
+public:
+  static constexpr bool kOfPixels = false;
+
+  ListOrder(const CompositeInputs&, const BlockSplats<Response>& splats, const BlockPlace&, PixelState& state)
+      : splats_(splats), state_(state) {}
+
+  // Whether no pixel sees the splats to come.
+  bool finished() const { return state_.unfinished == 0; }
+  // The cells that may see the next splat.
+  CellSet cells(int n) const { return splats_.cells(n) & state_.unfinished; }
+
+  // Blends the next splat: body(cell, weight) for each of these cells.
+  template <class Body>
+  [[gnu::always_inline]] void each_weight(int n, const BlockPlace& place, CellSet cells, Float max_alpha,
+                                          Body&& body) const {
+    const BlockSplat<Response> splat(splats_[n], place);
+    each_cell(cells, [&](int cell) __attribute__((always_inline)) {
+      const CellResponse at(splat, state_, cell);
+      const CellBlend blend(at, state_, cell, max_alpha);
+      body(cell, blend.weight);
+    });
+  }
+
+  // The blends of the next splat as the backward pass wants them, one cell after the other.
+  struct Blends {
+    [[gnu::always_inline]] CellBlend next(const CellResponse<Response>& at, PixelState& state, int cell,
+                                          Float max_alpha) const {
+      return CellBlend(at, state, cell, max_alpha);
+    }
+  };
+  Blends blends(int) const { return {}; }
+
+private:
+  const BlockSplats<Response>& splats_;
+  PixelState& state_;
 };
 
 }  // namespace gsplat::GSPLAT_ISA

@@ -1,6 +1,6 @@
 // Front-to-back compositing of the splats of each tile.
 #include "cuda/composite.h"
-#include "cuda/composite_tile.cuh"
+#include "cuda/pixel_order.cuh"
 #include "math/response/selected.h"
 #include "raster/channels.h"
 
@@ -78,6 +78,38 @@ __global__ void __launch_bounds__(kMostTileThreads, kColors <= 3 ? kMostBlocks :
   lower_colors.store(in, tile, pixel_y() + kHalf, lower.transmittance, first_channel, channels, out);
 }
 
+// The same in the order of each pixel's own.
+template <class Response, int kColors>
+__global__ void __launch_bounds__(kMostTileThreads)
+    composite_tiles_by_pixel(CompositeInputs in, CompositeOutputs out, int first_channel, int channels) {
+  __shared__ OrderedBatch<Response> batch;
+  const Tile tile = half_tile(in);
+  const PixelPlace place(in, tile, pixel_x(), half_pixel_y());
+  BlendedPixel pixel(half_pixel_y(), place);
+  Colors<kColors> blended;
+  meet_in_pixel_order<Response>(in, tile, batch, pixel, place, [&](const Hit& hit, int32_t id) {
+    const float weight = blend_hit(hit, pixel);
+    if (weight == 0.0f) return;
+    const float* colors = in.colors + static_cast<int64_t>(id) * in.channels + first_channel;
+#pragma unroll
+    for (int c = 0; c < kColors; ++c) {
+      if (c < channels) blended.sum[c] = fma(weight, colors[c], blended.sum[c]);
+    }
+  });
+  blended.store(in, tile, half_pixel_y(), pixel.transmittance, first_channel, channels, out);
+}
+
+template <int kColors>
+void launch_by_pixel(const CompositeInputs& in, const CompositeOutputs& out, Stream stream) {
+  if (in.images == 0) return;
+  for (int first = 0; first < in.channels; first += kColors) {
+    const int channels = in.channels - first < kColors ? in.channels - first : kColors;
+    composite_tiles_by_pixel<Response, kColors>
+        <<<half_tile_blocks(in), tile_threads(in), 0, stream>>>(in, out, first, channels);
+    check_launch("composite_tiles_by_pixel");
+  }
+}
+
 template <int kColors>
 void launch(const CompositeInputs& in, const CompositeOutputs& out, Stream stream) {
   if (in.images == 0) return;
@@ -93,6 +125,10 @@ void launch(const CompositeInputs& in, const CompositeOutputs& out, Stream strea
 
 void composite(const CompositeInputs& in, const CompositeOutputs& out, Stream stream) {
   // Eight channels at a time, in several passes if need be.
+  if (in.settings.order == Order::pixel) {
+    return for_channels<8, 3>(in.channels,
+                              [&](auto channels) { launch_by_pixel<channels>(in, out, stream); });
+  }
   for_frequent_channels<Response, 8>(in.channels, [&](auto channels) { launch<channels>(in, out, stream); });
 }
 

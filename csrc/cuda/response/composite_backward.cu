@@ -6,7 +6,7 @@
 // are linear in the pixels: they are gathered in the places of the gradients themselves, and
 // finish_splat_gradients() turns them into gradients in place.
 #include "cuda/composite.h"
-#include "cuda/composite_tile.cuh"
+#include "cuda/pixel_order.cuh"
 #include "math/payload/color.h"
 #include "math/response/selected.h"
 #include "raster/channels.h"
@@ -195,6 +195,55 @@ __global__ void __launch_bounds__(kMostTileThreads, kBlocks<kColors>)
   visit_splats<Response, kColors>(in, tile, 0, kColors, batch, upper, lower, visit);
 }
 
+// The same in the order of each pixel's own, in which the lanes of a warp often meet different splats: then
+// each adds its own sums to memory.
+template <class Response, int kColors, class... Extras>
+__global__ void __launch_bounds__(kMostTileThreads)
+    composite_tiles_backward_by_pixel(CompositeInputs in, CompositeGradInputs v, CompositeGrads out) {
+  using Row = Payloads<Extras..., Color<kColors>>;
+  using Sums = SplatSums<Row>;
+  __shared__ OrderedBatch<Response> batch;
+  const Tile tile = half_tile(in);
+  const PixelPlace place(in, tile, pixel_x(), half_pixel_y());
+  BlendedPixel pixel(half_pixel_y(), place);
+  PixelGrads<kColors> grads(in, v, tile, place);
+  const SumTarget<Row> target(out, in.channels, sum_owner<Sums::kCount>());
+  const float x = static_cast<float>(pixel_x()) + 0.5f;
+  meet_in_pixel_order<Response>(in, tile, batch, pixel, place, [&](const Hit& hit, int32_t id) {
+    Sums sums;
+    float weight = 0.0f, dx = 0.0f;
+    if (hit.exists() && !pixel.finished()) {
+      const float* shape = in.shapes + 3 * static_cast<int64_t>(id);
+      const float root[3] = {shape[0], shape[1], shape[2]};
+      StagedSplat<Response, kColors> splat;
+      load_splat<Response, kColors>(in, tile, id, root, in.opacities[id], 0, kColors, splat);
+      dx = x - splat.mean_x;
+      weight = replay_splat(in, v, splat.shape, splat, dx, pixel, grads, sums);
+    }
+    const bool blends = weight > 0.0f;
+    const uint32_t lanes = __ballot_sync(kAllLanes, blends);
+    if (lanes == 0) return;
+    const int32_t first_id = __shfl_sync(kAllLanes, id, __ffs(lanes) - 1);
+    float listed[Sums::kCount];
+    sums.list(dx, listed);
+    if (__all_sync(kAllLanes, !blends || id == first_id)) {
+      target.add(first_id, warp_sums(listed));
+    } else if (blends) {
+#pragma unroll
+      for (int i = 0; i < Sums::kCount; ++i) {
+        SumTarget<Row>(out, in.channels, {i, true}).add(id, listed[i]);
+      }
+    }
+    if constexpr (kColors == kAnyChannels) {
+      if (!blends) return;
+      for (int c = 0; c < in.channels; ++c) {
+        atomic_add(out.colors + static_cast<int64_t>(id) * in.channels + c,
+                   weight * v.v_colors[grads.index * in.channels + c]);
+      }
+    }
+  });
+}
+
 // Turns the moments of the visible splats into their gradients, in the same places.
 __global__ void __launch_bounds__(256) finish_splat_gradients(CompositeInputs in, CompositeGrads out) {
   const int64_t position = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -224,9 +273,23 @@ void launch(Payloads<Extras...>, const CompositeInputs& in, const CompositeGradI
   check_launch("composite_tiles_backward");
 }
 
+template <int kColors, class... Extras>
+void launch_by_pixel(Payloads<Extras...>, const CompositeInputs& in, const CompositeGradInputs& v,
+                     const CompositeGrads& out, Stream stream) {
+  composite_tiles_backward_by_pixel<Response, kColors, Extras...>
+      <<<half_tile_blocks(in), tile_threads(in), 0, stream>>>(in, v, out);
+  check_launch("composite_tiles_backward_by_pixel");
+}
+
 // What trainings ask for most has code of its own; the rest is served by code that can do more.
 void launch(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out,
             Stream stream) {
+  if (in.settings.order == Order::pixel) {
+    if (in.channels == 3 && Payloads<>::suffice(out)) {
+      return launch_by_pixel<3>(Payloads<>{}, in, v, out, stream);
+    }
+    return launch_by_pixel<kAnyChannels>(AllPayloads{}, in, v, out, stream);
+  }
   if (Payloads<>::suffice(out)) {
     return for_frequent_channels<Response, kAnyChannels>(
         in.channels, [&](auto channels) { launch<channels>(Payloads<>{}, in, v, out, stream); });

@@ -1,6 +1,6 @@
 // How much the pixels of an image see of every splat: compositing without colours and without a derivative.
 #include "cuda/composite.h"
-#include "cuda/composite_tile.cuh"
+#include "cuda/pixel_order.cuh"
 #include "math/response/selected.h"
 
 namespace gsplat::cuda::GSPLAT_RESPONSE {
@@ -56,10 +56,33 @@ __global__ void __launch_bounds__(kMostTileThreads)
   visit_splats<Response, kNoColors>(in, tile, 0, 0, batch, upper, lower, visit);
 }
 
+// The same in the order of each pixel's own, in which the lanes of a warp meet different splats.
+template <class Response>
+__global__ void __launch_bounds__(kMostTileThreads)
+    composite_contributions_by_pixel(CompositeInputs in, Contribution* out) {
+  __shared__ OrderedBatch<Response> batch;
+  const Tile tile = half_tile(in);
+  const PixelPlace place(in, tile, pixel_x(), half_pixel_y());
+  BlendedPixel pixel(half_pixel_y(), place);
+  meet_in_pixel_order<Response>(in, tile, batch, pixel, place, [&](const Hit& hit, int32_t id) {
+    const float weight = blend_hit(hit, pixel);
+    if (weight == 0.0f) return;
+    Contribution& total = out[id];
+    atomic_add(&total.weights, weight);
+    atomic_add(&total.pixels, 1.0f);
+    atomic_max(&total.largest, weight);
+  });
+}
+
 }  // namespace
 
 void contributions(const CompositeInputs& in, Contribution* out, Stream stream) {
   if (in.images == 0) return;
+  if (in.settings.order == Order::pixel) {
+    composite_contributions_by_pixel<Response>
+        <<<half_tile_blocks(in), tile_threads(in), 0, stream>>>(in, out);
+    return check_launch("composite_contributions_by_pixel");
+  }
   composite_contributions<Response><<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, out);
   check_launch("composite_contributions");
 }

@@ -1,6 +1,6 @@
 // How much of every splat the pixels of each label see: contributions, told apart.
 #include "cuda/composite.h"
-#include "cuda/composite_tile.cuh"
+#include "cuda/pixel_order.cuh"
 #include "math/response/selected.h"
 
 namespace gsplat::cuda::GSPLAT_RESPONSE {
@@ -62,10 +62,31 @@ __global__ void __launch_bounds__(kMostTileThreads)
   visit_splats<Response, kNoColors>(in, tile, 0, 0, batch, upper, lower, visit);
 }
 
+// The same in the order of each pixel's own, in which the lanes of a warp meet different splats.
+template <class Response>
+__global__ void __launch_bounds__(kMostTileThreads)
+    composite_label_weights_by_pixel(CompositeInputs in, LabelInputs labels, float* out) {
+  __shared__ OrderedBatch<Response> batch;
+  const Tile tile = half_tile(in);
+  const PixelPlace place(in, tile, pixel_x(), half_pixel_y());
+  BlendedPixel pixel(half_pixel_y(), place);
+  const int label = label_of(labels, place);
+  meet_in_pixel_order<Response>(in, tile, batch, pixel, place, [&](const Hit& hit, int32_t id) {
+    const float weight = blend_hit(hit, pixel);
+    if (weight == 0.0f || label < 0) return;
+    atomic_add(out + static_cast<int64_t>(id) * labels.count + label, weight);
+  });
+}
+
 }  // namespace
 
 void label_weights(const CompositeInputs& in, const LabelInputs& labels, float* out, Stream stream) {
   if (in.images == 0) return;
+  if (in.settings.order == Order::pixel) {
+    composite_label_weights_by_pixel<Response>
+        <<<half_tile_blocks(in), tile_threads(in), 0, stream>>>(in, labels, out);
+    return check_launch("composite_label_weights_by_pixel");
+  }
   composite_label_weights<Response><<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, labels, out);
   check_launch("composite_label_weights");
 }

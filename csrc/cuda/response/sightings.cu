@@ -1,6 +1,6 @@
 // Which splats the pixels of an image see: compositing that keeps their numbers.
 #include "cuda/composite.h"
-#include "cuda/composite_tile.cuh"
+#include "cuda/pixel_order.cuh"
 #include "math/response/selected.h"
 #include "math/sightings.h"
 
@@ -80,6 +80,37 @@ __global__ void __launch_bounds__(kMostTileThreads)
   seen_lower.store(out, lower_place);
 }
 
+// The same in the order of each pixel's own.
+template <class Response, bool kListed>
+__global__ void __launch_bounds__(kMostTileThreads)
+    composite_sightings_by_pixel(CompositeInputs in, SightingOutputs out) {
+  __shared__ OrderedBatch<Response> batch;
+  const Tile tile = half_tile(in);
+  const PixelPlace place(in, tile, pixel_x(), half_pixel_y());
+  BlendedPixel pixel(half_pixel_y(), place);
+  Seen<kListed> seen;
+  const bool until_median = !kListed && out.strongest == nullptr && out.counts == nullptr;
+  const auto first_id = static_cast<int32_t>(tile.image * in.gaussians);
+  meet_in_pixel_order<Response>(in, tile, batch, pixel, place, [&](const Hit& hit, int32_t id) {
+    const float front = pixel.transmittance, weight = blend_hit(hit, pixel);
+    if (weight == 0.0f) return;
+    seen.look(out, place.index, id - first_id, front, weight);
+    if (until_median && !before_median(pixel.transmittance)) pixel.finish();
+  });
+  seen.store(out, place);
+}
+
+template <bool kListed>
+void launch(const CompositeInputs& in, const SightingOutputs& out, Stream stream) {
+  if (in.settings.order == Order::pixel) {
+    composite_sightings_by_pixel<Response, kListed>
+        <<<half_tile_blocks(in), tile_threads(in), 0, stream>>>(in, out);
+  } else {
+    composite_sightings<Response, kListed><<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, out);
+  }
+  check_launch("composite_sightings");
+}
+
 }  // namespace
 
 void sightings(const CompositeInputs& in, const SightingOutputs& out, Stream stream) {
@@ -87,11 +118,10 @@ void sightings(const CompositeInputs& in, const SightingOutputs& out, Stream str
   if (out.top > 0) {
     const auto pixels = static_cast<size_t>(in.images) * in.image.width * in.image.height;
     check(cudaMemsetAsync(out.top_ids, 0xff, sizeof(int32_t) * pixels * out.top, stream), "memset");
-    composite_sightings<Response, true><<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, out);
+    launch<true>(in, out, stream);
   } else {
-    composite_sightings<Response, false><<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, out);
+    launch<false>(in, out, stream);
   }
-  check_launch("composite_sightings");
 }
 
 }  // namespace gsplat::cuda::GSPLAT_RESPONSE

@@ -5,6 +5,7 @@
 #include "cpu/compositing.h"
 #include "cpu/parallel.h"
 #include "cpu/simd/block_images.h"
+#include "cpu/simd/pixel_order.h"
 #include "math/response/selected.h"
 
 namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE {
@@ -18,36 +19,34 @@ struct BlockScratch {
 };
 
 // Blends the splats of a block's list into `colors`, which are zero at first.
-template <int kChannels>
+template <int kChannels, class BlendOrder>
 void composite_block(const CompositeInputs& in, const BlockSplats<Response>& splats, const BlockPlace& place,
-                     PixelState& state, float* colors) {
+                     const BlendOrder& order, float* colors) {
   const Float max_alpha(in.settings.max_alpha);
-  for (int n = 0; n < splats.count() && state.unfinished != 0; ++n) {
+  for (int n = 0; n < splats.count() && !order.finished(); ++n) {
     if constexpr (kChannels == kDynamic) splats.prefetch_color(in, n);
-    const CellSet cells = splats.cells(n) & state.unfinished;
+    const CellSet cells = order.cells(n);
     if (cells == 0) continue;
     const float* color = splats.color<kChannels>(in, n);
-    const BlockSplat splat(splats[n], place);
-    each_cell(cells, [&](int cell) __attribute__((always_inline)) {
-      const CellResponse at(splat, state, cell);
-      const CellBlend blend(at, state, cell, max_alpha);
-      float* sums = colors + cell * kCellPixels;
-      const auto add_channel = [&](int c) __attribute__((always_inline)) {
-        repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
-          float* sum = sums + c * kBlockPixels + i * kLanes;
-          fma(blend.weight[i], Float(color[c]), Float::load(sum)).store(sum);
-        });
-      };
-      if constexpr (kChannels != kDynamic) {
-        repeat<kChannels>(add_channel);
-      } else {
-        for (int c = 0; c < in.channels; ++c) add_channel(c);
-      }
-    });
+    order.each_weight(n, place, cells, max_alpha,
+                      [&](int cell, const Float* weight) __attribute__((always_inline)) {
+                        float* sums = colors + cell * kCellPixels;
+                        const auto add_channel = [&](int c) __attribute__((always_inline)) {
+                          repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
+                            float* sum = sums + c * kBlockPixels + i * kLanes;
+                            fma(weight[i], Float(color[c]), Float::load(sum)).store(sum);
+                          });
+                        };
+                        if constexpr (kChannels != kDynamic) {
+                          repeat<kChannels>(add_channel);
+                        } else {
+                          for (int c = 0; c < in.channels; ++c) add_channel(c);
+                        }
+                      });
   }
 }
 
-template <int kChannels>
+template <int kChannels, class BlendOrder>
 void composite_all(const CompositeInputs& in, const CompositeOutputs& out) {
   const auto* records = make_records<Response>(in);
   TileWalk(in.image, in.settings.tile_size)
@@ -56,7 +55,8 @@ void composite_all(const CompositeInputs& in, const CompositeOutputs& out) {
         scratch.splats.gather(in, records, tile, place);
         float* colors = zero_planes(scratch.colors, in.channels);
         PixelState state(place, Response::Family::kLeast);
-        composite_block<kChannels>(in, scratch.splats, place, state, colors);
+        const BlendOrder order(in, scratch.splats, place, state);
+        composite_block<kChannels>(in, scratch.splats, place, order, colors);
         write_colors<kChannels>(in, place, colors, state.transmittance, out.colors);
         for (float& t : state.transmittance) t = 1.0f - t;
         write_plane(state.transmittance, in.image, place, out.alphas);
@@ -66,8 +66,12 @@ void composite_all(const CompositeInputs& in, const CompositeOutputs& out) {
 }  // namespace
 
 void composite(const CompositeInputs& in, const CompositeOutputs& out) {
-  for_frequent_channels<Response, kDynamic>(in.channels,
-                                            [&](auto channels) { composite_all<channels>(in, out); });
+  if (in.settings.order == Order::pixel) {
+    return for_channels<kDynamic, 3>(
+        in.channels, [&](auto channels) { composite_all<channels, PixelOrder<Response>>(in, out); });
+  }
+  for_frequent_channels<Response, kDynamic>(
+      in.channels, [&](auto channels) { composite_all<channels, ListOrder<Response>>(in, out); });
 }
 
 }  // namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE

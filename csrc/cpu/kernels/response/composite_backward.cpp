@@ -9,7 +9,7 @@
 
 #include "cpu/compositing.h"
 #include "cpu/parallel.h"
-#include "cpu/simd/block_images.h"
+#include "cpu/simd/pixel_order.h"
 #include "math/payload/color.h"
 #include "math/response/selected.h"
 #include "raster/payloads.h"
@@ -154,10 +154,11 @@ inline void write_sums(const Float* values, float* row) {
 }
 
 // Writes the sums of one splat over the pixels of a block.
-template <int kChannels, class... Extras>
+template <int kChannels, class BlendOrder, class... Extras>
 [[gnu::always_inline]] inline void write_row(const CompositeInputs& in, const BlockSplats<Response>& splats,
-                                             int n, const BlockPlace& place, CellSet cells, PixelState& state,
-                                             PixelGrads& pixels, float* row) {
+                                             int n, const BlockPlace& place, const BlendOrder& order,
+                                             CellSet cells, PixelState& state, PixelGrads& pixels,
+                                             float* row) {
   using Sums = Payloads<Extras..., Color<kChannels>>;
   constexpr int kSums = kOfSplat + Sums::kSums;
   const Float max_alpha(in.settings.max_alpha), one(1.0f), zero(0.0f);
@@ -170,9 +171,10 @@ template <int kChannels, class... Extras>
   typename Sums::template Sums<Float> payloads;
   alignas(64) float weights[kChannels == kDynamic ? kBlockPixels : 1];
 
+  auto blends = order.blends(n);
   each_cell(cells, [&](int cell) __attribute__((always_inline)) {
     const CellResponse at(splat, state, cell);
-    const CellBlend blend(at, state, cell, max_alpha);
+    const auto blend = blends.next(at, state, cell, max_alpha);
     repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
       const int first = cell * kCellPixels + i * kLanes;
       const Float &alpha = blend.alpha[i], &weight = blend.weight[i];
@@ -186,8 +188,14 @@ template <int kChannels, class... Extras>
         for (int c = 0; c < in.channels; ++c) g = fma(color_of(c), v_color(c), g);
         weight.store(weights + first);
       }
-      const Float blended = weight * g, behind = Float::load(pixels.behind + first) - blended;
-      behind.store(pixels.behind + first);
+      const Float blended = weight * g;
+      Float behind;
+      if constexpr (BlendOrder::kOfPixels) {
+        behind = blend.rest[i];
+      } else {
+        behind = Float::load(pixels.behind + first) - blended;
+        behind.store(pixels.behind + first);
+      }
       // No gradient through the cap.
       const Float e = zero_unless(at.uncapped[i] <= max_alpha, Over::log_alpha_vjp(blended, alpha, behind));
       const auto change = Family::change(splat.prepared, at.pixel[i], e);
@@ -269,7 +277,33 @@ void write_splat(const CompositeInputs& in, int64_t id, const float* total, cons
   }
 }
 
-template <int kChannels, class... Extras>
+// The order of a block, of the kind BlendOrder.
+template <int kChannels, class BlendOrder, class... Extras>
+BlendOrder order_of(const CompositeInputs& in, const BlockSplats<Response>& splats, const BlockPlace& place,
+                    PixelState& state, PixelGrads& pixels) {
+  if constexpr (!BlendOrder::kOfPixels) {
+    return BlendOrder(in, splats, place, state);
+  } else {
+    const auto gradient = [&](int cell, int n, int i) __attribute__((always_inline)) {
+      const int first = cell * kCellPixels + i * kLanes;
+      const float* color = splats.color<kChannels>(in, n);
+      Float g = Float::load(pixels.v_alpha + first);
+      const auto color_of = [&](int c) __attribute__((always_inline)) { return Float(color[c]); };
+      const auto v_color = [&](int c) __attribute__((always_inline)) {
+        return Float::load(pixels.v_colors + c * kBlockPixels + first);
+      };
+      typename Payloads<Extras..., Color<kChannels>>::template Sums<Float> not_wanted;
+      not_wanted.take(Float(0.0f), color_of, v_color, g);
+      if constexpr (kChannels == kDynamic) {
+        for (int c = 0; c < in.channels; ++c) g = fma(color_of(c), v_color(c), g);
+      }
+      return g;
+    };
+    return BlendOrder(in, splats, place, state, pixels.behind, gradient);
+  }
+}
+
+template <int kChannels, class BlendOrder, class... Extras>
 void backward_all(Payloads<Extras...>, const CompositeInputs& in, const CompositeGradInputs& v,
                   const CompositeGrads& out) {
   using Sums = Payloads<Extras..., Color<kChannels>>;
@@ -288,17 +322,20 @@ void backward_all(Payloads<Extras...>, const CompositeInputs& in, const Composit
     PixelState state(place, Response::Family::kLeast);
     PixelGrads pixels;
     load_pixel_grads<kChannels>(in, v, place, scratch, pixels);
+    // Where pixels have an order of their own, what moves behind all splats beforehand is a copy.
+    std::conditional_t<BlendOrder::kOfPixels, PixelState, PixelState&> moved = state;
+    const BlendOrder order = order_of<kChannels, BlendOrder, Extras...>(in, splats, place, moved, pixels);
     constexpr int kAhead = 24;
     for (int n = 0; n < kAhead && n < splats.count(); ++n) rows.prefetch(splats.begin() + n, block);
     for (int n = 0; n < splats.count(); ++n) {
       if (n + kAhead < splats.count()) rows.prefetch(splats.begin() + n + kAhead, block);
       if constexpr (kChannels == kDynamic) splats.prefetch_color(in, n);
-      const CellSet cells = splats.cells(n) & state.unfinished;
+      const CellSet cells = order.cells(n);
       float* row = rows.row(splats.begin() + n, block);
       if (cells == 0) {
         std::memset(row, 0, sizeof(float) * stride);
       } else {
-        write_row<kChannels, Extras...>(in, splats, n, place, cells, state, pixels, row);
+        write_row<kChannels, BlendOrder, Extras...>(in, splats, n, place, order, cells, state, pixels, row);
       }
     }
   });
@@ -314,19 +351,28 @@ void backward_all(Payloads<Extras...>, const CompositeInputs& in, const Composit
 }  // namespace
 
 void composite_backward(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out) {
+  using InList = ListOrder<Response>;
+  using OfPixels = PixelOrder<Response, true>;
+  if (in.settings.order == Order::pixel) {
+    if (in.channels == 3 && Payloads<>::suffice(out)) {
+      return backward_all<3, OfPixels>(Payloads<>{}, in, v, out);
+    }
+    return for_channels<kDynamic, 3>(
+        in.channels, [&](auto channels) { backward_all<channels, OfPixels>(AllPayloads{}, in, v, out); });
+  }
   // What trainings ask for most has code of its own; the rest is served by code that can do more.
   if (Payloads<>::suffice(out)) {
     for_frequent_channels<Response, kDynamic>(
-        in.channels, [&](auto channels) { backward_all<channels>(Payloads<>{}, in, v, out); });
+        in.channels, [&](auto channels) { backward_all<channels, InList>(Payloads<>{}, in, v, out); });
     return;
   }
   if constexpr (Response::kFrequent) {
     if (in.channels == 3 && Payloads<AbsGrad>::suffice(out)) {
-      return backward_all<3>(Payloads<AbsGrad>{}, in, v, out);
+      return backward_all<3, InList>(Payloads<AbsGrad>{}, in, v, out);
     }
   }
-  for_channels<kDynamic, 3>(in.channels,
-                            [&](auto channels) { backward_all<channels>(AllPayloads{}, in, v, out); });
+  for_channels<kDynamic, 3>(
+      in.channels, [&](auto channels) { backward_all<channels, InList>(AllPayloads{}, in, v, out); });
 }
 
 }  // namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE

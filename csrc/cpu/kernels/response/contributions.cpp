@@ -4,7 +4,7 @@
 // the rows of each splat together in a fixed order.
 #include "cpu/compositing.h"
 #include "cpu/parallel.h"
-#include "cpu/simd/pixel_block.h"
+#include "cpu/simd/pixel_order.h"
 #include "math/response/selected.h"
 
 namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE {
@@ -21,33 +21,32 @@ void add(Contribution& sum, const Contribution& c) {
 }
 
 // Writes `rows` [splats of the tile], which lie `stride` apart.
+template <class BlendOrder>
 void contributions_in_block(const CompositeInputs& in, const BlockSplats<Response>& splats,
                             const BlockPlace& place, Contribution* rows, int stride) {
   const Float max_alpha(in.settings.max_alpha), zero(0.0f);
   PixelState state(place, Response::Family::kLeast);
+  const BlendOrder order(in, splats, place, state);
   for (int n = 0; n < splats.count(); ++n, rows += stride) {
     *rows = {0.0f, 0.0f, 0.0f};
-    const CellSet cells = splats.cells(n) & state.unfinished;
+    const CellSet cells = order.cells(n);
     if (cells == 0) continue;
-    const BlockSplat<Response> splat(splats[n], place);
     Float weight_sum = zero, largest_weight = zero;
     int pixels = 0;
-    each_cell(cells, [&](int cell) __attribute__((always_inline)) {
-      const CellResponse at(splat, state, cell);
-      const CellBlend blend(at, state, cell, max_alpha);
-      repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
-        weight_sum += blend.weight[i];
-        largest_weight = max(largest_weight, blend.weight[i]);
-        pixels += __builtin_popcount(lane_bits(blend.weight[i] > zero));
-      });
-    });
+    order.each_weight(n, place, cells, max_alpha,
+                      [&](int, const Float* weight) __attribute__((always_inline)) {
+                        repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
+                          weight_sum += weight[i];
+                          largest_weight = max(largest_weight, weight[i]);
+                          pixels += __builtin_popcount(lane_bits(weight[i] > zero));
+                        });
+                      });
     *rows = {sum(weight_sum), static_cast<float>(pixels), largest(largest_weight)};
   }
 }
 
-}  // namespace
-
-void contributions(const CompositeInputs& in, Contribution* out) {
+template <class BlendOrder>
+void contributions_of_all(const CompositeInputs& in, Contribution* out) {
   const auto* records = make_records<Response>(in);
   const TileWalk walk(in.image, in.settings.tile_size);
   const int blocks = walk.blocks_per_tile();
@@ -55,7 +54,7 @@ void contributions(const CompositeInputs& in, Contribution* out) {
   walk.each_block(in.images, [&](int64_t tile, int block, const BlockPlace& place) {
     BlockSplats<Response>& splats = per_thread<BlockSplats<Response>>();
     splats.gather(in, records, tile, place);
-    contributions_in_block(in, splats, place, rows + splats.begin() * blocks + block, blocks);
+    contributions_in_block<BlendOrder>(in, splats, place, rows + splats.begin() * blocks + block, blocks);
   });
   const TileLists& lists = in.lists;
   parallel_for(lists.visible, 1024, [&](int64_t begin, int64_t end) {
@@ -67,6 +66,13 @@ void contributions(const CompositeInputs& in, Contribution* out) {
       out[lists.order[position]] = total;
     }
   });
+}
+
+}  // namespace
+
+void contributions(const CompositeInputs& in, Contribution* out) {
+  if (in.settings.order == Order::pixel) return contributions_of_all<PixelOrder<Response>>(in, out);
+  contributions_of_all<ListOrder<Response>>(in, out);
 }
 
 }  // namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE

@@ -4,7 +4,7 @@
 // each splat together in a fixed order.
 #include "cpu/compositing.h"
 #include "cpu/parallel.h"
-#include "cpu/simd/pixel_block.h"
+#include "cpu/simd/pixel_order.h"
 #include "math/response/selected.h"
 
 namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE {
@@ -38,40 +38,39 @@ struct BlockLabels {
 };
 
 // Writes `rows` [splats of the tile, count], which lie `stride` apart.
+template <class BlendOrder>
 void weights_in_block(const CompositeInputs& in, int count, const BlockLabels& labels,
                       const BlockSplats<Response>& splats, const BlockPlace& place, float* rows,
                       int64_t stride) {
   const Float max_alpha(in.settings.max_alpha), zero(0.0f);
   PixelState state(place, Response::Family::kLeast);
+  const BlendOrder order(in, splats, place, state);
   for (int n = 0; n < splats.count(); ++n, rows += stride) {
     for (int l = 0; l < count; ++l) rows[l] = 0.0f;
-    const CellSet cells = splats.cells(n) & state.unfinished;
+    const CellSet cells = order.cells(n);
     if (cells == 0 || labels.of_block == 0) continue;
-    const BlockSplat<Response> splat(splats[n], place);
     Float sums[kMostLabels];
     uint32_t met = 0;
-    each_cell(cells, [&](int cell) __attribute__((always_inline)) {
-      const CellResponse at(splat, state, cell);
-      const CellBlend blend(at, state, cell, max_alpha);
-      for (uint32_t rest = labels.of_cell[cell]; rest != 0; rest &= rest - 1) {
-        const int label = __builtin_ctz(rest);
-        const Float number(static_cast<float>(label));
-        Float total = (met >> label & 1u) != 0 ? sums[label] : zero;
-        repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
-          const Float here = Float::load(labels.numbers + cell * kCellPixels + i * kLanes);
-          total += zero_unless((here >= number) & (here <= number), blend.weight[i]);
-        });
-        sums[label] = total;
-        met |= uint32_t{1} << label;
-      }
-    });
+    order.each_weight(n, place, cells, max_alpha,
+                      [&](int cell, const Float* weight) __attribute__((always_inline)) {
+                        for (uint32_t rest = labels.of_cell[cell]; rest != 0; rest &= rest - 1) {
+                          const int label = __builtin_ctz(rest);
+                          const Float number(static_cast<float>(label));
+                          Float total = (met >> label & 1u) != 0 ? sums[label] : zero;
+                          repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
+                            const Float here = Float::load(labels.numbers + cell * kCellPixels + i * kLanes);
+                            total += zero_unless((here >= number) & (here <= number), weight[i]);
+                          });
+                          sums[label] = total;
+                          met |= uint32_t{1} << label;
+                        }
+                      });
     for (; met != 0; met &= met - 1) rows[__builtin_ctz(met)] = sum(sums[__builtin_ctz(met)]);
   }
 }
 
-}  // namespace
-
-void label_weights(const CompositeInputs& in, const LabelInputs& labels, float* out) {
+template <class BlendOrder>
+void weights_of_all(const CompositeInputs& in, const LabelInputs& labels, float* out) {
   const auto* records = make_records<Response>(in);
   const TileWalk walk(in.image, in.settings.tile_size);
   const int blocks = walk.blocks_per_tile(), count = labels.count;
@@ -80,8 +79,8 @@ void label_weights(const CompositeInputs& in, const LabelInputs& labels, float* 
   walk.each_block(in.images, [&](int64_t tile, int block, const BlockPlace& place) {
     BlockSplats<Response>& splats = per_thread<BlockSplats<Response>>();
     splats.gather(in, records, tile, place);
-    weights_in_block(in, count, BlockLabels(labels, in.image, place), splats, place,
-                     rows + splats.begin() * stride + block * count, stride);
+    weights_in_block<BlendOrder>(in, count, BlockLabels(labels, in.image, place), splats, place,
+                                 rows + splats.begin() * stride + block * count, stride);
   });
   const TileLists& lists = in.lists;
   parallel_for(lists.visible, 1024, [&](int64_t begin, int64_t end) {
@@ -94,6 +93,13 @@ void label_weights(const CompositeInputs& in, const LabelInputs& labels, float* 
       }
     }
   });
+}
+
+}  // namespace
+
+void label_weights(const CompositeInputs& in, const LabelInputs& labels, float* out) {
+  if (in.settings.order == Order::pixel) return weights_of_all<PixelOrder<Response>>(in, labels, out);
+  weights_of_all<ListOrder<Response>>(in, labels, out);
 }
 
 }  // namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE

@@ -5,7 +5,7 @@
 
 #include "cpu/compositing.h"
 #include "cpu/parallel.h"
-#include "cpu/simd/pixel_block.h"
+#include "cpu/simd/pixel_order.h"
 #include "math/response/selected.h"
 
 namespace gsplat::GSPLAT_ISA::GSPLAT_RESPONSE {
@@ -46,46 +46,68 @@ void look(const CompositeInputs& in, const SightingOutputs& out, const BlockPlac
   int32_t* top_ids = scratch.top_ids.data();
   float* top_weights = scratch.top_weights.data();
   PixelState state(place, Response::Family::kLeast);
+  // What the pixels of a cell see next: with these transmittances in front, weights and numbers.
+  const auto look_at = [&](int cell, const Float* front, const Float* weights,
+                           const Float* ids) __attribute__((always_inline)) {
+    const int at_cell = cell * kCellPixels;
+    bool some_before_median = false;
+    repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
+      const int p = at_cell + i * kLanes;
+      const auto change = [&](float* numbers, LaneMask where) __attribute__((always_inline)) {
+        select(where, ids[i], Float::load(numbers + p)).store(numbers + p);
+      };
+      const Float weight = weights[i];
+      const LaneMask hit = weight > zero;
+      change(seen.first, hit & (front[i] >= one));  // only in front of the first one nothing is lost
+      change(seen.median, hit & before_median(front[i]));
+      some_before_median = some_before_median || any(before_median(Float::load(state.transmittance + p)));
+      if (until_median) return;
+      const Float largest = Float::load(seen.largest + p);
+      change(seen.strongest, weight > largest);
+      max(weight, largest).store(seen.largest + p);
+      (Float::load(seen.counts + p) + zero_unless(hit, one)).store(seen.counts + p);
+      if (out.top == 0) return;
+      for (uint32_t lanes = lane_bits(weight > Float::load(seen.exceed + p)); lanes != 0;
+           lanes &= lanes - 1) {
+        const int lane = __builtin_ctz(lanes), pixel = p + lane;
+        alignas(64) float each_weight[kLanes], each_id[kLanes];
+        weight.store(each_weight);
+        ids[i].store(each_id);
+        seen.exceed[pixel] =
+            keep_heaviest(top_ids + static_cast<int64_t>(pixel) * out.top,
+                          top_weights + static_cast<int64_t>(pixel) * out.top, out.top, seen.listed[pixel],
+                          std::bit_cast<int32_t>(each_id[lane]), each_weight[lane]);
+      }
+    });
+    if (until_median && !some_before_median) state.unfinished &= ~(CellSet{1} << cell);
+  };
+  if (in.settings.order == Order::pixel) {
+    const PixelOrder<Response> order(
+        in, splats, place, state,
+        [&](int cell, const Float* front, const Float* weights, const int32_t* each) {
+          alignas(64) float numbers[kCellPixels];
+          for (int lane = 0; lane < kCellPixels; ++lane) {
+            numbers[lane] = std::bit_cast<float>(splats.id(each[lane]) - first_id);
+          }
+          Float ids[kVectors];
+          repeat<kVectors>([&](auto i) { ids[i] = Float::load(numbers + i * kLanes); });
+          look_at(cell, front, weights, ids);
+        });
+    return;
+  }
   for (int n = 0; n < splats.count() && state.unfinished != 0; ++n) {
     const CellSet cells = splats.cells(n) & state.unfinished;
     if (cells == 0) continue;
-    const int32_t number = splats.id(n) - first_id;
-    const Float id(std::bit_cast<float>(number));
+    Float ids[kVectors];
+    repeat<kVectors>([&](auto i) { ids[i] = Float(std::bit_cast<float>(splats.id(n) - first_id)); });
     const BlockSplat<Response> splat(splats[n], place);
     each_cell(cells, [&](int cell) __attribute__((always_inline)) {
-      const int at_cell = cell * kCellPixels;
       Float front[kVectors];
-      repeat<kVectors>([&](auto i) { front[i] = Float::load(state.transmittance + at_cell + i * kLanes); });
+      repeat<kVectors>(
+          [&](auto i) { front[i] = Float::load(state.transmittance + cell * kCellPixels + i * kLanes); });
       const CellResponse at(splat, state, cell);
       const CellBlend blend(at, state, cell, max_alpha);
-      bool some_before_median = false;
-      repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
-        const int p = at_cell + i * kLanes;
-        const auto change = [&](float* numbers, LaneMask where) __attribute__((always_inline)) {
-          select(where, id, Float::load(numbers + p)).store(numbers + p);
-        };
-        const Float weight = blend.weight[i];
-        const LaneMask hit = weight > zero;
-        change(seen.first, hit & (front[i] >= one));  // only in front of the first one nothing is lost
-        change(seen.median, hit & before_median(front[i]));
-        some_before_median = some_before_median || any(before_median(Float::load(state.transmittance + p)));
-        if (until_median) return;
-        const Float largest = Float::load(seen.largest + p);
-        change(seen.strongest, weight > largest);
-        max(weight, largest).store(seen.largest + p);
-        (Float::load(seen.counts + p) + zero_unless(hit, one)).store(seen.counts + p);
-        if (out.top == 0) return;
-        for (uint32_t lanes = lane_bits(weight > Float::load(seen.exceed + p)); lanes != 0;
-             lanes &= lanes - 1) {
-          const int lane = __builtin_ctz(lanes), pixel = p + lane;
-          alignas(64) float weights[kLanes];
-          weight.store(weights);
-          seen.exceed[pixel] = keep_heaviest(top_ids + static_cast<int64_t>(pixel) * out.top,
-                                             top_weights + static_cast<int64_t>(pixel) * out.top, out.top,
-                                             seen.listed[pixel], number, weights[lane]);
-        }
-      });
-      if (until_median && !some_before_median) state.unfinished &= ~(CellSet{1} << cell);
+      look_at(cell, front, blend.weight, ids);
     });
   }
 }

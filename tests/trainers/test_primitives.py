@@ -146,7 +146,7 @@ def test_what_knows_plain_gaussians_only_refuses(config):
     with pytest.raises(ValueError, match="a linearization has no place for 'velocities', 'glow', 'birth'"):
         Linearization(scene, [], Settings(sh_degree=0))
     with pytest.raises(UsageError, match=r"browser's renderer has no place for .* the primitive 'firefly'"):
-        serve(scene, "127.0.0.1", 0, None, (0, 0, 1))
+        serve(scene, "127.0.0.1", 0, None)
     fireflies = replace(config, primitive="firefly")
     with pytest.raises(UsageError, match="lm knows plain Gaussians only, not the primitive 'firefly'"):
         Run(replace(fireflies, optimizer="lm"), "adc")

@@ -1,4 +1,4 @@
-"""What the order of each pixel's own costs: python tools/bench_orders.py [--scene FILE] [--isa avx2].
+"""What the order of each pixel's own costs: python tools/bench_orders.py [--run RUN] [--isa avx2].
 
 Composites one scene in both orders and prints the processor time per pair of a pixel and a splat that
 contributes to it, on one thread, and the ratio to the global order's. Both take turns in one process.
@@ -17,18 +17,20 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from interleaved import median_seconds
 
-from gsplat_core import io
 from gsplat_core.ops.variants import NO_CARRIERS
 from gsplat_core.reference import RESPONSES
 from gsplat_core.render import stages
+from gsplat_core.render.cameras import Cameras
 from gsplat_core.render.rays import canonical_frames, pixel_rays
 from gsplat_core.render.settings import ORDERS, USUAL
+from trainers.messages import warn
+from trainers.sources import load_scene, photographs_of
 
 ops = torch.ops.gsplat_core
 
 
 def main(
-    scene: Path | None = None,
+    run: Path | None = None,
     gaussians: int = 100_000,
     width: int = 960,
     height: int = 540,
@@ -39,9 +41,9 @@ def main(
     """Compare the orders.
 
     Args:
-        scene: a splat file, seen from the origin; without it there are random Gaussians.
+        run: a training run, seen by its first camera; without it there are random Gaussians.
         gaussians: of the random scene.
-        width, height: of the image.
+        width, height: of their image.
         rounds: of which the median counts.
         response: of the Gaussians.
         isa: the instruction set; without it the best one.
@@ -49,7 +51,7 @@ def main(
     torch.set_num_threads(1)
     if isa:
         ops.set_isa(isa)
-    given = _random(gaussians) if scene is None else _of_file(scene)
+    given, (width, height) = _random(gaussians, width, height) if run is None else _of_run(run)
     work = {order: _Work(given, response, order, width, height) for order in ORDERS}
     contenders = {f"{name} forward": each.forward for name, each in work.items()}
     contenders |= {f"{name} backward": each.backward for name, each in work.items()}
@@ -73,20 +75,29 @@ def main(
 _PARTS = ("forward", "backward")
 
 
-def _random(count: int) -> tuple[Tensor, ...]:
-    """Means, quaternions, scales and opacities in a box in front of the camera."""
+def _random(count: int, width: int, height: int) -> tuple[tuple[Tensor, ...], tuple[int, int]]:
+    """Means, quaternions, scales and opacities in a box in front of a camera, its pose and intrinsics."""
     g = torch.Generator().manual_seed(0)
     means = (torch.rand(count, 3, generator=g) - 0.5) * torch.tensor([8.0, 5.0, 6.0])
     scales = 0.03 * torch.exp(0.8 * torch.randn(count, 3, generator=g))
-    return (
+    K = torch.tensor([[0.7 * width, 0, width / 2], [0, 0.7 * width, height / 2], [0, 0, 1.0]])
+    gaussians = (
         means + torch.tensor([0.0, 0.0, 6.0]), torch.randn(count, 4, generator=g), scales,
-        torch.rand(count, generator=g),
+        torch.rand(count, generator=g), torch.eye(4), K,
     )  # fmt: skip
+    return gaussians, (width, height)
 
 
-def _of_file(path: Path) -> tuple[Tensor, ...]:
-    scene = io.load(path)
-    return scene.means, scene.quats, scene.scales.exp(), scene.opacities.sigmoid()
+def _of_run(path: Path) -> tuple[tuple[Tensor, ...], tuple[int, int]]:
+    scene = load_scene(path, warn).detached()
+    dataset, _ = photographs_of(path, None)
+    assert dataset is not None
+    camera = Cameras.of(dataset.train[0].camera, scene.means.device)
+    gaussians = (
+        scene.means, scene.quats, scene.scales.exp(), scene.opacities.sigmoid(), camera.viewmats[0],
+        camera.Ks[0],
+    )  # fmt: skip
+    return gaussians, (camera.width, camera.height)
 
 
 class _Work:
@@ -95,9 +106,8 @@ class _Work:
     def __init__(
         self, gaussians: tuple[Tensor, ...], response: str, order: str, width: int, height: int
     ) -> None:
-        means, quats, scales, opacities = (tensor[None].contiguous() for tensor in gaussians)
-        viewmats = torch.eye(4)[None, None]
-        Ks = torch.tensor([[[[0.7 * width, 0, width / 2], [0, 0.7 * width, height / 2], [0, 0, 1.0]]]])
+        means, quats, scales, opacities = (tensor[None].contiguous() for tensor in gaussians[:4])
+        viewmats, Ks = (tensor[None, None] for tensor in gaussians[4:])
         settings = replace(USUAL, order=order).for_response(response)
         extras = None
         if ranges := RESPONSES[response].extras:

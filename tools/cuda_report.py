@@ -34,6 +34,11 @@ LAUNCHED_WITH = dict.fromkeys(
         "composite_label_weights",
         "composite_tile_tangents",
         "composite_tile_moments",
+        "composite_tiles_by_pixel",
+        "composite_tiles_backward_by_pixel",
+        "composite_contributions_by_pixel",
+        "composite_sightings_by_pixel",
+        "composite_label_weights_by_pixel",
     ),
     128,
 )

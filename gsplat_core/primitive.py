@@ -40,6 +40,7 @@ MODELS: Mapping[str, str] = {
     "ges": "ges",
     "mip": "mip",
     "ndg": "directional",
+    "ray": "ray",
 }
 
 

@@ -19,7 +19,7 @@ from interleaved import median_seconds
 from gsplat_core.ops.variants import NO_CARRIERS, NO_RAYS
 from gsplat_core.reference import RESPONSES
 from gsplat_core.render.settings import USUAL
-from trainers.benchmark.splats import random_splats
+from trainers.benchmark.splats import Splats, random_splats
 
 ops = torch.ops.gsplat_core
 
@@ -70,19 +70,10 @@ class _Work:
         levels = ops.response_levels(s.opacities, extras, name)
         splats = (s.means2d, s.shapes, s.depths, s.opacities, s.radii)
         lists = ops.bin_splats(*splats, *drawing, levels)
-        self._arguments = (
-            s.means2d,
-            s.shapes,
-            s.opacities,
-            s.colors,
-            None,
-            *lists,
-            *drawing,
-            extras,
-            name,
-            *NO_RAYS,
-        )
-        counted = ops.contributions(s.means2d, s.shapes, s.opacities, *lists, *drawing, extras, name)
+        rays = _rays(s) if RESPONSES[name].along_rays else NO_RAYS
+        along = (*lists, *drawing, extras, name, *rays)
+        self._arguments = (s.means2d, s.shapes, s.opacities, s.colors, None, *along)
+        counted = ops.contributions(s.means2d, s.shapes, s.opacities, *along)
         self.pairs = counted[..., 1].double().sum().item()
         generator = torch.Generator().manual_seed(0)
         self._gradients = (
@@ -95,6 +86,22 @@ class _Work:
 
     def backward(self) -> object:
         return ops.composite_backward(*self._arguments, *self._image, *self._gradients)
+
+
+def _rays(s: Splats) -> tuple[Tensor, Tensor]:
+    """Gaussians that appear as the splats do to a pinhole camera, and its rays."""
+    focal, z = float(s.width), s.depths
+    slopes = (s.means2d - torch.tensor([s.width / 2, s.height / 2])) / focal
+    l11, l21, l22 = (s.shapes * focal / z[..., None]).unbind(-1)
+    zero = torch.zeros_like(z)
+    # Rows that are perpendicular to the ray of the mean, and one that is not.
+    rows = [l11, l21, -(slopes * torch.stack([l11, l21], -1)).sum(-1), zero, l22, -l22 * slopes[..., 1]]
+    frames = torch.stack([*rows, zero, zero, l11], dim=-1)
+    means = torch.cat([slopes, torch.ones_like(z)[..., None]], dim=-1) * z[..., None]
+    centres = -(frames.unflatten(-1, (3, 3)) @ means[..., None])[..., 0]
+    x, y = torch.meshgrid(torch.arange(s.width) + 0.5, torch.arange(s.height) + 0.5, indexing="xy")
+    directions = [(x - s.width / 2) / focal, (y - s.height / 2) / focal, torch.ones_like(x)]
+    return torch.cat([frames, centres], dim=-1), torch.stack(directions, dim=-1)[None]
 
 
 if __name__ == "__main__":

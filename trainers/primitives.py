@@ -21,6 +21,11 @@ def refuse_primitive(name: str, config: TrainConfig) -> None:
             f"the primitive {name!r} is integrated over pixels: there is no screen filter to compensate for; "
             "leave out antialiased=true."
         )
+    if config.antialiased and name == "ray":
+        raise UsageError(
+            f"the primitive {name!r} is looked at along rays: there is no screen filter to compensate for; "
+            "leave out antialiased=true."
+        )
     if config.compress is not None:
         refuse_codec(name, config.compress)
 

@@ -44,10 +44,10 @@ struct Addition {
 
 // Returns whether the splat was blended.
 __device__ bool replay_splat(const StagedSplat<Response, kRgb>& splat, const float* background, float dx,
-                             float max_alpha, BlendedPixel& pixel, WeightedPixel& weighted,
+                             float max_alpha, TilePixel<Response>& pixel, WeightedPixel& weighted,
                              Addition& addition) {
   GSPLAT_COUNT(pairs);
-  const Blend<Response> blend(splat.shape, splat.extras(), dx, splat.mean_y, max_alpha, pixel);
+  const Blend<Response> blend(splat, dx, max_alpha, pixel);
   if (!blend.blends) return false;
   const float weight = blend.alpha * pixel.transmittance;
   float e[kRgb];
@@ -105,7 +105,7 @@ __global__ void __launch_bounds__(kMostTileThreads, 2)
   const Tile tile(in);
   const PixelPlace upper_place(in, tile, pixel_x(), pixel_y());
   const PixelPlace lower_place(in, tile, pixel_x(), pixel_y() + kHalf);
-  BlendedPixel upper(pixel_y(), upper_place), lower(pixel_y() + kHalf, lower_place);
+  TilePixel<Response> upper(in, pixel_y(), upper_place), lower(in, pixel_y() + kHalf, lower_place);
   WeightedPixel upper_weighted(in, image, tile, upper_place), lower_weighted(in, image, tile, lower_place);
   float background[kRgb];
 #pragma unroll

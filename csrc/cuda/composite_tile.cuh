@@ -11,6 +11,7 @@
 #include "cuda/warp.cuh"
 #include "math/compositor/over.h"
 #include "math/ellipse.h"
+#include "raster/rays.h"
 #include "raster/types.h"
 
 namespace gsplat::cuda {
@@ -19,6 +20,13 @@ inline constexpr int kPatch = 8;                      // pixels per side
 inline constexpr int kHalf = kPatch / 2;              // rows between the two pixels of a lane
 inline constexpr int kBatch = 128;                    // splats that a block stages at a time
 inline constexpr int kMostTileThreads = 32 * 32 / 2;  // for the largest tiles
+
+// How many of the largest blocks a multiprocessor is to hold at least: as many as a kernel wants, but one of
+// those along rays, whose frames take more registers.
+template <class Response>
+inline constexpr int blocks_at_least(int wanted) {
+  return Response::Family::kAlongRays ? 1 : wanted;
+}
 
 inline dim3 tile_threads(const CompositeInputs& in) {
   const unsigned patches = static_cast<unsigned>(in.settings.tile_size) / kPatch;
@@ -35,15 +43,17 @@ inline dim3 tile_blocks(const CompositeInputs& in) {
 template <class Response, int kColors>
 struct alignas(16) StagedSplat {
   using Shape = typename Response::Family::template Shape<float>;
-  static constexpr int kExtras = Response::kExtras, kNumbers = kExtras + kColors;
+  static constexpr int kExtras = Response::kExtras, kFrame = Response::Family::kFrame;
+  static constexpr int kNumbers = kExtras + kFrame + kColors;
 
   float mean_x, mean_y;
   Shape shape;
-  float numbers[kNumbers > 0 ? kNumbers : 1];  // the response's extras, the colours
+  float numbers[kNumbers > 0 ? kNumbers : 1];  // the response's extras, the frame, the colours
   int32_t id;
 
   __device__ const float* extras() const { return numbers; }
-  __device__ const float* colors() const { return numbers + kExtras; }
+  __device__ const float* frame() const { return numbers + kExtras; }
+  __device__ const float* colors() const { return numbers + kExtras + kFrame; }
 };
 
 template <class Response, int kColors>
@@ -124,8 +134,14 @@ __device__ __forceinline__ void load_splat(const CompositeInputs& in, const Tile
   }
 #pragma unroll
   for (int c = 0; c < kColors; ++c) {
-    splat.numbers[Response::kExtras + c] =
+    splat.numbers[Response::kExtras + splat.kFrame + c] =
         c < channels ? in.colors[id * in.channels + first_channel + c] : 0.0f;
+  }
+  if constexpr (Response::Family::kAlongRays) {
+    const RayFrame<float> frame = Response::Family::frame(splat.shape.log2_opacity, splat.extras(),
+                                                          in.rays.canonical + RayInputs::kCanonical * id);
+    static_assert(sizeof(frame) == sizeof(float) * splat.kFrame);
+    memcpy(splat.numbers + Response::kExtras, &frame, sizeof(frame));
   }
 }
 
@@ -185,6 +201,37 @@ private:
   static constexpr float kFarAway = std::numeric_limits<float>::infinity();
 };
 
+// The same with what a response has to know of the pixel.
+template <class Response, bool kAlongRays = Response::Family::kAlongRays>
+struct TilePixel : BlendedPixel {
+  __device__ TilePixel(const CompositeInputs&, int row, const PixelPlace& place) : BlendedPixel(row, place) {}
+  __device__ NoRay ray() const { return {}; }
+};
+
+template <class Response>
+struct TilePixel<Response, true> : BlendedPixel {
+  Vec3<float> direction;
+  const float* numbers;  // of the ray as it is given
+  bool from_centre;
+
+  // One without a ray is like one outside the image.
+  __device__ TilePixel(const CompositeInputs& in, int row, const PixelPlace& place)
+      : BlendedPixel(row, place), direction{0.0f, 0.0f, 1.0f}, numbers(nullptr), from_centre(true) {
+    if (!place.exists) return;
+    const PixelRay found = load_ray(in.rays, place.index);
+    direction = found.ray.direction;
+    numbers = in.rays.rays + place.index * in.rays.numbers;
+    from_centre = in.rays.numbers == 3;
+    if (!found.exists()) finish();
+  }
+  // Where it begins is read again, because few rays begin elsewhere than in the centre.
+  __device__ Ray<float> ray() const {
+    Ray<float> ray = {direction, {0.0f, 0.0f, 0.0f}, from_centre};
+    if (!from_centre) ray.origin = {numbers[3], numbers[4], numbers[5]};
+    return ray;
+  }
+};
+
 // One splat at one pixel.
 template <class Response>
 struct Blend {
@@ -199,12 +246,13 @@ struct Blend {
   bool blends;   // false: the splat leaves the pixel as it is
 
   // Finishes the pixel if this splat would.
-  __device__ Blend(const typename Family::template Shape<float>& shape, const float* extras, float dx,
-                   float mean_y, float max_alpha, BlendedPixel& pixel)
-      : prepared(Family::prepare(shape, extras)), dy(pixel.y - mean_y) {
-    const Vec2<float> offset = Family::offset(shape, dx, dy);
+  template <int kColors>
+  __device__ Blend(const StagedSplat<Response, kColors>& splat, float dx, float max_alpha,
+                   TilePixel<Response>& pixel)
+      : prepared(Family::prepare(splat.shape, splat.extras(), splat.frame())), dy(pixel.y - splat.mean_y) {
+    const Vec2<float> offset = Family::offset(splat.shape, dx, dy);
     float measure;
-    at = Family::at(prepared, offset.x, offset.y, measure);
+    at = Family::at(prepared, offset.x, offset.y, pixel.ray(), measure);
     hit = measure >= static_cast<float>(Family::kLeast);
     uncapped = Family::opacity_where(true, measure);
     alpha = ::fminf(max_alpha, uncapped);

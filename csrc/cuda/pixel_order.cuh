@@ -94,8 +94,9 @@ struct PixelDirection {
 // with the next splat that their pixel sees, in its order, or with none.
 template <class Response, class Meet>
 __device__ __forceinline__ void meet_in_pixel_order(const CompositeInputs& in, const Tile& tile,
-                                                    OrderedBatch<Response>& ordered, BlendedPixel& pixel,
-                                                    const PixelPlace& place, const Meet& meet) {
+                                                    OrderedBatch<Response>& ordered,
+                                                    TilePixel<Response>& pixel, const PixelPlace& place,
+                                                    const Meet& meet) {
   StagedBatch<Response, 0>& batch = ordered.batch;
   const PixelDirection ray(in.rays, place);
   const float x = static_cast<float>(pixel_x()) + 0.5f;
@@ -122,9 +123,8 @@ __device__ __forceinline__ void meet_in_pixel_order(const CompositeInputs& in, c
           GSPLAT_COUNT(pairs);
           const int i = group + __ffs(rest) - 1;
           const StagedSplat<Response, 0>& splat = batch.splats[i];
-          BlendedPixel passing = pixel;
-          const Blend<Response> blend(splat.shape, splat.extras(), x - splat.mean_x, splat.mean_y,
-                                      in.settings.max_alpha, passing);
+          TilePixel<Response> passing = pixel;
+          const Blend<Response> blend(splat, x - splat.mean_x, in.settings.max_alpha, passing);
           if (!blend.hit) continue;
           const Hit hit = {depth_along_ray<true>(ordered.frames[i], ray.direction, ray.origin), blend.alpha,
                            first + i};

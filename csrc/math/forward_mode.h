@@ -5,6 +5,7 @@
 
 #include "math/dual.h"
 #include "math/projection_methods.h"
+#include "math/response/along_rays.h"
 #include "math/response/radial.h"
 #include "math/response/window.h"
 
@@ -80,7 +81,8 @@ GSPLAT_HD Dual<F> moving_alpha(const F& alpha, Mask<F> uncapped, const SplatShap
   return {alpha, zero_unless(uncapped, exp2_tangent(alpha, t_power))};
 }
 
-// How a splat's opacity at pixels changes, for a response of either family.
+// How a splat's opacity at pixels changes, for a response of any family: with their offsets from its mean, or
+// with the changes of their rays.
 template <class Response, class F, class Family = typename Response::Family>
 struct Moving;
 
@@ -101,9 +103,9 @@ struct Moving<Response, F, RadialFamily<Response>> {
   }
 
   GSPLAT_HD_INLINE Dual<F> alpha(const F& value, Mask<F> uncapped, const typename Family::template At<F>&,
-                                 const F& dx, const F& dy) const {
-    return moving_alpha<Response>(value, uncapped, shape, extras.values, Dual<F>(dx, -mean_x),
-                                  Dual<F>(dy, -mean_y));
+                                 const Vec2<F>& offset) const {
+    return moving_alpha<Response>(value, uncapped, shape, extras.values, Dual<F>(offset.x, -mean_x),
+                                  Dual<F>(offset.y, -mean_y));
   }
 };
 
@@ -126,9 +128,38 @@ struct Moving<Response, F, WindowFamily<Response>> {
   }
 
   GSPLAT_HD_INLINE Dual<F> alpha(const F& value, Mask<F> uncapped, const typename Family::template At<F>& at,
-                                 const F&, const F&) const {
+                                 const Vec2<F>&) const {
     return {value, zero_unless(uncapped, value * tangent.along(Family::change(prepared, at, F(1.0))))};
   }
+};
+
+template <class F>
+struct MovingRay {
+  Ray<F> ray, tangent;
+};
+
+template <class Response, class F>
+struct Moving<Response, F, RayFamily<Response>> {
+  using Family = RayFamily<Response>;
+
+  typename Family::template Prepared<F> prepared;
+  RayTangent<F> tangent;
+  ExtrasOf<F, Response::kExtras> t_extras;
+
+  GSPLAT_HD_INLINE Moving(const SplatShape<F>&, const typename Family::template Prepared<F>& p,
+                          const typename Family::MovingSplat& t, const F* t_extras_)
+      : prepared(p), tangent{row(t.first), row(t.second), row(t.along), row(t.centre), F(t.log_opacity)} {
+    for (int e = 0; e < Response::kExtras; ++e) t_extras.values[e] = t_extras_[e];
+  }
+
+  GSPLAT_HD_INLINE Dual<F> alpha(const F& value, Mask<F> uncapped, const typename Family::template At<F>& at,
+                                 const MovingRay<F>& motion) const {
+    const F t_log = ray_tangent<Response>(prepared, at, tangent, t_extras.values, motion.ray, motion.tangent);
+    return {value, zero_unless(uncapped, value * t_log)};
+  }
+
+private:
+  GSPLAT_HD_INLINE static Vec3<F> row(const Vec3<float>& v) { return {F(v.x), F(v.y), F(v.z)}; }
 };
 
 GSPLAT_MATH_END

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "math/dual.h"
+#include "math/response/along_rays.h"
 #include "math/response/radial.h"
 #include "math/response/window.h"
 #include "raster/types.h"
@@ -39,7 +40,14 @@ template <class Family>
 GSPLAT_HD typename Family::MovingSplat load_moving(const CompositeInputs& in, const CompositeTangents& t,
                                                    int64_t id) {
   const float* t_root = t.shapes + 3 * id;
-  if constexpr (Family::kIntegrates) {
+  if constexpr (Family::kAlongRays) {
+    const float* centre = in.rays.canonical + RayInputs::kCanonical * id + 9;
+    const CameraTurn<float> turn({centre[0], centre[1], centre[2]});
+    const float* moved = t.canonical + RayInputs::kCanonical * id;
+    const RayFrame<float> rows(turn, moved, 0.0f);
+    return {rows.first, rows.second, rows.along, turn.turned({moved[9], moved[10], moved[11]}),
+            t.opacities[id] / in.opacities[id]};
+  } else if constexpr (Family::kIntegrates) {
     const float* root = in.shapes + 3 * id;
     return {root[0],   root[1],   root[2],   {t.means2d[2 * id], t.means2d[2 * id + 1]},
             t_root[0], t_root[1], t_root[2], t.opacities[id] / in.opacities[id]};

@@ -19,7 +19,9 @@
 #define GSPLAT_RESPONSES(V, ...)                                 \
   V(gaussian, GaussianResponse __VA_OPT__(, ) __VA_ARGS__)       \
   V(generalized, GeneralizedResponse __VA_OPT__(, ) __VA_ARGS__) \
-  V(analytic, AnalyticResponse __VA_OPT__(, ) __VA_ARGS__)
+  V(analytic, AnalyticResponse __VA_OPT__(, ) __VA_ARGS__)       \
+  V(ray, RayResponse __VA_OPT__(, ) __VA_ARGS__)                 \
+  V(ray_generalized, RayGeneralizedResponse __VA_OPT__(, ) __VA_ARGS__)
 
 // V(name, Type) for the struct Type of each csrc/math/payload/NAME.h: what the backward pass sums up per
 // splat if it is asked to. Their sums lie in this order.

@@ -39,7 +39,6 @@ PROFILES = {"gsplat-1.4": 0.999, "gsplat-1.5": 0.999, "gsplat-1.6": 0.99}  # cap
 LATER_ARGUMENTS: dict[str, Any] = {
     "return_normals": False,
     "global_z_order": True,
-    "rays": None,
     "lidar_coeffs": None,
     "external_distortion_coeffs": None,
     "extra_signals_sh_degree": None,

@@ -11,6 +11,7 @@ from torch import Tensor
 from gsplat_core.reference.compositors import Weights
 from gsplat_core.reference.orders import of_pixels, swappable, swappable_along_rays
 from gsplat_core.reference.payloads import Sink
+from gsplat_core.reference.rays import Along, moved, nearest
 from gsplat_core.reference.responses import MIN_ALPHA, Response
 
 
@@ -26,6 +27,7 @@ class Drawn(NamedTuple):
     payloads: Sink
     doubtful: Tensor
     ray_depths: Tensor | None = None  # [V, P], where pixels have an order of their own
+    along: Along | None = None  # of responses along rays
 
 
 class Image(NamedTuple):
@@ -52,7 +54,21 @@ def blend(
     pixels = torch.stack([columns, rows], dim=-1).reshape(-1, 2).double() + 0.5
     means2d, probe = splats.payloads.watch(splats.means2d)
     dx, dy = (means2d - pixels).unbind(-1)
-    faded = splats.opacities[:, None] * response.seen(dx, dy, splats.conics, splats.extras)
+    near_edge = torch.zeros_like(dx, dtype=torch.bool)
+    if splats.along is None:
+        faded = splats.opacities[:, None] * response.seen(dx, dy, splats.conics, splats.extras)
+    else:
+        means = moved(splats.along, splats.means2d[:, 0], means2d, width, height)
+        tau, squared = nearest(splats.along, means)
+        faded = splats.opacities[:, None] * response.at(squared, splats.extras)
+        a, b, c = splats.conics[:, :, None].detach().unbind(1)
+        apart = (a * dx * dx + 2 * b * dx * dy + c * dy * dy).detach().sqrt()
+        reach = splats.along.reach[:, None]
+        near_edge = ((apart / reach.clamp(min=1e-10) - 1).abs() < band) | (
+            tau.abs() < band * splats.depths[:, None]
+        )
+        near_edge &= faded > MIN_ALPHA * (1 - band)
+        faded = torch.where((apart <= reach) & (tau >= 0), faded, 0.0)
 
     alphas = torch.where(faded < MIN_ALPHA, 0.0, faded.clamp(max=max_alpha))
     if splats.ray_depths is None:
@@ -64,7 +80,7 @@ def blend(
     splats.payloads.weights = weights.detach()
     colors = weights.T @ splats.colors
 
-    near_threshold = near_finish | ((faded / MIN_ALPHA - 1).abs() < band)
+    near_threshold = near_finish | near_edge | ((faded / MIN_ALPHA - 1).abs() < band)
     near_threshold |= (faded / max_alpha - 1).abs() < band
     touched = faded > MIN_ALPHA * (1 - band)
     ambiguous = near_threshold | (touched & splats.doubtful[:, None]) | swappable(splats.depths, touched)

@@ -15,12 +15,12 @@ from gsplat_core.reference.blending import Drawn, blend
 from gsplat_core.reference.cameras import CAMERAS, Intrinsics
 from gsplat_core.reference.compositors import COMPOSITORS
 from gsplat_core.reference.filters import FLAT_FILTER
-from gsplat_core.reference.gaussians import covariances, roots
+from gsplat_core.reference.gaussians import covariances, frames, roots
 from gsplat_core.reference.harmonics import view_dependent
 from gsplat_core.reference.orders import along_rays, by_depth
 from gsplat_core.reference.payloads import PAYLOADS, Sink
 from gsplat_core.reference.projection import project
-from gsplat_core.reference.rays import pixel_rays
+from gsplat_core.reference.rays import Along, pixel_rays
 from gsplat_core.reference.responses import RESPONSES
 from gsplat_core.reference.unscented import Unscented
 
@@ -95,6 +95,8 @@ def rasterization(
                 f"the response {response!r} is not drawn antialiased: it is integrated over pixels"
             )
         eps2d = FLAT_FILTER
+    if responds.along_rays and rasterize_mode == "antialiased":
+        raise ValueError(f"the response {response!r} is not drawn antialiased: it is not widened")
     _check("lens", lens, len(camera.coefficients), camera_model)
     _check("extras", extras, len(responds.extras), response)
 
@@ -103,6 +105,10 @@ def rasterization(
     root = None
     if unscented is not None:
         root = roots(quats, scales, covars).reshape(num_batches, 1, num, 3, 3)
+    shapes = [
+        None if t is None else t.reshape(num_batches, num, *t.shape[len(batch) + 1 :])
+        for t in (quats, scales, covars)
+    ]
     covars = covariances(quats, scales, covars).reshape(num_batches, 1, num, 3, 3)
     opacities = opacities.double().reshape(num_batches, 1, num)
     extras = extras.double().reshape(num_batches, 1, num, len(responds.extras))
@@ -131,6 +137,8 @@ def rasterization(
     colors = torch.cat(list(blended.values()), dim=-1)
 
     means2d = splats.means2d.reshape(*batch, num_cameras, num, 2)
+    if responds.along_rays:  # nothing depends on where splats are, but density control asks for gradients
+        means2d = means2d.detach().requires_grad_()
     images_means2d = means2d.reshape(num_batches * num_cameras, num, 2)
     wanted = {*payloads, *(["statistics"] if statistics else []), *(["absgrad"] if absgrad else [])}
     carriers = {
@@ -162,9 +170,26 @@ def rasterization(
                 ray_depths = dense_depths[-1][listed]
         at_pixels = (images_means2d[image, listed] + aside)[:, None].expand(-1, height * width, 2)
         sink = Sink({name: carrier.flatten(0, -3)[image, listed] for name, carrier in carriers.items()})
+        along = None
+        if responds.along_rays:
+            of_image = intrinsics._replace(
+                fx=intrinsics.fx[b, c],
+                fy=intrinsics.fy[b, c],
+                cx=intrinsics.cx[b, c],
+                cy=intrinsics.cy[b, c],
+                lens=lens[b, c],
+            )
+            reach = responds.reach(splats.opacities[b, c, listed], extras[b, 0, listed])
+            along = Along(
+                *pixel_rays(camera_model, viewmats[b, c, 0], of_image),
+                means[b, 0, listed],
+                frames(*(None if t is None else t[b, listed] for t in shapes)),
+                reach,
+            )
         drawn = Drawn(
             at_pixels, splats.conics[b, c, listed], splats.opacities[b, c, listed], extras[b, 0, listed],
             splats.depths[b, c, listed], colors[b, c, listed], sink, doubtful[b, c, listed], ray_depths,
+            along,
         )  # fmt: skip
         drawing = blend(drawn, responds, COMPOSITORS[compositor], width, height, max_alpha, band)
         images.append(drawing[:4])

@@ -24,6 +24,7 @@ class Response:
     at: Callable[[Tensor, Tensor], Tensor]
     extras: tuple[tuple[float, float], ...] = ()
     integrates = False
+    along_rays = False
     margin = 0.0  # pixels around the reach from which a splat is seen, too
 
     def seen(self, dx: Tensor, dy: Tensor, conics: Tensor, extras: Tensor) -> Tensor:
@@ -94,6 +95,24 @@ class Integral(Response):
         )
 
 
+@dataclass(frozen=True)
+class AlongRay(Response):
+    """A response to the pixel's ray, where that comes nearest to a Gaussian in the world: `at` is a function
+    of the squared Mahalanobis distance there. Moenne-Loccoz et al., "3D Gaussian Ray Tracing: Fast Tracing of
+    Particle Scenes" (2024), equations 9 to 11. What of it is seen lies within the reach of the splat."""
+
+    along_rays = True
+
+
+def ray_generalized(squared: Tensor, extras: Tensor) -> Tensor:
+    """Moenne-Loccoz et al. (2024), equation 6, with the degree n of each Gaussian: what it is at three
+    standard deviations does not depend on it."""
+    (degree,) = extras.unbind(-1)
+    at_centre = squared < 1e-30  # where the power has no derivative
+    power = torch.where(at_centre, 1.0, squared / 9) ** (degree[:, None] / 2)
+    return torch.where(at_centre, 1.0, torch.exp(-4.5 * power))
+
+
 def logistic(x: Tensor) -> Tensor:
     """Liang et al. (2024), equation 9: the normal distribution's function within 4e-4."""
     return torch.sigmoid(1.6 * x + 0.07 * x**3)
@@ -103,4 +122,6 @@ RESPONSES = {
     "gaussian": Response(gaussian),
     "generalized": Response(generalized, extras=((1.2, 4.0),)),
     "analytic": Integral(gaussian, sigmoid=logistic, excess=2**0.023609),
+    "ray": AlongRay(gaussian),
+    "ray_generalized": AlongRay(ray_generalized, extras=((1.2, 7.5),)),
 }

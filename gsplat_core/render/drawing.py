@@ -19,7 +19,7 @@ from gsplat_core.render.inputs import Inputs
 from gsplat_core.render.meta import Meta, render_meta
 from gsplat_core.render.outputs import COLORS as COLORS
 from gsplat_core.render.outputs import Outputs as Outputs
-from gsplat_core.render.rays import rays_of
+from gsplat_core.render.rays import places_of, rays_of
 from gsplat_core.render.seam import Copies
 from gsplat_core.render.seen import Labels
 from gsplat_core.render.settings import RenderSettings
@@ -33,7 +33,7 @@ from gsplat_core.render.stages import (
     levels,
     project,
 )
-from gsplat_core.render.variants import PAYLOADS
+from gsplat_core.render.variants import PAYLOADS, RESPONSES
 
 MOST_CHANNELS = 128
 """Blended in one pass. The backward pass keeps all channels of each pair of splat and tile at a time."""
@@ -117,6 +117,8 @@ def draw(
     )  # fmt: skip
     extras = extras_of_splats(inputs.extras, splats)
     rays = rays_of(inputs, width, height, settings)
+    if RESPONSES[inputs.response].along_rays:
+        splats = places_of(splats)
     splats, means2d, rows = (_packed if packed else _dense)(splats, inputs.batch)
     channels, backgrounds = [], inputs.backgrounds
     if outputs.colors:

@@ -37,6 +37,7 @@ class Inputs(NamedTuple):
     response: str  # of all Gaussians
     motion: Tensor | None = None  # [B, C, 9] of rolling shutters, gsplat_core.render.shutter
     sh_means: Tensor | None = None  # [B, N, 3] that harmonics are seen at, where that is not at the means
+    rays: Tensor | None = None  # [B, C, H, W, 6] origins and directions, in place of the cameras'
 
     def detached(self) -> Inputs:
         """The same as constants."""
@@ -75,11 +76,14 @@ def prepare(
     response: str = "gaussian",
     distortion: tuple[Tensor | None, Tensor | None, Tensor | None] = (None, None, None),
     sh_means: Tensor | None = None,
+    rays: Tensor | None = None,
+    size: tuple[int, int] = (0, 0),
 ) -> Inputs:
     """Checks the arguments of :func:`gsplat_core.rasterization` of the same names and reshapes them.
 
     Args:
         distortion: `radial_coeffs`, `tangential_coeffs` and `thin_prism_coeffs`.
+        size: width and height of the images, which `rays` must fit.
 
     Raises:
         ValueError: a shape, dtype or device does not fit the others, or a camera is none of
@@ -116,6 +120,13 @@ def prepare(
         sizes["D"] = parts[0].shape[-1]
     if backgrounds is not None:
         check_tensor("backgrounds", backgrounds, "C D", sizes, batch)
+    if rays is not None:
+        if not RESPONSES[response].along_rays:
+            raise ValueError(
+                "argument 'rays' needs a response along rays, such as 'ray' (with_eval3d=True), got "
+                f"{response!r}"
+            )
+        check_tensor("rays", rays, "C H W 6", {**sizes, "W": size[0], "H": size[1]}, batch)
 
     scenes, dims = math.prod(batch), len(batch)
 
@@ -143,6 +154,7 @@ def prepare(
         camera=camera_model,
         response=response,
         sh_means=None if sh_means is None else flat(sh_means),
+        rays=None if rays is None else flat(rays),
     )
     check_same_device(inputs.named_tensors())
     check_cameras(viewmats, Ks, rigid=sh_degree is not None)

@@ -23,7 +23,7 @@ from gsplat_core.render.seen import Labels
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.shutter import exposed
 from gsplat_core.render.sparse_gradients import SeenRows, sparse_gradients
-from gsplat_core.render.variants import PAYLOADS
+from gsplat_core.render.variants import PAYLOADS, RESPONSES
 
 _DEPTHS: dict[str, Literal["none", "sum", "expected"]] = {
     "RGB": "none",
@@ -87,6 +87,7 @@ def rasterization(
     features: Mapping[str, Tensor] = NO_FEATURES,
     flow: Flow | None = None,
     labels: Labels | None = None,
+    rays: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Meta]:
     """Renders 3D Gaussians into images (Kerbl et al. 2023), differentiably.
 
@@ -182,10 +183,14 @@ def rasterization(
             None: the `means`.
         response: how the opacity falls off around a centre: "gaussian"; "generalized" (GES) for
             exp(-(q/2)^(beta/2)) with the squared Mahalanobis distance q, which at beta = 2 is the Gaussian;
-            "analytic", the Gaussian's integral over the pixel, for which `eps2d` is not used.
+            "analytic", the Gaussian's integral over the pixel, for which `eps2d` is not used; "ray", the
+            Gaussian in the world where the ray of the pixel comes nearest to its centre, of which the splat
+            only bounds where it is looked for (docs/rays.md); "ray_generalized", exp(-9/2 (d/3)^n) of the
+            Mahalanobis distance d there, which at n = 2 is the Gaussian.
             `radii` are then those of the response, before anti-aliasing lowers the opacity.
         extras: [..., N, E] the response's own numbers of each Gaussian, differentiable. For "generalized"
-            that is beta, E = 1, which acts between 0.5 and 8. None if the response has none.
+            that is beta, E = 1, which acts between 0.5 and 8, for "ray_generalized" the degree n, E = 1,
+            between 1 and 8. None if the response has none.
         payloads: some of :data:`gsplat_core.render.variants.PAYLOADS`: ``meta["payloads"][NAME]`` [..., C, N,
             sums] (``packed``: [nnz, sums]) is a leaf of the graph like ``meta["statistics"]``, whose
             ``.grad`` becomes what the payload sums up per Gaussian.
@@ -211,7 +216,11 @@ def rasterization(
             nowhere. Without a derivative. See also :mod:`gsplat_core.labels`.
         features: further tensors [..., N, F] or [..., C, N, F] by any names, each with any F: blended like
             colours over zeros, in the same pass, into ``meta["features"][NAME]`` [..., C, H, W, F].
-        distributed, with_eval3d: only the defaults are supported.
+        with_eval3d: whether Gaussians are looked at in the world: True for the response "ray".
+        rays: [..., C, H, W, 6] origins and directions (of any length, zero for none) of the pixels' rays in
+            the world, for responses along them, in place of those of the cameras; differentiable. Where
+            splats are looked for is still up to the cameras.
+        distributed: only the default is supported.
 
     Returns:
         colors [..., C, H, W, X] with X = D, 1 or D + 1, alphas [..., C, H, W, 1], and meta, a dictionary
@@ -235,7 +244,6 @@ def rasterization(
     check_unsupported(
         {
             "distributed": (distributed, False),
-            "with_eval3d": (with_eval3d, False),
         }
     )
     check_choice("render_mode", render_mode, RENDER_MODES)
@@ -245,6 +253,13 @@ def rasterization(
     for name, size in (("width", width), ("height", height), ("channel_chunk", channel_chunk)):
         if size < 1:
             raise ValueError(f"argument '{name}' must be positive, got {size}")
+    check_choice("response", response, tuple(RESPONSES))
+    if with_eval3d and response == "gaussian":
+        response = "ray"
+    if with_eval3d and not RESPONSES[response].along_rays:
+        raise ValueError(
+            f"argument 'with_eval3d' must be False with the response {response!r}, which is one on the screen"
+        )
     settings = RenderSettings(
         eps2d, near_plane, far_plane, radius_clip, rasterize_mode == "antialiased", max_alpha, tile_size,
         order=order,
@@ -260,7 +275,7 @@ def rasterization(
     inputs = prepare(
         means, quats, scales, covars, opacities, colors if with_colors else None, sh_degree, viewmats, Ks,
         backgrounds if with_colors else None, lens, camera_model, extras, response,
-        (radial_coeffs, tangential_coeffs, thin_prism_coeffs), sh_means,
+        (radial_coeffs, tangential_coeffs, thin_prism_coeffs), sh_means, rays, (width, height),
     )  # fmt: skip
     inputs = exposed(inputs, rolling_shutter, viewmats_rs, width, height, settings)
     rendered = draw(

@@ -8,7 +8,7 @@ normal distribution.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,6 +19,9 @@ from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.shutter import rays_while_moving, turned
 from gsplat_core.render.unprojection import UNPROJECTIONS
 from gsplat_core.render.variants import RESPONSES
+
+if TYPE_CHECKING:
+    from gsplat_core.render.stages import Splats
 
 
 class Rays(NamedTuple):
@@ -49,8 +52,43 @@ def rays_of(inputs: Inputs, width: int, height: int, settings: RenderSettings) -
 def _rays(inputs: Inputs, width: int, height: int) -> Rays:
     return Rays(
         canonical_frames(inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.viewmats),
-        pixel_rays(inputs.camera, inputs.viewmats, inputs.Ks, inputs.lens, width, height, inputs.motion),
+        pixel_rays(inputs.camera, inputs.viewmats, inputs.Ks, inputs.lens, width, height, inputs.motion)
+        if inputs.rays is None
+        else rays_from(inputs.rays, inputs.viewmats),
     )
+
+
+def rays_from(rays: Tensor, viewmats: Tensor) -> Tensor:
+    """Origins and directions [B, C, H, W, 6] in the world, as `Rays.rays` has them."""
+    centres = -(viewmats[..., :3, :3].mT @ viewmats[..., :3, 3:])[..., 0]
+    return torch.cat([rays[..., 3:], rays[..., :3] - centres[..., None, None, :]], dim=-1)
+
+
+def places_of(splats: Splats) -> Splats:
+    """The splats with centres on which nothing depends: they only say where rays look for a Gaussian. What
+    reaches them is the gradient that they would have if Gaussians followed them around the camera, for
+    density control to read; it goes no further."""
+    return splats._replace(means2d=_Place.apply(splats.means2d))
+
+
+class _Place(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(means2d: Tensor) -> Tensor:
+        return means2d.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> None:
+        return None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
+        return torch.zeros_like(tangent)
 
 
 def pixel_rays(

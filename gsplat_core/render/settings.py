@@ -95,20 +95,21 @@ class RenderSettings:
     def for_response(self, name: str) -> RenderSettings:
         """As splats of a response are drawn: those that are integrated over the pixel are not widened by
         `eps2d`, and are seen where only the pixel's corner reaches them; of those along rays, splats are only
-        bounds, and approximate ones.
+        bounds.
 
         Raises:
             ValueError: `antialiased` would compensate for what is not done.
         """
-        if RESPONSES[name].along_rays:
-            return replace(self, margin=1.0, bounds_only=self.unscented)
-        if not RESPONSES[name].integrates:
+        if not (RESPONSES[name].integrates or RESPONSES[name].along_rays):
             return self
         if self.antialiased:
+            what = "integrated over the pixel" if RESPONSES[name].integrates else "found along its ray"
             raise ValueError(
                 f"argument 'rasterize_mode' must not be 'antialiased' with the response {name!r}, which is "
-                "integrated over the pixel: there is no filter to compensate for"
+                f"{what}: there is no filter to compensate for"
             )
+        if RESPONSES[name].along_rays:
+            return replace(self, bounds_only=self.unscented)
         return replace(self, eps2d=WINDOW_FILTER, margin=math.sqrt(0.5))
 
     def with_unscented(self, wanted: bool, params: UnscentedTransformParameters | None) -> RenderSettings:

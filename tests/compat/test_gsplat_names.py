@@ -144,10 +144,8 @@ def test_an_unknown_profile_is_an_error() -> None:
     [
         ("camera_model", "lidar"),
         ("distributed", True),
-        ("with_eval3d", True),
         ("return_normals", True),
         ("global_z_order", False),
-        ("rays", torch.zeros(3)),
         ("extra_signals_sh_degree", 1),
         ("renderer_config", object()),
         ("render_mode", "RGB-Ed"),

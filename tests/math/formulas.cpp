@@ -222,6 +222,87 @@ gsplat::SplatShape<T> shape_of(const ListOf<T>& x) {
   return {x[2] * scale, x[3] * scale, x[4] * scale, gsplat::log2(x[5])};
 }
 
+// A Gaussian with the numbers x (its frame and the camera's centre in it, opacity, extras) on a ray.
+template <class Response, class T>
+struct OnRay {
+  using Family = typename Response::Family;
+  static constexpr int kNumbers = 13 + Response::kExtras;
+
+  typename Family::template Prepared<T> prepared;
+  typename Family::template At<T> at;
+  T alpha;
+
+  OnRay(const ListOf<T>& x, const gsplat::Ray<T>& ray) {
+    const gsplat::SplatShape<T> shape = {T(1.0), T(0.0), T(1.0), gsplat::log2(x[12])};
+    const auto frame = Family::frame(shape.log2_opacity, x.data() + 13, x.data());
+    prepared = Family::prepare(shape, x.data() + 13, &frame.first.x);
+    T measure(0.0);
+    at = Family::at(prepared, T(0.0), T(0.0), ray, measure);
+    alpha = gsplat::exp2(measure);
+  }
+};
+
+// That number i of x, behind those of the Gaussian.
+template <class Response, class T>
+gsplat::Ray<T> ray_of(const ListOf<T>& x, int i, bool from_centre) {
+  const T zero(0.0);
+  const T* at = x.data() + OnRay<Response, T>::kNumbers + i * (from_centre ? 3 : 6);
+  gsplat::Ray<T> ray = {{at[0], at[1], at[2]}, {zero, zero, zero}, from_centre};
+  if (!from_centre) ray.origin = {at[3], at[4], at[5]};
+  return ray;
+}
+
+// One Gaussian on three rays, which begin in the camera's centre or elsewhere: sum_j c_j alpha_j as a
+// function of the numbers of OnRay and of the rays.
+template <class Response>
+Formula ray_formula(bool from_centre) {
+  static const double weights[3] = {0.7, -0.4, 1.1};
+  using Family = typename Response::Family;
+  using Splat = OnRay<Response, double>;
+  Formula f;
+  f.value = [=](const List& x) {
+    double sum = 0;
+    for (int j = 0; j < 3; ++j) sum += weights[j] * Splat(x, ray_of<Response>(x, j, from_centre)).alpha;
+    return List{sum};
+  };
+  f.jvp = [=](const List& x, const List& t) {
+    const gsplat::CameraTurn<double> turn({x[9], x[10], x[11]});
+    const gsplat::RayFrame<double> rows(turn, t.data(), 0.0);
+    const gsplat::RayTangent<double> tangent = {rows.first, rows.second, rows.along,
+                                                turn.turned({t[9], t[10], t[11]}), t[12] / x[12]};
+    double sum = 0;
+    for (int j = 0; j < 3; ++j) {
+      const auto ray = ray_of<Response>(x, j, from_centre);
+      const Splat splat(x, ray);
+      sum += weights[j] * splat.alpha *
+             gsplat::ray_tangent<Response>(splat.prepared, splat.at, tangent, t.data() + 13, ray,
+                                           ray_of<Response>(t, j, from_centre));
+    }
+    return List{sum};
+  };
+  f.vjp = [=](const List& x, const List& v) {
+    auto sums = Family::template Sums<double>::zero();
+    List grad(x.size());
+    for (int j = 0; j < 3; ++j) {
+      const auto ray = ray_of<Response>(x, j, from_centre);
+      const Splat splat(x, ray);
+      const double e = v[0] * weights[j] * splat.alpha;
+      const auto change = Family::change(splat.prepared, splat.at, e);
+      Family::add(sums, e, change, ray);
+      for (int i = 0; i < Response::kExtras; ++i) grad[13 + i] -= e * change.by_extras.values[i];
+      const auto v_ray = Family::ray_vjp(splat.prepared, change, from_centre);
+      double* to = grad.data() + Splat::kNumbers + j * (from_centre ? 3 : 6);
+      const double numbers[6] = {v_ray.direction.x, v_ray.direction.y, v_ray.direction.z,
+                                 v_ray.origin.x,    v_ray.origin.y,    v_ray.origin.z};
+      std::copy(numbers, numbers + (from_centre ? 3 : 6), to);
+    }
+    gsplat::ray_splat_vjp(gsplat::CameraTurn<double>({x[9], x[10], x[11]}), sums, grad.data());
+    grad[12] = sums.e / x[12];
+    return grad;
+  };
+  return f;
+}
+
 // A splat with the numbers x (mean, root, opacity, extras) at an offset from its mean.
 template <class Response, class T>
 struct Pixel {
@@ -232,10 +313,10 @@ struct Pixel {
 
   Pixel(const ListOf<T>& x, const T& dx, const T& dy) {
     const auto shape = Family::template shape<T>(x[2], x[3], x[4], x[5], gsplat::log2(x[5]));
-    prepared = Family::prepare(shape, x.data() + 6);
+    prepared = Family::prepare(shape, x.data() + 6, x.data());
     const auto offset = Family::offset(shape, dx, dy);
     T measure(0.0);
-    at = Family::at(prepared, offset.x, offset.y, measure);
+    at = Family::at(prepared, offset.x, offset.y, gsplat::NoRay{}, measure);
     if constexpr (Family::kIntegrates) {
       alpha = measure;
     } else {
@@ -287,8 +368,8 @@ Formula response_formula(bool quadratic) {
           const Pixel<Response, double> pixel(x, dx - x[0], dy);
           const double e = v[0] * weights[j] * pixel.alpha;
           const auto change = Family::change(pixel.prepared, pixel.at, e);
-          Family::add(column, e, change, dy);
-          Family::add(sums, e, change);
+          Family::add(column, e, change, dy, gsplat::NoRay{});
+          Family::add(sums, e, change, gsplat::NoRay{});
           for (int i = 0; i < Response::kExtras; ++i) v_extras[i] -= e * change.by_extras.values[i];
         }
         const auto moments = Family::finished(column, dx - x[0]);
@@ -297,6 +378,17 @@ Formula response_formula(bool quadratic) {
         grad.insert(grad.end(), v_extras.begin(), v_extras.end());
         return grad;
       });
+}
+
+template <class Response>
+void add_response(std::map<std::string, Formula>& f, const std::string& name) {
+  if constexpr (Response::Family::kAlongRays) {
+    f[name] = ray_formula<Response>(true);
+    f[name + "_from_elsewhere"] = ray_formula<Response>(false);
+  } else {
+    f[name] = response_formula<Response>(false);
+    f[name + "_quadratic"] = response_formula<Response>(true);
+  }
 }
 
 // What has no derivative, by the names of responses.
@@ -309,9 +401,17 @@ struct ResponseFunctions {
 template <class Response>
 ResponseFunctions response_functions() {
   return {[](double u, double v, double opacity, const List& extras) {
-            List splat = {0, 0, 1, 0, 1, opacity};  // of unit variances
-            splat.insert(splat.end(), extras.begin(), extras.end());
-            return Pixel<Response, double>(splat, u / gsplat::kRootScale, v / gsplat::kRootScale).alpha;
+            if constexpr (Response::Family::kAlongRays) {
+              // From far away along an axis.
+              List splat = {1,  0,      0, 0, 1, 0, 0, 0, 1, -u / gsplat::kRootScale, -v / gsplat::kRootScale,
+                            -9, opacity};
+              splat.insert(splat.end(), extras.begin(), extras.end());
+              return OnRay<Response, double>(splat, {{0, 0, 1}, {0, 0, 0}, true}).alpha;
+            } else {
+              List splat = {0, 0, 1, 0, 1, opacity};  // of unit variances
+              splat.insert(splat.end(), extras.begin(), extras.end());
+              return Pixel<Response, double>(splat, u / gsplat::kRootScale, v / gsplat::kRootScale).alpha;
+            }
           },
           [](double opacity, const List& extras) {
             return gsplat::response_level<Response>(opacity, extras.data());
@@ -459,9 +559,7 @@ std::map<std::string, Formula> formulas() {
   };
   f["opacity_of_logit"] = {[](const List& x) { return List{gsplat::opacity_of_logit(x[0])}; }, opacity_change,
                            opacity_change};
-#define GSPLAT_ADD(name, type)                                  \
-  f["response_" #name] = response_formula<gsplat::type>(false); \
-  f["response_" #name "_quadratic"] = response_formula<gsplat::type>(true);
+#define GSPLAT_ADD(name, type) add_response<gsplat::type>(f, "response_" #name);
   GSPLAT_RESPONSES(GSPLAT_ADD)
 #undef GSPLAT_ADD
   f["log_alpha_change"] = log_alpha_formula();

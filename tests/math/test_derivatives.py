@@ -101,6 +101,30 @@ def splat_of_response(name: str, rng: Generator) -> Array:
     return np.append(splat, [rng.uniform(low, high) for low, high in RESPONSES[name].extras])
 
 
+def gaussian_on_rays(name: str, numbers: int, rng: Generator) -> Array:
+    """Its frame and the camera's centre in it, opacity, extras within what is usual, and three rays that pass
+    by it, of `numbers` each: the direction, and perhaps where they begin."""
+    frame = np.linalg.inv(rotation(rng) * rng.uniform(0.2, 1.5, 3)).reshape(3, 3)
+    centre = rng.normal(size=3) * [0.3, 0.3, 1.0] - [0.0, 0.0, 4.0]  # of the camera, as the Gaussian sees it
+    rays = []
+    for _ in range(3):
+        origin = 0.2 * rng.normal(size=3) if numbers == 6 else np.zeros(3)
+        towards = 0.3 * rng.normal(size=3) - centre - origin
+        rays.append(np.concatenate([towards / np.linalg.norm(towards), origin])[:numbers])
+    extras = [rng.uniform(low, high) for low, high in RESPONSES[name].extras]
+    return np.concatenate([frame.ravel(), frame @ centre, [0.8], extras, *rays])
+
+
+def response_inputs(name: str) -> Inputs:
+    """Those of the two formulas of one response."""
+    if RESPONSES[name].along_rays:
+        return {
+            f"response_{name}": partial(gaussian_on_rays, name, 3),
+            f"response_{name}_from_elsewhere": partial(gaussian_on_rays, name, 6),
+        }
+    return {f"response_{name}{form}": partial(splat_of_response, name) for form in ("", "_quadratic")}
+
+
 # Inputs at which each formula is smooth, so that finite differences mean something.
 INPUTS: Inputs = {
     "rotation_matrix": lambda rng: rng.normal(size=4),
@@ -115,14 +139,11 @@ INPUTS: Inputs = {
     "opacity_of_logit": lambda rng: rng.normal(size=1),
     "directional_slice": lambda rng: np.concatenate([rng.normal(size=10), 0.3 * rng.normal(size=15)]),
     "log_alpha_change": lambda rng: np.array([0.4, 0.3, 0.9, -0.3, 0.7, 0.8]) * rng.uniform(0.8, 1.2, 6),
-    **{
-        f"response_{name}{form}": partial(splat_of_response, name)
-        for name in RESPONSES
-        for form in ("", "_quadratic")
-    },
     **{f"blending_{name}{form}": blended_splats for name in COMPOSITORS for form in ("", "_by_logarithm")},
     **{f"sh_basis_{degree}": lambda rng: rng.normal(size=3) for degree in range(5)},
 }
+for name in RESPONSES:
+    INPUTS |= response_inputs(name)
 for name, lens in CAMERAS.items():
     INPUTS |= camera_inputs(name, lens)
 

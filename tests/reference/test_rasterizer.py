@@ -103,8 +103,10 @@ def test_gradients_agree_with_finite_differences(camera: str, response: str, ras
         keep = ~meta["ambiguous"][..., None]
         return torch.cat([colors * keep, alphas * keep], dim=-1)
 
-    if rasterize_mode == "antialiased" and RESPONSES[response].integrates:
-        with pytest.raises(ValueError, match="integrated over pixels"):
+    if RESPONSES[response].along_rays and camera not in ("pinhole", "ortho", "fisheye"):
+        pytest.skip("the rays of others are found by the same steps, which take time")
+    if rasterize_mode == "antialiased" and (RESPONSES[response].integrates or RESPONSES[response].along_rays):
+        with pytest.raises(ValueError, match="not drawn antialiased"):
             rasterization(**scene.arguments(), **options)
         return
     assert rasterization(**scene.arguments(), **options)[2]["ambiguous"].double().mean() < 0.2

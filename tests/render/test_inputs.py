@@ -105,7 +105,6 @@ def test_coefficients_of_the_lens_belong_to_the_camera_model(camera: str) -> Non
     [
         ("distributed", True),
         ("camera_model", "lidar"),
-        ("with_eval3d", True),
     ],
 )
 def test_what_is_not_supported_says_so(name: str, value: Any) -> None:

@@ -14,6 +14,7 @@ import gsplat_core
 from gsplat_core import reference
 from gsplat_core.ops.variants import NO_CARRIERS, NO_RAYS
 from gsplat_core.render import stages
+from gsplat_core.render.rays import Rays, canonical_frames, pixel_rays
 from gsplat_core.render.settings import USUAL
 from gsplat_core.render.variants import RESPONSES
 
@@ -59,6 +60,35 @@ def stages_of(
     return splats, colors, extras, (53, 41)
 
 
+def resolved(name: str, scene: Scene) -> Scene:
+    """The scene without what is thinner than rays of single precision resolve: they pass a place to 1e-7 of
+    its distance. What has no thickness at all is not looked at from its side."""
+    scales = scene.tensors["scales"]
+    if not RESPONSES[name].along_rays:
+        return scene
+    thick = torch.where(scales > 0, torch.maximum(scales, LEAST_OF_RAYS), scales)
+    return scene.with_(scales=thick)
+
+
+LEAST_OF_RAYS = torch.tensor([0.01, 0.007, 0.014])
+
+
+def rays_of(name: str, scene: Scene) -> Rays | None:
+    """What a response, if it looks along rays, wants to know of a scene of pinhole cameras."""
+    if not RESPONSES[name].along_rays:
+        return None
+    t = {key: value[None] for key, value in scene.tensors.items()}
+    return Rays(
+        canonical_frames(t["means"], t["quats"], t["scales"], None, t["viewmats"]),
+        pixel_rays("pinhole", t["viewmats"], t["Ks"], None, scene.width, scene.height),
+    )
+
+
+def rays_of_stages(name: str, cameras: int = 2) -> Rays | None:
+    """Those of `stages_of`."""
+    return rays_of(name, random_scene(120, cameras=cameras, width=53, height=41))
+
+
 def everywhere(tiles: stages.TileLists) -> stages.TileLists:
     """Every visible splat in the list of every tile of its image."""
     of_image: list[list[int]] = [[], []]
@@ -85,7 +115,7 @@ def test_the_reference_has_the_same_responses() -> None:
 )
 def test_parity_on_scenes(backend: str, name: str, scene: str) -> None:
     # A response with heavy tails ends, where it ends, in many pixels.
-    splats = with_extras(name, SCENES[scene]())
+    splats = with_extras(name, resolved(name, SCENES[scene]()))
     assert_parity(gsplat_core.rasterization, splats, max_ambiguous=0.6, response=name)
 
 
@@ -106,7 +136,7 @@ def test_parity_with_any_channels_and_payloads(
     colors = torch.rand(80, channels, generator=torch.Generator().manual_seed(2))
     scene = with_extras(name, scene.with_(colors=colors, backgrounds=torch.ones(2, channels)))
 
-    if "rasterize_mode" in options and RESPONSES[name].integrates:  # without it
+    if "rasterize_mode" in options and (RESPONSES[name].integrates or RESPONSES[name].along_rays):
         options = {key: value for key, value in options.items() if key != "rasterize_mode"}
     compared = {key: options[key] for key in ("rasterize_mode", "render_mode") if key in options}
     plain = {key: value for key, value in options.items() if key not in compared}
@@ -123,6 +153,7 @@ def test_tile_lists_leave_nothing_out(kernels: str, name: str) -> None:
     tiles = stages.bin_splats(splats, *size, **given)
     whole = everywhere(tiles)
     assert whole.flatten_ids.numel() > 1.2 * tiles.flatten_ids.numel()
+    given["rays"] = rays_of_stages(name)
     for from_lists, from_all in zip(
         stages.composite(splats, colors, None, tiles, *size, **given)[:2],
         stages.composite(splats, colors, None, whole, *size, **given)[:2],
@@ -148,7 +179,10 @@ def test_culling_by_the_level_leaves_nothing_out(kernels: str, name: str) -> Non
     images = []
     for splats in (culled, all_of_them):
         tiles = stages.bin_splats(splats, 16, 12, drawn, **given)
-        images.append(stages.composite(splats, colors, None, tiles, 16, 12, drawn, **given).colors)
+        blended = stages.composite(
+            splats, colors, None, tiles, 16, 12, drawn, **given, rays=rays_of(name, scene)
+        )
+        images.append(blended.colors)
     assert torch.equal(*images)
 
 
@@ -178,6 +212,7 @@ def test_contributions_are_the_statistics_of_the_backward_pass(backend: str, nam
     splats, colors, extras, size = stages_of(name)
     given: dict[str, Any] = {"response": name, "extras": extras, "settings": USUAL.for_response(name)}
     tiles = stages.bin_splats(splats, *size, **given)
+    given["rays"] = rays_of_stages(name)
     carrier = torch.zeros(*splats.depths.shape, 3, requires_grad=True)
     image, *_ = stages.composite(
         splats, colors, None, tiles, *size, carriers={"statistics": carrier}, **given
@@ -269,7 +304,9 @@ def test_operators_are_registered_as_pytorch_wants_it(name: str) -> None:
     ]
     of_splats = None if extras is None else extras.flatten(0, 1).contiguous().requires_grad_()
     settings = drawn.numbers()
-    arguments = (*flat, None, *tiles, *size, settings, of_splats, name, *NO_RAYS, *NO_CARRIERS)
+    given = rays_of_stages(name)
+    rays = NO_RAYS if given is None else [x.flatten(0, 1).contiguous().requires_grad_() for x in given]
+    arguments = (*flat, None, *tiles, *size, settings, of_splats, name, *rays, *NO_CARRIERS)
     torch.library.opcheck(ops.composite, arguments)
     torch.library.opcheck(
         ops.response_levels, (splats.opacities[0], None if of_splats is None else of_splats.detach(), name)

@@ -45,7 +45,8 @@ inline void write_sums(const Float* values, float* row) {
 
 // Writes the moments of one splat over the pixels of a block.
 void write_row(const CompositeInputs& in, const SplatRecord<Response>& record, const BlockPlace& place,
-               CellSet cells, const float* background, PixelState& state, PixelSums& pixels, float* row) {
+               CellSet cells, const float* background, BlockPixels<Response>& state, PixelSums& pixels,
+               float* row) {
   const Float max_alpha(in.settings.max_alpha), zero(0.0f);
   const BlockSplat<Response> splat(record, place);
   Float sums[kSplatMoments];
@@ -114,7 +115,7 @@ void composite_moments(const CompositeInputs& in, const MomentInputs& image, flo
     float background[kRgb] = {};
     if (in.backgrounds != nullptr)
       std::memcpy(background, in.backgrounds + place.image * kRgb, sizeof(background));
-    PixelState state(place, Response::Family::kLeast);
+    BlockPixels<Response> state(in, place);
     PixelSums pixels(in, image, place, background);
     for (int n = 0; n < splats.count(); ++n) {
       const CellSet cells = splats.cells(n) & state.unfinished;

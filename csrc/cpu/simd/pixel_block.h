@@ -6,6 +6,7 @@
 // compiled.
 #pragma once
 
+#include "cpu/simd/block_rays.h"
 #include "cpu/simd/tile_splats.h"
 #include "math/compositor/over.h"
 
@@ -15,12 +16,6 @@ namespace gsplat::GSPLAT_ISA {
 alignas(64) inline constexpr float kColumnOf[kCellPixels] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3};
 alignas(64) inline constexpr float kRowOf[kCellPixels] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3};
 static_assert(kCellSide == 4 && kCellsPerRow == 4);
-
-// Where a block keeps a number of the pixel at a column and row of it.
-constexpr int pixel_index(int column, int row) {
-  const int cell = row / kCellSide * kCellsPerRow + column / kCellSide;
-  return cell * kCellPixels + row % kCellSide * kCellSide + column % kCellSide;
-}
 
 // The pixels of a block on their way from the front to the back.
 struct PixelState {
@@ -49,6 +44,73 @@ struct PixelState {
   static constexpr float kInfinity = __builtin_inff();
 };
 
+// The same with what a response has to know of the pixels.
+template <class Response, bool kAlongRays = Response::Family::kAlongRays>
+struct BlockPixels : PixelState {
+  BlockPixels(const CompositeInputs&, const BlockPlace& place)
+      : PixelState(place, Response::Family::kLeast) {}
+
+  template <class Body>
+  [[gnu::always_inline]] void with_kind_of_rays(const Body& body) const {
+    body(NoRay{});
+  }
+  NoRay ray(int) const { return {}; }
+  NoRay ray(int, NoRay) const { return {}; }
+  // Gradients of rays are of no use, and there are no tangents of any.
+  RayPlanes* no_gradients(float*, RayPlanes&) const { return nullptr; }
+  void write_gradients(const CompositeInputs&, const BlockPlace&, const RayPlanes*, float*) const {}
+  const RayPlanes* tangents(const CompositeInputs&, const BlockPlace&, const float*, RayPlanes&) const {
+    return nullptr;
+  }
+};
+
+template <class Response>
+struct BlockPixels<Response, true> : PixelState {
+  BlockRays rays;
+
+  BlockPixels(const CompositeInputs& in, const BlockPlace& place)
+      : PixelState(place, Response::Family::kLeast), rays(in, place) {
+    unfinished = 0;
+    for (int i = 0; i < kBlockPixels; ++i) {
+      if (!(rays.inverse_length[i] > 0.0f)) threshold[i] = kInfinity;
+      if (threshold[i] < kInfinity) unfinished |= CellSet{1} << (i / kCellPixels);
+    }
+  }
+
+  // Calls body(whether rays begin in the camera's centre), which the compiler knows there.
+  template <class Body>
+  [[gnu::always_inline]] void with_kind_of_rays(const Body& body) const {
+    if (__builtin_expect(rays.from_centre, 1)) {
+      body(std::true_type{});
+    } else {
+      body(std::false_type{});
+    }
+  }
+  // Of the pixels from the number `first` on.
+  [[gnu::always_inline]] Ray<Float> ray(int first) const {
+    return rays.from_centre ? rays.at<true>(first) : rays.at<false>(first);
+  }
+  template <bool kFromCentre>
+  [[gnu::always_inline]] Ray<Float> ray(int first, std::bool_constant<kFromCentre>) const {
+    return rays.at<kFromCentre>(first);
+  }
+  // Zeros for the gradients of `image`, null if that is.
+  RayPlanes* no_gradients(float* image, RayPlanes& planes) const {
+    if (image == nullptr) return nullptr;
+    planes = {};
+    return &planes;
+  }
+  void write_gradients(const CompositeInputs& in, const BlockPlace& place, const RayPlanes* planes,
+                       float* image) const {
+    if (planes != nullptr) planes->write(image, in.rays.numbers, in.image, place, rays);
+  }
+  const RayPlanes* tangents(const CompositeInputs& in, const BlockPlace& place, const float* image,
+                            RayPlanes& planes) const {
+    planes.load(image, in.rays.numbers, in.image, place, rays);
+    return &planes;
+  }
+};
+
 template <class Response>
 [[gnu::always_inline]] inline auto shape_of(const SplatRecord<Response>& r) {
   constexpr int kShape = SplatRecord<Response>::kShape;
@@ -68,11 +130,10 @@ struct BlockSplat {
   Float pixel_u[kVectors], pixel_v[kVectors];
   typename Family::template Prepared<Float> prepared;
 
-  [[gnu::always_inline]] BlockSplat(const SplatRecord<Response>& r, const BlockPlace& place) {
+  // Prepared in its place: compilers copy larger structs by slow instructions.
+  [[gnu::always_inline]] BlockSplat(const SplatRecord<Response>& r, const BlockPlace& place)
+      : prepared(prepared_of(r)) {
     const auto shape = shape_of(r);
-    ExtrasOf<Float, Response::kExtras> extras;
-    repeat<Response::kExtras>([&](auto e) { extras.values[e] = Float(r.extras()[e]); });
-    prepared = Family::prepare(shape, extras.values);
     const Float first_x(static_cast<float>(place.x) + 0.5f - r.mean_x);
     const Float first_y(static_cast<float>(place.y) + 0.5f - r.mean_y);
     const Float side(static_cast<float>(kCellSide));
@@ -87,6 +148,13 @@ struct BlockSplat {
     });
     // Repeating a number is free for a load. Compilers that see what was stored repeat it by shuffling.
     asm("" : "+m"(cell_u), "+m"(cell_v));
+  }
+
+private:
+  [[gnu::always_inline]] static auto prepared_of(const SplatRecord<Response>& r) {
+    ExtrasOf<Float, Response::kExtras> extras;
+    repeat<Response::kExtras>([&](auto e) { extras.values[e] = Float(r.extras()[e]); });
+    return Family::prepare(shape_of(r), extras.values, r.frame());
   }
 };
 
@@ -114,13 +182,17 @@ struct CellResponse {
   typename Family::template At<Float> pixel[kVectors];
   Float uncapped[kVectors];  // zero where the splat is skipped
 
-  [[gnu::always_inline]] CellResponse(const BlockSplat<Response>& splat, const PixelState& state, int cell) {
+  [[gnu::always_inline]] CellResponse(const BlockSplat<Response>& splat, const BlockPixels<Response>& state,
+                                      int cell) {
     const Float cell_u(splat.cell_u[cell]), cell_v(splat.cell_v[cell]);
     const float* threshold = state.threshold + cell * kCellPixels;
-    repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
-      Float measure;
-      pixel[i] = Family::at(splat.prepared, cell_u + splat.pixel_u[i], cell_v + splat.pixel_v[i], measure);
-      uncapped[i] = Family::opacity_where(measure >= Float::load(threshold + i * kLanes), measure);
+    state.with_kind_of_rays([&](auto kind) __attribute__((always_inline)) {
+      repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
+        Float measure;
+        pixel[i] = Family::at(splat.prepared, cell_u + splat.pixel_u[i], cell_v + splat.pixel_v[i],
+                              state.ray(cell * kCellPixels + i * kLanes, kind), measure);
+        uncapped[i] = Family::opacity_where(measure >= Float::load(threshold + i * kLanes), measure);
+      });
     });
   }
 };
@@ -177,7 +249,8 @@ class ListOrder {
 public:
   static constexpr bool kOfPixels = false;
 
-  ListOrder(const CompositeInputs&, const BlockSplats<Response>& splats, const BlockPlace&, PixelState& state)
+  ListOrder(const CompositeInputs&, const BlockSplats<Response>& splats, const BlockPlace&,
+            BlockPixels<Response>& state)
       : splats_(splats), state_(state) {}
 
   // Whether no pixel sees the splats to come.
@@ -208,7 +281,7 @@ public:
 
 private:
   const BlockSplats<Response>& splats_;
-  PixelState& state_;
+  BlockPixels<Response>& state_;
 };
 
 }  // namespace gsplat::GSPLAT_ISA

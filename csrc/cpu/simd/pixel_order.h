@@ -43,7 +43,7 @@ public:
 
   // Moves `state` behind all splats.
   PixelOrder(const CompositeInputs& in, const BlockSplats<Response>& splats, const BlockPlace& place,
-             PixelState& state)
+             BlockPixels<Response>& state)
     requires(!kBackward)
       : PixelOrder(in, splats, place, state, nullptr, nullptr, nullptr) {}
 
@@ -51,7 +51,7 @@ public:
   // transmittances in front of it, the weights, and which splats of the list it is.
   template <class Visit>
   PixelOrder(const CompositeInputs& in, const BlockSplats<Response>& splats, const BlockPlace& place,
-             PixelState& state, Visit&& visit)
+             BlockPixels<Response>& state, Visit&& visit)
     requires(!kBackward)
       : PixelOrder(in, splats, place, state, nullptr, nullptr, visit) {}
 
@@ -59,7 +59,7 @@ public:
   // is E.
   template <class Gradient>
   PixelOrder(const CompositeInputs& in, const BlockSplats<Response>& splats, const BlockPlace& place,
-             PixelState& state, float* all, Gradient&& gradient)
+             BlockPixels<Response>& state, float* all, Gradient&& gradient)
     requires(kBackward)
       : PixelOrder(in, splats, place, state, all, gradient, nullptr) {}
 
@@ -111,7 +111,7 @@ private:
 
   template <class Gradient, class Visit>
   PixelOrder(const CompositeInputs& in, const BlockSplats<Response>& splats, const BlockPlace& place,
-             PixelState& state, float* all, Gradient&& gradient, Visit&& visit)
+             BlockPixels<Response>& state, float* all, Gradient&& gradient, Visit&& visit)
       : work_(per_thread<Work>()), state_(state), left_(all) {
     reserve(splats);
     load_planes(in.rays.rays, in.rays.numbers, in.image, place,
@@ -333,7 +333,7 @@ private:
   }
 
   Work& work_;
-  PixelState& state_;
+  BlockPixels<Response>& state_;
   float* left_;            // E - R in front of what is blended next
   int64_t first_[kCells];  // pair of each cell
   int32_t counts_[kCells];

@@ -5,6 +5,8 @@
 // per cell says whether it does, so a compositing loop goes from cell to cell without a test.
 #pragma once
 
+#include <cstring>
+
 #include "cpu/parallel.h"
 #include "cpu/simd/buffer.h"
 #include "cpu/simd/lane_block.h"
@@ -16,20 +18,23 @@ namespace gsplat::GSPLAT_ISA {
 
 inline constexpr int kRecordChannels = 8;
 
-// One cache line per splat.
+// One or two cache lines per splat.
 template <class Response>
 struct alignas(64) SplatRecord {
   using Shape = typename Response::Family::template Shape<float>;
   static constexpr int kShape = Response::Family::kShape;
-  static constexpr int kFields = 2 + kShape + Response::kExtras;  // in front of the colour
-  static_assert(kFields + kRecordChannels <= 16 && sizeof(Shape) == sizeof(float) * kShape);
+  static constexpr int kFrame = Response::Family::kFrame;
+  static constexpr int kFields = 2 + kShape + Response::kExtras;  // what tells where the splat is seen
+  static_assert(kFields + kFrame + kRecordChannels <= (kFrame > 0 ? 32 : 16) &&
+                sizeof(Shape) == sizeof(float) * kShape);
 
   float mean_x, mean_y;
   Shape shape;
-  float rest[Response::kExtras + kRecordChannels];  // the response's extras, the first channels
+  float rest[Response::kExtras + kFrame + kRecordChannels];  // extras, frame, the first channels
 
   const float* extras() const { return rest; }
-  const float* color() const { return rest + Response::kExtras; }
+  const float* frame() const { return rest + Response::kExtras; }
+  const float* color() const { return frame() + kFrame; }
 };
 
 // A number of channels that is known at run time only.
@@ -42,6 +47,12 @@ inline constexpr int kBlockSide = 16;                      // pixels
 inline constexpr int kBlockPixels = kBlockSide * kBlockSide;
 inline constexpr int kCellsPerRow = kBlockSide / kCellSide;
 inline constexpr int kCells = kCellsPerRow * kCellsPerRow;  // of a block, row by row
+
+// Where a block keeps a number of the pixel at a column and row of it.
+constexpr int pixel_index(int column, int row) {
+  const int cell = row / kCellSide * kCellsPerRow + column / kCellSide;
+  return cell * kCellPixels + row % kCellSide * kCellSide + column % kCellSide;
+}
 
 // Cells of a block, one bit each.
 using CellSet = uint32_t;
@@ -72,9 +83,34 @@ template <class Response>
   }
 }
 
+// Those of the splats from the number `first` on, of which all else is set.
+template <class Response>
+void set_frames(const CompositeInputs& in, Float log2_opacity, int64_t first, int count,
+                SplatRecord<Response>* records) {
+  constexpr int kCanonical = RayInputs::kCanonical, kExtras = Response::kExtras;
+  const auto canonical =
+      LaneBlock<kCanonical>::load(in.rays.canonical + kCanonical * first, kCanonical, count);
+  Float numbers[kCanonical];
+  repeat<kCanonical>([&](auto i) { numbers[i] = canonical[i]; });
+  ExtrasOf<Float, kExtras> extras;
+  if constexpr (kExtras > 0) {
+    const auto block = LaneBlock<kExtras>::load(in.extras + first * kExtras, kExtras, count);
+    repeat<kExtras>([&](auto e) { extras.values[e] = block[e]; });
+  }
+  const auto frames = Response::Family::frame(log2_opacity, extras.values, numbers);
+  constexpr int kFrame = Response::Family::kFrame;
+  static_assert(sizeof(frames) == sizeof(Float) * kFrame);
+  alignas(64) float columns[kFrame][kLanes];
+  std::memcpy(columns, &frames, sizeof(frames));
+  for (int lane = 0; lane < count; ++lane) {
+    for (int i = 0; i < kFrame; ++i) records[first + lane].rest[kExtras + i] = columns[i][lane];
+  }
+}
+
 // Makes the records of all splats, at their flat indices; those of culled splats are undefined.
 template <class Response>
 const SplatRecord<Response>* make_records(const CompositeInputs& in) {
+  using Record = SplatRecord<Response>;
   const int64_t total = in.images * in.gaussians;
   SplatRecord<Response>* records = per_thread<Buffer<SplatRecord<Response>>>().reserve(total);
   const int channels = in.channels < kRecordChannels ? in.channels : kRecordChannels;
@@ -88,14 +124,18 @@ const SplatRecord<Response>* make_records(const CompositeInputs& in) {
       logarithms.set(0, log2(opacities[0]));
       for (int lane = 0; lane < count; ++lane) {
         const int64_t i = first + lane;
-        SplatRecord<Response>& r = records[i];
+        Record& r = records[i];
         r.mean_x = in.means2d[2 * i];
         r.mean_y = in.means2d[2 * i + 1];
         r.shape = Response::Family::template shape<float>(in.shapes[3 * i], in.shapes[3 * i + 1],
                                                           in.shapes[3 * i + 2], in.opacities[i],
                                                           logarithms.columns[0][lane]);
         for (int e = 0; e < Response::kExtras; ++e) r.rest[e] = in.extras[i * Response::kExtras + e];
-        for (int c = 0; c < channels; ++c) r.rest[Response::kExtras + c] = in.colors[i * in.channels + c];
+        float* color = r.rest + Response::kExtras + Record::kFrame;
+        for (int c = 0; c < channels; ++c) color[c] = in.colors[i * in.channels + c];
+      }
+      if constexpr (Record::kFrame > 0) {
+        set_frames(in, logarithms[0], first, count, records);
       }
     }
   });
@@ -116,10 +156,9 @@ public:
     // Written in whole vectors.
     uint16_t* cells = cells_.reserve(count_ + kLanes);
     constexpr int kAhead = 32;
-    for (int i = 0; i < count_ && i < kAhead; ++i) __builtin_prefetch(records + ids_[i]);
+    for (int i = 0; i < count_ && i < kAhead; ++i) prefetch_record(i);
     for (int i = 0; i < count_; i += kLanes) {
-      for (int j = i + kAhead; j < i + kAhead + kLanes && j < count_; ++j)
-        __builtin_prefetch(records + ids_[j]);
+      for (int j = i + kAhead; j < i + kAhead + kLanes && j < count_; ++j) prefetch_record(j);
       find_cells(i, static_cast<float>(place.x), static_cast<float>(place.y), cells + i);
     }
   }
@@ -147,6 +186,11 @@ public:
   }
 
 private:
+  [[gnu::always_inline]] void prefetch_record(int i) const {
+    const auto* lines = reinterpret_cast<const char*>(records_ + ids_[i]);
+    for (size_t line = 0; line < sizeof(Record); line += 64) __builtin_prefetch(lines + line);
+  }
+
   const float* all_channels(const CompositeInputs& in, int i) const {
     return in.colors + static_cast<int64_t>(ids_[i]) * in.channels;
   }

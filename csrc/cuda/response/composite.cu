@@ -40,11 +40,10 @@ struct Colors {
 };
 
 template <int kColors>
-__device__ void blend_splat(const StagedSplat<Response, kColors>& splat,
-                            const typename Response::Family::template Shape<float>& shape, float dx,
-                            float max_alpha, BlendedPixel& pixel, Colors<kColors>& blended) {
+__device__ void blend_splat(const StagedSplat<Response, kColors>& splat, float dx, float max_alpha,
+                            TilePixel<Response>& pixel, Colors<kColors>& blended) {
   GSPLAT_COUNT(pairs);
-  const Blend<Response> blend(shape, splat.extras(), dx, splat.mean_y, max_alpha, pixel);
+  const Blend<Response> blend(splat, dx, max_alpha, pixel);
   if (blend.blends) {
     blended.blend(blend.alpha * pixel.transmittance, splat.colors());
     pixel.transmittance = blend.behind;
@@ -60,18 +59,17 @@ constexpr int kMostBlocks = 3;
 
 // Blends `channels` <= kColors channels from `first_channel` on.
 template <class Response, int kColors>
-__global__ void __launch_bounds__(kMostTileThreads, kColors <= 3 ? kMostBlocks : 2)
+__global__ void __launch_bounds__(kMostTileThreads, blocks_at_least<Response>(kColors <= 3 ? kMostBlocks : 2))
     composite_tiles(CompositeInputs in, CompositeOutputs out, int first_channel, int channels) {
   __shared__ StagedBatch<Response, kColors> batch;
   const Tile tile(in);
-  BlendedPixel upper(pixel_y(), PixelPlace(in, tile, pixel_x(), pixel_y()));
-  BlendedPixel lower(pixel_y() + kHalf, PixelPlace(in, tile, pixel_x(), pixel_y() + kHalf));
+  TilePixel<Response> upper(in, pixel_y(), PixelPlace(in, tile, pixel_x(), pixel_y()));
+  TilePixel<Response> lower(in, pixel_y() + kHalf, PixelPlace(in, tile, pixel_x(), pixel_y() + kHalf));
   Colors<kColors> upper_colors, lower_colors;
   const auto visit = [&](int, const StagedSplat<Response, kColors>& splat, float dx, bool in_upper,
                          bool in_lower) {
-    const auto& shape = splat.shape;
-    if (in_upper) blend_splat(splat, shape, dx, in.settings.max_alpha, upper, upper_colors);
-    if (in_lower) blend_splat(splat, shape, dx, in.settings.max_alpha, lower, lower_colors);
+    if (in_upper) blend_splat(splat, dx, in.settings.max_alpha, upper, upper_colors);
+    if (in_lower) blend_splat(splat, dx, in.settings.max_alpha, lower, lower_colors);
   };
   visit_splats<Response, kColors>(in, tile, first_channel, channels, batch, upper, lower, visit);
   upper_colors.store(in, tile, pixel_y(), upper.transmittance, first_channel, channels, out);
@@ -85,7 +83,7 @@ __global__ void __launch_bounds__(kMostTileThreads)
   __shared__ OrderedBatch<Response> batch;
   const Tile tile = half_tile(in);
   const PixelPlace place(in, tile, pixel_x(), half_pixel_y());
-  BlendedPixel pixel(half_pixel_y(), place);
+  TilePixel<Response> pixel(in, half_pixel_y(), place);
   Colors<kColors> blended;
   meet_in_pixel_order<Response>(in, tile, batch, pixel, place, [&](const Hit& hit, int32_t id) {
     const float weight = blend_hit(hit, pixel);

@@ -18,7 +18,7 @@ namespace {
 using Response = GSPLAT_RESPONSE_TYPE;  // an argument of kernels, which reports name by it
 using Family = Response::Family;
 
-constexpr int kMoments = 6, kExtras = Response::kExtras;
+constexpr int kMoments = Family::kSums, kExtras = Response::kExtras;
 constexpr int kOfSplat = kMoments + kExtras;
 constexpr int kAnyChannels = 0;  // a number of channels that is known at run time only
 
@@ -85,7 +85,11 @@ struct SumTarget {
   __device__ SumTarget(const CompositeGrads& out, int channels, SumOwner owner) : base(nullptr), stride(0) {
     const int i = owner.index;
     if (!owner.owns) return;
-    if (i < kMoments) {
+    if (i < kMoments && Family::kAlongRays) {
+      // The moments fill the places of the frame and the opacity.
+      base = i < RayInputs::kCanonical ? out.canonical + i : out.opacities;
+      stride = i < RayInputs::kCanonical ? RayInputs::kCanonical : 1;
+    } else if (i < kMoments) {
       // The six moments fill the places of the mean, the root and the opacity.
       base = i < 2 ? out.means2d + i : i < 5 ? out.shapes + (i - 2) : out.opacities;
       stride = i < 2 ? 2 : i < 5 ? 3 : 1;
@@ -104,14 +108,77 @@ struct SumTarget {
   }
 };
 
+// Adds the gradient of a pixel's ray where it is asked for, in memory: nobody else adds to the pixel's.
+template <class Response, class Change>
+__device__ void add_ray_gradient(const CompositeInputs& in, const CompositeGrads& out,
+                                 const TilePixel<Response>& pixel, const Blend<Response>& blend,
+                                 const Change& change) {
+  if constexpr (Response::Family::kAlongRays) {
+    if (out.rays == nullptr) return;
+    const Ray<float> v = Response::Family::ray_vjp(blend.prepared, change, pixel.from_centre);
+    float* numbers = out.rays + (pixel.numbers - in.rays.rays);
+    numbers[0] += v.direction.x;
+    numbers[1] += v.direction.y;
+    numbers[2] += v.direction.z;
+    if (pixel.from_centre) return;
+    numbers[3] += v.origin.x;
+    numbers[4] += v.origin.y;
+    numbers[5] += v.origin.z;
+  }
+}
+
+// Gradients of directions of the length 1 become those of the directions that were given.
+template <class Response>
+__device__ void finish_ray_gradient(const CompositeInputs& in, const CompositeGrads& out,
+                                    const PixelPlace& place) {
+  if constexpr (Response::Family::kAlongRays) {
+    if (out.rays == nullptr || !place.exists) return;
+    const float inverse_length = load_ray(in.rays, place.index).inverse_length;
+    for (int i = 0; i < 3; ++i) out.rays[place.index * in.rays.numbers + i] *= inverse_length;
+  }
+}
+
+// What payloads need to know how a splat moves across the image: its shape, or the rays around it, which are
+// staged then.
+template <class Response, bool kWanted>
+struct Moves {
+  __device__ static AcrossImage<float>* staged() {
+    if constexpr (Response::Family::kAlongRays && kWanted) {
+      __shared__ AcrossImage<float> splats[kBatch];
+      return splats;
+    } else {
+      return nullptr;
+    }
+  }
+  template <int kColors>
+  __device__ static void stage(const CompositeInputs& in, int64_t id,
+                               const StagedSplat<Response, kColors>& splat, AcrossImage<float>* staged) {
+    if constexpr (Response::Family::kAlongRays && kWanted) {
+      RayFrame<float> frame;
+      memcpy(&frame, splat.frame(), sizeof(frame));
+      *staged = across_image(in, id, frame);
+    }
+  }
+  template <int kColors>
+  __device__ static auto of(const StagedSplat<Response, kColors>& splat, const AcrossImage<float>* staged) {
+    if constexpr (!Response::Family::kAlongRays) {
+      return splat.shape;
+    } else if constexpr (kWanted) {
+      return *staged;
+    } else {
+      return AcrossImage<float>{};
+    }
+  }
+};
+
 // Adds what a pixel gives to a splat. Returns the weight with which the splat was blended there.
 template <int kColors, class Sums>
 __device__ float replay_splat(const CompositeInputs& in, const CompositeGradInputs& v,
-                              const typename Response::Family::template Shape<float>& shape,
-                              const StagedSplat<Response, kColors>& splat, float dx, BlendedPixel& pixel,
-                              PixelGrads<kColors>& grads, SplatSums<Sums>& sums) {
+                              const CompositeGrads& out, const Family::Across<float>& across,
+                              const StagedSplat<Response, kColors>& splat, float dx,
+                              TilePixel<Response>& pixel, PixelGrads<kColors>& grads, SplatSums<Sums>& sums) {
   GSPLAT_COUNT(pairs);
-  const Blend<Response> blend(shape, splat.extras(), dx, splat.mean_y, in.settings.max_alpha, pixel);
+  const Blend<Response> blend(splat, dx, in.settings.max_alpha, pixel);
   if (!blend.blends) return 0.0f;
   const float weight = blend.alpha * pixel.transmittance;
   float g = grads.v_alpha;
@@ -127,10 +194,11 @@ __device__ float replay_splat(const CompositeInputs& in, const CompositeGradInpu
   // No gradient through the cap.
   const float e = zero_unless(blend.uncapped <= in.settings.max_alpha, blend.alpha * v_alpha);
   const auto change = Family::change(blend.prepared, blend.at, e);
-  Family::add(sums.moments, e, change, blend.dy);
+  Family::add(sums.moments, e, change, blend.dy, pixel.ray());
 #pragma unroll
   for (int i = 0; i < kExtras; ++i) sums.extras.numbers[i] -= e * change.by_extras.values[i];
-  const Seen<float> seen = Family::seen(shape, change);
+  add_ray_gradient(in, out, pixel, blend, change);
+  const Seen<float> seen = Family::seen(across, change);
   sums.payloads.see(seen.shape, {seen.u, seen.v, seen.sloped, weight, 1.0f, grads.probe});
   return weight;
 }
@@ -163,7 +231,7 @@ __device__ void add_color_gradients(const CompositeInputs& in, const CompositeGr
 // Two of the largest blocks on a multiprocessor leave 64 registers to a thread; not everything fits into
 // them.
 template <int kColors>
-constexpr int kBlocks = kColors == kAnyChannels ? 1 : 2;
+constexpr int kBlocks = blocks_at_least<Response>(kColors == kAnyChannels ? 1 : 2);
 
 template <class Response, int kColors, class... Extras>
 __global__ void __launch_bounds__(kMostTileThreads, kBlocks<kColors>)
@@ -174,16 +242,19 @@ __global__ void __launch_bounds__(kMostTileThreads, kBlocks<kColors>)
   const Tile tile(in);
   const PixelPlace upper_place(in, tile, pixel_x(), pixel_y());
   const PixelPlace lower_place(in, tile, pixel_x(), pixel_y() + kHalf);
-  BlendedPixel upper(pixel_y(), upper_place), lower(pixel_y() + kHalf, lower_place);
+  TilePixel<Response> upper(in, pixel_y(), upper_place), lower(in, pixel_y() + kHalf, lower_place);
   PixelGrads<kColors> upper_grads(in, v, tile, upper_place), lower_grads(in, v, tile, lower_place);
   const SumTarget<Row> target(out, in.channels, sum_owner<Sums::kCount>());
-  const auto visit = [&](int, const StagedSplat<Response, kColors>& splat, float dx, bool in_upper,
+  using Moving = Moves<Response, (sizeof...(Extras) > 0)>;
+  AcrossImage<float>* const moves = Moving::staged();
+  const auto stage = [&](int i, int64_t id) { Moving::stage(in, id, batch.splats[i], moves + i); };
+  const auto visit = [&](int i, const StagedSplat<Response, kColors>& splat, float dx, bool in_upper,
                          bool in_lower) {
-    const auto& shape = splat.shape;
+    const auto across = Moving::of(splat, moves + i);
     Sums sums;
     float upper_weight = 0.0f, lower_weight = 0.0f;
-    if (in_upper) upper_weight = replay_splat(in, v, shape, splat, dx, upper, upper_grads, sums);
-    if (in_lower) lower_weight = replay_splat(in, v, shape, splat, dx, lower, lower_grads, sums);
+    if (in_upper) upper_weight = replay_splat(in, v, out, across, splat, dx, upper, upper_grads, sums);
+    if (in_lower) lower_weight = replay_splat(in, v, out, across, splat, dx, lower, lower_grads, sums);
     if (!__any_sync(kAllLanes, upper_weight + lower_weight > 0.0f)) return;
     float listed[Sums::kCount];
     sums.list(dx, listed);
@@ -192,7 +263,9 @@ __global__ void __launch_bounds__(kMostTileThreads, kBlocks<kColors>)
       add_color_gradients(in, v, splat.id, upper_grads, lower_grads, upper_weight, lower_weight, out.colors);
     }
   };
-  visit_splats<Response, kColors>(in, tile, 0, kColors, batch, upper, lower, visit);
+  visit_splats<Response, kColors>(in, tile, 0, kColors, batch, upper, lower, stage, visit);
+  finish_ray_gradient<Response>(in, out, upper_place);
+  finish_ray_gradient<Response>(in, out, lower_place);
 }
 
 // The same in the order of each pixel's own, in which the lanes of a warp often meet different splats: then
@@ -202,10 +275,11 @@ __global__ void __launch_bounds__(kMostTileThreads)
     composite_tiles_backward_by_pixel(CompositeInputs in, CompositeGradInputs v, CompositeGrads out) {
   using Row = Payloads<Extras..., Color<kColors>>;
   using Sums = SplatSums<Row>;
+  using Moving = Moves<Response, (sizeof...(Extras) > 0)>;
   __shared__ OrderedBatch<Response> batch;
   const Tile tile = half_tile(in);
   const PixelPlace place(in, tile, pixel_x(), half_pixel_y());
-  BlendedPixel pixel(half_pixel_y(), place);
+  TilePixel<Response> pixel(in, half_pixel_y(), place);
   PixelGrads<kColors> grads(in, v, tile, place);
   const SumTarget<Row> target(out, in.channels, sum_owner<Sums::kCount>());
   const float x = static_cast<float>(pixel_x()) + 0.5f;
@@ -218,7 +292,9 @@ __global__ void __launch_bounds__(kMostTileThreads)
       StagedSplat<Response, kColors> splat;
       load_splat<Response, kColors>(in, tile, id, root, in.opacities[id], 0, kColors, splat);
       dx = x - splat.mean_x;
-      weight = replay_splat(in, v, splat.shape, splat, dx, pixel, grads, sums);
+      AcrossImage<float> moves = {};
+      Moving::stage(in, id, splat, &moves);
+      weight = replay_splat(in, v, out, Moving::of(splat, &moves), splat, dx, pixel, grads, sums);
     }
     const bool blends = weight > 0.0f;
     const uint32_t lanes = __ballot_sync(kAllLanes, blends);
@@ -242,26 +318,43 @@ __global__ void __launch_bounds__(kMostTileThreads)
       }
     }
   });
+  finish_ray_gradient<Response>(in, out, place);
+}
+
+template <class Response, class Family = typename Response::Family>
+__device__ void finish_moments(const CompositeInputs& in, int64_t id, const CompositeGrads& out) {
+  if constexpr (Family::kAlongRays) {
+    const float* sums = out.canonical + RayInputs::kCanonical * id;
+    const RaySums<float> moments = {{sums[0], sums[1], sums[2]},
+                                    {sums[3], sums[4], sums[5]},
+                                    {sums[6], sums[7], sums[8]},
+                                    {sums[9], sums[10], sums[11]},
+                                    out.opacities[id]};
+    finish_ray_splat(in, id, moments, out);
+  } else {
+    float* mean = out.means2d + 2 * id;
+    float* v_root = out.shapes + 3 * id;
+    const typename Family::template PixelSums<float> moments = {mean[0],   mean[1],   v_root[0],
+                                                                v_root[1], v_root[2], out.opacities[id]};
+    const float* root = in.shapes + 3 * id;
+    const SplatGrad<float> g = splat_vjp(moments, root[0], root[1], root[2], in.opacities[id]);
+    mean[0] = g.mean_x;
+    mean[1] = g.mean_y;
+    v_root[0] = g.l11;
+    v_root[1] = g.l21;
+    v_root[2] = g.l22;
+    out.opacities[id] = g.opacity;
+  }
 }
 
 // Turns the moments of the visible splats into their gradients, in the same places.
+template <class Response>
 __global__ void __launch_bounds__(256) finish_splat_gradients(CompositeInputs in, CompositeGrads out) {
   const int64_t position = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (position >= in.lists.visible) return;
   const int64_t id = in.lists.order[position];
   if (id < 0) return;
-  float* mean = out.means2d + 2 * id;
-  float* v_root = out.shapes + 3 * id;
-  const Family::PixelSums<float> moments = {mean[0],   mean[1],   v_root[0],
-                                            v_root[1], v_root[2], out.opacities[id]};
-  const float* root = in.shapes + 3 * id;
-  const SplatGrad<float> g = splat_vjp(moments, root[0], root[1], root[2], in.opacities[id]);
-  mean[0] = g.mean_x;
-  mean[1] = g.mean_y;
-  v_root[0] = g.l11;
-  v_root[1] = g.l21;
-  v_root[2] = g.l22;
-  out.opacities[id] = g.opacity;
+  finish_moments<Response>(in, id, out);
   AllPayloads::finish_in_place(out, id);
 }
 
@@ -310,7 +403,7 @@ void composite_backward(const CompositeInputs& in, const CompositeGradInputs& v,
   if (in.images == 0 || in.lists.visible == 0) return;
   launch(in, v, out, stream);
   constexpr int kThreads = 256;
-  finish_splat_gradients<<<blocks_of(kThreads, in.lists.visible), kThreads, 0, stream>>>(in, out);
+  finish_splat_gradients<Response><<<blocks_of(kThreads, in.lists.visible), kThreads, 0, stream>>>(in, out);
   check_launch("finish_splat_gradients");
 }
 

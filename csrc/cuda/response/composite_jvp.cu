@@ -38,13 +38,42 @@ __device__ void stage_tangent(const CompositeInputs& in, const CompositeTangents
   }
 }
 
+// What a moving splat has to know of a pixel: its offset from the mean, or how its ray changes.
+template <class Response, bool kAlongRays = Response::Family::kAlongRays>
+struct PixelMotion {
+  __device__ PixelMotion(const CompositeInputs&, const CompositeTangents&, const PixelPlace&) {}
+  __device__ Vec2<float> of(const TilePixel<Response>&, const Vec2<float>& offset) const { return offset; }
+};
+
+template <class Response>
+struct PixelMotion<Response, true> {
+  const float* t_rays;
+  float inverse_length;
+
+  __device__ PixelMotion(const CompositeInputs& in, const CompositeTangents& t, const PixelPlace& place)
+      : t_rays(nullptr), inverse_length(0.0f) {
+    if (!place.exists) return;
+    t_rays = t.rays + place.index * in.rays.numbers;
+    inverse_length = load_ray(in.rays, place.index).inverse_length;
+  }
+  // Of a pixel that exists: the splat is seen in it.
+  __device__ MovingRay<float> of(const TilePixel<Response>& pixel, const Vec2<float>&) const {
+    Ray<float> t_ray = {
+        inverse_length * Vec3<float>{t_rays[0], t_rays[1], t_rays[2]}, {0.0f, 0.0f, 0.0f}, pixel.from_centre};
+    if (!pixel.from_centre) t_ray.origin = {t_rays[3], t_rays[4], t_rays[5]};
+    return {pixel.ray(), t_ray};
+  }
+};
+
 // How a pixel changes.
 template <int kColors>
 struct PixelTangents {
   float colors[kColors];
   float transmittance;
+  PixelMotion<Response> motion;
 
-  __device__ PixelTangents() : transmittance(0.0f) {
+  __device__ PixelTangents(const CompositeInputs& in, const CompositeTangents& t, const PixelPlace& place)
+      : transmittance(0.0f), motion(in, t, place) {
 #pragma unroll
     for (int c = 0; c < kColors; ++c) colors[c] = 0.0f;
   }
@@ -67,13 +96,14 @@ struct PixelTangents {
 
 template <int kColors>
 __device__ void blend_tangents(const StagedSplat<Response, kColors>& splat, const StagedTangent<kColors>& t,
-                               float dx, float max_alpha, BlendedPixel& pixel,
+                               float dx, float max_alpha, TilePixel<Response>& pixel,
                                PixelTangents<kColors>& tangents) {
   GSPLAT_COUNT(pairs);
-  const Blend<Response> blend(splat.shape, splat.extras(), dx, splat.mean_y, max_alpha, pixel);
+  const Blend<Response> blend(splat, dx, max_alpha, pixel);
   if (!blend.blends) return;
   const Moving<Response, float> moving(splat.shape, blend.prepared, t.splat, t.extras());
-  const Dual<float> alpha = moving.alpha(blend.alpha, blend.uncapped <= max_alpha, blend.at, dx, blend.dy);
+  const Dual<float> alpha = moving.alpha(blend.alpha, blend.uncapped <= max_alpha, blend.at,
+                                         tangents.motion.of(pixel, {dx, blend.dy}));
   const Dual<float> transmittance(pixel.transmittance, tangents.transmittance);
   const Dual<float> weight = alpha * transmittance;
 #pragma unroll
@@ -87,15 +117,16 @@ __device__ void blend_tangents(const StagedSplat<Response, kColors>& splat, cons
 
 // Blends `channels` <= kColors channels from `first_channel` on.
 template <class Response, int kColors>
-__global__ void __launch_bounds__(kMostTileThreads, 2)
+__global__ void __launch_bounds__(kMostTileThreads, blocks_at_least<Response>(2))
     composite_tile_tangents(CompositeInputs in, CompositeTangents t, CompositeOutputs out, int first_channel,
                             int channels) {
   __shared__ StagedBatch<Response, kColors> batch;
   __shared__ StagedTangent<kColors> staged[kBatch];
   const Tile tile(in);
-  BlendedPixel upper(pixel_y(), PixelPlace(in, tile, pixel_x(), pixel_y()));
-  BlendedPixel lower(pixel_y() + kHalf, PixelPlace(in, tile, pixel_x(), pixel_y() + kHalf));
-  PixelTangents<kColors> upper_tangents, lower_tangents;
+  TilePixel<Response> upper(in, pixel_y(), PixelPlace(in, tile, pixel_x(), pixel_y()));
+  TilePixel<Response> lower(in, pixel_y() + kHalf, PixelPlace(in, tile, pixel_x(), pixel_y() + kHalf));
+  PixelTangents<kColors> upper_tangents(in, t, PixelPlace(in, tile, pixel_x(), pixel_y()));
+  PixelTangents<kColors> lower_tangents(in, t, PixelPlace(in, tile, pixel_x(), pixel_y() + kHalf));
   const auto stage = [&](int i, int64_t id) {
     stage_tangent<kColors>(in, t, id, first_channel, channels, staged[i]);
   };

@@ -15,11 +15,10 @@ __device__ void atomic_max(float* target, float value) {
   atomicMax(reinterpret_cast<int*>(target), __float_as_int(value));
 }
 
-__device__ float blend_weight(const typename Response::Family::template Shape<float>& shape,
-                              const float* extras, float dx, float mean_y, float max_alpha,
-                              BlendedPixel& pixel) {
+__device__ float blend_weight(const StagedSplat<Response, kNoColors>& splat, float dx, float max_alpha,
+                              TilePixel<Response>& pixel) {
   GSPLAT_COUNT(pairs);
-  const Blend<Response> blend(shape, extras, dx, mean_y, max_alpha, pixel);
+  const Blend<Response> blend(splat, dx, max_alpha, pixel);
   if (!blend.blends) return 0.0f;
   const float weight = blend.alpha * pixel.transmittance;
   pixel.transmittance = blend.behind;
@@ -31,15 +30,13 @@ __global__ void __launch_bounds__(kMostTileThreads)
     composite_contributions(CompositeInputs in, Contribution* out) {
   __shared__ StagedBatch<Response, kNoColors> batch;
   const Tile tile(in);
-  BlendedPixel upper(pixel_y(), PixelPlace(in, tile, pixel_x(), pixel_y()));
-  BlendedPixel lower(pixel_y() + kHalf, PixelPlace(in, tile, pixel_x(), pixel_y() + kHalf));
+  TilePixel<Response> upper(in, pixel_y(), PixelPlace(in, tile, pixel_x(), pixel_y()));
+  TilePixel<Response> lower(in, pixel_y() + kHalf, PixelPlace(in, tile, pixel_x(), pixel_y() + kHalf));
   const auto visit = [&](int, const StagedSplat<Response, kNoColors>& splat, float dx, bool in_upper,
                          bool in_lower) {
-    const auto& shape = splat.shape;
     float weight = 0.0f, other = 0.0f;
-    if (in_upper)
-      weight = blend_weight(shape, splat.extras(), dx, splat.mean_y, in.settings.max_alpha, upper);
-    if (in_lower) other = blend_weight(shape, splat.extras(), dx, splat.mean_y, in.settings.max_alpha, lower);
+    if (in_upper) weight = blend_weight(splat, dx, in.settings.max_alpha, upper);
+    if (in_lower) other = blend_weight(splat, dx, in.settings.max_alpha, lower);
     const int pixels =
         __popc(__ballot_sync(kAllLanes, weight > 0.0f)) + __popc(__ballot_sync(kAllLanes, other > 0.0f));
     if (pixels == 0) return;
@@ -63,7 +60,7 @@ __global__ void __launch_bounds__(kMostTileThreads)
   __shared__ OrderedBatch<Response> batch;
   const Tile tile = half_tile(in);
   const PixelPlace place(in, tile, pixel_x(), half_pixel_y());
-  BlendedPixel pixel(half_pixel_y(), place);
+  TilePixel<Response> pixel(in, half_pixel_y(), place);
   meet_in_pixel_order<Response>(in, tile, batch, pixel, place, [&](const Hit& hit, int32_t id) {
     const float weight = blend_hit(hit, pixel);
     if (weight == 0.0f) return;

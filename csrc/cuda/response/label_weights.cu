@@ -17,11 +17,10 @@ __device__ int label_of(const LabelInputs& labels, const PixelPlace& place) {
   return number < 0 || number >= labels.count ? -1 : static_cast<int>(number);
 }
 
-__device__ float blend_weight(const typename Response::Family::template Shape<float>& shape,
-                              const float* extras, float dx, float mean_y, float max_alpha,
-                              BlendedPixel& pixel) {
+__device__ float blend_weight(const StagedSplat<Response, kNoColors>& splat, float dx, float max_alpha,
+                              TilePixel<Response>& pixel) {
   GSPLAT_COUNT(pairs);
-  const Blend<Response> blend(shape, extras, dx, mean_y, max_alpha, pixel);
+  const Blend<Response> blend(splat, dx, max_alpha, pixel);
   if (!blend.blends) return 0.0f;
   const float weight = blend.alpha * pixel.transmittance;
   pixel.transmittance = blend.behind;
@@ -35,15 +34,13 @@ __global__ void __launch_bounds__(kMostTileThreads)
   const Tile tile(in);
   const PixelPlace upper_place(in, tile, pixel_x(), pixel_y());
   const PixelPlace lower_place(in, tile, pixel_x(), pixel_y() + kHalf);
-  BlendedPixel upper(pixel_y(), upper_place), lower(pixel_y() + kHalf, lower_place);
+  TilePixel<Response> upper(in, pixel_y(), upper_place), lower(in, pixel_y() + kHalf, lower_place);
   const int upper_label = label_of(labels, upper_place), lower_label = label_of(labels, lower_place);
   const auto visit = [&](int, const StagedSplat<Response, kNoColors>& splat, float dx, bool in_upper,
                          bool in_lower) {
-    const auto& shape = splat.shape;
     float weight = 0.0f, other = 0.0f;
-    if (in_upper)
-      weight = blend_weight(shape, splat.extras(), dx, splat.mean_y, in.settings.max_alpha, upper);
-    if (in_lower) other = blend_weight(shape, splat.extras(), dx, splat.mean_y, in.settings.max_alpha, lower);
+    if (in_upper) weight = blend_weight(splat, dx, in.settings.max_alpha, upper);
+    if (in_lower) other = blend_weight(splat, dx, in.settings.max_alpha, lower);
     // One label of the warp after the other.
     uint32_t uppers = __ballot_sync(kAllLanes, weight > 0.0f && upper_label >= 0);
     uint32_t lowers = __ballot_sync(kAllLanes, other > 0.0f && lower_label >= 0);
@@ -69,7 +66,7 @@ __global__ void __launch_bounds__(kMostTileThreads)
   __shared__ OrderedBatch<Response> batch;
   const Tile tile = half_tile(in);
   const PixelPlace place(in, tile, pixel_x(), half_pixel_y());
-  BlendedPixel pixel(half_pixel_y(), place);
+  TilePixel<Response> pixel(in, half_pixel_y(), place);
   const int label = label_of(labels, place);
   meet_in_pixel_order<Response>(in, tile, batch, pixel, place, [&](const Hit& hit, int32_t id) {
     const float weight = blend_hit(hit, pixel);

@@ -44,11 +44,10 @@ struct Seen {
 
 template <bool kListed>
 __device__ void look_at_splat(const CompositeInputs& in, const StagedSplat<Response, kNoColors>& splat,
-                              const typename Response::Family::template Shape<float>& shape, int32_t id,
-                              float dx, bool until_median, const SightingOutputs& out, int64_t index,
-                              BlendedPixel& pixel, Seen<kListed>& seen) {
+                              int32_t id, float dx, bool until_median, const SightingOutputs& out,
+                              int64_t index, TilePixel<Response>& pixel, Seen<kListed>& seen) {
   GSPLAT_COUNT(pairs);
-  const Blend<Response> blend(shape, splat.extras(), dx, splat.mean_y, in.settings.max_alpha, pixel);
+  const Blend<Response> blend(splat, dx, in.settings.max_alpha, pixel);
   if (!blend.blends) return;
   seen.look(out, index, id, pixel.transmittance, blend.alpha * pixel.transmittance);
   pixel.transmittance = blend.behind;
@@ -56,24 +55,21 @@ __device__ void look_at_splat(const CompositeInputs& in, const StagedSplat<Respo
 }
 
 template <class Response, bool kListed>
-__global__ void __launch_bounds__(kMostTileThreads)
+__global__ void __launch_bounds__(kMostTileThreads, blocks_at_least<Response>(2))
     composite_sightings(CompositeInputs in, SightingOutputs out) {
   __shared__ StagedBatch<Response, kNoColors> batch;
   const Tile tile(in);
   const PixelPlace upper_place(in, tile, pixel_x(), pixel_y());
   const PixelPlace lower_place(in, tile, pixel_x(), pixel_y() + kHalf);
-  BlendedPixel upper(pixel_y(), upper_place), lower(pixel_y() + kHalf, lower_place);
+  TilePixel<Response> upper(in, pixel_y(), upper_place), lower(in, pixel_y() + kHalf, lower_place);
   Seen<kListed> seen_upper, seen_lower;
   const bool until_median = !kListed && out.strongest == nullptr && out.counts == nullptr;
   const auto first_id = static_cast<int32_t>(tile.image * in.gaussians);
   const auto visit = [&](int, const StagedSplat<Response, kNoColors>& splat, float dx, bool in_upper,
                          bool in_lower) {
-    const auto& shape = splat.shape;
     const int32_t id = splat.id - first_id;
-    if (in_upper)
-      look_at_splat(in, splat, shape, id, dx, until_median, out, upper_place.index, upper, seen_upper);
-    if (in_lower)
-      look_at_splat(in, splat, shape, id, dx, until_median, out, lower_place.index, lower, seen_lower);
+    if (in_upper) look_at_splat(in, splat, id, dx, until_median, out, upper_place.index, upper, seen_upper);
+    if (in_lower) look_at_splat(in, splat, id, dx, until_median, out, lower_place.index, lower, seen_lower);
   };
   visit_splats<Response, kNoColors>(in, tile, 0, 0, batch, upper, lower, visit);
   seen_upper.store(out, upper_place);
@@ -87,7 +83,7 @@ __global__ void __launch_bounds__(kMostTileThreads)
   __shared__ OrderedBatch<Response> batch;
   const Tile tile = half_tile(in);
   const PixelPlace place(in, tile, pixel_x(), half_pixel_y());
-  BlendedPixel pixel(half_pixel_y(), place);
+  TilePixel<Response> pixel(in, half_pixel_y(), place);
   Seen<kListed> seen;
   const bool until_median = !kListed && out.strongest == nullptr && out.counts == nullptr;
   const auto first_id = static_cast<int32_t>(tile.image * in.gaussians);

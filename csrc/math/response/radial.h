@@ -1,6 +1,7 @@
 // How opaque a splat is at a pixel (extension point E4), for the family of responses that are sampled at the
-// pixel's centre and have ellipses as lines of equal opacity. (The other family integrates over the pixel:
-// math/response/window.h. Which one it is of, a response says by its `Family`.)
+// pixel's centre and have ellipses as lines of equal opacity. (Another family integrates over the pixel,
+// math/response/window.h, and a third one looks along its ray, math/response/along_rays.h. Which one it is of,
+// a response says by its `Family`.)
 //
 // A response of this family is a function of the offset (u, v) from the splat's mean in
 // units in which the splat is round, and of that it depends on the length alone:
@@ -26,13 +27,11 @@
 // The gradients follow from the moments of the pixels, whatever f is: dq/2 is quadratic in the offset, and
 // the slope of each pixel goes into its weight.
 //
-// A family, RadialFamily or WindowFamily, is what the kernels know of its responses: the shape of a splat as
-// they keep it and its offset in two affine forms u and v of the pixel; what is evaluated at a pixel, a
-// `measure` of how opaque it is and the opacity itself; how the logarithm of the opacity changes there; the
-// six moments that are summed up of these changes, and the chain from them to the root of the conic
-// (splat_vjp). ellipse_of() of math/ellipse.h tells where a splat is seen. What has three forms, such as a
-// surfel or a ray through a Gaussian, has another shape, another bound and sums of each form's gradient times
-// 1, x and y: a third family.
+// A family, RadialFamily, WindowFamily or RayFamily, is what the kernels know of its responses: the shape of a
+// splat as they keep it and its offset in two affine forms u and v of the pixel; what else they keep of it, its
+// `frame`; what is evaluated at a pixel, a `measure` of how opaque it is and the opacity itself; how the
+// logarithm of the opacity changes there; the moments that are summed up of these changes, and the chain from
+// them to the gradients of the splat. ellipse_of() of math/ellipse.h tells where a splat is seen.
 #pragma once
 
 #include "math/elementary.h"
@@ -128,6 +127,9 @@ GSPLAT_HD SplatGrad<T> splat_vjp(const Moments<T>& m, const T& l11, const T& l21
   return g;
 }
 
+// What a pixel is for responses on the screen, beside its place.
+struct NoRay {};
+
 // What payloads get to know of a splat at a pixel, math/payload/payload.h.
 template <class T>
 struct Seen {
@@ -183,6 +185,8 @@ struct RadialTangent {
 template <class Response>
 struct RadialFamily {
   static constexpr int kShape = 4;  // numbers
+  static constexpr int kFrame = 0;  // numbers of a splat besides, which do not tell where it is seen
+  static constexpr int kSums = 6;
   static constexpr bool kIntegrates = false;
   static constexpr bool kAlongRays = false;
   static constexpr double kLeast = kMinPower;  // of the measure, the power
@@ -199,6 +203,11 @@ struct RadialFamily {
   using ColumnSums = ColumnMoments<T>;
   template <class T>
   using PixelSums = Moments<T>;
+
+  template <class T>
+  using PixelRay = NoRay;
+  template <class T>
+  using Across = Shape<T>;  // what tells how a splat's opacity changes as it moves across the image
 
   // What is the same at all pixels.
   template <class T>
@@ -229,8 +238,8 @@ struct RadialFamily {
     return {fma(s.l11, dx, s.l21 * dy), s.l22 * dy};
   }
 
-  template <class T>
-  GSPLAT_HD_INLINE static Prepared<T> prepare(const Shape<T>& s, const T* extras) {
+  template <class T, class Number>
+  GSPLAT_HD_INLINE static Prepared<T> prepare(const Shape<T>& s, const T* extras, const Number*) {
     Prepared<T> p;
     p.log2_opacity = s.log2_opacity;
     for (int e = 0; e < Response::kExtras; ++e) p.extras.values[e] = extras[e];
@@ -238,7 +247,7 @@ struct RadialFamily {
   }
 
   template <class T>
-  GSPLAT_HD_INLINE static At<T> at(const Prepared<T>& p, const T& u, const T& v, T& measure) {
+  GSPLAT_HD_INLINE static At<T> at(const Prepared<T>& p, const T& u, const T& v, NoRay, T& measure) {
     measure = Response::power(u, v, p.log2_opacity, p.extras.values);
     return {u, v};
   }
@@ -263,11 +272,11 @@ struct RadialFamily {
   }
 
   template <class T>
-  GSPLAT_HD_INLINE static void add(Sums<T>& m, const T& e, const Change<T>& c) {
+  GSPLAT_HD_INLINE static void add(Sums<T>& m, const T& e, const Change<T>& c, NoRay) {
     m.add(e, c.sloped, c.u, c.v);
   }
   template <class T>
-  GSPLAT_HD_INLINE static void add(ColumnSums<T>& m, const T& e, const Change<T>& c, const T& dy) {
+  GSPLAT_HD_INLINE static void add(ColumnSums<T>& m, const T& e, const Change<T>& c, const T& dy, NoRay) {
     m.add(e, c.sloped, c.u, dy);
   }
   template <class T>

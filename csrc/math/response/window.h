@@ -171,7 +171,7 @@ private:
 
 template <class Response>
 struct WindowFamily {
-  static constexpr int kShape = 5;
+  static constexpr int kShape = 5, kFrame = 0, kSums = 6;
   static constexpr bool kIntegrates = true;
   static constexpr bool kAlongRays = false;
   static constexpr double kLeast = 1.0 / 255.0;
@@ -188,6 +188,11 @@ struct WindowFamily {
   using PixelSums = WindowMoments<T>;
   template <class T>
   using Change = WindowChange<T>;
+
+  template <class T>
+  using PixelRay = NoRay;
+  template <class T>
+  using Across = Shape<T>;
 
   template <class T>
   struct Prepared {
@@ -211,13 +216,13 @@ struct WindowFamily {
     return {s.h1 * fma(s.cosine, dx, s.sine * dy), s.h2 * fma(s.cosine, dy, -(s.sine * dx))};
   }
 
-  template <class T>
-  GSPLAT_HD_INLINE static Prepared<T> prepare(const Shape<T>& s, const T*) {
+  template <class T, class Number>
+  GSPLAT_HD_INLINE static Prepared<T> prepare(const Shape<T>& s, const T*, const Number*) {
     return {s.h1, s.h2, s.gain, {}};
   }
 
   template <class T>
-  GSPLAT_HD_INLINE static At<T> at(const Prepared<T>& p, const T& u, const T& v, T& measure) {
+  GSPLAT_HD_INLINE static At<T> at(const Prepared<T>& p, const T& u, const T& v, NoRay, T& measure) {
     const At<T> at = {u, v, {u, p.h1}, {v, p.h2}};
     measure = p.gain * at.first.numerator * at.second.numerator *
               reciprocal(at.first.denominator * at.second.denominator);
@@ -251,11 +256,11 @@ struct WindowFamily {
   }
 
   template <class T>
-  GSPLAT_HD_INLINE static void add(Sums<T>& m, const T& e, const Change<T>& c) {
+  GSPLAT_HD_INLINE static void add(Sums<T>& m, const T& e, const Change<T>& c, NoRay) {
     m.add(e, c);
   }
   template <class T>
-  GSPLAT_HD_INLINE static void add(Sums<T>& m, const T& e, const Change<T>& c, const T&) {
+  GSPLAT_HD_INLINE static void add(Sums<T>& m, const T& e, const Change<T>& c, const T&, NoRay) {
     m.add(e, c);
   }
   template <class T>

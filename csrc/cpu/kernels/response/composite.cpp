@@ -54,7 +54,7 @@ void composite_all(const CompositeInputs& in, const CompositeOutputs& out) {
         BlockScratch& scratch = per_thread<BlockScratch>();
         scratch.splats.gather(in, records, tile, place);
         float* colors = zero_planes(scratch.colors, in.channels);
-        PixelState state(place, Response::Family::kLeast);
+        BlockPixels<Response> state(in, place);
         const BlendOrder order(in, scratch.splats, place, state);
         composite_block<kChannels>(in, scratch.splats, place, order, colors);
         write_colors<kChannels>(in, place, colors, state.transmittance, out.colors);

@@ -20,7 +20,7 @@ namespace {
 using Response = GSPLAT_RESPONSE_TYPE;
 using Family = Response::Family;
 
-constexpr int kMoments = 6, kExtras = Response::kExtras;
+constexpr int kMoments = Family::kSums, kExtras = Response::kExtras;
 constexpr int kOfSplat = kMoments + kExtras;
 constexpr int kGroup = 8;  // an unknown number of channels is added up in groups of so many
 
@@ -35,6 +35,7 @@ constexpr int row_length(int dynamic_channels) {
 struct BlockScratch {
   BlockSplats<Response> splats;
   Buffer<float> v_colors, colors;  // [channel, pixel of a block]
+  RayPlanes v_rays;                // of responses along rays
 };
 
 // One row of sums. A type of its own, because a thread has one of each type.
@@ -91,6 +92,7 @@ struct PixelGrads {
   alignas(64) float behind[kBlockPixels];   // E - R: what the splats still to come contribute; E at first
   alignas(64) float v_probe[kBlockPixels];  // what payloads know of the pixels besides; zero if not given
   const float* v_colors;                    // [channel, pixel]
+  RayPlanes* v_rays;  // summed up where a response along rays is asked for them, or null
 };
 
 template <int kChannels>
@@ -153,17 +155,53 @@ inline void write_sums(const Float* values, float* row) {
   repeat<kMoments>([&](auto i) __attribute__((always_inline)) { sums[i] = all[i]; });
 }
 
+[[gnu::always_inline]] inline void list_moments(const RaySums<Float>& m, Float* sums) {
+  constexpr int kCount = sizeof(m) / sizeof(Float);
+  const Float all[kCount] = {m.first.x, m.first.y, m.first.z,  m.second.x, m.second.y, m.second.z, m.along.x,
+                             m.along.y, m.along.z, m.centre.x, m.centre.y, m.centre.z, m.e};
+  repeat<kCount>([&](auto i) __attribute__((always_inline)) { sums[i] = all[i]; });
+}
+
+template <class Response, class Change>
+[[gnu::always_inline]] inline void add_ray_gradient(const BlockSplat<Response>& splat, const Change& change,
+                                                    int first, const BlockPixels<Response>& state,
+                                                    RayPlanes* v_rays) {
+  if constexpr (Response::Family::kAlongRays) {
+    if (v_rays == nullptr) return;
+    v_rays->add(first, Response::Family::ray_vjp(splat.prepared, change, state.rays.from_centre));
+  }
+}
+
+// What payloads need to know how a splat moves across the image: its shape, or the rays around it.
+template <bool kWanted, class Response>
+[[gnu::always_inline]] inline auto across_of(const CompositeInputs& in, int32_t id,
+                                             const SplatRecord<Response>& record) {
+  if constexpr (!Response::Family::kAlongRays) {
+    return shape_of(record);
+  } else {
+    AcrossImage<Float> across = {};
+    if constexpr (kWanted) {
+      RayFrame<float> frame;
+      std::memcpy(&frame, record.frame(), sizeof(frame));
+      const AcrossImage<float> found = across_image(in, id, frame);
+      across.x = {Float(found.x.x), Float(found.x.y), Float(found.x.z)};
+      across.y = {Float(found.y.x), Float(found.y.y), Float(found.y.z)};
+    }
+    return across;
+  }
+}
+
 // Writes the sums of one splat over the pixels of a block.
 template <int kChannels, class BlendOrder, class... Extras>
 [[gnu::always_inline]] inline void write_row(const CompositeInputs& in, const BlockSplats<Response>& splats,
                                              int n, const BlockPlace& place, const BlendOrder& order,
-                                             CellSet cells, PixelState& state, PixelGrads& pixels,
+                                             CellSet cells, BlockPixels<Response>& state, PixelGrads& pixels,
                                              float* row) {
   using Sums = Payloads<Extras..., Color<kChannels>>;
   constexpr int kSums = kOfSplat + Sums::kSums;
   const Float max_alpha(in.settings.max_alpha), one(1.0f), zero(0.0f);
   const SplatRecord<Response>& record = splats[n];
-  const auto shape = shape_of(record);
+  const auto across = across_of<(sizeof...(Extras) > 0)>(in, splats.id(n), record);
   const float* color = splats.color<kChannels>(in, n);
   const BlockSplat<Response> splat(record, place);
   auto moments = Family::Sums<Float>::zero();
@@ -199,11 +237,12 @@ template <int kChannels, class BlendOrder, class... Extras>
       // No gradient through the cap.
       const Float e = zero_unless(at.uncapped[i] <= max_alpha, Over::log_alpha_vjp(blended, alpha, behind));
       const auto change = Family::change(splat.prepared, at.pixel[i], e);
-      Family::add(moments, e, change);
+      Family::add(moments, e, change, state.ray(first));
       unrolled<kExtras>([&](auto k) __attribute__((always_inline)) {
         v_extras.numbers[k] = v_extras.numbers[k] - e * change.by_extras.values[k];
       });
-      const Seen<Float> seen = Family::seen(shape, change);
+      add_ray_gradient(splat, change, first, state, pixels.v_rays);
+      const Seen<Float> seen = Family::seen(across, change);
       payloads.see(seen.shape, {seen.u, seen.v, seen.sloped, weight, zero_unless(weight > zero, one),
                                 Float::load(pixels.v_probe + first)});
     });
@@ -253,14 +292,13 @@ void add_rows(const SplatRows& all, int64_t id, float* total) {
   if constexpr (kStride != kDynamic) std::memcpy(total, local, sizeof(local));
 }
 
-// Turns the sums of one splat into its gradients; those of a splat that no pixel saw are zero.
-template <int kChannels, class... Extras>
-void write_splat(const CompositeInputs& in, int64_t id, const float* total, const CompositeGrads& out) {
-  using Sums = Payloads<Extras..., Color<kChannels>>;
-  const Family::Sums<float> moments = {total[0], total[1], total[2], total[3], total[4], total[5]};
-  // Culled splats have neither a shape nor moments.
+// Culled splats have neither a shape nor moments.
+bool is_culled(const CompositeInputs& in, int64_t id) { return !(in.opacities[id] > 0.0f); }
+
+template <class Moments>
+void finish_splat(const CompositeInputs& in, int64_t id, const Moments& moments, const CompositeGrads& out) {
   constexpr float kAnyRoot[3] = {1.0f, 0.0f, 1.0f};
-  const bool culled = !(in.opacities[id] > 0.0f);
+  const bool culled = is_culled(in, id);
   const float* root = culled ? kAnyRoot : in.shapes + 3 * id;
   const SplatGrad<float> g = splat_vjp(moments, root[0], root[1], root[2], culled ? 1.0f : in.opacities[id]);
   out.means2d[2 * id] = g.mean_x;
@@ -269,6 +307,32 @@ void write_splat(const CompositeInputs& in, int64_t id, const float* total, cons
   out.shapes[3 * id + 1] = g.l21;
   out.shapes[3 * id + 2] = g.l22;
   out.opacities[id] = g.opacity;
+}
+inline void finish_splat(const CompositeInputs& in, int64_t id, const RaySums<float>& moments,
+                         const CompositeGrads& out) {
+  if (!is_culled(in, id)) finish_ray_splat(in, id, moments, out);
+}
+
+// Fetches what finish_splat() will look up, which lies anywhere in the image.
+constexpr int kAheadOfSplat = 8;
+template <class Response>
+[[gnu::always_inline]] inline void prefetch_rays(const CompositeInputs& in, int64_t id) {
+  if constexpr (Response::Family::kAlongRays) {
+    const float* rays = in.rays.rays + pixel_of_splat(in, id) * in.rays.numbers;
+    __builtin_prefetch(rays);
+    if (in.image.height > 1)
+      __builtin_prefetch(rays + static_cast<int64_t>(in.image.width) * in.rays.numbers);
+  }
+}
+
+// Turns the sums of one splat into its gradients; those of a splat that no pixel saw are zero.
+template <int kChannels, class... Extras>
+void write_splat(const CompositeInputs& in, int64_t id, const float* total, const CompositeGrads& out) {
+  using Sums = Payloads<Extras..., Color<kChannels>>;
+  Family::Sums<float> moments;
+  static_assert(sizeof(moments) == sizeof(float) * kMoments);
+  std::memcpy(&moments, total, sizeof(moments));
+  finish_splat(in, id, moments, out);
   for (int k = 0; k < kExtras; ++k) out.extras[id * kExtras + k] = total[kMoments + k];
   Sums::finish(total + kOfSplat, out, in.channels, id);
   if constexpr (kChannels == kDynamic) {
@@ -280,7 +344,7 @@ void write_splat(const CompositeInputs& in, int64_t id, const float* total, cons
 // The order of a block, of the kind BlendOrder.
 template <int kChannels, class BlendOrder, class... Extras>
 BlendOrder order_of(const CompositeInputs& in, const BlockSplats<Response>& splats, const BlockPlace& place,
-                    PixelState& state, PixelGrads& pixels) {
+                    BlockPixels<Response>& state, PixelGrads& pixels) {
   if constexpr (!BlendOrder::kOfPixels) {
     return BlendOrder(in, splats, place, state);
   } else {
@@ -319,11 +383,12 @@ void backward_all(Payloads<Extras...>, const CompositeInputs& in, const Composit
     for (const float* image : {v.v_colors, v.colors}) prefetch_planes(image, in.channels, in.image, place);
     for (const float* image : {v.v_alphas, v.alphas}) prefetch_planes(image, 1, in.image, place);
     scratch.splats.gather(in, records, tile, place);
-    PixelState state(place, Response::Family::kLeast);
+    BlockPixels<Response> state(in, place);
     PixelGrads pixels;
     load_pixel_grads<kChannels>(in, v, place, scratch, pixels);
+    pixels.v_rays = state.no_gradients(out.rays, scratch.v_rays);
     // Where pixels have an order of their own, what moves behind all splats beforehand is a copy.
-    std::conditional_t<BlendOrder::kOfPixels, PixelState, PixelState&> moved = state;
+    std::conditional_t<BlendOrder::kOfPixels, BlockPixels<Response>, BlockPixels<Response>&> moved = state;
     const BlendOrder order = order_of<kChannels, BlendOrder, Extras...>(in, splats, place, moved, pixels);
     constexpr int kAhead = 24;
     for (int n = 0; n < kAhead && n < splats.count(); ++n) rows.prefetch(splats.begin() + n, block);
@@ -338,10 +403,12 @@ void backward_all(Payloads<Extras...>, const CompositeInputs& in, const Composit
         write_row<kChannels, BlendOrder, Extras...>(in, splats, n, place, order, cells, state, pixels, row);
       }
     }
+    state.write_gradients(in, place, pixels.v_rays, out.rays);
   });
   parallel_for(in.images * in.gaussians, 1024, [&](int64_t begin, int64_t end) {
     float* total = per_thread<SumBuffer>().reserve(stride);
     for (int64_t id = begin; id < end; ++id) {
+      if (id + kAheadOfSplat < end) prefetch_rays<Response>(in, id + kAheadOfSplat);
       add_rows<kStride>(rows, id, total);
       write_splat<kChannels, Extras...>(in, id, total, out);
     }

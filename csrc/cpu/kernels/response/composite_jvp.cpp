@@ -26,6 +26,7 @@ struct alignas(64) SplatTangent {
 struct BlockScratch {
   BlockSplats<Response> splats;
   Buffer<float> t_colors;  // [channel, pixel of a block]
+  RayPlanes t_rays;        // of responses along rays
 };
 
 // At the splats' flat indices; those of culled splats are undefined.
@@ -49,11 +50,39 @@ SplatTangent* make_tangents(const CompositeInputs& in, const CompositeTangents& 
 struct PixelTangents {
   alignas(64) float transmittance[kBlockPixels] = {};
   float* colors;
+  const RayPlanes* rays;  // null for responses on the screen
+};
+
+// What a moving splat has to know of the pixels of a cell: their offsets from its mean, or how their rays
+// change.
+template <class Response, bool kAlongRays = Response::Family::kAlongRays>
+struct CellMotion {
+  PixelOffsets offsets;
+
+  CellMotion(const SplatRecord<Response>& record, const BlockPlace& place, const RayPlanes*,
+             const BlockPixels<Response>&, int cell)
+      : offsets(record, place, cell) {}
+  [[gnu::always_inline]] Vec2<Float> operator[](int i) const { return {offsets.dx[i], offsets.dy[i]}; }
+};
+
+template <class Response>
+struct CellMotion<Response, true> {
+  const BlockRays& rays;
+  const RayPlanes& t_rays;
+  int first;
+
+  CellMotion(const SplatRecord<Response>&, const BlockPlace&, const RayPlanes* of_block,
+             const BlockPixels<Response>& state, int cell)
+      : rays(state.rays), t_rays(*of_block), first(cell * kCellPixels) {}
+  [[gnu::always_inline]] MovingRay<Float> operator[](int i) const {
+    const int at = first + i * kLanes;
+    return {rays.from_centre ? rays.at<true>(at) : rays.at<false>(at), t_rays.at(at, rays.from_centre)};
+  }
 };
 
 template <int kChannels>
 void jvp_block(const CompositeInputs& in, const CompositeTangents& t, const SplatTangent* tangents,
-               const BlockSplats<Response>& splats, const BlockPlace& place, PixelState& state,
+               const BlockSplats<Response>& splats, const BlockPlace& place, BlockPixels<Response>& state,
                PixelTangents& pixels) {
   const Float max_alpha(in.settings.max_alpha);
   constexpr int kAhead = 6;
@@ -71,7 +100,7 @@ void jvp_block(const CompositeInputs& in, const CompositeTangents& t, const Spla
     const BlockSplat<Response> splat(record, place);
     const Moving<Response, Float> moving(shape_of(record), splat.prepared, tangent.splat, t_extras.values);
     each_cell(cells, [&](int cell) __attribute__((always_inline)) {
-      const PixelOffsets offsets(record, place, cell);
+      const CellMotion<Response> motion(record, place, pixels.rays, state, cell);
       const CellResponse at(splat, state, cell);
       Float front[kVectors];
       repeat<kVectors>(
@@ -79,8 +108,8 @@ void jvp_block(const CompositeInputs& in, const CompositeTangents& t, const Spla
       const CellBlend blend(at, state, cell, max_alpha);
       repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
         const int first = cell * kCellPixels + i * kLanes;
-        const Dual<Float> alpha = moving.alpha(blend.alpha[i], at.uncapped[i] <= max_alpha, at.pixel[i],
-                                               offsets.dx[i], offsets.dy[i]);
+        const Dual<Float> alpha =
+            moving.alpha(blend.alpha[i], at.uncapped[i] <= max_alpha, at.pixel[i], motion[i]);
         const Dual<Float> transmittance(front[i], Float::load(pixels.transmittance + first));
         const Dual<Float> weight = alpha * transmittance;
         Over::behind(transmittance, alpha).tangent.store(pixels.transmittance + first);
@@ -107,8 +136,9 @@ void jvp_all(const CompositeInputs& in, const CompositeTangents& t, const Compos
       .each_block(in.images, [&](int64_t tile, int, const BlockPlace& place) {
         BlockScratch& scratch = per_thread<BlockScratch>();
         scratch.splats.gather(in, records, tile, place);
-        PixelState state(place, Response::Family::kLeast);
+        BlockPixels<Response> state(in, place);
         PixelTangents pixels;
+        pixels.rays = state.tangents(in, place, t.rays, scratch.t_rays);
         pixels.colors = zero_planes(scratch.t_colors, in.channels);
         jvp_block<kChannels>(in, t, tangents, scratch.splats, place, state, pixels);
         write_colors<kChannels>(in, place, pixels.colors, pixels.transmittance, out.colors);

@@ -25,7 +25,7 @@ template <class BlendOrder>
 void contributions_in_block(const CompositeInputs& in, const BlockSplats<Response>& splats,
                             const BlockPlace& place, Contribution* rows, int stride) {
   const Float max_alpha(in.settings.max_alpha), zero(0.0f);
-  PixelState state(place, Response::Family::kLeast);
+  BlockPixels<Response> state(in, place);
   const BlendOrder order(in, splats, place, state);
   for (int n = 0; n < splats.count(); ++n, rows += stride) {
     *rows = {0.0f, 0.0f, 0.0f};

@@ -43,7 +43,7 @@ void weights_in_block(const CompositeInputs& in, int count, const BlockLabels& l
                       const BlockSplats<Response>& splats, const BlockPlace& place, float* rows,
                       int64_t stride) {
   const Float max_alpha(in.settings.max_alpha), zero(0.0f);
-  PixelState state(place, Response::Family::kLeast);
+  BlockPixels<Response> state(in, place);
   const BlendOrder order(in, splats, place, state);
   for (int n = 0; n < splats.count(); ++n, rows += stride) {
     for (int l = 0; l < count; ++l) rows[l] = 0.0f;

@@ -45,7 +45,7 @@ void look(const CompositeInputs& in, const SightingOutputs& out, const BlockPlac
   const auto first_id = static_cast<int32_t>(place.image * in.gaussians);
   int32_t* top_ids = scratch.top_ids.data();
   float* top_weights = scratch.top_weights.data();
-  PixelState state(place, Response::Family::kLeast);
+  BlockPixels<Response> state(in, place);
   // What the pixels of a cell see next: with these transmittances in front, weights and numbers.
   const auto look_at = [&](int cell, const Float* front, const Float* weights,
                            const Float* ids) __attribute__((always_inline)) {

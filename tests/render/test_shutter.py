@@ -271,4 +271,5 @@ def test_an_image_has_derivatives_by_both_poses(response: str) -> None:
     (gradient,) = torch.autograd.grad(loss(at), at)
     step = 2e-3
     difference = (loss(torch.full((1,), step)) - loss(torch.full((1,), -step))) / (2 * step)
-    assert float(gradient) == pytest.approx(float(difference), rel=0.01)
+    # Images in single precision give a difference that is off by a thousandth.
+    assert float(gradient) == pytest.approx(float(difference), rel=0.01, abs=2e-3)

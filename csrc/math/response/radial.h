@@ -1,7 +1,7 @@
 // How opaque a splat is at a pixel (extension point E4), for the family of responses that are sampled at the
 // pixel's centre and have ellipses as lines of equal opacity. (Another family integrates over the pixel,
-// math/response/window.h, and a third one looks along its ray, math/response/along_rays.h. Which one it is of,
-// a response says by its `Family`.)
+// math/response/window.h, and a third one looks along its ray, math/response/along_rays.h. Which one it is
+// of, a response says by its `Family`.)
 //
 // A response of this family is a function of the offset (u, v) from the splat's mean in
 // units in which the splat is round, and of that it depends on the length alone:
@@ -27,9 +27,9 @@
 // The gradients follow from the moments of the pixels, whatever f is: dq/2 is quadratic in the offset, and
 // the slope of each pixel goes into its weight.
 //
-// A family, RadialFamily, WindowFamily or RayFamily, is what the kernels know of its responses: the shape of a
-// splat as they keep it and its offset in two affine forms u and v of the pixel; what else they keep of it, its
-// `frame`; what is evaluated at a pixel, a `measure` of how opaque it is and the opacity itself; how the
+// A family, RadialFamily, WindowFamily or RayFamily, is what the kernels know of its responses: the shape of
+// a splat as they keep it and its offset in two affine forms u and v of the pixel; what else they keep of it,
+// its `frame`; what is evaluated at a pixel, a `measure` of how opaque it is and the opacity itself; how the
 // logarithm of the opacity changes there; the moments that are summed up of these changes, and the chain from
 // them to the gradients of the splat. ellipse_of() of math/ellipse.h tells where a splat is seen.
 #pragma once

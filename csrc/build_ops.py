@@ -148,6 +148,8 @@ def ninja_file(flavour: str, torch: Path, compiler: str, cuda: CudaBuild | None,
         shared = ["-shared", "-Wl,-z,defs", "-Wl,--version-script=exports.map"]
         # libtorch_cpu happens to export pieces of libstdc++; ours come from libstdc++ itself.
         libraries = "-lstdc++ -ltorch_cpu"
+        if flavour == "release":
+            shared.append("-Wl,--strip-all")  # an eighth of the library's size
     # No run-time path to libtorch_cpu: `import torch` has loaded it before anything asks for our library.
     link_flags = " ".join([*shared, *extra, f"-L{torch / 'lib'}"])
     lines = [

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cuda_on_cpu import mutations, workload
-from cuda_on_cpu.operators import emulated, kernel_sources, library
+from cuda_on_cpu.operators import CSRC, emulated, kernel_sources, library
 from cuda_on_cpu.translate import kernels
 
 SEEDS = range(1, 21)
@@ -25,7 +25,8 @@ def in_order() -> dict[str, torch.Tensor]:
 
 def test_every_kernel_runs(in_order: dict[str, torch.Tensor]) -> None:
     ran = {name.split("<")[0] for name in library().take_counters()}
-    defined = {name for source in kernel_sources() for name in kernels(source.read_text())}
+    sources = [*kernel_sources(), *CSRC.glob("cuda/**/*.cuh")]
+    defined = {name for source in sources for name in kernels(source.read_text())}
     assert defined, "no kernels in csrc/cuda"
     assert ran == defined
 
@@ -35,8 +36,9 @@ def test_results_do_not_depend_on_the_order_of_threads(in_order: dict[str, torch
     with emulated(seed=seed):
         results = workload.run()
     differing = {name: workload.distance(results[name], value) for name, value in in_order.items()}
-    # Sums by atomic operations are rounded differently in another order.
-    assert {name: d for name, d in differing.items() if d > 1e-4} == {}
+    # Sums by atomic operations are rounded differently in another order, most where they cancel: in what rays
+    # tell about rotations. A race would be seen in the first digits.
+    assert {name: d for name, d in differing.items() if d > 5e-4} == {}
 
 
 BARRIERS = mutations.all_barriers()

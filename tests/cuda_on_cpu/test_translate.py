@@ -57,6 +57,7 @@ def test_kernels_and_barriers_are_found() -> None:
           __shfl_sync(m, x, 0);
         }
         __global__ void second() { __syncwarp(); }
+        template <class R> __global__ void __launch_bounds__(kThreads, blocks(R::kRays)) third(int x) {}
     """
-    assert kernels(cuda) == ["first", "second"]
+    assert kernels(cuda) == ["first", "second", "third"]
     assert barriers(cuda) == [3, 4, 7]

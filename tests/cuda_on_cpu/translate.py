@@ -27,7 +27,9 @@ def translate(text: str, path: Path) -> str:
 def kernels(text: str) -> list[str]:
     """The names of all kernels that a text defines."""
     code = _blanked(text)
-    found = re.findall(r"__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\(", code)
+    found = re.findall(
+        r"__global__\s+void\s+(?:__launch_bounds__\s*\((?:[^()]|\([^()]*\))*\)\s*)?(\w+)\s*\(", code
+    )
     return list(dict.fromkeys(found))
 
 

@@ -7,6 +7,7 @@ early, and some splats are culled.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from second_order.scenes import Camera
@@ -15,7 +16,10 @@ from torch import Tensor
 
 import gsplat_core
 from gsplat_core.ops.variants import GAUSSIAN
+from gsplat_core.primitive import Evaluated
 from gsplat_core.render.camera_types import RollingShutterType
+from gsplat_core.render.cameras import Cameras
+from gsplat_core.render.scene import measure
 from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.render.shutter import Exposure
 from gsplat_core.render.stages import project
@@ -148,11 +152,23 @@ def pixel_order() -> dict[str, Tensor]:
             first = gsplat_core.rasterization(**faint.arguments(), **chosen, outputs=["first_ids"])[2]
         found = {name: meta[name] for name in ("median_ids", "counts", "top_ids", "label_weights")}
         found["first_ids"] = first["first_ids"]
+        found["contributions"] = _contributions(faint, response)
         for payloads in (False, True):
             rendered = _rendered(faint, **chosen, statistics=payloads, absgrad=payloads)
             found |= {f"{name} {payloads}": value for name, value in rendered.items()}
         results |= {f"{response}, {part}": value for part, value in found.items()}
     return results
+
+
+def _contributions(scene: Scene, response: str) -> Tensor:
+    """What an image shows of each Gaussian, in the order of each pixel's own."""
+    t = scene.tensors
+    gaussians = Evaluated(
+        *(t[name] for name in ("means", "quats", "scales", "opacities", "colors")),
+        extras=t.get("extras"), response=response,
+    )  # fmt: skip
+    cameras = Cameras(t["viewmats"], t["Ks"], scene.width, scene.height)
+    return measure(gaussians, cameras, replace(USUAL, order="pixel"))[0]
 
 
 def many_channels() -> dict[str, Tensor]:

@@ -28,3 +28,4 @@ OptionalAlpha = Annotated[
 ]
 OptionalBackground = Annotated[Literal["black", "white"] | None, optional("{black,white}")]
 OptionalDevice = Annotated[Literal["cpu", "cuda", "auto"] | None, optional("{cpu,cuda,auto}")]
+OptionalOrder = Annotated[Literal["global", "pixel"] | None, optional("{global,pixel}")]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, UseAppendAction, arg
 
 from gsplat_core.errors import DataError, UsageError
-from trainers.options import OptionalCount, OptionalFolder, optional
+from trainers.options import OptionalCount, OptionalFolder, OptionalOrder, optional
 from trainers.paths import must_exist
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def render(
     up: Literal["x", "y", "z", "-x", "-y", "-z"] = "-y",
     background: Literal["black", "white"] = "black",
     device: Literal["cpu", "cuda", "auto"] = "auto",
-    order: Literal["global", "pixel"] | None = None,
+    order: OptionalOrder = None,
     read: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
 ) -> None:
     """Render a run or a splat file along a camera path: a video, or a folder of PNG images.

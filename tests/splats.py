@@ -309,8 +309,11 @@ def assert_agrees(render: Callable[..., Any], scene: Scene, truth: Truth, **opti
         assert image.shape == expected.shape
         error = ((image - expected).abs() / expected.abs().clamp(min=1))[keep]
         assert error.max() < IMAGE_TOLERANCE, f"{name} differ by {error.max():.2e}"
+    # In the frames of thin Gaussians, the rounding of rays is divided by their scales.
+    along_rays = str(options.get("response", "")).startswith("ray")
+    tolerance = 2 * GRADIENT_TOLERANCE if along_rays else GRADIENT_TOLERANCE
     for name, gradient in truth.rendered.gradients.items():
-        assert_gradient(name, actual.gradients[name], gradient)
+        assert_gradient(name, actual.gradients[name], gradient, tolerance)
 
 
 def assert_parity(
@@ -320,7 +323,9 @@ def assert_parity(
     assert_agrees(render, scene, truth_of(scene, max_ambiguous, **options), **options)
 
 
-def assert_gradient(name: str, gradient: Tensor, truth: Tensor) -> None:
+def assert_gradient(
+    name: str, gradient: Tensor, truth: Tensor, tolerance: float = GRADIENT_TOLERANCE
+) -> None:
     """Every value has a small error, relative to its size plus the typical size of the values."""
     assert gradient.shape == truth.shape
     assert gradient.isfinite().all(), f"the gradient of {name} is not finite"
@@ -328,4 +333,4 @@ def assert_gradient(name: str, gradient: Tensor, truth: Tensor) -> None:
     error = (
         ((gradient - truth).abs() / (truth.abs() + typical).clamp(min=1e-12)).max() if truth.numel() else 0
     )
-    assert error < GRADIENT_TOLERANCE, f"gradients of {name} differ by {error:.2e} of their size"
+    assert error < tolerance, f"gradients of {name} differ by {error:.2e} of their size"

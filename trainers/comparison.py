@@ -200,7 +200,7 @@ def _views(runs: Sequence[Compared]) -> str:
 
 def _picture(path: Path, description: str) -> str:
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=["PNG"]) as picture:
             source = webp_uri(picture.convert("RGB"))
     except (OSError, ValueError, Image.DecompressionBombError):
         return '<p class="hint">its picture is missing</p>'

@@ -100,7 +100,6 @@ def test_gsplats_projection_knows_the_fisheye_camera() -> None:
             NotImplementedError,
             "(?s)argument 'radial_coeffs' = .* 'ortho'",
         ),
-        ({"with_eval3d": True}, NotImplementedError, "argument 'with_eval3d' = True"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

@@ -41,13 +41,15 @@ def of_pixels(depths: Tensor, seen: Tensor) -> Tensor:
     """Each pixel's own order: places [V, P] of the splats in it, from front to back, by depths [V, P] of
     splats in the order of their list, which counts where depths are the same. Those that pixels do not see at
     all, by `seen` [V, P], are anywhere."""
-    return torch.argsort(torch.where(seen, depths, -torch.inf), dim=0, stable=True).argsort(dim=0)
+    return torch.argsort(torch.where(seen, depths, -torch.inf), dim=0, stable=True).argsort(
+        dim=0, stable=True
+    )
 
 
 def swappable_along_rays(depths: Tensor, touched: Tensor) -> Tensor:
     """Of depths [V, P] along the rays of pixels and which splats those touch: where another one at nearly the
     same depth is."""
-    sorted_depths, order = torch.where(touched, depths, torch.inf).sort(dim=0)
+    sorted_depths, order = torch.where(touched, depths, torch.inf).sort(dim=0, stable=True)
     gaps = sorted_depths[1:] - sorted_depths[:-1]
     tied = (gaps > 0) & (gaps < RAY_DEPTH_BAND * sorted_depths[1:].abs())
     none = torch.zeros_like(tied[:1])

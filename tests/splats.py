@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core import reference
+from gsplat_core.render.variants import RESPONSES
 
 
 @contextmanager
@@ -310,7 +311,7 @@ def assert_agrees(render: Callable[..., Any], scene: Scene, truth: Truth, **opti
         error = ((image - expected).abs() / expected.abs().clamp(min=1))[keep]
         assert error.max() < IMAGE_TOLERANCE, f"{name} differ by {error.max():.2e}"
     # In the frames of thin Gaussians, the rounding of rays is divided by their scales.
-    along_rays = str(options.get("response", "")).startswith("ray")
+    along_rays = RESPONSES[options.get("response", "gaussian")].along_rays
     tolerance = 2 * GRADIENT_TOLERANCE if along_rays else GRADIENT_TOLERANCE
     for name, gradient in truth.rendered.gradients.items():
         assert_gradient(name, actual.gradients[name], gradient, tolerance)

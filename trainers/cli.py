@@ -25,8 +25,8 @@ from trainers.foreign_options import hint
 from trainers.interrupt import ended_by_signals, settle_interruption
 from trainers.memory import keep_freed_memory, use_large_pages
 from trainers.messages import complain
+from trainers.next_steps import NAME as PROGRAM
 
-PROGRAM = "gsplat-core"
 _usual_format = warnings.formatwarning
 
 

@@ -19,7 +19,7 @@ from trainers.history import read_history
 from trainers.media import png_names
 from trainers.page import html_page
 from trainers.progress import duration
-from trainers.report import SCRIPT, STYLE, finite, svg_uri, webp_uri
+from trainers.report import SCRIPT, STYLE, chart_figures, finite, webp_uri
 from trainers.run_folder import RunFolder
 
 MAX_VIEWS = 12
@@ -170,10 +170,7 @@ def _charts(runs: Sequence[Compared]) -> str:
         "Training loss over steps": line_chart("Training loss", series("loss"), log=True),
         "Gaussians over steps": line_chart("Gaussians", series("num_gaussians")),
     }
-    return "".join(
-        f'<figure class="chart"><img src="{svg_uri(svg)}" alt="{escape(title)}"></figure>'
-        for title, svg in charts.items()
-    )
+    return chart_figures(charts)
 
 
 def _views(runs: Sequence[Compared]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -136,9 +136,13 @@ def _charts(history: list[dict[str, Any]]) -> str:
         ),
         "Gaussians": line_chart("Gaussians", [Series("number", points("num_gaussians"))]),
     }
-    # As pictures: the names inside one SVG must not meet those of another.
+    return chart_figures({f"{title} over steps": svg for title, svg in charts.items()})
+
+
+def chart_figures(charts: Mapping[str, str]) -> str:
+    """SVG documents by their descriptions. As pictures: names inside one must not meet those of another."""
     return "".join(
-        f'<figure class="chart"><img src="{svg_uri(svg)}" alt="{escape(title)} over steps"></figure>'
+        f'<figure class="chart"><img src="{svg_uri(svg)}" alt="{escape(title)}"></figure>'
         for title, svg in charts.items()
     )
 

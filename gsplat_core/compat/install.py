@@ -11,9 +11,10 @@ from gsplat_core.errors import UsageError
 # The names that `import` looks for, and the module that answers.
 _GSPLAT = "gsplat_core.compat.gsplat_package"
 REPLACEMENTS = {
+    # Modules of gsplat that only repeat what it has at the top are the package itself.
     "gsplat": {
         "gsplat": _GSPLAT,
-        "gsplat.rendering": f"{_GSPLAT}.rendering",
+        "gsplat.rendering": _GSPLAT,
         "gsplat.strategy": f"{_GSPLAT}.strategy",
         "gsplat.strategy.base": f"{_GSPLAT}.strategy",
         "gsplat.strategy.default": f"{_GSPLAT}.strategy",
@@ -21,12 +22,12 @@ REPLACEMENTS = {
         "gsplat.optimizers": f"{_GSPLAT}.optimizers",
         "gsplat.relocation": f"{_GSPLAT}.relocation",
         "gsplat.exporter": f"{_GSPLAT}.exporter",
-        "gsplat.compression": f"{_GSPLAT}.compression",
+        "gsplat.compression": _GSPLAT,
         "gsplat.utils": f"{_GSPLAT}.utils",
-        "gsplat.version": f"{_GSPLAT}.version",
-        "gsplat.cuda": f"{_GSPLAT}.wrapper",
-        "gsplat.cuda._wrapper": f"{_GSPLAT}.wrapper",
-        "gsplat.cuda._torch_impl": f"{_GSPLAT}.wrapper",
+        "gsplat.version": _GSPLAT,
+        "gsplat.cuda": _GSPLAT,
+        "gsplat.cuda._wrapper": _GSPLAT,
+        "gsplat.cuda._torch_impl": _GSPLAT,
     },
     "diff_gaussian_rasterization": {"diff_gaussian_rasterization": "gsplat_core.compat.inria"},
     "simple_knn": {

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.ops import reverse_mode
+from gsplat_core.ops.arguments import fake_kernel
 from gsplat_core.ops.once import has_tangents, once
 from gsplat_core.quaternions import rotation_matrices
 
@@ -80,12 +81,12 @@ def formula(
     return means + shifts, opacities * (-falloff * y.square().sum(dim=1)).exp()
 
 
-@torch.library.register_fake("gsplat_core::directional_slices")
-def _(means: Tensor, opacities: Tensor, *others: Any) -> Slices:
+@fake_kernel("directional_slices")
+def _(means: Tensor, opacities: Tensor) -> Slices:
     return torch.empty_like(means), torch.empty_like(opacities)
 
 
-@torch.library.register_fake("gsplat_core::directional_slices_backward")
+@fake_kernel("directional_slices_backward")
 def _(
     means: Tensor,
     opacities: Tensor,
@@ -93,11 +94,6 @@ def _(
     lobe_quats: Tensor,
     lobe_scales: Tensor,
     slopes: Tensor,
-    centre: Tensor,
-    falloff: float,
-    detached: bool,
-    v_means: Tensor,
-    v_opacities: Tensor,
     wants_along: bool,
 ) -> tuple[Tensor, ...]:
     of_rows = tuple(

@@ -142,8 +142,7 @@ def draw(
     copies, drawn = Copies.of(inputs.camera, inputs.Ks, splats, width), splats
     if copies is not None:
         drawn, together = copies.drawn(splats), copies.behind(together)
-        extras = None if extras is None else copies.behind(extras)
-        rays = None if rays is None else rays._replace(canonical=copies.behind(rays.canonical))
+        extras, rays = copies.seen(extras, rays)
         carriers = {name: copies.behind(carrier) for name, carrier in carriers.items()}
     tiles = bin_splats(drawn, width, height, settings, response=inputs.response, extras=extras)
     # What carriers sum up is that of all channels, and needs them in one pass.

@@ -150,8 +150,8 @@ def _lists(shot: _Shot) -> _Lists:
     rays = rays_of(inputs, cameras.width, cameras.height, drawn)
     copies, all_of_them = Copies.of(inputs.camera, inputs.Ks, splats, cameras.width), splats
     if copies is not None:
-        all_of_them, extras = copies.drawn(splats), None if extras is None else copies.behind(extras)
-        rays = None if rays is None else rays._replace(canonical=copies.behind(rays.canonical))
+        all_of_them = copies.drawn(splats)
+        extras, rays = copies.seen(extras, rays)
     along: dict[str, Any] = {
         "width": cameras.width, "height": cameras.height, "settings": drawn,
         "response": inputs.response, "extras": extras,

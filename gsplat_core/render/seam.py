@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gsplat_core.render.rays import Rays
 from gsplat_core.render.stages import Splats, TileLists
 
 TURN = {"equirectangular": 2 * math.pi}
@@ -69,6 +70,13 @@ class Copies(NamedTuple):
         moved = torch.cat([means2d[:, :, : self.num], means2d[:, :, self.num :] + aside], dim=2)
         seen = torch.cat([radii[:, :, : self.num], radii[:, :, self.num :] * self.there[..., None]], dim=2)
         return Splats(moved, shapes, depths, opacities, seen.int())
+
+    def seen(self, extras: Tensor | None, rays: Rays | None) -> tuple[Tensor | None, Rays | None]:
+        """The response's numbers and the frames of splats, if there are any, with those of the copies."""
+        return (
+            None if extras is None else self.behind(extras),
+            None if rays is None else rays._replace(canonical=self.behind(rays.canonical)),
+        )
 
     @property
     def originals(self) -> Tensor:

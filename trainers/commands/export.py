@@ -48,7 +48,7 @@ def export(
     must_exist(source)
     from gsplat_core.io import export_verified, format_of
     from gsplat_core.io.links import make_folder
-    from gsplat_core.io.options import parse_options
+    from gsplat_core.io.options import options_of, parse_options
     from gsplat_core.scene.original_coordinates import with_origin_at
     from trainers.coordinates import in_coordinates
     from trainers.fidelity import record
@@ -60,7 +60,7 @@ def export(
     known = format_of(output)
     options = parse_options(known.save, list(option), f"writing {known.ending}") if known.save else {}
     gaussians = load_scene(source, warn, list(read)).detached()
-    if known.ending == ".html" and "view" not in options and gaussians.num:
+    if known.save and "view" in options_of(known.save) and "view" not in options and gaussians.num:
         options["view"] = as_text(outlook(source, gaussians))
     make_folder(output.parent)
     written, options = in_coordinates(coordinates, output, gaussians, options, warn)

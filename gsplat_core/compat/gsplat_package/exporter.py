@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gsplat_core.arguments import check_choice
 from gsplat_core.io import save
+from gsplat_core.io.atomic import write_bytes
 from gsplat_core.scene.gaussians import Gaussians
 
 _ENDINGS = {"ply": ".ply", "splat": ".splat", "ply_compressed": ".compressed.ply"}
@@ -48,7 +49,7 @@ def export_splats(
         save(path, scene)
         content = path.read_bytes()
     if save_to is not None:
-        Path(save_to).write_bytes(content)
+        write_bytes(save_to, content)
     return content
 
 

@@ -1,5 +1,0 @@
-"""``gsplat.rendering``"""
-
-from gsplat_core.compat.gsplat import rasterization
-
-__all__ = ["rasterization"]

@@ -61,7 +61,8 @@ def main() -> None:
         folder = _folder(args.output, scene, name, seed)
         if not args.report and not (folder / "scales.json").exists():
             print(f"{scene.name}, {name}, seed {seed}", file=sys.stderr, flush=True)
-            _train(folder, scene, name, seed, args.steps, args.downscale)
+            if not RunFolder(folder).metrics.exists():
+                _train(folder, scene, name, seed, args.steps, args.downscale)
             write_text(folder / "scales.json", json.dumps(_measured(folder)) + "\n")
     for scene in args.scenes:
         print(_table(args.output, scene, names, args.seeds))
@@ -108,7 +109,7 @@ def _scene(folder: Path) -> Gaussians:
 def _views(folder: Path, scale: Fraction) -> list[Any]:
     """The test views on images of another size; none where the photographs are not as large."""
     config = run_config(folder)
-    factor = config.downscale / scale
+    factor = Fraction(config.downscale) / scale
     if factor.denominator != 1:
         return []
     return list(load_photographs(replace(config, downscale=int(factor)), decode=False).test)

@@ -10,14 +10,20 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
-from gsplat_core.arguments import check_choice, check_unsupported
+from gsplat_core.arguments import check_choice
 from gsplat_core.compat.radii import square_radii
 from gsplat_core.quaternions import rotation_matrices
+from gsplat_core.render.camera_types import (
+    BivariateWindshieldModelParameters as BivariateWindshieldModelParameters,
+)
+from gsplat_core.render.camera_types import (
+    ExternalDistortionReferencePolynomial as ExternalDistortionReferencePolynomial,
+)
 from gsplat_core.render.camera_types import (
     FThetaCameraDistortionParameters as FThetaCameraDistortionParameters,
 )
@@ -35,16 +41,16 @@ from gsplat_core.scene.harmonics import sh_basis
 __version__ = "1.5.3"
 PROFILES = {"gsplat-1.4": 0.999, "gsplat-1.5": 0.999, "gsplat-1.6": 0.99}  # cap of alpha
 
-# Arguments that gsplat 1.6 added, with their defaults.
-LATER_ARGUMENTS: dict[str, Any] = {
-    "return_normals": False,
-    "global_z_order": True,
-    "lidar_coeffs": None,
-    "external_distortion_coeffs": None,
-    "extra_signals_sh_degree": None,
-    "renderer_config": None,
+# Arguments that gsplat 1.6 added and that only have their defaults here, and what to do instead.
+NOT_LATER: dict[str, tuple[Any, str]] = {
+    "global_z_order": (True, "leave it out, or let each pixel have its own order with order='pixel'"),
+    "lidar_coeffs": (
+        None,
+        "give camera_model='equirectangular', with_eval3d=True, the beams as 'rays' and render_mode='Ed'",
+    ),
+    "renderer_config": (None, "leave it out: it chooses among gsplat's kernels, which make the same image"),
+    "macro_tile": (False, "leave it out: it chooses among gsplat's kernels, which make the same image"),
 }
-HIT_DISTANCES = ("d", "Ed", "RGB-d", "RGB-Ed")  # render modes that gsplat 1.6 added
 NOT_OFFERED = (
     "rasterization_2dgs",
     "rasterize_to_pixels",
@@ -76,7 +82,9 @@ def rasterization(
     *args: Any, profile: str = "gsplat-1.5", **kwargs: Any
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """:func:`gsplat_core.rasterization` with `packed` on by default, and with what `profile` says. The
-    `extra_signals` [..., (C,) N, E] of gsplat 1.6 are blended into ``meta["render_extra_signals"]``.
+    `extra_signals` [..., (C,) N, E] of gsplat 1.6 are blended into ``meta["render_extra_signals"]``; with
+    `extra_signals_sh_degree` they are coefficients of spherical harmonics [N, K, E]. `return_normals` is the
+    output "normals", ``meta["normals"]``, of shortest axes instead of third ones.
 
     Arguments after `height` should be given by keyword, because their order differs between gsplat's
     versions; positions mean those of gsplat 1.5.
@@ -87,18 +95,21 @@ def rasterization(
     check_choice("profile", profile, tuple(PROFILES))
     if len(args) > _STABLE:
         warnings.warn("give rasterization's arguments after 'height' by keyword", FutureWarning, stacklevel=2)
-    mode = kwargs.get("render_mode")
-    if mode in HIT_DISTANCES:
-        raise NotImplementedError(
-            f"argument 'render_mode' = {mode!r} is not supported by gsplat_core: distances along rays are "
-            "those of 'with_eval3d'"
-        )
-    later = {name: kwargs.pop(name) for name in LATER_ARGUMENTS if name in kwargs}
-    check_unsupported({name: (value, LATER_ARGUMENTS[name]) for name, value in later.items()})
-    signals = kwargs.pop("extra_signals", None)
-    if signals is not None:
-        kwargs["features"] = {**kwargs.get("features", {}), "extra_signals": signals}
+    for name, (default, instead) in NOT_LATER.items():
+        value = kwargs.pop(name, default)
+        if value is not default and value != default:
+            _refuse(name, value, instead)
     kwargs = dict(zip(_NAMES[_STABLE:], args[_STABLE:], strict=False)) | kwargs
+    if kwargs.get("camera_model") == "lidar":
+        _refuse("camera_model", "lidar", NOT_LATER["lidar_coeffs"][1])
+    signals, degree = kwargs.pop("extra_signals", None), kwargs.pop("extra_signals_sh_degree", None)
+    if signals is not None:
+        if degree is not None:
+            stable = dict(zip(_NAMES, args[:_STABLE], strict=False)) | kwargs
+            signals = _of_cameras(signals, degree, stable["means"], stable["viewmats"])
+        kwargs["features"] = {**kwargs.get("features", {}), "extra_signals": signals}
+    if kwargs.pop("return_normals", False):
+        kwargs["outputs"] = ["normals", *kwargs.get("outputs", ())]
     kwargs.setdefault("packed", True)
     if kwargs.get("with_ut") and kwargs.get("ut_params") is None:
         kwargs["ut_params"] = UnscentedTransformParameters()
@@ -110,6 +121,17 @@ def rasterization(
     if profile == "gsplat-1.4":
         meta["radii"] = square_radii(meta["shapes"], meta["radii"])
     return colors, alphas, meta
+
+
+def _refuse(name: str, value: Any, instead: str) -> NoReturn:
+    raise NotImplementedError(f"argument '{name}' = {value!r} is not supported by gsplat_core: {instead}")
+
+
+def _of_cameras(coefficients: Tensor, degree: int, means: Tensor, viewmats: Tensor) -> Tensor:
+    """Harmonics [N, K, E] as cameras [..., C, 4, 4] see them at means [..., N, 3]: [..., C, N, E]."""
+    centres = -(viewmats[..., :3, :3].mT @ viewmats[..., :3, 3:])[..., 0]
+    directions = means[..., None, :, :] - centres[..., :, None, :]
+    return spherical_harmonics(degree, directions, coefficients) + 0.5
 
 
 rasterization.__signature__ = _signature()  # type: ignore[attr-defined]

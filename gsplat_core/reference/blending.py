@@ -31,13 +31,15 @@ class Drawn(NamedTuple):
 
 
 class Image(NamedTuple):
-    """[H, W, D] colours, [H, W, 1] alphas, [H, W, 1] probe, [H, W, 1] ambiguous and [V, H, W] weights."""
+    """[H, W, D] colours, [H, W, 1] alphas, [H, W, 1] probe, [H, W, 1] ambiguous, [V, H, W] weights, and of
+    responses along rays [P] distances to where rays come nearest to Gaussians, blended."""
 
     colors: Tensor
     alphas: Tensor
     probe: Tensor
     ambiguous: Tensor
     weights: Tensor
+    distances: Tensor | None = None
 
 
 def blend(
@@ -54,7 +56,7 @@ def blend(
     pixels = torch.stack([columns, rows], dim=-1).reshape(-1, 2).double() + 0.5
     means2d, probe = splats.payloads.watch(splats.means2d)
     dx, dy = (means2d - pixels).unbind(-1)
-    near_edge = torch.zeros_like(dx, dtype=torch.bool)
+    near_edge, tau = torch.zeros_like(dx, dtype=torch.bool), None
     if splats.along is None:
         faded = splats.opacities[:, None] * response.seen(dx, dy, splats.conics, splats.extras)
     else:
@@ -90,4 +92,5 @@ def blend(
     return Image(
         colors.reshape(shape), weights.sum(0).reshape(shape), probe.reshape(shape),
         ambiguous.any(0).reshape(shape), weights.reshape(-1, height, width),
+        None if tau is None else (weights * torch.where(weights > 0, tau, 0.0)).sum(0),
     )  # fmt: skip

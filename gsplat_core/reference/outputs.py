@@ -9,10 +9,11 @@ from torch import Tensor
 
 
 def channels(colors: Tensor, depths: Tensor, render_mode: str) -> Tensor:
-    """What is blended, [..., N, X]: colours [..., N, D], depths [..., N] or both."""
-    if render_mode in ("D", "ED"):
+    """What is blended, [..., N, X]: colours [..., N, D], depths [..., N] or both. Distances take the place of
+    depths later."""
+    if render_mode in ("D", "ED", "d", "Ed"):
         return depths[..., None]
-    if render_mode in ("RGB+D", "RGB+ED"):
+    if render_mode in ("RGB+D", "RGB+ED", "RGB-d", "RGB-Ed"):
         return torch.cat([colors, depths[..., None]], dim=-1)
     return colors
 

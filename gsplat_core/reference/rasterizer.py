@@ -23,6 +23,7 @@ from gsplat_core.reference.projection import project
 from gsplat_core.reference.rays import Along, pixel_rays
 from gsplat_core.reference.responses import RESPONSES
 from gsplat_core.reference.unscented import Unscented
+from gsplat_core.reference.windshield import Pane, behind
 
 NO_FEATURES: Mapping[str, Tensor] = MappingProxyType({})
 
@@ -60,6 +61,7 @@ def rasterization(
     features: Mapping[str, Tensor] = NO_FEATURES,
     weights: bool = False,
     unscented: Unscented | None = None,
+    windshield: Pane | None = None,
     band: float = 1e-3,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Renders like :func:`gsplat_core.rasterization`, whose arguments of the same names these are.
@@ -73,6 +75,7 @@ def rasterization(
             the order is that of the depths along rays, these are ``meta["ray_depths"]`` [..., C, N, H, W].
         unscented: the numbers of the unscented transform by which Gaussians are projected; None for a
             linearization.
+        windshield: a pane before the cameras; None for none.
         band: see below.
 
     Returns:
@@ -119,8 +122,17 @@ def rasterization(
     lens = lens.double().reshape(num_batches, num_cameras, 1, len(camera.coefficients))
     intrinsics = Intrinsics(Ks[..., 0, 0], Ks[..., 1, 1], Ks[..., 0, 2], Ks[..., 1, 2], lens, width, height)
 
+    seen_means, seen_covars = means, covars
+    if windshield is not None:
+        turn, shift = viewmats[..., :3, :3], viewmats[..., :3, 3]
+        points = (turn @ means[..., None])[..., 0] + shift
+        points, seen_covars = behind(windshield, points, turn @ covars @ turn.mT)
+        seen_means = (turn.mT @ (points - shift)[..., None])[..., 0]
+        seen_covars = turn.mT @ seen_covars @ turn
+        if unscented is not None:
+            root = roots(None, None, seen_covars)
     splats = project(
-        means, covars, root, opacities, extras, viewmats, intrinsics, camera, responds,
+        seen_means, seen_covars, root, opacities, extras, viewmats, intrinsics, camera, responds,
         near_plane, far_plane, radius_clip, eps2d, rasterize_mode == "antialiased", unscented, band,
     )  # fmt: skip
     doubtful = splats.doubtful
@@ -149,7 +161,7 @@ def rasterization(
     }
     if absgrad:
         carriers["absgrad"].register_hook(lambda sums: setattr(means2d, "absgrad", sums))
-    images, dense_weights, dense_depths = [], [], []
+    images, dense_weights, dense_depths, distances = [], [], [], []
     for image in range(num_batches * num_cameras):
         b, c = divmod(image, num_cameras)
         turn = camera.turn * Ks[b, c, 0, 0, 0]
@@ -165,23 +177,18 @@ def rasterization(
             with torch.no_grad():
                 fx, fy, cx, cy, of_lens = (numbers[b, c] for numbers in intrinsics[:5])
                 of_camera = Intrinsics(fx, fy, cx, cy, of_lens, width, height)
-                rays = pixel_rays(camera_model, viewmats[b, c, 0], of_camera)
+                rays = pixel_rays(camera_model, viewmats[b, c, 0], of_camera, windshield)
                 dense_depths.append(along_rays(means[b, 0], covars[b, 0], *rays))
                 ray_depths = dense_depths[-1][listed]
         at_pixels = (images_means2d[image, listed] + aside)[:, None].expand(-1, height * width, 2)
         sink = Sink({name: carrier.flatten(0, -3)[image, listed] for name, carrier in carriers.items()})
         along = None
+        fx, fy, cx, cy, of_lens = (numbers[b, c] for numbers in intrinsics[:5])
+        of_image = Intrinsics(fx, fy, cx, cy, of_lens, width, height)
         if responds.along_rays:
-            of_image = intrinsics._replace(
-                fx=intrinsics.fx[b, c],
-                fy=intrinsics.fy[b, c],
-                cx=intrinsics.cx[b, c],
-                cy=intrinsics.cy[b, c],
-                lens=lens[b, c],
-            )
             reach = responds.reach(splats.opacities[b, c, listed], extras[b, 0, listed])
             along = Along(
-                *pixel_rays(camera_model, viewmats[b, c, 0], of_image),
+                *pixel_rays(camera_model, viewmats[b, c, 0], of_image, windshield),
                 means[b, 0, listed],
                 frames(*(None if t is None else t[b, listed] for t in shapes)),
                 reach,
@@ -193,6 +200,17 @@ def rasterization(
         )  # fmt: skip
         drawing = blend(drawn, responds, COMPOSITORS[compositor], width, height, max_alpha, band)
         images.append(drawing[:4])
+        if render_mode.endswith("d"):
+            distance = drawing.distances
+            if distance is None:  # of the splat's depth along the pixel's ray
+                directions = pixel_rays(camera_model, torch.eye(4).double(), of_image)[1]
+                unit = torch.nn.functional.normalize(directions, dim=-1)
+                ahead = camera.depth(unit)
+                some = directions.any(-1)
+                longer = torch.where(some, 1 / torch.where(some, ahead, 1.0), 0.0)
+                weights_of = drawing.weights.flatten(1)
+                distance = (weights_of * splats.depths[b, c, listed, None]).sum(0) * longer
+            distances.append(distance.reshape(height, width, 1))
         if weights:
             dense = torch.zeros(num, height, width, dtype=torch.float64)
             dense_weights.append(dense.index_add(0, listed, drawing.weights))
@@ -203,10 +221,12 @@ def rasterization(
     each = rendered.split([values.shape[-1] for values in blended.values()], dim=-1)
     finished = dict(zip(blended, each, strict=True))
     rendered = finished.pop("")
+    if distances:
+        rendered = torch.cat([rendered[..., :-1], torch.stack(distances).reshape(*shape, 1)], dim=-1)
 
     if backgrounds is not None:
         rendered = outputs.over_background(rendered, alphas, backgrounds, render_mode)
-    if render_mode.endswith("ED"):
+    if render_mode.endswith(("ED", "Ed")):
         rendered = outputs.expected_depth(rendered, alphas)
 
     def per_splat(tensor: Tensor) -> Tensor:

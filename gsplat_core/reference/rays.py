@@ -8,14 +8,18 @@ import torch
 from torch import Tensor
 
 from gsplat_core.reference.cameras import CAMERAS, Camera, Intrinsics
+from gsplat_core.reference.windshield import Pane, outside
 
 
-def pixel_rays(camera_model: str, viewmat: Tensor, intrinsics: Intrinsics) -> tuple[Tensor, Tensor]:
+def pixel_rays(
+    camera_model: str, viewmat: Tensor, intrinsics: Intrinsics, windshield: Pane | None = None
+) -> tuple[Tensor, Tensor]:
     """Origins and directions [P, 3] in the world of the rays through the centres of the P pixels of a camera;
     directions are zero where it sees nothing.
 
     Args:
         viewmat: [4, 4] world to camera.
+        windshield: a pane before the camera, if there is one.
         intrinsics: of this camera alone.
     """
     width, height = intrinsics.width, intrinsics.height
@@ -26,6 +30,8 @@ def pixel_rays(camera_model: str, viewmat: Tensor, intrinsics: Intrinsics) -> tu
     else:
         directions = _towards(pixels, CAMERAS[camera_model], intrinsics)
         origins = torch.zeros_like(directions)
+    if windshield is not None:
+        directions = outside(windshield, directions)
     turn, shift = viewmat[:3, :3], viewmat[:3, 3]
     return (origins - shift) @ turn, directions @ turn
 

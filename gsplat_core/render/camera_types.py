@@ -46,6 +46,32 @@ class FThetaCameraDistortionParameters:
     linear_cde: Sequence[float] | Tensor
 
 
+class ExternalDistortionReferencePolynomial(IntEnum):
+    """Which polynomials of a windshield are meant; the others are only about their inverse."""
+
+    FORWARD = 0
+    BACKWARD = 1
+
+
+@dataclass
+class BivariateWindshieldModelParameters:
+    """A pane before the lens, the same for all cameras. Sequences may be tensors, for gradients.
+
+    Args:
+        reference_poly: whether the polynomials are meant that make directions at the lens of those outside,
+            or the `_inverse` ones, which make directions outside of those at the lens.
+        horizontal_poly, vertical_poly, horizontal_poly_inverse, vertical_poly_inverse: coefficients, 3, 6,
+            10, 15 or 21 of them, of the horizontal and the vertical angle, by the power of the vertical
+            one, then of the horizontal one (:mod:`gsplat_core.render.windshield`).
+    """
+
+    reference_poly: ExternalDistortionReferencePolynomial = ExternalDistortionReferencePolynomial.FORWARD
+    horizontal_poly: Sequence[float] | Tensor = ()
+    vertical_poly: Sequence[float] | Tensor = ()
+    horizontal_poly_inverse: Sequence[float] | Tensor = ()
+    vertical_poly_inverse: Sequence[float] | Tensor = ()
+
+
 @dataclass(frozen=True)
 class UnscentedTransformParameters:
     """The numbers of the unscented transform, and which of its Gaussians are drawn; see

@@ -12,27 +12,18 @@ from torch import Tensor
 from gsplat_core.checks import checks_enabled, require_finite
 from gsplat_core.ops.adam import StepsOneByOne
 from gsplat_core.ops.harmonics_adam import trained_spherical_harmonics
+from gsplat_core.render.distances import distances_along_rays, lengths_of_rays
 from gsplat_core.render.flow import Flow
 from gsplat_core.render.further import NO_FEATURES as NO_FEATURES
 from gsplat_core.render.further import Further, in_meta
 from gsplat_core.render.inputs import Inputs
+from gsplat_core.render.lists import listed, projected
 from gsplat_core.render.meta import Meta, render_meta
 from gsplat_core.render.outputs import COLORS as COLORS
 from gsplat_core.render.outputs import Outputs as Outputs
-from gsplat_core.render.rays import places_of, rays_of
-from gsplat_core.render.seam import Copies
 from gsplat_core.render.seen import Labels
 from gsplat_core.render.settings import RenderSettings
-from gsplat_core.render.stages import (
-    Blended,
-    Splats,
-    bin_splats,
-    colour,
-    composite,
-    extras_of_splats,
-    levels,
-    project,
-)
+from gsplat_core.render.stages import Blended, Splats, colour, composite
 from gsplat_core.render.variants import PAYLOADS, RESPONSES
 
 MOST_CHANNELS = 128
@@ -68,7 +59,7 @@ class Rendered:
 
     @property
     def depths(self) -> Tensor:
-        """[..., C, H, W] along the viewing axis, scene units.
+        """[..., C, H, W] along the viewing axis, or what was asked for as `Outputs.depth`, scene units.
 
         Raises:
             ValueError: they were not wanted.
@@ -109,16 +100,7 @@ def draw(
     if checks_enabled():
         require_finite(**inputs.named_tensors())
     settings = settings.for_response(inputs.response)
-    splats = project(
-        inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.opacities, inputs.viewmats,
-        inputs.Ks, width, height, settings, lens=inputs.lens, camera=inputs.camera,
-        levels=levels(inputs.opacities, inputs.response, inputs.extras),
-        motion=inputs.motion,
-    )  # fmt: skip
-    extras = extras_of_splats(inputs.extras, splats)
-    rays = rays_of(inputs, width, height, settings)
-    if RESPONSES[inputs.response].along_rays:
-        splats = places_of(splats)
+    splats, extras, rays = projected(inputs, width, height, settings)
     splats, means2d, rows = (_packed if packed else _dense)(splats, inputs.batch)
     channels, backgrounds = [], inputs.backgrounds
     if outputs.colors:
@@ -139,12 +121,11 @@ def draw(
         carriers.setdefault("absgrad", torch.zeros_like(splats.means2d, requires_grad=True))
         _store_absgrad(carriers["absgrad"], means2d, rows)
     together = channels[0] if len(channels) == 1 else torch.cat(channels, dim=-1)
-    copies, drawn = Copies.of(inputs.camera, inputs.Ks, splats, width), splats
+    lists = listed(inputs, splats, extras, rays, width, height, settings)
+    copies, drawn, extras, rays, tiles = lists
     if copies is not None:
-        drawn, together = copies.drawn(splats), copies.behind(together)
-        extras, rays = copies.seen(extras, rays)
+        together = copies.behind(together)
         carriers = {name: copies.behind(carrier) for name, carrier in carriers.items()}
-    tiles = bin_splats(drawn, width, height, settings, response=inputs.response, extras=extras)
     # What carriers sum up is that of all channels, and needs them in one pass.
     in_passes = together.shape[-1] > MOST_CHANNELS and not carriers
     blended = (_composite_in_passes if in_passes else composite)(
@@ -158,7 +139,13 @@ def draw(
         )
         if copies is not None:
             found = copies.called_originals(found)
-    if outputs.depth == "expected":
+    if outputs.depth in ("distance", "expected_distance"):
+        if RESPONSES[inputs.response].along_rays:
+            distances = distances_along_rays(inputs, lists, width, height, settings)
+        else:
+            distances = rendered[..., -1:] * lengths_of_rays(inputs, width, height)
+        rendered = torch.cat([rendered[..., :-1], distances], dim=-1)
+    if outputs.depth in ("expected", "expected_distance"):
         expected = rendered[..., -1:] / blended.alphas.clamp(min=1e-10)
         rendered = torch.cat([rendered[..., :-1], expected], dim=-1)
 

@@ -47,7 +47,7 @@ class Further(NamedTuple):
 
         Raises:
             gsplat_core.errors.NumericalError: with :func:`gsplat_core.set_checks`, if a number is not finite.
-            NotImplementedError: the flow of cameras with a seam.
+            NotImplementedError: the flow of cameras with a seam, or behind a windshield.
             ValueError: there is no such output, it cannot be had of these Gaussians, nothing was asked for at
                 all, or an argument has a wrong shape, type or value; the message names it.
         """
@@ -61,6 +61,8 @@ class Further(NamedTuple):
             layers[f"features {name}"] = feature(tensor, inputs, splats)
         apart: dict[str, Layer] = {}
         if flow is not None:
+            if inputs.windshield is not None:
+                raise NotImplementedError("there is no flow through 'external_distortion_coeffs'")
             if inputs.camera in TURN:
                 raise NotImplementedError(f"there is no flow over the seam of {inputs.camera!r} cameras")
             # Only beside nothing that moves the weights are those of the first rendering constants.

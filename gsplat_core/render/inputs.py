@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from gsplat_core.arguments import check_choice, check_same_device, check_tensor
@@ -14,6 +15,15 @@ from gsplat_core.render.distortion import lens_of, without_distortion
 from gsplat_core.render.variants import CAMERAS, RESPONSES
 
 MAX_SH_DEGREE = 4
+
+
+class Windshield(NamedTuple):
+    """A pane before all cameras, see :mod:`gsplat_core.render.windshield`: coefficients [T] of two
+    polynomials, and whether these make directions at the lens of those outside, or the other way round."""
+
+    horizontal: Tensor
+    vertical: Tensor
+    towards_lens: bool
 
 
 class Inputs(NamedTuple):
@@ -38,6 +48,7 @@ class Inputs(NamedTuple):
     motion: Tensor | None = None  # [B, C, 9] of rolling shutters, gsplat_core.render.shutter
     sh_means: Tensor | None = None  # [B, N, 3] that harmonics are seen at, where that is not at the means
     rays: Tensor | None = None  # [B, C, H, W, 6] origins and directions, in place of the cameras'
+    windshield: Windshield | None = None
 
     def detached(self) -> Inputs:
         """The same as constants."""
@@ -45,6 +56,8 @@ class Inputs(NamedTuple):
         def constant(value: Any) -> Any:
             if isinstance(value, Tensor):
                 return value.detach()
+            if isinstance(value, Windshield):
+                return Windshield(*map(constant, value))
             return tuple(map(constant, value)) if isinstance(value, tuple) else value
 
         return Inputs(*map(constant, self))
@@ -54,6 +67,8 @@ class Inputs(NamedTuple):
         named = self._asdict()
         del named["batch"], named["camera"], named["response"]
         named["viewmats_rs"] = named.pop("motion")
+        if (pane := named.pop("windshield")) is not None:
+            named["external_distortion_coeffs"] = torch.cat([pane.horizontal, pane.vertical])
         if isinstance(self.colors, tuple):
             named["colors"], named["colors[1]"] = self.colors
         return named

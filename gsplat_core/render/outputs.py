@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from gsplat_core.render.layers import LAYERS
 from gsplat_core.render.seen import SEEN
+
+Depth: TypeAlias = Literal["none", "sum", "expected", "distance", "expected_distance"]
 
 FURTHER: tuple[str, ...] = (*LAYERS, *SEEN)
 """Names of images besides colours, depth and alphas."""
@@ -18,7 +20,9 @@ class Outputs:
 
     Args:
         colors: the colours.
-        depth: "sum" of the depths with the blending weights, or that divided by alpha, "expected".
+        depth: "sum" of the depths with the blending weights, or that divided by alpha, "expected";
+            "distance" and "expected_distance" are the same of the distances along the rays of the pixels
+            (:mod:`gsplat_core.render.distances`).
         absgrad: ``meta["means2d"].absgrad`` after backward, see :func:`gsplat_core.rasterization`.
         statistics: ``meta["statistics"]`` and ``meta["probe"]``, see there.
         payloads: names of what is in ``meta["payloads"]``, see there.
@@ -27,7 +31,7 @@ class Outputs:
     """
 
     colors: bool = True
-    depth: Literal["none", "sum", "expected"] = "none"
+    depth: Depth = "none"
     absgrad: bool = False
     statistics: bool = False
     payloads: tuple[str, ...] = ()

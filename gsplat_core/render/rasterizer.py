@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from torch import Tensor
 
 from gsplat_core.arguments import check_choice, check_unsupported
 from gsplat_core.optim import Adam
+from gsplat_core.pinhole import check_cameras
 from gsplat_core.render.camera_types import (
+    BivariateWindshieldModelParameters,
     FThetaCameraDistortionParameters,
     RollingShutterType,
     UnscentedTransformParameters,
@@ -19,18 +20,24 @@ from gsplat_core.render.drawing import NO_FEATURES, Outputs, draw
 from gsplat_core.render.flow import Flow
 from gsplat_core.render.inputs import prepare
 from gsplat_core.render.meta import Meta
+from gsplat_core.render.outputs import Depth
 from gsplat_core.render.seen import Labels
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.shutter import exposed
 from gsplat_core.render.sparse_gradients import SeenRows, sparse_gradients
 from gsplat_core.render.variants import PAYLOADS, RESPONSES
+from gsplat_core.render.windshield import windshield_of
 
-_DEPTHS: dict[str, Literal["none", "sum", "expected"]] = {
+_DEPTHS: dict[str, Depth] = {
     "RGB": "none",
     "D": "sum",
     "ED": "expected",
     "RGB+D": "sum",
     "RGB+ED": "expected",
+    "d": "distance",
+    "Ed": "expected_distance",
+    "RGB-d": "distance",
+    "RGB-Ed": "expected_distance",
 }
 RENDER_MODES = tuple(_DEPTHS)
 RASTERIZE_MODES = ("classic", "antialiased")
@@ -72,6 +79,7 @@ def rasterization(
     rolling_shutter: RollingShutterType | None = None,
     viewmats_rs: Tensor | None = None,
     *,
+    external_distortion_coeffs: BivariateWindshieldModelParameters | None = None,
     lens: Tensor | None = None,
     ut_params: UnscentedTransformParameters | None = None,
     max_alpha: float = 0.99,
@@ -117,7 +125,10 @@ def rasterization(
         tile_size: side of the tiles in pixels.
         backgrounds: [..., C, D] colours behind the Gaussians (depth has none). None for black.
         render_mode: "RGB" the colours; "D" the depth summed with the blending weights; "ED" that divided by
-            alpha; "RGB+D", "RGB+ED" both, the depth in the last channel.
+            alpha; "RGB+D", "RGB+ED" both, the depth in the last channel. "d", "Ed", "RGB-d" and "RGB-Ed" are
+            the same with distances along the rays of the pixels in place of depths: to where the ray comes
+            nearest to a Gaussian, for responses along rays; or to the surface of the splat's depth, which is
+            the depth times how much longer the ray is (docs/outputs.md).
         sparse_grad: whether the gradients of means, quats, scales and covars are sparse tensors (COO) with a
             row for each Gaussian that a camera sees, as ``torch.optim.SparseAdam`` wants them. Needs
             `packed`, and tensors without batch dimensions.
@@ -161,6 +172,10 @@ def rasterization(
             [..., C, 4, 4]: lines of the image are exposed one after the other, while the camera goes from
             `viewmats` to `viewmats_rs`. Needs `with_ut` and a response along rays. View-dependent colours
             and the order of Gaussians are those of the pose in the middle.
+        external_distortion_coeffs: a pane before the cameras that bends light before their lenses do, such as
+            a windshield: :class:`gsplat_core.compat.gsplat.BivariateWindshieldModelParameters`, whose
+            tensors get gradients. Those of its polynomials count that `reference_poly` names; their inverse
+            is found, not read.
         segmented: accepted for compatibility: another way to sort, with the same result.
         covars: [..., N, 3, 3] or, as (xx, xy, xz, yy, yz, zz), [..., N, 6] world covariances that replace
             `quats` and `scales`.
@@ -277,6 +292,9 @@ def rasterization(
         backgrounds if with_colors else None, lens, camera_model, extras, response,
         (radial_coeffs, tangential_coeffs, thin_prism_coeffs), sh_means, rays, (width, height),
     )  # fmt: skip
+    if external_distortion_coeffs is not None:
+        check_cameras(viewmats, Ks, rigid=True)
+        inputs = inputs._replace(windshield=windshield_of(external_distortion_coeffs, means))
     inputs = exposed(inputs, rolling_shutter, viewmats_rs, width, height, settings)
     rendered = draw(
         inputs, sh_degree, width, height, settings,

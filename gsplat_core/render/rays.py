@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from gsplat_core.quaternions import rotation_matrices
-from gsplat_core.render.inputs import Inputs
+from gsplat_core.render.inputs import Inputs, Windshield
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.shutter import rays_while_moving, turned
 from gsplat_core.render.unprojection import UNPROJECTIONS
 from gsplat_core.render.variants import RESPONSES
+from gsplat_core.render.windshield import rays_outside
 
 if TYPE_CHECKING:
     from gsplat_core.render.stages import Splats
@@ -52,7 +53,16 @@ def rays_of(inputs: Inputs, width: int, height: int, settings: RenderSettings) -
 def _rays(inputs: Inputs, width: int, height: int) -> Rays:
     return Rays(
         canonical_frames(inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.viewmats),
-        pixel_rays(inputs.camera, inputs.viewmats, inputs.Ks, inputs.lens, width, height, inputs.motion)
+        pixel_rays(
+            inputs.camera,
+            inputs.viewmats,
+            inputs.Ks,
+            inputs.lens,
+            width,
+            height,
+            inputs.motion,
+            inputs.windshield,
+        )
         if inputs.rays is None
         else rays_from(inputs.rays, inputs.viewmats),
     )
@@ -99,6 +109,7 @@ def pixel_rays(
     width: int,
     height: int,
     motion: Tensor | None = None,
+    windshield: Windshield | None = None,
 ) -> Tensor:
     """The rays through the pixels' centres, differentiable.
 
@@ -107,6 +118,7 @@ def pixel_rays(
         viewmats, Ks: [B, C, 4, 4] world to camera and [B, C, 3, 3] in pixels.
         lens: [B, C, P] coefficients of the cameras beyond `Ks`, None where there are none.
         motion: [B, C, 9] of rolling shutters, :mod:`gsplat_core.render.shutter`, or None.
+        windshield: a pane before the cameras, or None.
 
     Returns:
         [B, C, H, W, 3], or [B, C, H, W, 6] if they do not all begin at the camera's centre, as in `Rays`.
@@ -114,9 +126,9 @@ def pixel_rays(
     Raises:
         NotImplementedError: the rays of this model are not known.
     """
-    if camera not in UNPROJECTIONS:
-        raise NotImplementedError(f"the rays of the camera model {camera!r} are not known")
-    of_cameras = _rays_of_cameras(camera, Ks, lens, width, height)
+    of_cameras = rays_of_cameras(camera, Ks, lens, width, height)
+    if windshield is not None:
+        of_cameras = rays_outside(windshield, of_cameras)
     if motion is not None:
         return rays_while_moving(of_cameras, viewmats, motion)
     parts = [of_cameras[..., :3], of_cameras[..., 3:]]
@@ -124,8 +136,15 @@ def pixel_rays(
     return torch.cat([turned(to_world, part) for part in parts if part.shape[-1]], dim=-1)
 
 
-def _rays_of_cameras(camera: str, Ks: Tensor, lens: Tensor | None, width: int, height: int) -> Tensor:
-    """In the cameras' axes. Those of cameras that are not trained are kept, as lenses take time."""
+def rays_of_cameras(camera: str, Ks: Tensor, lens: Tensor | None, width: int, height: int) -> Tensor:
+    """In the cameras' axes, as :data:`gsplat_core.render.unprojection.UNPROJECTIONS` has them. Those of
+    cameras that are not trained are kept, as lenses take time.
+
+    Raises:
+        NotImplementedError: the rays of this model are not known.
+    """
+    if camera not in UNPROJECTIONS:
+        raise NotImplementedError(f"the rays of the camera model {camera!r} are not known")
     numbers = [Ks] if lens is None else [Ks, lens]
     at_rest = lens is not None and not any(t.requires_grad or t.is_cuda for t in numbers)
     if at_rest and not (torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()):

@@ -17,7 +17,7 @@ from gsplat_core.render.cameras import Cameras, Posed
 from gsplat_core.render.drawing import COLORS, NO_FEATURES, Outputs, Rendered, draw
 from gsplat_core.render.flow import Flow
 from gsplat_core.render.inputs import Inputs, prepare
-from gsplat_core.render.rays import rays_of
+from gsplat_core.render.lists import listed, projected
 from gsplat_core.render.seam import Copies
 from gsplat_core.render.seen import Labels, check_labels
 from gsplat_core.render.settings import USUAL, RenderSettings
@@ -100,7 +100,7 @@ def measure(
         The sums [C, N, 3] of :func:`gsplat_core.render.stages.contributions`, and the splats, whose batch
         dimension is one.
     """
-    splats, copies, drawn, tiles, along = _lists(_Shot.of(scene, camera, settings, context, colors=False))
+    splats, copies, drawn, tiles, along = _seen_in(_Shot.of(scene, camera, settings, context, colors=False))
     sums = stages.contributions(drawn, tiles, **along)
     return (sums if copies is None else copies.together(sums))[0], splats
 
@@ -123,12 +123,12 @@ def measure_labels(
     """
     shot = _Shot.of(scene, camera, settings, context, colors=False)
     checked = check_labels(labels, shot.inputs, shot.cameras.width, shot.cameras.height)
-    _, copies, drawn, tiles, along = _lists(shot)
+    _, copies, drawn, tiles, along = _seen_in(shot)
     weights = stages.label_weights(drawn, tiles, *checked, **along)
     return (weights if copies is None else copies.labels_together(weights))[0]
 
 
-class _Lists(NamedTuple):
+class _SeenIn(NamedTuple):
     """Splats and their lists, and the other arguments of stages that look along them."""
 
     splats: stages.Splats
@@ -138,26 +138,16 @@ class _Lists(NamedTuple):
     along: dict[str, Any]
 
 
-def _lists(shot: _Shot) -> _Lists:
-    inputs, cameras, drawn, *_ = shot
-    drawn = drawn.for_response(inputs.response)
-    splats = stages.project(
-        inputs.means, inputs.quats, inputs.scales, inputs.covars, inputs.opacities, inputs.viewmats,
-        inputs.Ks, cameras.width, cameras.height, drawn, lens=inputs.lens, camera=inputs.camera,
-        levels=stages.levels(inputs.opacities, inputs.response, inputs.extras),
-    )  # fmt: skip
-    extras = stages.extras_of_splats(inputs.extras, splats)
-    rays = rays_of(inputs, cameras.width, cameras.height, drawn)
-    copies, all_of_them = Copies.of(inputs.camera, inputs.Ks, splats, cameras.width), splats
-    if copies is not None:
-        all_of_them = copies.drawn(splats)
-        extras, rays = copies.seen(extras, rays)
+def _seen_in(shot: _Shot) -> _SeenIn:
+    inputs, size = shot.inputs, (shot.cameras.width, shot.cameras.height)
+    settings = shot.settings.for_response(inputs.response)
+    splats, extras, rays = projected(inputs, *size, settings)
+    copies, drawn, extras, rays, tiles = listed(inputs, splats, extras, rays, *size, settings)
     along: dict[str, Any] = {
-        "width": cameras.width, "height": cameras.height, "settings": drawn,
-        "response": inputs.response, "extras": extras,
+        "width": size[0], "height": size[1], "settings": settings, "response": inputs.response,
+        "extras": extras, "rays": rays,
     }  # fmt: skip
-    tiles = stages.bin_splats(all_of_them, **along)
-    return _Lists(splats, copies, all_of_them, tiles, {**along, "rays": rays})
+    return _SeenIn(splats, copies, drawn, tiles, along)
 
 
 def evaluated(scene: Scene, cameras: Cameras, context: Mapping[str, Any] | None = None) -> Evaluated:

@@ -231,4 +231,4 @@ UNPROJECTIONS: dict[str, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {
 }
 """By camera model: from where a pixel is, from the principal point in focal lengths, u [B, C, H or 1, W] and
 v [B, C, H, 1], and the lens [B, C, P], to its ray in the camera's axes [B, C, H, W, 3], or [B, C, H, W, 6]
-with its origin behind it."""
+with its origin behind it. It is as long as what the model calls the depth 1 is far away along it."""

@@ -143,12 +143,10 @@ def test_an_unknown_profile_is_an_error() -> None:
     ("name", "value"),
     [
         ("camera_model", "lidar"),
+        ("lidar_coeffs", object()),
         ("distributed", True),
-        ("return_normals", True),
         ("global_z_order", False),
-        ("extra_signals_sh_degree", 1),
         ("renderer_config", object()),
-        ("render_mode", "RGB-Ed"),
     ],
 )
 def test_what_is_not_supported_says_so(name: str, value: Any) -> None:
@@ -162,6 +160,53 @@ def test_extra_signals_are_blended_like_colours() -> None:
     assert torch.equal(colors, gsplat.rasterization(**SCENE.arguments())[0])
     given = SCENE.arguments() | {"colors": signals, "sh_degree": None, "backgrounds": None}
     assert torch.equal(info["render_extra_signals"], gsplat.rasterization(**given)[0])
+
+
+def test_extra_signals_may_be_seen_from_a_direction() -> None:
+    """As colours are, but without an end at 0."""
+    coefficients = 0.1 * torch.randn(80, 16, 3, generator=torch.Generator().manual_seed(0))
+    for degree in (0, 3):
+        info = gsplat.rasterization(
+            **SCENE.arguments(), extra_signals=coefficients, extra_signals_sh_degree=degree
+        )[2]
+        given = SCENE.arguments() | {"colors": coefficients, "sh_degree": degree, "backgrounds": None}
+        torch.testing.assert_close(
+            info["render_extra_signals"], gsplat.rasterization(**given)[0], rtol=1e-4, atol=1e-4
+        )
+
+
+def test_normals_by_gsplats_argument_are_our_output() -> None:
+    info = gsplat.rasterization(**SCENE.arguments(), return_normals=True, with_eval3d=True)[2]
+    ours = gsplat.rasterization(**SCENE.arguments(), outputs=["normals"], with_eval3d=True)[2]
+    assert torch.equal(info["normals"], ours["normals"])
+
+
+def test_distances_by_gsplats_names() -> None:
+    """And beams of a lidar, which is the panorama that its refusal names."""
+    for mode, channels in (("d", 1), ("Ed", 1), ("RGB-d", 4), ("RGB-Ed", 4)):
+        colors, *_ = gsplat.rasterization(
+            **SCENE.arguments(), render_mode=mode, with_ut=True, with_eval3d=True
+        )
+        assert colors.shape[-1] == channels
+    azimuth, elevation = torch.linspace(-0.6, 0.6, 40), torch.linspace(-0.3, 0.3, 16)
+    beams = torch.stack(
+        [
+            azimuth.sin() * elevation[:, None].cos(), elevation[:, None].sin().expand(16, 40),
+            azimuth.cos() * elevation[:, None].cos(),
+        ],
+        dim=-1,
+    )  # fmt: skip
+    columns, rows = 39 / 1.2, 15 / 0.6
+    distances, alphas, _ = gsplat.rasterization(
+        torch.tensor([[0.0, 0.0, 5.0]]), torch.tensor([[1.0, 0, 0, 0]]), torch.full((1, 3), 0.3),
+        torch.ones(1), None, torch.eye(4)[None], intrinsics(columns, rows, 20.0, 8.0)[None], 40, 16,
+        camera_model="equirectangular", with_eval3d=True, render_mode="Ed",
+        rays=torch.cat([torch.zeros_like(beams), beams], dim=-1)[None],
+    )  # fmt: skip
+    nearest = 5 * beams[..., 2]  # to the centre, along each beam
+    seen = alphas[0, ..., 0] > 0
+    assert seen.sum() > 20
+    torch.testing.assert_close(distances[0, ..., 0][seen], nearest[seen], rtol=1e-4, atol=1e-4)
 
 
 def test_another_way_to_sort_makes_the_same_image() -> None:

@@ -79,7 +79,7 @@ def test_wrong_shapes_below_batch_dimensions() -> None:
         ({"height": -2}, "'height' must be positive, got -2"),
         ({"tile_size": 0}, "'tile_size' must be 8, 16 or 32, got 0"),
         ({"channel_chunk": 0}, "'channel_chunk' must be positive, got 0"),
-        ({"render_mode": "d"}, "'render_mode' must be one of 'RGB', 'D', 'ED', 'RGB+D', 'RGB+ED', got 'd'"),
+        ({"render_mode": "depth"}, "'render_mode' must be one of 'RGB', 'D', 'ED', 'RGB+D', "),
         ({"rasterize_mode": "mip"}, "'rasterize_mode' must be one of 'classic', 'antialiased', got 'mip'"),
     ],
     ids=lambda value: None if isinstance(value, str) else "-".join(value),

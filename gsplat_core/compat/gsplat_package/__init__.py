@@ -21,6 +21,8 @@ PLACES: dict[str, str] = {
     "UnscentedTransformParameters": _RENDERING,
     "FThetaCameraDistortionParameters": _RENDERING,
     "FThetaPolynomialType": _RENDERING,
+    "BivariateWindshieldModelParameters": _RENDERING,
+    "ExternalDistortionReferencePolynomial": _RENDERING,
     "__version__": _RENDERING,
     "world_to_cam": _CAMERAS,
     "proj": _CAMERAS,

@@ -52,7 +52,7 @@ from trainers.start import initial_gaussians
 from trainers.trainer import Trainer
 from trainers.views import Target, ViewOrder
 
-FAR = float("inf")
+FAR = 1e9
 
 
 # What 3DGS-LM (Höllein et al. 2025) does, as far as it can be said in our terms: its residuals, the diagonal

@@ -50,6 +50,18 @@ class History:
             self._file.truncate(min(position, self._file.tell()))
             self._file.seek(0, os.SEEK_END)
 
+    def cut_after(self, step: int) -> None:
+        """Drops the lines of later steps, which come last."""
+        with self._explained():
+            text = self._path.read_bytes()
+        kept = 0
+        for line in text.splitlines(keepends=True):
+            entry = _entry(line.decode(errors="replace"))
+            if entry is not None and entry.get("step", 0) > step:
+                break
+            kept += len(line)
+        self.cut(kept)
+
     def append(self, **entry: Any) -> None:
         line = (json_text(entry, indent=None) + "\n").encode()
         with self._explained():

@@ -2,6 +2,11 @@
 
 Every iteration counts as one step of the run: it is logged, measured, checkpointed and resumed like one of
 Adam. There are two methods: "stochastic" has many iterations on one photograph each, "full" a few on many.
+
+Where it would lose, Adam goes on from where it stopped, as if nothing had been between: without a try where
+the photographs determine the scene badly, because Levenberg-Marquardt fits them more closely than is good for
+other views; and in the first turn over the photographs where its steps on some of them do harm to those
+whose turn has not come yet.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor
 
-from gsplat_core.ranges import COUNT, POSITIVE, SHARE, Range, check_ranges
+from gsplat_core.ranges import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Range, check_ranges
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order.levenberg_marquardt import Options, Photograph, iterate
 from gsplat_core.second_order.linearization import Settings
@@ -52,9 +57,10 @@ class LMConfig:
             learning rates of Adam follow the schedule of the whole run.
         method: "stochastic" or "full".
         length: how many iterations the stochastic method has, as a share of the run's steps.
-        check_every: after so many iterations of the stochastic method the loss is measured, and they are
-            undone if it is higher than before ...
-        checked: ... on so many photographs.
+        check_every: after so many iterations of the stochastic method the losses that they met are compared
+            with earlier ones, and what made them rise is undone.
+        determined: how many numbers the training photographs must have for each parameter of the scene.
+            Where there are fewer, Adam goes on. 0: it never does, also not where the first turn does harm.
         objective: "l1_dssim" is the loss of Adam; "huber_ssim" that of 3DGS-LM.
         stochastic, full: the settings of each method.
     """
@@ -63,7 +69,7 @@ class LMConfig:
     method: Literal["stochastic", "full"] = "stochastic"
     length: Annotated[float, Range(0, 1000, "least")] = 1 / 6
     check_every: Annotated[int, COUNT] = 20
-    checked: Annotated[int, COUNT] = 8
+    determined: Annotated[float, NOT_NEGATIVE] = 2.0
     objective: Literal["l1_dssim", "huber_ssim"] = "l1_dssim"
     stochastic: StochasticOptions = field(default_factory=StochasticOptions)
     full: FullConfig = field(default_factory=FullConfig)
@@ -104,24 +110,32 @@ class LevenbergMarquardt:
         self.iterations = iterations
         self.region = TrustRegion(damping=config.full.damping)
         self.stochastic = StochasticNewton(config.stochastic)
+        self.handed_over = False
+        """Whether Adam goes on."""
         self.objective: Objective = L1DSSIM(lambda_dssim) if config.objective == "l1_dssim" else HuberSSIM()
 
+    def consider(self, numbers: int, parameters: int) -> None:
+        """Leaves the run to Adam where the photographs determine the scene badly.
+
+        Args:
+            numbers: of all training photographs together, three for each pixel.
+            parameters: of all Gaussians together.
+        """
+        self.handed_over |= numbers < self.config.determined * parameters
+
+    def on_trial(self, iteration: int) -> bool:
+        """Whether Adam may still take over after the iteration, from where it stopped."""
+        if self.config.method == "full" or self.config.determined == 0 or self.handed_over:
+            return False
+        guard = self.stochastic.guard
+        turn = self.iterations if guard is None else len(guard.reference)
+        return iteration < min(turn, self.iterations - 1)
+
     def choose(self, iteration: int, count: int) -> list[int]:
-        """Which of `count` photographs the iteration (from 0) takes, in order; those of a check last."""
+        """Which of `count` photographs the iteration (from 0) takes, in order."""
         if self.config.method == "full":
             return self._turn(iteration, count, self.config.full.views)
-        if iteration == 0:
-            return list(range(count))
-        own = self._turn(iteration - 1, count, 1)
-        return own + self._checked(count) if self._checks_at(iteration) else own
-
-    def _checked(self, count: int) -> list[int]:
-        """The photographs of all checks, spread over those that there are."""
-        number = min(self.config.checked, count)
-        return [i * count // number for i in range(number)]
-
-    def _checks_at(self, iteration: int) -> bool:
-        return iteration % self.config.check_every == 0 or iteration == self.iterations - 1
+        return list(range(count)) if iteration == 0 else self._turn(iteration - 1, count, 1)
 
     def _turn(self, iteration: int, count: int, views: int) -> list[int]:
         turns = -(-count // views)
@@ -158,24 +172,32 @@ class LevenbergMarquardt:
             details = {"damping": self.region.damping, "gain": result.gain, "step_size": result.step_size}
             return Refinement(result.loss, result.image, details)
         if iteration == 0:
-            survey = self.stochastic.survey(
-                gaussians, photographs, settings, self.objective, generator, self._checked(len(photographs))
-            )
+            survey = self.stochastic.survey(gaussians, photographs, settings, self.objective, generator)
             return Refinement(*survey, {"step_size": 0.0})
-        photograph, *checked = photographs
-        # Falls in equal parts, to one part at the last iteration.
-        size = factor * (1 - iteration / self.iterations)
-        step = self.stochastic.step(gaussians, photograph, settings, self.objective, size)
-        if checked:
-            last = iteration == self.iterations - 1
-            self.stochastic.check(gaussians, checked, settings, self.objective, last)
         guard = self.stochastic.guard
         assert guard is not None
-        return Refinement(*step, {"step_size": size * guard.factor, "undone": guard.undone})
+        (number,) = self.choose(iteration, len(guard.reference))
+        # Falls in equal parts, to one part at the last iteration.
+        size = factor * (1 - iteration / self.iterations)
+        step = self.stochastic.step(gaussians, photographs[0], number, settings, self.objective, size)
+        details = {"step_size": size * guard.factor, "undone": guard.undone}
+        trial = self.on_trial(iteration - 1)
+        ends = trial and not self.on_trial(iteration)
+        if ends or iteration % self.config.check_every == 0 or iteration == self.iterations - 1:
+            stays = self.stochastic.check(gaussians, trial)
+            if trial and not stays:
+                self.handed_over = True
+                self.stochastic.load_state_dict({}, gaussians.device)
+        return Refinement(*step, details)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"region": asdict(self.region), "stochastic": self.stochastic.state_dict()}
+        return {
+            "region": asdict(self.region),
+            "stochastic": self.stochastic.state_dict(),
+            "handed_over": self.handed_over,
+        }
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         self.region = TrustRegion(**state["region"])
         self.stochastic.load_state_dict(state["stochastic"], device)
+        self.handed_over = bool(state["handed_over"])

@@ -91,6 +91,7 @@ class Loop:
         self.history = History(self.run.history, self.totals.history_position)
         if trainer.step == 0:
             self._save()
+        self.progress.expect(trainer.last_step)
         saved = shown = time.monotonic()
         interval = min(FIRST_CHECKPOINT_SECONDS, config.checkpoint_seconds)
         with (
@@ -98,14 +99,18 @@ class Loop:
             closing(Feed(self.views, config.seed, trainer.device, self.factor_at)) as feed,
             closing(self.history),
         ):
-            while trainer.step < config.last_step:
-                before = trainer.num_gaussians
+            while trainer.step < trainer.last_step:
+                before, handed_over = trainer.num_gaussians, trainer.lm.handed_over
                 loss, image, target = self._timed_step(feed)
                 self.losses.append(loss)
                 self._look_after(before)
+                if trainer.lm.handed_over and not handed_over:
+                    self._hand_over()
+                if trainer.step == config.adam_steps and trainer.lm.handed_over:  # nothing has been done
+                    continue
 
                 now = time.monotonic()
-                last = trainer.step == config.last_step
+                last = trainer.step == trainer.last_step
                 log = last or trainer.step % config.log_every == 0 or config.is_long(trainer.step)
                 save = last or stop.requested or now - saved >= interval
                 show = now - shown >= PROGRESS_SECONDS
@@ -143,7 +148,7 @@ class Loop:
 
     def _timed_step(self, feed: Feed) -> tuple[Tensor, Tensor, Target]:
         wall, cpu = time.perf_counter(), time.process_time()
-        if self.trainer.step < self.config.adam_steps:
+        if self.trainer.is_adams(self._numbers):
             target = feed(self.trainer.step + 1)
             loss, image = self.trainer.advance(target)
         else:
@@ -178,9 +183,32 @@ class Loop:
             )
             self.losses.clear()
 
+    @cached_property
+    def _numbers(self) -> int:
+        """Of all photographs together."""
+        return sum(3 * view.camera.width * view.camera.height for view in self.views)
+
+    def _hand_over(self) -> None:
+        """Adam goes on from where Levenberg-Marquardt began, of which nothing stays in the history."""
+        first = self.config.adam_steps
+        if tried := self.trainer.step == first:
+            self.losses.clear()
+            self.details = {}
+            self.history.cut_after(first)
+        self.history.append(step=first, event="adam", tried=int(tried))
+        self.progress.expect(self.trainer.last_step)
+        why = (
+            "the first steps of Levenberg-Marquardt did harm to photographs whose turn had not come yet"
+            if tried
+            else "the photographs determine the Gaussians too badly for Levenberg-Marquardt (lm.determined)"
+        )
+        self.progress.note(f"Adam goes on after step {first:,}: {why}.")
+        if tried:  # what a checkpoint knows of the history is longer now
+            self._save()
+
     def _measures_at(self, step: int) -> bool:
         every = max(self.config.steps // max(self.config.evaluations, 1), 1)
-        ends = (self.config.adam_steps, self.config.last_step)
+        ends = (self.config.adam_steps, self.trainer.last_step)
         return self.config.evaluations > 0 and (
             step % every == 0 or step in ends or self.config.is_long(step)
         )

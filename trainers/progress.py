@@ -52,6 +52,12 @@ class TrainingProgress:
         with _terminal_may_be_gone():
             self._bar.stop()
 
+    def expect(self, steps: int) -> None:
+        """The run has so many steps, which may be others than it seemed before."""
+        self._steps = steps
+        self._left.expect(steps)
+        self._bar.update(self._task, total=steps)
+
     def update(self, step: int, loss: float, psnr: float, num_gaussians: int) -> None:
         now = time.monotonic()
         self._left.update(now, step, num_gaussians)

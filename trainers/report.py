@@ -103,6 +103,13 @@ def _sentence(event: dict[str, Any]) -> str:
             f"Step {number['failed_step']:.0f}: the loss was not finite; went back to step "
             f"{number['step']:.0f} with {number['lr_factor']:g} times the learning rates."
         )
+    if kind == "adam" and {"step", "tried"} <= number.keys():
+        why = (
+            "the first steps of Levenberg-Marquardt did harm to photographs whose turn had not come yet"
+            if number["tried"]
+            else "the photographs determine the scene too badly for Levenberg-Marquardt"
+        )
+        return f"Step {number['step']:.0f}: {why}; Adam went on from there."
     return ""
 
 

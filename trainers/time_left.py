@@ -51,6 +51,10 @@ class TimeLeft:
         self._cost, self._growth = _Rates(), _Rates()
         self._seconds = self._advanced = 0.0  # which fade
 
+    def expect(self, steps: int) -> None:
+        """The run has so many steps, which may be others than it seemed before."""
+        self._steps = steps
+
     def update(self, now: float, step: int, gaussians: int) -> None:
         """Tells it where the run is, at a time in seconds on any clock."""
         last, self._last = self._last, (now, step, gaussians)

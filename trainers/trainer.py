@@ -176,15 +176,15 @@ class Trainer:
             group["params"][0].grad = None
 
     def refine(self, targets: Sequence[Target]) -> Refinement:
-        """One step of Levenberg-Marquardt, after those of Adam, whose moments are given up.
+        """One step of Levenberg-Marquardt, after those of Adam, whose moments are given up with the first one
+        that is to stay. Where none is, Adam's state is again what it was before, `step` included.
 
         Raises:
             UsageError: there are frozen rows.
         """
         if self.store.frozen is not None and bool(self.store.frozen.any()):
             raise UsageError("--optimizer lm moves every row, also frozen ones; use adam.")
-        self.adam.state.clear()
-        step = self.step + 1
+        step, iteration = self.step + 1, self.step - self.config.adam_steps
         background = self._background(step)
         settings = Settings(
             sh_degree=self._sh_degree(step),
@@ -196,11 +196,31 @@ class Trainer:
                 self.gaussians.detached(),
                 [self.composited(target, step) for target in targets],
                 settings,
-                self.step - self.config.adam_steps,
+                iteration,
                 self.lr_factor,
             )
+        if self.lm.handed_over:
+            self.step = self.config.adam_steps
+            return refinement
+        if not self.lm.on_trial(iteration):
+            self.adam.state.clear()
         self.step = step
         return refinement
+
+    @property
+    def last_step(self) -> int:
+        """The number of the run's last step, as far as it is known now."""
+        return self.config.steps if self.lm.handed_over else self.config.last_step
+
+    def is_adams(self, numbers: int) -> bool:
+        """Whether the next step is one of Adam: :meth:`advance`, not :meth:`refine`.
+
+        Args:
+            numbers: of all training photographs together, three for each pixel.
+        """
+        if self.step == self.config.adam_steps < self.config.last_step:
+            self.lm.consider(numbers, sum(param.numel() for param in self.store.params.values()))
+        return self.step < self.config.adam_steps or self.lm.handed_over
 
     def _reorders_at(self, step: int) -> bool:
         every = self.config.reorder_every

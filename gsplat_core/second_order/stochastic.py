@@ -2,9 +2,9 @@
 
 At the end of a run the curvature J^T H J hardly changes any more, while a gradient is worth following for one
 step only. So the damped blocks of the mean curvature of all photographs are made once and kept. A step takes
-the gradient of one photograph, as one of Adam does and at its price, into a running mean, and goes a small
-part of the way to where this would vanish. The part shrinks to zero: so the noise of the single photographs
-averages out. Every few steps the loss is measured, and what did harm is undone (`guard.py`).
+the gradient of one photograph, as one of Adam does and at its price, into a running mean. Every few steps the
+scene moves a small part of the way to where this would vanish. The part shrinks to zero: so the noise of the
+single photographs averages out. What did harm is undone (`guard.py`).
 
 3DGS2-TR (Hsiao et al. 2026) does so with an estimate of the diagonal, which is the preconditioner "probed".
 The blocks of each Gaussian's geometry know in addition how its parameters compensate each other.
@@ -12,18 +12,18 @@ The blocks of each Gaussian's geometry know in addition how its parameters compe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
-from gsplat_core.ranges import NOT_NEGATIVE, POSITIVE, SOME_SHARE, Range, check_ranges
+from gsplat_core.ranges import COUNT, NOT_NEGATIVE, POSITIVE, SOME_SHARE, Range, check_ranges
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order.damping import Kinds, damping
 from gsplat_core.second_order.guard import Guard
-from gsplat_core.second_order.levenberg_marquardt import Photograph, mean_loss
+from gsplat_core.second_order.levenberg_marquardt import Photograph
 from gsplat_core.second_order.linearization import Blocks, Linearization, Settings
 from gsplat_core.second_order.objective import Objective, of_kept
 from gsplat_core.second_order.preconditioner import (
@@ -45,6 +45,8 @@ class StochasticOptions:
             first, each step its share of it. (A Gaussian that one photograph alone shows has there as many
             times its mean curvature as there are photographs: where these are many, steps have to be short.)
         momentum: what a running mean of gradients keeps per step, in [0, 1).
+        together: after so many steps the scene moves, by as much as these steps together. The mean of the
+            gradients lasts longer than that, so that moves in between would add to the price only.
         damping: of the curvature, relative to its diagonal.
         preconditioner: what is kept of the curvature.
         residuals: share of the image tiles that the curvature is made of, in (0, 1].
@@ -54,6 +56,7 @@ class StochasticOptions:
 
     pace: Annotated[float, POSITIVE] = 1.0
     momentum: Annotated[float, Range(0, 1, "most")] = 0.9
+    together: Annotated[int, COUNT] = 4
     damping: Annotated[float, POSITIVE] = 0.5
     preconditioner: Preconditioner = "blocks"
     residuals: Annotated[float, SOME_SHARE] = 1.0
@@ -73,6 +76,7 @@ class StochasticNewton:
         self._solve: BlockPreconditioner | DiagonalPreconditioner | None = None
         self._mean: dict[str, Tensor] = {}
         self._photographs = 0
+        self._steps, self._way = 0, 0.0  # since the last move, and the sum of their sizes
         self._range: VisibleRange | None = None
         self.guard: Guard | None = None
 
@@ -83,13 +87,11 @@ class StochasticNewton:
         settings: Settings,
         objective: Objective,
         generator: torch.Generator,
-        checked: Sequence[int] | None = None,
     ) -> tuple[float, Tensor]:
         """Makes the curvature from all photographs, one at a time.
 
         Args:
             generator: draws tiles and probes.
-            checked: the numbers of the photographs that `check` will be given; None: all.
 
         Returns:
             The mean loss, and the image [H, W, 3] of the first photograph.
@@ -123,14 +125,15 @@ class StochasticNewton:
         self._mean = zeros_like(gaussians.params)
         self._photographs = len(losses)
         self._range = VisibleRange.of(viewmats)
-        held = losses if checked is None else [losses[number] for number in checked]
-        self.guard = Guard.of(sum(held) / len(held), gaussians.params)
+        self._steps, self._way = 0, 0.0
+        self.guard = Guard.of(losses, gaussians.params)
         return sum(losses) / len(losses), first
 
     def step(
         self,
         gaussians: Gaussians,
         photograph: Photograph,
+        number: int,
         settings: Settings,
         objective: Objective,
         size: float,
@@ -139,6 +142,7 @@ class StochasticNewton:
 
         Args:
             gaussians: raw parameters; changed in place.
+            number: which of the survey's photographs this is.
             size: of the step, as a share of what `pace` says.
 
         Returns:
@@ -149,39 +153,42 @@ class StochasticNewton:
         linearization = Linearization(gaussians, [photograph], settings)
         (image,) = linearization.images
         loss, by_image = of_kept(objective, photograph.mask).gradient(image, photograph.image)
+        self.guard.see(number, loss)
         for name, gradient in linearization.vjp([by_image]).items():
             self._mean[name].lerp_(gradient, 1 - self._options.momentum)
+        self._steps, self._way = self._steps + 1, self._way + size
+        if self._steps == self._options.together:
+            self._move(gaussians, self._way * self.guard.factor * self._options.pace / self._photographs)
+            self._steps, self._way = 0, 0.0
+        return loss, image
+
+    def _move(self, gaussians: Gaussians, part: float) -> None:
+        """Goes a part of the way to where the model has its minimum."""
+        assert self._solve is not None
+        assert self._range is not None
         step = self._solve(self._mean)
         for tensor in step.values():
-            tensor.mul_(-size * self.guard.factor * self._options.pace / self._photographs)
+            tensor.mul_(-part)
         self._options.reach.limit_(gaussians, step)
         self._range.limit_(gaussians, step)
         add_(gaussians.params, step)
-        return loss, image
 
-    def check(
-        self,
-        gaussians: Gaussians,
-        photographs: Sequence[Photograph],
-        settings: Settings,
-        objective: Objective,
-        last: bool = False,
-    ) -> bool:
-        """Measures the loss on the photographs that the survey knows as `checked`. Where it has risen, the
-        scene becomes what it was at the lowest, and steps become shorter.
+    def check(self, gaussians: Gaussians, on_trial: bool = False) -> bool:
+        """Looks at the losses that the steps since the last check have met. Where they have risen, the scene
+        becomes what it was when they were lowest, and steps become shorter.
 
         Args:
             gaussians: raw parameters; changed in place.
-            last: nothing follows: the scene becomes the best one in any case.
+            on_trial: they become what they were at the survey.
 
         Returns:
             Whether the steps since the last check stay.
         """
         if self.guard is None:
-            raise RuntimeError("survey() measures the loss that check() compares with; call it first")
-        loss = mean_loss(gaussians, photographs, settings, objective)
-        stays = self.guard.check(loss, gaussians.params, last)
+            raise RuntimeError("survey() measures the losses that check() compares with; call it first")
+        stays = self.guard.check(gaussians.params, on_trial)
         if not stays:
+            self._steps, self._way = 0, 0.0
             for mean in self._mean.values():
                 mean.zero_()
         return stays
@@ -193,6 +200,7 @@ class StochasticNewton:
             "mean": dict(self._mean),
             "curvature": self._solve.state_dict(),
             "photographs": self._photographs,
+            "since_move": [self._steps, self._way],
             "range": [*self._range.center, self._range.radius],
             "guard": self.guard.state_dict(),
         }
@@ -206,6 +214,8 @@ class StochasticNewton:
         self._solve = solver.from_state_dict(_to(state["curvature"], device))
         self._mean = _to(state["mean"], device)
         self._photographs = int(state["photographs"])
+        steps, way = state["since_move"]
+        self._steps, self._way = int(steps), float(way)
         x, y, z, radius = state["range"]
         self._range = VisibleRange((float(x), float(y), float(z)), float(radius))
         self.guard = Guard.from_state_dict(state["guard"], device)

@@ -190,7 +190,8 @@ def test_points_are_where_the_photographs_show_them(taken: Callable[[str], Path]
 
 
 @pytest.mark.parametrize(
-    "options", [("--optimizer", "lm"), ("--strategy", "mcmc"), ("--strategy", "adc+lpm")]
+    "options",
+    [("--optimizer", "lm", "--set", "lm.determined=0"), ("--strategy", "mcmc"), ("--strategy", "adc+lpm")],
 )
 def test_other_ways_of_training(
     taken: Callable[[str], Path], options: tuple[str, ...], tmp_path: Path

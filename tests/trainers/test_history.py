@@ -57,3 +57,14 @@ def test_values_that_json_does_not_know_become_null(tmp_path):
 
 def test_a_run_without_history_has_an_empty_one(tmp_path):
     assert read_history(tmp_path / "history.jsonl") == []
+
+
+def test_lines_of_later_steps_are_dropped(tmp_path):
+    path = tmp_path / "history.jsonl"
+    history = History(path)
+    for step in (1, 2, 2, 3, 4):
+        history.append(step=step)
+    history.cut_after(2)
+    history.append(step=3, again=True)
+    history.close()
+    assert read_history(path) == [{"step": 1}, {"step": 2}, {"step": 2}, {"step": 3, "again": True}]

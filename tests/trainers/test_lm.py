@@ -12,6 +12,7 @@ from training_runs import Run, assert_same_bits, interrupt_at
 
 from gsplat_core.densify.mcmc import MCMCConfig
 from gsplat_core.densify.registry import PLUGINS, STRATEGIES, configurations
+from gsplat_core.second_order.stochastic import StochasticOptions
 from trainers.cli import main
 from trainers.config import TrainConfig, from_json
 from trainers.history import read_history
@@ -19,9 +20,10 @@ from trainers.lm import FullConfig, LevenbergMarquardt, LMConfig
 from trainers.loop import Interrupted
 from trainers.views import Target
 
-FULL = LMConfig(method="full", full=FullConfig(iterations=4, views=5))
-STOCHASTIC = LMConfig(length=0.25)
-METHODS = pytest.mark.parametrize("lm", [FULL, STOCHASTIC], ids=["full", "stochastic"])
+FULL = LMConfig(method="full", determined=0.0, full=FullConfig(iterations=4, views=5))
+STOCHASTIC = LMConfig(length=0.25, determined=0.0)
+ON_TRIAL = replace(STOCHASTIC, determined=1e-6)
+METHODS = pytest.mark.parametrize("lm", [FULL, STOCHASTIC, ON_TRIAL], ids=["full", "stochastic", "on trial"])
 
 
 @pytest.fixture
@@ -127,6 +129,76 @@ def test_half_the_learning_rates_are_half_the_rate(config, tmp_path) -> None:
         trainer.refine(targets)
         sizes.append(trainer.refine(targets[:1]).details["step_size"])
     assert sizes[1] == 0.5 * sizes[0]
+
+
+def without_lm(state):
+    return {name: value for name, value in state.items() if name != "lm"}
+
+
+HARMFUL = replace(ON_TRIAL, check_every=4, stochastic=StochasticOptions(pace=1e3))
+"""Its steps are undone within the first turn."""
+UNDETERMINED = replace(STOCHASTIC, determined=1e9)
+
+
+@pytest.mark.parametrize("lm", [UNDETERMINED, HARMFUL], ids=["undetermined", "harmful"])
+def test_adam_goes_on_as_if_nothing_had_been_between(config, tmp_path, lm) -> None:
+    config = replace(config, log_every=1)
+    adam = Run(config, tmp_path / "adam", measure=lambda: {"measured": 1.0})
+    adam.fit()
+    run = Run(replace(config, optimizer="lm", lm=lm), tmp_path / "lm", measure=lambda: {"measured": 1.0})
+    run.fit()
+    assert run.trainer.step == run.trainer.last_step == config.steps
+    assert run.trainer.lm.handed_over
+    assert_same_bits(without_lm(run.state()), without_lm(adam.state()))
+    entries = read_history(run.folder.history)
+    (event,) = [entry for entry in entries if entry.get("event") == "adam"]
+    assert event == {"step": 35, "event": "adam", "tried": int(lm is HARMFUL)}
+    logged = [entry["step"] for entry in entries if "loss" in entry]
+    assert logged == list(range(1, config.steps + 1))
+    assert [e["step"] for e in entries if "measured" in e] == [20, 35, 40]
+    assert "Adam goes on after step 35" in run.output.getvalue()
+
+
+@pytest.mark.parametrize("stop", [35, 37, 38])
+def test_a_trial_can_be_interrupted(config, tmp_path, stop) -> None:
+    """Adam's moments are still there, and nothing of the trial stays in the history."""
+    config = replace(config, optimizer="lm", lm=HARMFUL, log_every=1)
+    straight = Run(config, tmp_path / "straight")
+    straight.fit()
+    with pytest.raises(Interrupted):
+        Run(config, tmp_path / "interrupted", interrupt_at(stop)).fit()
+    resumed = Run(config, tmp_path / "interrupted")
+    resumed.fit()
+    assert resumed.trainer.lm.handed_over
+    assert_same_bits(resumed.state(), straight.state())
+    names = ("step", "loss", "event")
+    kept = [
+        [tuple(entry.get(name) for name in names) for entry in read_history(run.folder.history)]
+        for run in (straight, resumed)
+    ]
+    assert kept[0] == kept[1]
+
+
+def test_a_trial_that_does_good_stays(config, tmp_path) -> None:
+    """And is to the bit what it would have been without being one, as long as no window was the best."""
+    config = replace(config, optimizer="lm")
+    states = []
+    for lm in (STOCHASTIC, ON_TRIAL):
+        run = Run(replace(config, lm=replace(lm, length=0.2)), tmp_path / str(lm.determined))
+        run.fit()
+        assert not run.trainer.lm.handed_over
+        assert run.trainer.step == run.config.last_step
+        assert not any(run.trainer.adam.state.values())
+        states.append(run.state()["gaussians"])
+    assert_same_bits(*states)
+
+
+def test_what_the_photographs_must_determine() -> None:
+    lm = LevenbergMarquardt(LMConfig(determined=2.0), 0.2, 0, 10)
+    lm.consider(2000, 1000)
+    assert not lm.handed_over
+    lm.consider(1999, 1000)
+    assert lm.handed_over
 
 
 def test_training_for_a_codec_is_left_to_adam(tiny_scene, tmp_path, capsys) -> None:

@@ -265,7 +265,7 @@ def test_levenberg_marquardt_does_not_see_what_is_masked_out(
     scene: Path, tmp_path: Path, method: str
 ) -> None:
     put_masks(scene)
-    options = ["--optimizer", "lm", "--set", f"lm.method={method}", "lm.full.iterations=2"]
+    options = ["--optimizer", "lm", "--set", "lm.determined=0", f"lm.method={method}", "lm.full.iterations=2"]
     first = train(scene, tmp_path / "one", *options, steps=30)
     fill_masked_out(scene, 255)
     second = train(scene, tmp_path / "two", *options, steps=30)
@@ -280,6 +280,7 @@ def test_levenberg_marquardt_sees_what_is_behind_transparent_photographs(scene: 
         "--background",
         "random",
         "--set",
+        "lm.determined=0",
         "lm.method=full",
         "lm.full.iterations=1",
     ]

@@ -60,6 +60,20 @@ def test_before_it_knows_its_speed_a_run_does_not_tell_its_end(monkeypatch: pyte
     assert output.getvalue().rstrip().endswith("? left")
 
 
+def test_a_run_may_become_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    output = StringIO()
+    progress = TrainingProgress(10, Console(file=output, width=200))
+    for step, seconds in ((5, 105.0), (10, 110.0)):
+        now[0] = seconds
+        progress.update(step, 0.5, 20.0, 5)
+        progress.expect(30)
+    lines = output.getvalue().strip().splitlines()
+    assert [line.split()[1] for line in lines] == ["5/10", "10/30"]
+    assert lines[1].endswith("0:20 left")
+
+
 def test_memory_is_in_bytes() -> None:
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert peak_memory_bytes() == used * (1 if sys.platform == "darwin" else 1024)

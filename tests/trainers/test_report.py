@@ -38,6 +38,8 @@ HISTORY = (
     {"step": 2, "loss": 0.4, "psnr": 13.0, "num_gaussians": 120, "test_psnr": 12.5},
     {"step": 2, "event": "loss", "before": 100, "after": 10},
     {"step": 1, "event": "rollback", "failed_step": 2, "lr_factor": 0.5},
+    {"step": 2, "event": "adam", "tried": 1},
+    {"step": 3, "event": "adam", "tried": 0},
 )
 
 
@@ -188,6 +190,10 @@ def test_worst_views_come_first_with_pictures_and_the_rest_as_a_table(tmp_path: 
 def test_events_are_told_with_their_numbers(tmp_path: Path) -> None:
     page = written(tmp_path / "run", "", list(HISTORY))
     assert "Step 2: 90 of 100 Gaussians were removed." in page
+    assert "Step 2: the first steps of Levenberg-Marquardt did harm" in page
+    assert (
+        "Step 3: the photographs determine the scene too badly for Levenberg-Marquardt; Adam went on" in page
+    )
     assert "Step 2: the loss was not finite; went back to step 1 with 0.5 times the learning rates." in page
     odd = [
         {"step": 2, "event": "loss", "before": 100},
@@ -195,6 +201,7 @@ def test_events_are_told_with_their_numbers(tmp_path: Path) -> None:
         {"step": "2", "event": "loss", "before": 100, "after": 10},
         {"step": 1, "event": "rollback", "failed_step": None, "lr_factor": 0.5},
         {"step": 10**400, "event": "loss", "before": 100, "after": 10},
+        {"step": 2, "event": "adam", "tried": "yes"},
     ]
     assert "<h2>Events</h2>" not in written(tmp_path / "other", "", odd)
 

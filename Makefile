@@ -46,7 +46,7 @@ demo: build
 
 test: build
 	PYTHONPATH=tests:. $(RUN) -m cuda_on_cpu.operators
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 build: $(VENV)/.installed
 	$(RUN) setup.py -q build_ext --inplace

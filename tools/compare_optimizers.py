@@ -8,7 +8,8 @@ From it every variant continues for as long as Adam needs to the end, and is mea
 loss over all training views and the PSNR of the test views. Only optimization counts, in seconds of processor
 time. Whatever is complete is not done again, so the command can be interrupted and repeated.
 
-`page` makes the tables and plots of docs/optimizers.md from such folders.
+`page` makes the tables and plots of docs/optimizers.md from such folders: one line for each scene from all
+seeds that it was measured with, and the details of its first seed.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ FAR = 1e9
 # iterations of conjugate gradients, the damping of its trust region's radius 1, one for all parameters.
 AS_PUBLISHED = LMConfig(
     method="full",
+    determined=0.0,
     objective="huber_ssim",
     full=FullConfig(
         views=100,
@@ -73,12 +75,13 @@ AS_PUBLISHED = LMConfig(
         ),
     ),
 )
-FULL = LMConfig(method="full", full=FullConfig(views=100))
+FULL = LMConfig(method="full", determined=0.0, full=FullConfig(views=100))
 OURS = LMConfig()
+ALWAYS = replace(OURS, determined=0.0)
 
 
 def _stochastic(**options: Any) -> LMConfig:
-    return replace(OURS, stochastic=replace(OURS.stochastic, **options))
+    return replace(ALWAYS, stochastic=replace(OURS.stochastic, **options))
 
 
 def _falling(step: int, first: int, last: int) -> float:
@@ -88,19 +91,21 @@ def _falling(step: int, first: int, last: int) -> float:
 
 VARIANTS: dict[str, tuple[str, LMConfig | None]] = {
     "adam": ("Adam to the end", None),
+    "lm": ("**`--optimizer lm`**", OURS),
+    "lm_always": ("Levenberg-Marquardt wherever it loses", ALWAYS),
     "adam_falling": ("Adam, all rates falling to zero", None),
     "3dgs_lm": ("settings of 3DGS-LM", AS_PUBLISHED),
     "full": ("full: conjugate gradients on all photographs", FULL),
-    "lm": ("**stochastic** (the default)", OURS),
-    "lm_short": ("stochastic, 0.6 times as long", replace(OURS, length=0.6 * OURS.length)),
-    "lm_residuals": ("stochastic, curvature of half of the residuals", _stochastic(residuals=0.5)),
     "lm_diagonal": ("stochastic, exact diagonal", _stochastic(preconditioner="diagonal")),
     "lm_probed": ("stochastic diagonal, as in 3DGS2-TR", _stochastic(preconditioner="probed")),
     "lm_one_damping": ("stochastic, one damping for all kinds", _stochastic(kinds=Kinds(shN=1.0))),
 }
 
-CURVES = ("adam", "adam_falling", "3dgs_lm", "full", "lm", "lm_probed")
+CURVES = ("adam", "adam_falling", "3dgs_lm", "full", "lm", "lm_always")
 """The variants that the plots show."""
+
+Measured = dict[str, dict[str, Any]]
+"""The facts and points of each variant."""
 
 MEASURED = 8
 """How often what takes many steps is measured on its way."""
@@ -115,8 +120,9 @@ class Measure:
     output: Path
     """Folder for checkpoint and measurements."""
     downscale: int = 4
-    steps: int = 3000
+    steps: int = 1500
     """Of Adam's run to the end."""
+    seed: int = 0
     max_gaussians: int = 20_000
     variants: tuple[str, ...] = tuple(VARIANTS)
 
@@ -131,12 +137,15 @@ class Measure:
         for variant in self.variants:
             if variant != "adam" and not self._points(variant):
                 self._measure(variant, config, dataset, adam[-1]["seconds"])
+            if variant == "lm" and self._points(variant) == adam:  # it is left to Adam
+                self._measure("lm_always", config, dataset, adam[-1]["seconds"])
 
     def _config(self) -> TrainConfig:
         config = replace(
             scaled_to(preset("fast"), self.steps),
             data=str(self.data.resolve()),
             downscale=self.downscale,
+            seed=self.seed,
             device="cpu",
         )
         adc = replace(config.densify["adc"], max_gaussians=self.max_gaussians)
@@ -160,20 +169,23 @@ class Measure:
         settings = VARIANTS[variant][1]
         measure = _Meter(trainer, dataset)
         points = [measure(0.0)]
-        if settings is None:
-            last, steps = config.steps, _adam(trainer, dataset, config.steps, variant == "adam_falling")
-        else:
+        numbers = 3 * sum(view.camera.width * view.camera.height for view in dataset.train)
+        if settings is not None:
             trainer.config = replace(config, optimizer="lm", lm=settings)
             trainer.lm = LevenbergMarquardt(
                 settings, config.lambda_dssim, config.seed, settings.iterations(config.steps)
             )
-            last = trainer.config.last_step
-            steps = _levenberg_marquardt(trainer, dataset, last)
+        if settings is not None and not trainer.is_adams(numbers):
+            steps = _levenberg_marquardt(trainer, dataset, numbers)
+        else:
+            steps = _adam(trainer, dataset, config.steps, variant == "adam_falling")
         few = settings is not None and settings.method == "full"
-        every = 1 if few else max((last - checkpoint.step) // MEASURED, 1)
+        every = 1 if few else max((trainer.last_step - checkpoint.step) // MEASURED, 1)
+        if settings is not None and trainer.lm.handed_over and (adam := self._points("adam")):
+            points, steps = adam, iter(())  # the same steps to the bit
         for seconds in steps:
             over = few and seconds > budget
-            if (trainer.step - checkpoint.step) % every == 0 or trainer.step == last:
+            if (trainer.step - checkpoint.step) % every == 0 or trainer.step == trainer.last_step:
                 points.append(measure(seconds))
             if over:
                 break
@@ -184,6 +196,9 @@ class Measure:
             "gaussians": trainer.num_gaussians,
             "switch": checkpoint.step,
             "steps": config.steps,
+            "seed": config.seed,
+            "determined": numbers / sum(param.numel() for param in trainer.store.params.values()),
+            "handed_over": trainer.lm.handed_over,
             "seconds_before": checkpoint.state["seconds"],
         }
         write_text(self.output / f"{variant}.json", json.dumps({"facts": facts, "points": points}))
@@ -234,15 +249,19 @@ def _adam(trainer: Trainer, dataset: Dataset, last: int, falling: bool = False) 
     yield from _timed(step, lambda: trainer.step < last)
 
 
-def _levenberg_marquardt(trainer: Trainer, dataset: Dataset, last: int) -> Iterator[float]:
+def _levenberg_marquardt(trainer: Trainer, dataset: Dataset, numbers: int) -> Iterator[float]:
+    """As the loop of a run does it, Adam's steps included where it goes on."""
     targets = [Target.of(view, trainer.device, i) for i, view in enumerate(dataset.train)]
-    first = trainer.step
+    order, first = ViewOrder(len(targets), trainer.config.seed), trainer.step
 
     def step() -> None:
-        numbers = trainer.lm.choose(trainer.step - first, len(targets))
-        trainer.refine([targets[number] for number in numbers])
+        if trainer.is_adams(numbers):
+            trainer.advance(targets[order(trainer.step + 1)])
+        else:
+            chosen = trainer.lm.choose(trainer.step - first, len(targets))
+            trainer.refine([targets[number] for number in chosen])
 
-    yield from _timed(step, lambda: trainer.step < last)
+    yield from _timed(step, lambda: trainer.step < trainer.last_step)
 
 
 def _timed(step: Callable[[], None], more: Callable[[], bool]) -> Iterator[float]:
@@ -333,13 +352,16 @@ class Page:
     output: Path = Path("docs")
 
     def run(self) -> None:
-        sections = []
+        scenes: dict[str, list[tuple[Path, Measured]]] = {}
         for folder in self.folders:
             measured = {
                 variant: json.loads((folder / f"{variant}.json").read_text())
                 for variant in VARIANTS
                 if (folder / f"{variant}.json").exists()
             }
+            scenes.setdefault(measured["adam"]["facts"]["scene"], []).append((folder, measured))
+        sections = [self._summary({scene: [m for _, m in seeds] for scene, seeds in scenes.items()})]
+        for (folder, measured), *_ in scenes.values():
             facts = measured["adam"]["facts"]
             for key, title in (
                 ("psnr", "PSNR of the test views, dB"),
@@ -358,6 +380,29 @@ class Page:
             raise SystemExit(f"{page} has no place for the measurements: {begin.strip()} ... {end}")
         body = begin + "\n" + "\n".join(sections) + end
         write_text(page, re.sub(f"{begin}.*?{end}", lambda _: body, text, flags=re.DOTALL))
+
+    def _summary(self, scenes: dict[str, list[Measured]]) -> str:
+        lines = [
+            "| scene | numbers per parameter | Adam: PSNR, SSIM, loss | `--optimizer lm` | time to the end | "
+            "to Adam's PSNR | SSIM | loss |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        for scene, seeds in scenes.items():
+            seeds = [measured for measured in seeds if "lm" in measured]
+            if not seeds:
+                continue
+            determined = mean(measured["lm"]["facts"]["determined"] for measured in seeds)
+            took = [
+                measured["lm"]["points"][-1]["seconds"] / _last(measured, "seconds") for measured in seeds
+            ]
+            handed_over = any(measured["lm"]["facts"]["handed_over"] for measured in seeds)
+            lines.append(
+                f"| {scene} | {determined:.1f} | {_ends(seeds, 'adam')} | "
+                f"{'Adam goes on' if handed_over else _ends(seeds, 'lm')} | {mean(took):.2f} | "
+                + " | ".join(_shares(seeds, key) for key in ("psnr", "ssim", "loss"))
+                + " |"
+            )
+        return "\n".join(lines) + "\n"
 
     def _section(self, facts: dict[str, Any], measured: dict[str, Any]) -> str:
         adam = measured["adam"]["points"]
@@ -414,6 +459,28 @@ class Page:
             for variant, content in shown.items()
         ]
         return line_chart(title, series, x_label="core-seconds")
+
+
+def _last(measured: Measured, key: str, variant: str = "adam") -> float:
+    return float(measured[variant]["points"][-1][key])
+
+
+def _ends(seeds: list[Measured], variant: str) -> str:
+    """What the seeds end with in the mean."""
+    psnr, ssim, loss = (
+        mean(_last(measured, key, variant) for measured in seeds) for key in ("psnr", "ssim", "loss")
+    )
+    return f"{psnr:.2f} {ssim:.4f} {loss:.4f}"
+
+
+def _shares(seeds: list[Measured], key: str) -> str:
+    """After which share of Adam's time each seed is as good as Adam is at its end."""
+    shares = []
+    for measured in seeds:
+        goal, sign = _last(measured, key), -1 if key == "loss" else 1
+        at = _reached(measured["lm"]["points"], lambda p: sign * p[key] >= sign * goal)  # noqa: B023
+        shares.append("not" if at is None else f"{at / _last(measured, 'seconds'):.2f}")
+    return ", ".join(shares)
 
 
 def _reached(points: list[dict[str, Any]], good: Callable[[dict[str, Any]], bool]) -> float | None:

@@ -67,7 +67,7 @@ class LMConfig:
 
     start: Annotated[float, SHARE] = 2 / 3
     method: Literal["stochastic", "full"] = "stochastic"
-    length: Annotated[float, Range(0, 1000, "least")] = 1 / 6
+    length: Annotated[float, Range(0, 1000, "least")] = 0.2
     check_every: Annotated[int, COUNT] = 20
     determined: Annotated[float, NOT_NEGATIVE] = 2.0
     objective: Literal["l1_dssim", "huber_ssim"] = "l1_dssim"
@@ -129,7 +129,13 @@ class LevenbergMarquardt:
             return False
         guard = self.stochastic.guard
         turn = self.iterations if guard is None else len(guard.reference)
-        return iteration < min(turn, self.iterations - 1)
+        end = next(i for i in range(min(turn, self.iterations - 1), self.iterations) if self._checks_at(i))
+        return iteration < end
+
+    def _checks_at(self, iteration: int) -> bool:
+        """At the end, and before it as long as there are iterations for another window."""
+        left = self.iterations - 1 - iteration
+        return left == 0 or (iteration % self.config.check_every == 0 and left >= self.config.check_every)
 
     def choose(self, iteration: int, count: int) -> list[int]:
         """Which of `count` photographs the iteration (from 0) takes, in order."""
@@ -181,9 +187,8 @@ class LevenbergMarquardt:
         size = factor * (1 - iteration / self.iterations)
         step = self.stochastic.step(gaussians, photographs[0], number, settings, self.objective, size)
         details = {"step_size": size * guard.factor, "undone": guard.undone}
-        trial = self.on_trial(iteration - 1)
-        ends = trial and not self.on_trial(iteration)
-        if ends or iteration % self.config.check_every == 0 or iteration == self.iterations - 1:
+        if self._checks_at(iteration):
+            trial = self.on_trial(iteration - 1)
             stays = self.stochastic.check(gaussians, trial)
             if trial and not stays:
                 self.handed_over = True

@@ -54,14 +54,14 @@ class StochasticOptions:
         kinds, reach: limits per attribute.
     """
 
-    pace: Annotated[float, POSITIVE] = 1.0
+    pace: Annotated[float, POSITIVE] = 2.0
     momentum: Annotated[float, Range(0, 1, "most")] = 0.9
     together: Annotated[int, COUNT] = 4
     damping: Annotated[float, POSITIVE] = 0.5
     preconditioner: Preconditioner = "blocks"
     residuals: Annotated[float, SOME_SHARE] = 1.0
     floor: Annotated[float, NOT_NEGATIVE] = 0.1
-    kinds: Kinds = field(default_factory=lambda: Kinds(shN=3.0))
+    kinds: Kinds = field(default_factory=lambda: Kinds(shN=60.0))
     reach: Reach = field(default_factory=Reach)
 
     def __post_init__(self) -> None:

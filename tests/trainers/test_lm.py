@@ -12,6 +12,7 @@ from training_runs import Run, assert_same_bits, interrupt_at
 
 from gsplat_core.densify.mcmc import MCMCConfig
 from gsplat_core.densify.registry import PLUGINS, STRATEGIES, configurations
+from gsplat_core.second_order.guard import Guard
 from gsplat_core.second_order.stochastic import StochasticOptions
 from trainers.cli import main
 from trainers.config import TrainConfig, from_json
@@ -41,7 +42,7 @@ def test_it_starts_when_density_control_has_ended(config: TrainConfig) -> None:
     assert late.adam_steps == 38
     default = TrainConfig(optimizer="lm")
     assert default.adam_steps == 20_000
-    assert default.last_step == 25_000
+    assert default.last_step == 26_000
     mcmc = TrainConfig(optimizer="lm", strategy="mcmc")
     assert mcmc.adam_steps == MCMCConfig().refine_stop
 
@@ -243,3 +244,10 @@ def test_the_stochastic_method_looks_at_all_photographs_and_then_at_one_after_th
     assert all(len(numbers) == 1 for numbers in chosen)
     assert sorted(chosen[:5]) == sorted(chosen[5:]) == [[0], [1], [2], [3], [4]]
     assert chosen[:5] != chosen[5:]
+
+
+@pytest.mark.parametrize(("photographs", "iterations", "end"), [(43, 300, 60), (40, 300, 40), (43, 50, 49)])
+def test_a_trial_lasts_a_turn_and_ends_with_a_whole_window(photographs, iterations, end) -> None:
+    lm = LevenbergMarquardt(LMConfig(check_every=20), 0.2, 0, iterations)
+    lm.stochastic.guard = Guard.of([1.0] * photographs, {})
+    assert [lm.on_trial(i) for i in range(iterations)] == [i < end for i in range(iterations)]

@@ -51,17 +51,6 @@ NOT_LATER: dict[str, tuple[Any, str]] = {
     "renderer_config": (None, "leave it out: it chooses among gsplat's kernels, which make the same image"),
     "macro_tile": (False, "leave it out: it chooses among gsplat's kernels, which make the same image"),
 }
-NOT_OFFERED = (
-    "rasterization_2dgs",
-    "rasterize_to_pixels",
-    "isect_tiles",
-    "isect_offset_encode",
-    "DefaultStrategy",
-    "MCMCStrategy",
-    "SelectiveAdam",
-    "PngCompression",
-    "export_splats",
-)
 
 
 def _signature() -> inspect.Signature:
@@ -237,9 +226,10 @@ def quat_scale_to_covar_preci(
 
 
 def __getattr__(name: str) -> Any:
-    if name in NOT_OFFERED:
-        raise ImportError(f"gsplat_core does not offer gsplat's {name!r}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """gsplat's other names, or the sentence that says what is missing."""
+    from gsplat_core.compat import gsplat_package  # which asks this module for its own
+
+    return getattr(gsplat_package, name)
 
 
 rendering = sys.modules[__name__]  # gsplat.rendering.rasterization is the same function

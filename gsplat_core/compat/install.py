@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.abc import MetaPathFinder
 from types import ModuleType
+from typing import Any
 
+from gsplat_core.compat.gsplat_package import MISSING_MODULES
 from gsplat_core.errors import UsageError
 
 # The names that `import` looks for, and the module that answers.
@@ -22,7 +25,9 @@ REPLACEMENTS = {
         "gsplat.optimizers": f"{_GSPLAT}.optimizers",
         "gsplat.relocation": f"{_GSPLAT}.relocation",
         "gsplat.exporter": f"{_GSPLAT}.exporter",
-        "gsplat.compression": _GSPLAT,
+        "gsplat.compression": f"{_GSPLAT}.compression",
+        "gsplat.compression.png_compression": f"{_GSPLAT}.compression",
+        "gsplat.distributed": f"{_GSPLAT}.distributed",
         "gsplat.utils": f"{_GSPLAT}.utils",
         "gsplat.version": _GSPLAT,
         "gsplat.cuda": _GSPLAT,
@@ -36,6 +41,29 @@ REPLACEMENTS = {
     },
     "fused_ssim": {"fused_ssim": "gsplat_core.compat.fused_ssim"},
 }
+
+
+class _Missing(MetaPathFinder):
+    """Refuses what a replaced package has and its replacement has not, in a sentence."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
+        """
+        Raises:
+            ImportError: it is a module of a package that was replaced.
+        """
+        package = fullname.partition(".")[0]
+        if package in REPLACEMENTS and sys.modules.get(package) is _replacement(package):
+            reason = MISSING_MODULES.get(fullname, "there is no replacement for it")
+            raise ModuleNotFoundError(
+                f"gsplat_core does not offer the module {fullname!r}: {reason}", name=fullname
+            )
+
+
+_MISSING = _Missing()
+
+
+def _replacement(package: str) -> ModuleType | None:
+    return sys.modules.get(REPLACEMENTS[package][package])
 
 
 def install_as(name: str) -> ModuleType:
@@ -56,9 +84,14 @@ def install_as(name: str) -> ModuleType:
             raise UsageError(
                 f"{alias!r} is imported already; call install_as({name!r}) before anything imports it"
             )
+    for module in modules.values():
+        if not hasattr(module, "__path__"):
+            module.__path__ = []  # as of a package, so that what is asked for inside of it comes to _Missing
     sys.modules.update(modules)
     for alias, module in modules.items():  # as `import a.b` leaves it
         parent, _, last = alias.rpartition(".")
         if parent:
             setattr(modules[parent], last, module)
+    if _MISSING not in sys.meta_path:
+        sys.meta_path.insert(0, _MISSING)
     return modules[name]

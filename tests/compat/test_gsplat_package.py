@@ -21,6 +21,7 @@ from gsplat_core.compat.gsplat_package import (
     cameras,
     exporter,
     optimizers,
+    pairs,
     relocation,
     strategy,
     tiles,
@@ -63,15 +64,18 @@ def test_what_is_not_there_says_so_in_a_sentence() -> None:
         with pytest.raises(ImportError, match=f"does not offer gsplat's '{name}': "):
             getattr(gsplat_package, name)
     code = """
-for statement in ("from gsplat import PngCompression", "from gsplat.compression import PngCompression"):
+import gsplat
+for statement in ("from gsplat import rasterization_2dgs", "from gsplat.rendering import rasterization_2dgs",
+                  "import gsplat.losses", "from gsplat.strategy.ops import split", "import gsplat.tiles"):
     try:
         exec(statement)
     except ImportError as error:
         print(error)
 """
-    told = run(code).splitlines()
-    expected = "gsplat_core does not offer gsplat's 'PngCompression': "
-    assert [line.startswith(expected) for line in told] == [True, True]
+    expected = ["gsplat's 'rasterization_2dgs': 2D Gaussians"] * 2
+    expected += [f"the module 'gsplat.{name}': " for name in ("losses", "strategy.ops", "tiles")]
+    for line, beginning in zip(run(code).splitlines(), expected, strict=True):
+        assert line.startswith(f"gsplat_core does not offer {beginning}")
 
 
 @pytest.mark.parametrize("name", ["_rasterization", "_fully_fused_projection", "_C", "whatever"])
@@ -178,26 +182,26 @@ def test_touches_are_those_of_boxes_and_tiles() -> None:
 
 
 def test_pairs_are_accumulated_as_they_are_composited() -> None:
-    t, (radii, means2d, depths, conics, _) = projected(1)
-    order = depths[0].argsort()
-    order = order[(radii[0][order] > 0).all(-1)]
-    pixels = torch.arange(50 * 40)
-    pairs = torch.cartesian_prod(pixels, order)
-    offset = torch.stack([pairs[:, 0] % 50, pairs[:, 0] // 50], -1) + 0.5 - means2d[0][pairs[:, 1]]
-    xx, xy, yy = conics[0][pairs[:, 1]].unbind(-1)
-    x, y = offset.unbind(-1)
-    alpha = t["opacities"][pairs[:, 1]] * (-0.5 * (xx * x * x + yy * y * y) - xy * x * y).exp()
-    pairs = pairs[alpha >= 1 / 255]
-    image, alphas = tiles.accumulate(
-        means2d, conics, t["opacities"][None], t["colors"][None], pairs[:, 1], pairs[:, 0],
-        torch.zeros(len(pairs)), 50, 40,
-    )  # fmt: skip
-    whole, whole_alphas, _ = gsplat.rasterization(
-        t["means"], t["quats"], t["scales"], t["opacities"], t["colors"], t["viewmats"], t["Ks"], 50, 40
-    )
-    # The rasterizer stops where a ten-thousandth of the light is left.
-    torch.testing.assert_close(image, whole, atol=3e-4, rtol=0)
-    torch.testing.assert_close(alphas, whole_alphas, atol=3e-4, rtol=0)
+    t, (radii, means2d, depths, conics, _) = projected(2)
+    _, isect_ids, flatten_ids = tiles.isect_tiles(means2d, radii, depths, **TILES)
+    offsets = tiles.isect_offset_encode(isect_ids, 2, 4, 3)
+    opacities, colors = t["opacities"].expand(2, -1), t["colors"].expand(2, -1, -1)
+
+    def accumulated(begin: int, end: int, light: Tensor) -> tuple[Tensor, Tensor]:
+        given = (means2d, conics, opacities)
+        found = pairs.rasterize_to_indices_in_range(
+            begin, end, light, *given, 50, 40, 16, offsets, flatten_ids
+        )
+        return pairs.accumulate(*given, colors, *found, 50, 40)
+
+    light = torch.ones(2, 40, 50)
+    image, alphas = accumulated(0, 10**10, light)
+    given = (means2d, conics, colors, opacities, 50, 40, 16, offsets, flatten_ids)
+    whole, whole_alphas = tiles.rasterize_to_pixels(*given)
+    torch.testing.assert_close(image, whole, atol=1e-5, rtol=0)
+    torch.testing.assert_close(alphas, whole_alphas, atol=1e-5, rtol=0)
+    nothing, _ = accumulated(1, 10**10, light)  # all are in the first block of 256
+    assert not nothing.any()
 
 
 def test_the_projection_in_two_steps_is_the_fused_one() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 _HERE = "gsplat_core.compat.gsplat_package"
 _RENDERING, _TILES, _CAMERAS = "gsplat_core.compat.gsplat", f"{_HERE}.tiles", f"{_HERE}.cameras"
+_CHOICES = f"{_HERE}.choices"
 
 PLACES: dict[str, str] = {
     "rasterization": _RENDERING,
@@ -30,19 +31,29 @@ PLACES: dict[str, str] = {
     "isect_tiles": _TILES,
     "isect_offset_encode": _TILES,
     "rasterize_to_pixels": _TILES,
-    "accumulate": _TILES,
+    "accumulate": f"{_HERE}.pairs",
+    "rasterize_to_indices_in_range": f"{_HERE}.pairs",
     "Strategy": f"{_HERE}.strategy",
     "DefaultStrategy": f"{_HERE}.strategy",
     "MCMCStrategy": f"{_HERE}.strategy",
     "SelectiveAdam": f"{_HERE}.optimizers",
     "compute_relocation": f"{_HERE}.relocation",
     "export_splats": f"{_HERE}.exporter",
+    "PngCompression": f"{_HERE}.compression",
+    "CameraModel": _CHOICES,
+    "RenderMode": _CHOICES,
+    "RasterizeMode": _CHOICES,
+    "has_2dgs": _CHOICES,
+    "has_3dgs": _CHOICES,
+    "has_3dgut": _CHOICES,
+    "has_adam": _CHOICES,
+    "has_reloc": _CHOICES,
 }
 """By name, the module that has it."""
 
+_LIDAR = "rays of a lidar"
+_WINDSHIELD = "its C++ side of a windshield; rasterization has external_distortion_coeffs"
 MISSING: dict[str, str] = {
-    "PngCompression": "its folder of PNG images; gsplat_core.io.save writes .sog, .spz and .gsz",
-    "rasterize_to_indices_in_range": "its pairs of pixels and Gaussians; rasterization(top=K) tells them",
     "adam": "the kernel of SelectiveAdam, which is there",
     "rasterization_2dgs": "2D Gaussians",
     "rasterization_2dgs_inria_wrapper": "2D Gaussians",
@@ -53,8 +64,32 @@ MISSING: dict[str, str] = {
     "rasterization_inria_wrapper": "Inria's package with gsplat's arguments; see gsplat_core.compat.inria",
     "fully_fused_projection_with_ut": "a stage on its own; rasterization has with_ut",
     "rasterize_to_pixels_eval3d": "a stage on its own; rasterization has with_eval3d",
+    "rasterize_to_pixels_eval3d_extra": "a stage on its own; rasterization has with_eval3d",
+    "color_correct_affine": "another fit than gsplat_core.color_correction.color_corrected",
+    "color_correct_quadratic": "another fit than gsplat_core.color_correction.color_corrected",
+    "isect_tiles_lidar": _LIDAR,
+    "RowOffsetStructuredSpinningLidarModelParameters": _LIDAR,
+    "RowOffsetStructuredSpinningLidarModelParametersExt": _LIDAR,
+    "compute_lidar_angles_to_columns_map": _LIDAR,
+    "compute_lidar_tiling": _LIDAR,
+    "SpinningDirection": _LIDAR,
+    "ExternalDistortionModelMeta": _WINDSHIELD,
+    "ExternalDistortionModelParameters": _WINDSHIELD,
 }
 """Names that gsplat has and this package has not, and what they stand for there."""
+
+MISSING_MODULES: dict[str, str] = {
+    "gsplat.losses": "its fused losses; gsplat_core.losses has l1_dssim",
+    "gsplat.color_correct": "another fit than gsplat_core.color_correction.color_corrected",
+    "gsplat.strategy.ops": "single edits of strategies; gsplat_core.densify has its own",
+    "gsplat.cuda._torch_impl_2dgs": "2D Gaussians",
+    "gsplat.cuda._backend": "its compiled kernels; ours are gsplat_core.ops",
+    "gsplat.profile": "its timers; torch.profiler sees our operators",
+    "gsplat.trace": "its timers; torch.profiler sees our operators",
+    "gsplat.contrib": "its additions",
+    "gsplat.experimental": "its experiments",
+}
+"""Modules that gsplat has and this package has not."""
 
 
 def __getattr__(name: str) -> Any:

@@ -55,12 +55,7 @@ def _refine(params: Params, optimizers: Optimizers, density: Density, step: int,
     edits = density.on_step(step, view)
     if not edits:
         return
-    store = ParameterStore(dict(params), optimizers)
-    plan = store.apply(edits)
-    density.follow(plan)
-    if plan.source is None:
-        return
-    # As gsplat does: a loop that still holds the last step's graph has the old parameters in it.
+    # As gsplat does: a loop that still holds the last step's graph has the old parameters in it, unchanged.
     for name, old in list(params.items()):
         new = params[name] = torch.nn.Parameter(old.detach().clone(), requires_grad=old.requires_grad)
         for optimizer in optimizers.values():
@@ -68,6 +63,7 @@ def _refine(params: Params, optimizers: Optimizers, density: Density, step: int,
                 group["params"] = [new if parameter is old else parameter for parameter in group["params"]]
             if old in optimizer.state:
                 optimizer.state[new] = optimizer.state.pop(old)
+    density.follow(ParameterStore(dict(params), optimizers).apply(edits))
 
 
 def _started(state: State, params: Params) -> Density:

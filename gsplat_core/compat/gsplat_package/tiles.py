@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gsplat_core.compat.gsplat_package.pairs import MAX_ALPHA
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.stages import Splats, TileLists, composite
 
 _DEPTH_BITS = 32
-MAX_ALPHA = 0.999  # gsplat 1.5's
 
 
 def isect_tiles(
@@ -168,49 +168,3 @@ def _lists(isect_offsets: Tensor, flatten_ids: Tensor, masks: Tensor | None) -> 
     per_splat = torch.bincount(torch.searchsorted(order, ids), minlength=len(order))
     slot_offsets = torch.cat([per_splat.new_zeros(1), per_splat.cumsum(0)]).int()
     return TileLists(offsets, ids.int(), order.int(), slot_offsets, slots.int())
-
-
-def accumulate(
-    means2d: Tensor,
-    conics: Tensor,
-    opacities: Tensor,
-    colors: Tensor,
-    gaussian_ids: Tensor,
-    pixel_ids: Tensor,
-    image_ids: Tensor,
-    image_width: int,
-    image_height: int,
-) -> tuple[Tensor, Tensor]:
-    """Blends given pairs of pixels and Gaussians, differentiably, in PyTorch.
-
-    Args:
-        means2d, conics, opacities, colors: [..., N, 2], [..., N, 3], [..., N] and [..., N, D].
-        gaussian_ids, pixel_ids, image_ids: [M] of the pairs, whose Gaussians lie front to back in each pixel;
-            pixels are numbered row by row.
-
-    Returns:
-        colours [..., H, W, D] and alphas [..., H, W, 1].
-    """
-    leading, rows = means2d.shape[:-2], means2d.shape[-2]
-    images, pixels = leading.numel(), image_width * image_height
-    splat = image_ids.long() * rows + gaussian_ids.long()
-    centre = torch.stack([pixel_ids % image_width, pixel_ids // image_width], dim=-1) + 0.5
-    offset = centre - means2d.reshape(-1, 2)[splat]
-    xx, xy, yy = conics.reshape(-1, 3)[splat].unbind(-1)
-    x, y = offset.unbind(-1)
-    sigma = 0.5 * (xx * x * x + yy * y * y) + xy * x * y
-    alpha = (opacities.reshape(-1)[splat] * (-sigma).exp()).clamp(max=MAX_ALPHA)
-    place = image_ids.long() * pixels + pixel_ids.long()
-    order = place.argsort(stable=True)
-    place, alpha, shown = place[order], alpha[order], colors.reshape(images * rows, -1)[splat[order]]
-    # The light that comes through to each pair: a running sum of logarithms that begins anew in each pixel.
-    logs = torch.log1p(-alpha)
-    before = logs.cumsum(0) - logs
-    starts = torch.searchsorted(place, place)
-    weights = alpha * (before - before[starts]).exp()
-    total = images * pixels
-    blended = torch.zeros(total, shown.shape[-1], dtype=shown.dtype, device=shown.device)
-    blended = blended.index_add(0, place, weights[:, None] * shown)
-    alphas = torch.zeros(total, dtype=weights.dtype, device=weights.device).index_add(0, place, weights)
-    size = (image_height, image_width)
-    return blended.reshape(*leading, *size, -1), alphas.reshape(*leading, *size, 1)

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from gsplat_core.quaternions import rotation_matrices
+
+
+def get_projection_matrix(
+    znear: float, zfar: float, fovX: float, fovY: float, device: str | torch.device = "cpu"
+) -> Tensor:
+    """The matrix [4, 4] from a camera's axes (column vectors) to clip space, with depths from 0 to 1.
+
+    Args:
+        znear, zfar: where depth is 0 and 1.
+        fovX, fovY: fields of view in radians.
+    """
+    depth = zfar / (zfar - znear)
+    rows = [
+        [1 / math.tan(fovX / 2), 0.0, 0.0, 0.0],
+        [0.0, 1 / math.tan(fovY / 2), 0.0, 0.0],
+        [0.0, 0.0, depth, -depth * znear],
+        [0.0, 0.0, 1.0, 0.0],
+    ]
+    return torch.tensor(rows, device=device)
 
 
 def normalized_quat_to_rotmat(quat: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,22 @@ def test_a_scene_is_trained_and_shown(executed: dict[str, Any]) -> None:
 def test_gaussians_and_a_camera_are_fitted(executed: dict[str, Any]) -> None:
     assert executed["losses"][-1] < 0.1 * executed["losses"][0]
     assert executed["errors"][-1] < 0.1 * executed["errors"][0]
+
+
+def test_import_gsplat_is_all_that_another_notebook_changes() -> None:
+    """The cells of `differentiate`, with gsplat's name for the rasterizer."""
+    cells = json.loads((ROOT / "notebooks" / "differentiate.ipynb").read_text())["cells"]
+    source = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    ours = "from gsplat_core import rasterization"
+    assert source.count(ours) == 1
+    begin = (
+        "from gsplat_core.compat import install_as; install_as('gsplat')\nfrom gsplat import rasterization"
+    )
+    code = source.replace(ours, begin) + "\nassert losses[-1] < 0.1 * losses[0]"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT / "notebooks"
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -12,3 +12,25 @@ def must_exist(*paths: Path | None) -> None:
     for path in paths:
         if path is not None and not path.exists():
             raise DataError(path, "there is no such file or folder", remedy="Check the path.")
+
+
+def must_be_scene(path: Path) -> None:
+    """Raises DataError where there is nothing, and for a folder that holds no scene, such as photographs."""
+    must_exist(path)
+    if path.is_file() or any((path / name).exists() for name in ("config.json", "meta.json")):
+        return
+    if any((path / name).exists() for name in ("images", "sparse", "transforms.json")):
+        raise DataError(path, "these are photographs, not yet a scene", remedy=f"Train first: train {path}.")
+    raise DataError(
+        path, "this folder is not a run: it has no config.json", remedy="Name a run or a splat file."
+    )
+
+
+def must_be_photographs(path: Path) -> None:
+    """Raises DataError where there is nothing, and for a file or a run in the place of photographs."""
+    must_exist(path)
+    if path.is_file() and path.suffix != ".json":
+        raise DataError(path, "this is a file, not a folder of photographs", remedy="Name the folder.")
+    if (path / "config.json").exists() and (path / "checkpoints").exists():
+        remedy = f"Name the folder of its photographs; -o {path} --resume continues this run."
+        raise DataError(path, "this folder is a run, not one of photographs", remedy=remedy)

@@ -9,7 +9,7 @@ from tyro.conf import Positional, arg
 
 from gsplat_core.errors import DataError, UsageError
 from trainers.options import OptionalFolder, OptionalNumber
-from trainers.paths import must_exist
+from trainers.paths import must_be_scene
 
 DEFAULT_LOSS_DB = 0.3
 MOST_MB = 1_000_000
@@ -44,7 +44,7 @@ def compress(
         images: the folder of the photographs, if it is another now.
         overwrite: replace the run in the output folder.
     """
-    must_exist(run)
+    must_be_scene(run)
     if run.is_file():
         raise UsageError(
             f"{run} is a file; compress needs a run, whose photographs it measures with. export writes a "

@@ -20,10 +20,12 @@ from trainers.options import (
     OptionalNumber,
     optional,
 )
-from trainers.paths import must_exist
+from trainers.paths import must_be_scene, must_exist
 
 if TYPE_CHECKING:
     from trainers.config import TrainConfig
+
+NEEDS_PHOTOGRAPHS = "A splat file is measured against photographs: add --data FOLDER."
 
 
 def evaluate(
@@ -67,7 +69,10 @@ def evaluate(
         read: an option of reading a file, such as axes=ply for .spz, or antialiased=true for one that does
             not say so (may be repeated).
     """
-    must_exist(source, data)
+    must_be_scene(source)
+    must_exist(data)
+    if source.is_file() and data is None:
+        raise UsageError(NEEDS_PHOTOGRAPHS)
     from trainers.config import TrainConfig
     from trainers.messages import say
     from trainers.sources import is_run, run_config, splat_file, with_data
@@ -87,7 +92,7 @@ def evaluate(
         raise UsageError(f"{name} would change what the run says about itself: add -o FILE.json.")
     file = splat_file(source)
     if not run and data is None and file is not None and file.exists():
-        raise UsageError("A splat file is measured against photographs: add --data FOLDER.")
+        raise UsageError(NEEDS_PHOTOGRAPHS)
     known = with_data(run_config(source) if run else TrainConfig(), data, images)
     config = _config(known, given, device, set)
     if run and output is None:

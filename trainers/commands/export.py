@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, UseAppendAction, arg
 
 from trainers.options import OptionalFolder
-from trainers.paths import must_exist
+from trainers.paths import must_be_scene
 
 if TYPE_CHECKING:
     from gsplat_core.scene.gaussians import Gaussians
@@ -45,7 +45,7 @@ def export(
         coordinates: original adds the offset that was subtracted from a capture far from the origin, such as
             one in UTM coordinates.
     """
-    must_exist(source)
+    must_be_scene(source)
     from gsplat_core.io import export_verified, format_of
     from gsplat_core.io.links import make_folder
     from gsplat_core.io.options import options_of, parse_options

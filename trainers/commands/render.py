@@ -12,7 +12,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from gsplat_core.errors import DataError, UsageError
 from trainers.options import OptionalCount, OptionalFolder, OptionalOrder, optional
-from trainers.paths import must_exist
+from trainers.paths import must_be_scene
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +67,7 @@ def render(
     for name, value in sizes.items():
         if value is not None and not 1 <= value <= MOST[name]:
             raise UsageError(f"--{name} must be from 1 to {MOST[name]:,}, not {value:,}.")
-    must_exist(source)
+    must_be_scene(source)
     from trainers import evaluation, media
     from trainers.coordinates import share_coordinates
     from trainers.messages import say, warn

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from gsplat_core.errors import UsageError
-from trainers.paths import must_exist
+from trainers.paths import must_be_photographs, must_exist
 
 if TYPE_CHECKING:
     from trainers.config import TrainConfig
@@ -105,7 +105,7 @@ def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
     Writes config.json, metrics.json, history.jsonl, checkpoints/, point_cloud.ply, test/ and report.html into
     the run folder. Ctrl-C writes a checkpoint; the same command with --resume continues.
     """
-    must_exist(options.data)
+    must_be_photographs(options.data)
     _check(options)
     must_exist(options.config)
 

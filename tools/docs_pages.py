@@ -3,10 +3,13 @@
 - ``commands.md``: the help of every command, as it is printed.
 - ``api/``: a page for each package of ``gsplat_core`` with the docstrings of its modules.
 - ``contributing.md``: CONTRIBUTING.md.
+
+A build in which a public name of the package is on no page fails.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import os
@@ -40,6 +43,39 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     if page.file.src_uri == "contributing.md":
         markdown = re.sub(r"\]\(docs/([\w.#-]+)\)", r"](\1)", markdown)
     return re.sub(r"\[([^\]]+)\]\((?:\.\./)?(?:README\.md|LICENSE)\)", r"\1", markdown)
+
+
+def on_post_build(config: Any) -> None:
+    """
+    Raises:
+        mkdocs.exceptions.PluginError: a public name is not in the reference.
+    """
+    from mkdocs.exceptions import PluginError
+
+    pages = "".join(path.read_text() for path in Path(config["site_dir"], "api").glob("*.html"))
+    written = set(re.findall(rf'id="({PACKAGE}[\w.]*)"', pages))
+    if missing := public_names() - written:
+        raise PluginError(f"not in the reference: {', '.join(sorted(missing))}")
+
+
+def public_names() -> set[str]:
+    """Functions, classes and their methods that have no `_` in front of them, by their full names."""
+    names = set()
+    for path in (ROOT / PACKAGE).rglob("*.py"):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        if path.name == "__init__.py" or "._" in module:
+            continue
+        for node in ast.parse(path.read_text()).body:
+            names |= {f"{module}.{name}" for name in _defined(node)}
+    return names
+
+
+def _defined(node: ast.stmt) -> set[str]:
+    """What a statement defines: a public function, or a class and its public functions."""
+    if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
+        return set()
+    within = node.body if isinstance(node, ast.ClassDef) else []
+    return {node.name} | {f"{node.name}.{name}" for inner in within for name in _defined(inner)}
 
 
 def commands() -> str:

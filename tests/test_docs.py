@@ -47,7 +47,7 @@ def test_commands_have_the_options_that_pages_name() -> None:
     named = [
         (name, *found)
         for name, text in texts.items()
-        for found in re.findall(r"(?:^ {4,}|`)gsplat-core (\w+)([^`\n#]*)", text, re.M)
+        for found in re.findall(r"(?:^ {4,}|`)gsplat-core ([a-z]+)([^`\n#]*)", text, re.M)
     ]
     assert len(named) > 40
     foreign = {"--iterations"}  # migrating.md tells what is answered

@@ -87,6 +87,7 @@ def from_tensor(image: Tensor) -> Image.Image:
 def depth_picture(drawn: Rendered) -> Image.Image:
     """Near is bright; the ends of the scale leave out a hundredth on either side."""
     inverse = drawn.depths[0].clamp(min=1e-6).reciprocal()
+    inverse = torch.where(drawn.alphas[0, ..., 0] > THIN, inverse, 0.0)
     low, high = torch.quantile(inverse, torch.tensor([0.01, 0.99]))
     return coloured((inverse - low) / (high - low), "magma")
 

@@ -1,12 +1,14 @@
 """Makes a scene whose look depends on where one stands: polished and faceted balls among coloured lamps.
 
     python tools/make_glossy_scene.py -o FOLDER [--size 100x75] [--train 96] [--test 16] [--seed 1]
+        [--fisheye]
 
 The balls reflect soft lamps that are far away, each in its narrow range of directions, which harmonics of
 degree 3 cannot follow; the facets of most, unlike a curved mirror, show nothing that could as well lie behind
 the surface. They stand on a matt, patterned floor. Everything is a formula, traced with one reflection
 and nine rays per pixel: nothing is downloaded, and the same seed gives the same scene.
 
+--fisheye takes the photographs through an equidistant lens of 134 degrees from corner to corner, from nearer.
 Becomes a folder with transforms_train.json, transforms_test.json, images and sparse points.
 """
 
@@ -25,6 +27,8 @@ Array = np.ndarray
 
 FIELD_OF_VIEW = 0.7
 """Of the width of an image, in radians."""
+CORNER = math.radians(67)
+"""The angle from the axis at the corners of a fisheye's image."""
 RAYS = 3
 """Per pixel, along each of its sides."""
 LAMPS = 14
@@ -119,7 +123,7 @@ def build(seed: int) -> Scene:
     return Scene(balls, lamps, lights)
 
 
-def poses(count: int, turn: float) -> list[Array]:
+def poses(count: int, turn: float, distance: float = 5.0) -> list[Array]:
     """Camera-to-world matrices [4, 4], in OpenGL's axes, of cameras all around that look at the middle."""
     found = []
     for direction in spread(count, 0.45, 0.92, turn):
@@ -128,17 +132,26 @@ def poses(count: int, turn: float) -> list[Array]:
         right /= np.linalg.norm(right)
         pose = np.eye(4)
         pose[:3, 0], pose[:3, 1], pose[:3, 2] = right, np.cross(right, forward), direction
-        pose[:3, 3] = 5.0 * direction + [0.0, 0.0, 0.4]
+        pose[:3, 3] = distance * direction + [0.0, 0.0, 0.4]
         found.append(pose)
     return found
 
 
-def photograph(scene: Scene, pose: Array, width: int, height: int) -> Array:
+def focal_length(width: int, height: int, fisheye: bool) -> float:
+    """In pixels, per radian for the fisheye."""
+    return math.hypot(width, height) / 2 / CORNER if fisheye else width / 2 / math.tan(FIELD_OF_VIEW / 2)
+
+
+def photograph(scene: Scene, pose: Array, width: int, height: int, fisheye: bool = False) -> Array:
     """[height, width, 3] uint8."""
-    focal = width / 2 / math.tan(FIELD_OF_VIEW / 2)
+    focal = focal_length(width, height, fisheye)
     x = ((np.arange(width * RAYS) + 0.5) / RAYS - width / 2) / focal
     y = ((np.arange(height * RAYS) + 0.5) / RAYS - height / 2) / focal
     rays = np.stack(np.broadcast_arrays(x[None, :], -y[:, None], -1.0), axis=-1)
+    if fisheye:
+        angle = np.linalg.norm(rays[..., :2], axis=-1, keepdims=True)
+        aside = np.sinc(angle / np.pi) * rays[..., :2]
+        rays = np.concatenate([aside, -np.cos(angle)], axis=-1)
     directions = (rays / np.linalg.norm(rays, axis=-1, keepdims=True)).reshape(-1, 3) @ pose[:3, :3].T
     colours = scene.seen_along(np.broadcast_to(pose[:3, 3], directions.shape), directions)
     image = colours.reshape(height, RAYS, width, RAYS, 3).mean(axis=(1, 3))
@@ -159,7 +172,9 @@ def sparse_points(scene: Scene, count: int, random: np.random.Generator) -> tupl
     return np.concatenate(all_places), np.concatenate(all_colours).clip(0, 1)
 
 
-def make(folder: Path, width: int, height: int, train: int, test: int, seed: int) -> None:
+def make(
+    folder: Path, width: int, height: int, train: int, test: int, seed: int, fisheye: bool = False
+) -> None:
     """Writes the scene into a folder."""
     scene, random = build(seed), np.random.default_rng(seed + 1)
     (folder / "images").mkdir(parents=True, exist_ok=True)
@@ -167,14 +182,15 @@ def make(folder: Path, width: int, height: int, train: int, test: int, seed: int
     _write_points(folder / "points.ply", places, colours)
     for split, count, turn in (("train", train, 0.0), ("test", test, 1.0)):
         frames = []
-        for number, pose in enumerate(poses(count, turn)):
+        for number, pose in enumerate(poses(count, turn, 3.2 if fisheye else 5.0)):
             name = f"images/{split}_{number:03}.png"
-            Image.fromarray(photograph(scene, pose, width, height)).save(folder / name)
+            Image.fromarray(photograph(scene, pose, width, height, fisheye)).save(folder / name)
             frames.append({"file_path": name, "transform_matrix": pose.tolist()})
-        values = {
-            "camera_angle_x": FIELD_OF_VIEW, "w": width, "h": height, "ply_file_path": "points.ply",
-            "frames": frames,
-        }  # fmt: skip
+        values = {"w": width, "h": height, "ply_file_path": "points.ply", "frames": frames}
+        if fisheye:
+            values |= {"camera_model": "OPENCV_FISHEYE", "fl_x": focal_length(width, height, True)}
+        else:
+            values["camera_angle_x"] = FIELD_OF_VIEW
         (folder / f"transforms_{split}.json").write_text(json.dumps(values, indent=1) + "\n")
 
 
@@ -196,12 +212,13 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=96, help="photographs for training")
     parser.add_argument("--test", type=int, default=16, help="photographs for testing")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fisheye", action="store_true", help="photographs through a fisheye lens")
     args = parser.parse_args()
     try:
         width, height = (int(side) for side in args.size.split("x"))
     except ValueError:
         parser.error(f"--size {args.size}: must be two numbers, such as 100x75")
-    make(args.output, width, height, args.train, args.test, args.seed)
+    make(args.output, width, height, args.train, args.test, args.seed, args.fisheye)
     print(f"{args.output}: {args.train} photographs for training, {args.test} for testing")
 
 

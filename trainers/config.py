@@ -175,6 +175,9 @@ class TrainConfig:
     order: Literal["global", "pixel"] = "global"
     """In which order a pixel blends Gaussians: of the depths of their centres, or of those at which its own
     ray sees most of them, so that nothing pops when a camera turns (docs/orders.md)."""
+    footprint: Literal["ewa", "unscented"] = "ewa"
+    """What splat a camera makes of a Gaussian: by its linearization (EWA), or with the mean and covariance of
+    sigma points that it maps, for wide lenses (the unscented transform, docs/cameras.md)."""
     lambda_dssim: Annotated[float, Range(0, 1)] = 0.2
     learning_rates: LearningRates = field(default_factory=LearningRates)
     rate_exponent: Annotated[float, Range(0, 10)] = 0.0
@@ -253,7 +256,12 @@ class TrainConfig:
     @property
     def drawn(self) -> RenderSettings:
         """How the scene is drawn while it is trained."""
-        return RenderSettings(eps2d=self.eps2d, antialiased=self.antialiased, order=self.order)
+        return RenderSettings(
+            eps2d=self.eps2d,
+            antialiased=self.antialiased,
+            order=self.order,
+            unscented=self.footprint == "unscented",
+        )
 
     @property
     def scale_rule(self) -> ScaleRule:

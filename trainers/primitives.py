@@ -16,6 +16,10 @@ def refuse_primitive(name: str, config: TrainConfig) -> None:
         raise UsageError(
             "--optimizer lm knows the order 'global' only; use adam, or leave out --order pixel."
         )
+    if config.optimizer == "lm" and config.footprint != "ewa":
+        raise UsageError(
+            "--optimizer lm knows the footprint 'ewa' only; use adam, or leave out --footprint unscented."
+        )
     if config.antialiased and name == ANTIALIASINGS["analytic"].primitive:
         raise UsageError(
             f"the primitive {name!r} is integrated over pixels: there is no screen filter to compensate for; "

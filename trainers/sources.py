@@ -56,6 +56,7 @@ def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] =
     config = run_config(path)
     drawn = {
         "antialiased": config.antialiased, "eps2d": config.eps2d, "pixel_order": config.order == "pixel",
+        "unscented": config.footprint == "unscented",
     }  # fmt: skip
     if run.result is not None:
         return gsplat_core.io.load(run.result).with_metadata(**drawn)

@@ -92,7 +92,7 @@ class Trainer:
         """Makes these Gaussians the parameters, with a fresh optimizer (betas and eps as in 3DGS)."""
         self.metadata = replace(
             gaussians.metadata, antialiased=self.config.antialiased, eps2d=self.config.eps2d,
-            pixel_order=self.config.order == "pixel",
+            pixel_order=self.config.order == "pixel", unscented=self.config.footprint == "unscented",
         )  # fmt: skip
         self.primitive = gaussians.primitive
         self._per_camera = primitive.get(self.primitive).per_camera

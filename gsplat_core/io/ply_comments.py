@@ -4,6 +4,7 @@
     comment antialiased 1             the same (Postshot)
     comment screen_filter V           ours: the variance of the screen filter, 0.3 square pixels without it
     comment pixel_order 1             ours: drawn in the order of each pixel's own
+    comment unscented 1               ours: drawn with splats of the unscented transform
     comment offset X Y Z              ours: where the scene's origin lies in its original coordinates
     comment original_coordinates X Y Z    ours: the same, but the file's positions are the original ones
     comment splat_primitive NAME          ours: what the splats are, where they are not plain Gaussians
@@ -26,6 +27,7 @@ from gsplat_core.scene.metadata import Metadata
 ORIGINAL = "original_coordinates"
 _FILTER = "screen_filter"
 _ORDER = "pixel_order"
+_FOOTPRINT = "unscented"
 _PRIMITIVE = "splat_primitive"
 
 
@@ -36,6 +38,8 @@ def comments_of(metadata: Metadata, original: bool = False, primitive: str = PLA
         lines.append(f"comment {_FILTER} {metadata.eps2d!r}")
     if metadata.pixel_order:
         lines.append(f"comment {_ORDER} 1")
+    if metadata.unscented:
+        lines.append(f"comment {_FOOTPRINT} 1")
     if any(metadata.offset):
         lines.append(f"comment {ORIGINAL if original else 'offset'} " + " ".join(map(repr, metadata.offset)))
     return lines if primitive == PLAIN else [*lines, f"comment {_PRIMITIVE} {primitive}"]
@@ -70,6 +74,8 @@ def metadata_of(comments: Sequence[str], path: str | os.PathLike[str]) -> dict[s
             facts["antialiased"] = flag[1].lower() in ("1", "true")
         elif flag := re.fullmatch(rf"{_ORDER} +([01])", comment, re.IGNORECASE):
             facts["pixel_order"] = flag[1] == "1"
+        elif flag := re.fullmatch(rf"{_FOOTPRINT} +([01])", comment, re.IGNORECASE):
+            facts["unscented"] = flag[1] == "1"
         elif comment.startswith(f"{_FILTER} "):
             try:
                 facts["eps2d"] = Metadata(eps2d=float(comment.split(maxsplit=1)[1])).eps2d

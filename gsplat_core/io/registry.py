@@ -87,6 +87,7 @@ def load(
     strict: bool = False,
     antialiased: bool | None = None,
     pixel_order: bool | None = None,
+    unscented: bool | None = None,
     **options: Any,
 ) -> Gaussians:
     """Reads a scene, of whichever format the content is; where that has no signature, the name's ending says.
@@ -96,6 +97,7 @@ def load(
         strict: raise where otherwise unusable splats are dropped or repaired with a `DataWarning`.
         antialiased: whether the scene is to be drawn antialiased, where the file does not say so.
         pixel_order: whether it is to be drawn in the order of each pixel's own (docs/orders.md).
+        unscented: whether its splats are to be those of the unscented transform (docs/cameras.md).
         options: what the format's `load` offers.
 
     Returns:
@@ -109,7 +111,7 @@ def load(
     assert known.load is not None
     check_options(known.load, options, f"reading {known.ending}")
     gaussians = known.load(Path(path), strict=strict, **options)
-    told = {"antialiased": antialiased, "pixel_order": pixel_order}
+    told = {"antialiased": antialiased, "pixel_order": pixel_order, "unscented": unscented}
     return gaussians.with_metadata(**{name: value for name, value in told.items() if value is not None})
 
 
@@ -159,6 +161,7 @@ _LOST = {
     "antialiased": "the mark that the scene is to be drawn antialiased (it will look thicker from afar)",
     "eps2d": "the variance of its screen filter",
     "pixel_order": "the mark that the scene is to be drawn in the order of each pixel's own",
+    "unscented": "the mark that its splats are those of the unscented transform",
     "offset": "the offset to the original coordinates",
 }
 

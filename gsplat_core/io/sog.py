@@ -10,10 +10,10 @@ Texel i (row by row) of every image is Gaussian i; `meta.json` has the ranges an
     shN_labels         r + 256 g: row of the palette
     shN_centroids      64 rows of the palette per image row, texel k of each is coefficient k: rgb as sh0
 
-`model` is "antialiased" for scenes that are to be drawn so; `asset.offset`, `asset.eps2d` and
-`asset.pixel_order` are ours, of the scene's metadata. The .sog file is a ZIP archive of the same files,
-stored. Axes and SH basis are those of the PLY. Version 1, without tables and with logits in alpha, is read.
-The specification is developer.playcanvas.com and splat-transform 3.7.
+`model` is "antialiased" for scenes that are to be drawn so; `asset.offset`, `asset.eps2d`,
+`asset.pixel_order` and `asset.unscented` are ours, of the scene's metadata. The .sog file is a ZIP archive of
+the same files, stored. Axes and SH basis are those of the PLY. Version 1, without tables and with logits in
+alpha, is read. The specification is developer.playcanvas.com and splat-transform 3.7.
 
 Bytes are rounded here where that program truncates, which halves the error. The palette comes from k-means;
 its size decides about the file's, so it is in proportion to the scene (`palette`).
@@ -219,8 +219,9 @@ def _files(
         meta["asset"]["offset"] = list(gaussians.metadata.offset)
     if gaussians.metadata.eps2d != Metadata().eps2d:
         meta["asset"]["eps2d"] = gaussians.metadata.eps2d
-    if gaussians.metadata.pixel_order:
-        meta["asset"]["pixel_order"] = True
+    for flag in ("pixel_order", "unscented"):
+        if getattr(gaussians.metadata, flag):
+            meta["asset"][flag] = True
     if gaussians.metadata.antialiased if antialiased is None else antialiased:
         meta["model"] = "antialiased"
     images: dict[str, np.ndarray] = {}
@@ -342,7 +343,7 @@ class _Meta:
         entries."""
         asset = self.tree.get("asset")
         known = asset if isinstance(asset, dict) else {}
-        own = {name: known[name] for name in ("offset", "eps2d", "pixel_order") if name in known}
+        own = {name: known[name] for name in ("offset", "eps2d", "pixel_order", "unscented") if name in known}
         try:
             return Metadata(self.tree.get("model") == "antialiased", **own)
         except ValueError as error:

@@ -140,13 +140,15 @@ class RenderSettings:
         return numbers
 
     def as_trained(self, scene: Metadata) -> RenderSettings:
-        """As a scene wants to be drawn: antialiased or not, and with its screen filter and in its order, if
-        these are unusual ones."""
+        """As a scene wants to be drawn: antialiased or not, and with its screen filter, in its order and with
+        its splats, if these are unusual ones."""
         eps2d = self.eps2d if scene.eps2d == USUAL.eps2d else scene.eps2d
         order = "pixel" if scene.pixel_order else self.order
-        if (self.antialiased, self.eps2d, self.order) == (scene.antialiased, eps2d, order):
+        unscented = scene.unscented or self.unscented
+        wanted = (scene.antialiased, eps2d, order, unscented)
+        if (self.antialiased, self.eps2d, self.order, self.unscented) == wanted:
             return self
-        return replace(self, antialiased=scene.antialiased, eps2d=eps2d, order=order)
+        return replace(self, antialiased=scene.antialiased, eps2d=eps2d, order=order, unscented=unscented)
 
     def from_near(self, near: float) -> RenderSettings:
         """With another near plane, and a far plane that is at least as many times farther away as usual: in

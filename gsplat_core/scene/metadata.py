@@ -23,6 +23,8 @@ class Metadata:
             (`RenderSettings.eps2d`).
         pixel_order: the scene was trained in the order of each pixel's own (`RenderSettings.order`), and
             looks right only when it is drawn so.
+        unscented: the scene was trained with splats of the unscented transform (`RenderSettings.unscented`),
+            and looks right through wide lenses only when it is drawn so.
         offset: where the origin of the scene's coordinates lies in the original ones of the capture, which
             may be too large for float32 (x, y, z): original = means + offset. Moving Gaussians does not
             change it.
@@ -34,13 +36,13 @@ class Metadata:
     antialiased: bool = False
     eps2d: float = 0.3
     pixel_order: bool = False
+    unscented: bool = False
     offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.antialiased, bool):
-            raise ValueError(f"antialiased: expected true or false, got {self.antialiased!r}")
-        if not isinstance(self.pixel_order, bool):
-            raise ValueError(f"pixel_order: expected true or false, got {self.pixel_order!r}")
+        for name in ("antialiased", "pixel_order", "unscented"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name}: expected true or false, got {getattr(self, name)!r}")
         if isinstance(self.eps2d, bool) or not isinstance(self.eps2d, int | float):
             raise ValueError(f"eps2d: expected a number, got {self.eps2d!r:.80}")
         if not 0 <= self.eps2d < math.inf:

@@ -14,7 +14,9 @@ from gsplat_core.io import FORMATS, DataWarning, export_verified, load, save
 from gsplat_core.io.format import Format
 from gsplat_core.scene.metadata import Metadata
 
-MARKED = Metadata(antialiased=True, eps2d=0.1, pixel_order=True, offset=(4_512_345.25, -7e5, 1 / 3))
+MARKED = Metadata(
+    antialiased=True, eps2d=0.1, pixel_order=True, unscented=True, offset=(4_512_345.25, -7e5, 1 / 3)
+)
 WRITABLE = [known for known in FORMATS if known.save is not None]
 
 
@@ -35,6 +37,7 @@ def test_metadata_comes_back_or_its_loss_is_told(tmp_path: Path, known: Format) 
     assert ("offset" in texts) == ("offset" in lost)
     assert ("screen filter" in texts) == ("eps2d" in lost)
     assert ("order of each pixel" in texts) == ("pixel_order" in lost)
+    assert ("unscented transform" in texts) == ("unscented" in lost)
     assert load(tmp_path / name_of(known)).metadata == returned.metadata == MARKED.without(lost)
 
 

@@ -7,7 +7,9 @@ from test_gaussians import random_gaussians, random_similarity
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.metadata import Metadata
 
-MARKED = Metadata(antialiased=True, eps2d=0.1, pixel_order=True, offset=(4_512_345.25, -7e5, 1 / 3))
+MARKED = Metadata(
+    antialiased=True, eps2d=0.1, pixel_order=True, unscented=True, offset=(4_512_345.25, -7e5, 1 / 3)
+)
 
 
 def test_metadata_stays_with_the_scene_through_every_operation() -> None:
@@ -33,7 +35,9 @@ def test_a_usual_scene_has_no_entries_to_store() -> None:
     assert Metadata().known() == {}
     assert not any(name.startswith("metadata") for name in random_gaussians().state_dict())
     assert Metadata.from_known(MARKED.known()) == MARKED
-    assert MARKED.without(["offset"]) == Metadata(antialiased=True, eps2d=0.1, pixel_order=True)
+    assert MARKED.without(["offset"]) == Metadata(
+        antialiased=True, eps2d=0.1, pixel_order=True, unscented=True
+    )
 
 
 def test_scenes_that_are_drawn_differently_do_not_merge() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import make_glossy_scene as glossy
 import numpy as np
 import pytest
+from PIL import Image
 
 from gsplat_core.scene.dataset import Dataset
 
@@ -68,3 +69,22 @@ def test_trainings_read_its_views_and_points(tmp_path: Path, scene: glossy.Scene
     assert 0 < y < 24
     pose = glossy.poses(5, 0.0)[0]
     np.testing.assert_array_equal(view.image().numpy(), glossy.photograph(scene, pose, 32, 24))
+
+
+def test_a_fisheye_sees_along_the_rays_of_the_camera_that_reads_it(
+    tmp_path: Path, scene: glossy.Scene
+) -> None:
+    glossy.make(tmp_path, 24, 18, 1, 1, 1, fisheye=True)
+    (view,) = Dataset.load(tmp_path, distortion="keep").train
+    camera = view.camera
+    assert camera.model == "fisheye"
+    assert camera.K[0, 0] == camera.K[1, 1] == pytest.approx(15 / glossy.CORNER)
+    # The corners, which see the soft floor and sky.
+    picture = np.asarray(Image.open(tmp_path / "images" / "train_000.png")) / 255
+    centre = -camera.viewmat[:3, :3].T @ camera.viewmat[:3, 3]
+    for row, column in ((0, 0), (0, 23), (17, 0), (17, 23)):
+        offset = np.array([column + 0.5 - 12, row + 0.5 - 9])
+        angle = np.linalg.norm(offset) / camera.K[0, 0]
+        direction = np.array([*(np.sin(angle) * offset / np.linalg.norm(offset)), np.cos(angle)])
+        colour = scene.seen_along(centre[None], (camera.viewmat[:3, :3].T @ direction)[None])[0]
+        assert np.abs(picture[row, column] - colour).max() < 0.15

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, UseAppendAction, arg
 
 from gsplat_core.errors import DataError, UsageError
-from trainers.options import OptionalCount, OptionalFolder, OptionalOrder, optional
+from trainers.options import OptionalCount, OptionalFolder, OptionalFootprint, OptionalOrder, optional
 from trainers.paths import must_be_scene
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def render(
     background: Literal["black", "white"] = "black",
     device: Literal["cpu", "cuda", "auto"] = "auto",
     order: OptionalOrder = None,
+    footprint: OptionalFootprint = None,
     read: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
 ) -> None:
     """Render a run or a splat file along a camera path: a video, or a folder of PNG images.
@@ -60,6 +61,8 @@ def render(
         device: auto uses a GPU when there is one.
         order: in which order a pixel blends Gaussians: by the depths of their centres, or each pixel by its
             own, which does not pop (default: as the scene was trained; docs/orders.md).
+        footprint: what splat a camera makes of a Gaussian: by its linearization, or of sigma points, for wide
+            lenses (default: as the scene was trained; docs/cameras.md).
         read: an option of reading a file, such as axes=ply for .spz, or antialiased=true for one that does
             not say so (may be repeated).
     """
@@ -80,6 +83,8 @@ def render(
         raise DataError(source, "there are no Gaussians to render")
     if order is not None:
         gaussians = gaussians.with_metadata(pixel_order=order == "pixel")
+    if footprint is not None:
+        gaussians = gaussians.with_metadata(unscented=footprint == "unscented")
     dataset, _ = photographs_of(source, scene, images)
     if dataset is not None:
         share_coordinates(dataset, gaussians)

@@ -47,6 +47,9 @@ class TrainOptions:
     order: Annotated[Literal["global", "pixel"] | None, _option("{global,pixel}", "global")] = None
     """In which order a pixel blends Gaussians: by the depths of their centres, or each pixel by its own, so
     that nothing pops when a camera turns (docs/orders.md)."""
+    footprint: Annotated[Literal["ewa", "unscented"] | None, _option("{ewa,unscented}", "ewa")] = None
+    """What splat a camera makes of a Gaussian: by its linearization, or of sigma points (the unscented
+    transform), for fisheye and other wide lenses (docs/cameras.md)."""
     strategy: Annotated[str | None, _option("{mcmc,adc,lpm,...}", "the preset's")] = None
     """Density control: a strategy, perhaps with plug-ins, such as mcmc+lpm (docs/strategies.md)."""
     optimizer: Annotated[Literal["adam", "lm"] | None, _option("{adam,lm}", "adam")] = None
@@ -205,6 +208,7 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
             "gaps",
             "optimizer",
             "order",
+            "footprint",
         ),
         **_loading(options),
     )
@@ -237,7 +241,10 @@ def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
     )  # fmt: skip
     # A run knows what became of `auto`.
     background = () if options.background == "auto" else ("background",)
-    names = (*names, *background, "strategy", "compress", "optimizer", "appearance", "antialiasing", "order")
+    names = (
+        *names, *background, "strategy", "compress", "optimizer", "appearance", "antialiasing", "order",
+        "footprint",
+    )  # fmt: skip
     given = _given(options, *names) | _loading(options)
     for name, value in given.items():
         if value != getattr(config, name):

@@ -13,6 +13,7 @@ from gsplat_core.densify.mcmc import MCMCConfig
 from gsplat_core.densify.pruning import PruningConfig
 from gsplat_core.densify.registry import parts
 from gsplat_core.densify.seeding import SeedingConfig
+from gsplat_core.densify.subgaussians import SubGaussiansConfig
 from gsplat_core.densify.taming import TamingConfig
 from gsplat_core.densify.turbo import TurboConfig
 from trainers.session import rendered_views, resolution
@@ -34,6 +35,13 @@ PARTS = {
         max_gaussians=CAP,
     ),
     "mcmc": MCMCConfig(refine_start=10, refine_stop=35, refine_every=5, growth=1.2, max_gaussians=CAP),
+    "ndg": SubGaussiansConfig(
+        main_opacity=0.08,
+        refine_start=10,
+        refine_stop=35,
+        refine_every=5,
+        max_gaussians=CAP,
+    ),
     "lpm": LPMConfig(
         start=10, stop=35, calibrate_every=10, matcher="depth", error_quantile=0.3, significant=0.5
     ),

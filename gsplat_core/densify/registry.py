@@ -13,6 +13,7 @@ from gsplat_core.densify.mcmc import MCMC, MCMCConfig
 from gsplat_core.densify.pruning import ContributionPruning, PruningConfig
 from gsplat_core.densify.seeding import Seeding, SeedingConfig
 from gsplat_core.densify.strategy import Strategy
+from gsplat_core.densify.subgaussians import SubGaussians, SubGaussiansConfig
 from gsplat_core.densify.taming import Taming, TamingConfig
 from gsplat_core.densify.turbo import Turbo, TurboConfig
 from gsplat_core.errors import UsageError
@@ -22,6 +23,7 @@ from gsplat_core.errors import UsageError
 STRATEGIES: dict[str, tuple[type[Any], type[Any]]] = {
     "adc": (ADCConfig, ADC),
     "mcmc": (MCMCConfig, MCMC),
+    "ndg": (SubGaussiansConfig, SubGaussians),
 }
 # Plug-ins stand in front of a strategy (densify/plugin.py).
 PLUGINS: dict[str, tuple[type[Any], type[Any]]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,16 @@ class History:
     Numbers that are not finite are null.
     """
 
-    def __init__(self, path: Path, position: int = 0) -> None:
+    def __init__(
+        self, path: Path, position: int = 0, told: Callable[[dict[str, Any]], None] = lambda entry: None
+    ) -> None:
         """Opens `path` and drops what lies behind `position`: lines of steps that will be done again. A copy
-        takes the place of a link."""
+        takes the place of a link.
+
+        Args:
+            told: called with every line that is appended, once it is written.
+        """
+        self._told = told
         make_folder(path.parent)
         unshare(path, position)
         self._path = path
@@ -67,6 +74,7 @@ class History:
         with self._explained():
             while line:
                 line = line[self._file.write(line) :]
+        self._told(entry)
 
     def sync(self) -> None:
         """Makes sure that everything up to `position` is on the disk."""

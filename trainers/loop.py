@@ -19,6 +19,7 @@ from trainers.checkpoint import Checkpoint, OtherRunError, Totals, newest_checkp
 from trainers.fields import from_json
 from trainers.history import History
 from trainers.interrupt import StopRequest
+from trainers.observer import Observers
 from trainers.progress import TrainingProgress
 from trainers.run_folder import RunFolder
 from trainers.trainer import Trainer
@@ -43,6 +44,7 @@ class Loop:
     Args:
         measure: called now and then for the history; returns entries such as the PSNR of test views.
         factor_at: by which factor the photograph of a step is shrunk.
+        observers: who watches.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class Loop:
         progress: TrainingProgress,
         measure: Callable[[], dict[str, Any]],
         factor_at: Callable[[int], int] = lambda step: 1,
+        observers: Observers | None = None,
     ) -> None:
+        self.observers = observers or Observers()
         self.trainer = trainer
         self.config = trainer.config
         self.views = views
@@ -88,7 +92,7 @@ class Loop:
             NumericalError: the loss stopped being finite again and again.
         """
         trainer, config = self.trainer, self.config
-        self.history = History(self.run.history, self.totals.history_position)
+        self.history = History(self.run.history, self.totals.history_position, self.observers.logged)
         if trainer.step == 0:
             self._save()
         self.progress.expect(trainer.last_step)
@@ -171,6 +175,7 @@ class Loop:
         quality = psnr(image.clamp(0, 1), shown.image, shown.mask)
         step, count = self.trainer.step, self.trainer.num_gaussians
         self.progress.update(step, float(loss), quality, count)
+        self.observers.passed(self.trainer, float(loss), quality)
         if log:
             mean_loss = float(sum(self.losses)) / len(self.losses)
             self.history.append(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gsplat_core.errors import DataError
+from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import Gaussians
 from trainers.camera_paths import Orbit, Vector, default_lens, orbit_of_cameras, orbit_of_gaussians
 from trainers.coordinates import share_coordinates
@@ -27,6 +28,11 @@ def outlook(source: Path, gaussians: Gaussians, up: Vector | None = None) -> Orb
         dataset, _ = photographs_of(source, None)
     except DataError as error:
         warn(f"{error} The view turns around the Gaussians, and which way is up is a guess.")
+    return outlook_on(dataset, gaussians, up)
+
+
+def outlook_on(dataset: Dataset | None, gaussians: Gaussians, up: Vector | None = None) -> Orbit:
+    """The same with these photographs, or none; their cameras then share the coordinates of the scene."""
     if dataset is None:
         return orbit_of_gaussians(gaussians, np.array([0.0, -1.0, 0.0]) if up is None else up)
     share_coordinates(dataset, gaussians)

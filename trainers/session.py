@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from trainers.coordinates import share_coordinates
 from trainers.evaluation import backdrop, evaluate, mean
 from trainers.loop import Loop
 from trainers.messages import tell
+from trainers.observer import Observer, Observers
 from trainers.parts.codec import Codec
 from trainers.parts.density import Density
 from trainers.parts.registry import create
@@ -42,13 +44,19 @@ MEASURED_VIEWS = 8
 
 
 def train(
-    config: TrainConfig, run: RunFolder, console: Console, resume: bool = False, overwrite: bool = False
+    config: TrainConfig,
+    run: RunFolder,
+    console: Console,
+    resume: bool = False,
+    overwrite: bool = False,
+    observers: Sequence[Observer] = (),
 ) -> dict[str, Any]:
     """Trains in a run folder and returns its metrics.
 
     Args:
         resume: continue from the newest checkpoint of the folder, or start where there is none.
         overwrite: replace the run that is in the folder.
+        observers: who watches the training; they are closed in the end.
 
     Raises:
         UsageError: the folder holds or is used by another run; or the optimizer or the codec of the
@@ -63,7 +71,8 @@ def train(
         tell(console, text)
 
     refuse_primitive(config.primitive, config)
-    with run.owned(), run.crash_reports():
+    watching = Observers(observers, lambda text: note(f"warning: {text}"))
+    with run.owned(), run.crash_reports(), closing(watching):
         device = choose_device(config.device)
         dataset = load_photographs(config)
         note(summary(dataset, config.downscale))
@@ -90,6 +99,7 @@ def train(
                 progress,
                 measure=lambda: quick_scores(trainer, dataset),
                 factor_at=factor_at,
+                observers=watching,
             )
             if resume and loop.resume():
                 progress.note(f"Continuing after step {trainer.step:,}.")
@@ -102,7 +112,9 @@ def train(
             unseen_views = unseen(trainer.gaussians, dataset.train)
             if text := complaint(unseen_views, len(dataset.train), "training"):
                 progress.note(f"warning: {text}")
+            watching.started(trainer, dataset, run)
             totals = loop.fit()
+            watching.finished(trainer)
         result = keep_usable(trainer.gaussians.detached(), run.point_cloud, strict=False)
         if not result.num:
             raise NumericalError(

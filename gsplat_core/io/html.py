@@ -4,9 +4,9 @@ In the file are, as base64 in elements with an id, the scene as a .sog file (`sc
 it (`libraries`: three.js and Spark, compressed, from `viewer/`), and where to look from (`view`, JSON):
 
     {"position": [x, y, z], "target": [x, y, z], "up": [x, y, z], "fov": degrees of the height,
-     "near": distance, "far": distance}
+     "near": distance, "far": distance, "look": {"eps2d": square pixels, "antialiased": whether}}
 
-Base64 takes a third more than the scene, and the libraries 1.4 MB. Such a page is read as well: what counts
+The modules of `viewer/` that draw and move are those of `gsplat-core view`, too. Base64 takes a third more than the scene, and the libraries 1.4 MB. Such a page is read as well: what counts
 is the scene in it.
 """
 
@@ -28,6 +28,7 @@ from gsplat_core.io.atomic import write_text
 from gsplat_core.io.format import ALL_METADATA, Format
 from gsplat_core.io.source import read_whole
 from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.metadata import Metadata
 
 FIELD_OF_VIEW = 50.0
 """Degrees, of the height of the window."""
@@ -84,12 +85,13 @@ def save(
     parts = {
         "title": html.escape(path.stem if title is None else title),
         "view": json.dumps(_view(gaussians, view)),
-        "libraries": _base64(_resource("libraries.js.gz")),
+        "libraries": _base64(resource("libraries.js.gz")),
         "format": "sog",
         "scene": _base64(scene),
-        "viewer": _resource("viewer.js").decode(),
+        "style": resource("page.css").decode(),
+        "viewer": script(),
     }
-    page = _resource("page.html").decode()
+    page = resource("page.html").decode()
     # In one pass: what is put in is not looked at again.
     write_text(path, re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], page))
 
@@ -97,8 +99,15 @@ def save(
 FORMAT = Format(".html", "page with a viewer", load, save, max_sh_degree=3, metadata=ALL_METADATA)
 
 
-def _resource(name: str) -> bytes:
+def resource(name: str) -> bytes:
+    """A file of `viewer/`."""
     return (files("gsplat_core.io") / "viewer" / name).read_bytes()
+
+
+def script() -> str:
+    """The modules of the page as one: it has no address from which a module could import another."""
+    modules = "".join(resource(name).decode() for name in ("navigation.js", "drawing.js", "viewer.js"))
+    return re.sub(r"^import .* from \"\./.*\n", "", modules, flags=re.MULTILINE).replace("\nexport ", "\n")
 
 
 def _base64(content: bytes) -> str:
@@ -111,7 +120,12 @@ def _view(gaussians: Gaussians, text: str | None) -> dict[str, object]:
     distance = float(np.linalg.norm(position - target))
     near, far = distance / 1000, distance * 10_000
     places = {"position": position.tolist(), "target": target.tolist(), "up": up.tolist()}
-    return {**places, "fov": FIELD_OF_VIEW, "near": near, "far": far}
+    return {**places, "fov": FIELD_OF_VIEW, "near": near, "far": far, "look": look(gaussians.metadata)}
+
+
+def look(metadata: Metadata) -> dict[str, object]:
+    """How a scene wants to be drawn, as `drawing.js` takes it."""
+    return {"eps2d": metadata.eps2d, "antialiased": metadata.antialiased}
 
 
 def _parsed(text: str) -> np.ndarray:

@@ -29,7 +29,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -145,6 +145,26 @@ def save(
         UnsuitableSceneError: a field has a name that is taken or not ASCII, numbers that PLY does not have,
             or integers beyond 32 bits.
     """
+    with atomic_file(path) as file:
+        for block in content(path, gaussians, extras=extras, coordinates=coordinates):
+            file.write(block)
+
+
+def content(
+    path: Path,
+    gaussians: Gaussians,
+    *,
+    extras: bool = True,
+    coordinates: Literal["run", "original"] = "run",
+) -> Iterator[bytes]:
+    """What `save` writes, piece by piece.
+
+    Args:
+        path: for messages.
+
+    Raises:
+        UnsuitableSceneError: as for `save`.
+    """
     scene = gaussians.detached().to(dtype=torch.float32)
     if not extras:
         scene = scene.without_extras()
@@ -182,10 +202,8 @@ def save(
             table[name] = column[rows]
         return table.tobytes()
 
-    with atomic_file(path) as file:
-        file.write("\n".join(header).encode("ascii"))
-        for block in map_blocks(scene.num, records, block_rows(dtype.itemsize)):
-            file.write(block)
+    yield "\n".join(header).encode("ascii")
+    yield from map_blocks(scene.num, records, block_rows(dtype.itemsize))
 
 
 def _without_offset(

@@ -344,6 +344,10 @@ class Gaussians:
         """The same values outside any autograd graph (memory is shared)."""
         return self._mapped(Tensor.detach)
 
+    def cloned(self) -> Gaussians:
+        """The same values in memory of their own."""
+        return self._mapped(Tensor.clone)
+
     def requires_grad_(self, flag: bool = True) -> Gaussians:
         """Switches gradients of the parameters on or off, in place."""
         for tensor in self.params.values():

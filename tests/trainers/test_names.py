@@ -18,10 +18,10 @@ from splat_files import typical_scene
 
 import gsplat_core.io
 from gsplat_core.shown import shown
-from trainers import viewer
 from trainers.camera_paths import Orbit, default_lens
 from trainers.cli import main
 from trainers.run_folder import RunFolder
+from trainers.viewer import server
 
 NAMES = (
     "scan [/2024] x", "a[", "o[bold]x", "[link=https:]x[", "\x1b[31mred", "\x1b]0;title\x07", "\x9b31m",
@@ -217,13 +217,16 @@ def test_a_scene_is_viewed_by_any_name(
     class Ended:
         url = "http://127.0.0.1:8080/token/"
 
+        def __init__(self, *shown: object) -> None:
+            pass
+
         def stop(self) -> None:
             pass
 
     def interrupt(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(viewer, "serve", lambda *_: Ended())
+    monkeypatch.setattr(server, "Viewer", Ended)
     monkeypatch.setattr("time.sleep", interrupt)
     path = tmp_path / f"{everything}.ply"
     path.parent.mkdir()

@@ -30,8 +30,6 @@ PACKAGES: tuple[str, ...] = (
 )
 if sys.version_info < (3, 14):
     PACKAGES += ("backports.zstd",)
-OPTIONAL = {"viser": "gsplat-core view"}
-"""Packages that single commands need."""
 GIB = 2**30
 LITTLE_DISK = 2 * GIB
 LITTLE_MEMORY = 2 * GIB
@@ -81,14 +79,12 @@ def examine() -> tuple[dict[str, Any], list[Problem]]:
 
 def _packages(problems: list[Problem]) -> dict[str, str | None]:
     versions: dict[str, str | None] = {}
-    for name in (*PACKAGES, *OPTIONAL):
+    for name in PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             versions[name] = None
-            lost = f", without which there is no `{OPTIONAL[name]}`" if name in OPTIONAL else ""
-            message = f"the package {name} is missing{lost}"
-            problems.append(Problem(message, f"pip install {name}", serious=name in PACKAGES))
+            problems.append(Problem(f"the package {name} is missing", f"pip install {name}", serious=True))
     return versions
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gsplat_core.scene.dataset import Dataset
     from gsplat_core.scene.gaussians import Gaussians
 
+PATHS = ("orbit", "test", "train")
+ORBIT_FRAMES = 120
 MOST = {"frames": 1_000_000, "fps": 1000, "width": 32768, "height": 32768}
 UP = {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1), "-x": (-1, 0, 0), "-y": (0, -1, 0), "-z": (0, 0, -1)}
 
@@ -28,10 +30,10 @@ UP = {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1), "-x": (-1, 0, 0), "-y": (0
 def render(
     source: Positional[Path],
     output: Annotated[Path | None, optional("FILE|FOLDER", "-o")] = None,
-    path: Literal["orbit", "test", "train"] = "orbit",
+    path: Annotated[str, arg(metavar="{orbit,test,train}|FILE")] = "orbit",
     scene: OptionalFolder = None,
     images: OptionalFolder = None,
-    frames: int = 120,
+    frames: OptionalCount = None,
     fps: int = 30,
     width: OptionalCount = None,
     height: OptionalCount = None,
@@ -47,15 +49,17 @@ def render(
     Args:
         source: run folder or splat file.
         output: a video (.mp4, .webm, .gif ...) or else a folder for images (default: orbit.mp4 in the run
-            folder or beside the file; for path test and train the folder render_test or render_train).
-        path: orbit around the scene, or the cameras of the photographs.
+            folder or beside the file, or called as the file of its path; for path test and train the folder
+            render_test or render_train).
+        path: orbit around the scene, the cameras of the photographs, or a path that was made with the path
+            editor of view.
         scene: photographs whose cameras are used (default: those of the run; a bare file has none and is
             orbited about the middle of its Gaussians).
         images: the folder of these photographs, if it is not the usual one.
-        frames: length of the orbit.
+        frames: number of images (default: 120 of an orbit, or as many as a path's seconds need).
         fps: frames per second of a video.
-        width: of the images (default: that of the photographs, or 800).
-        height: of the images (default: that of the photographs, or 600).
+        width: of the images (default: that of the photographs or of the path's file, or 800).
+        height: of the images (default: that of the photographs or of the path's file, or 600).
         up: direction that is up in a splat file without photographs (-y as in COLMAP).
         background: colour behind the scene.
         device: auto uses a GPU when there is one.
@@ -71,8 +75,11 @@ def render(
         if value is not None and not 1 <= value <= MOST[name]:
             raise UsageError(f"--{name} must be from 1 to {MOST[name]:,}, not {value:,}.")
     must_be_scene(source)
+    if path not in PATHS and not Path(path).is_file():
+        raise UsageError(f"--path must be {', '.join(PATHS)} or the file of a path, not {path!r}.")
     from trainers import evaluation, media
     from trainers.coordinates import share_coordinates
+    from trainers.keyed_path import KeyedPath
     from trainers.messages import say, warn
     from trainers.session import choose_device
     from trainers.sources import load_scene, photographs_of
@@ -88,7 +95,11 @@ def render(
     dataset, _ = photographs_of(source, scene, images)
     if dataset is not None:
         share_coordinates(dataset, gaussians)
-    cameras = _cameras(gaussians, dataset, path, frames, up)
+    if path in PATHS:
+        cameras = _cameras(gaussians, dataset, path, frames or ORBIT_FRAMES, up)
+    else:
+        keyed = KeyedPath.read(Path(path))
+        cameras = keyed.cameras(frames or max(round(keyed.seconds * fps), 1), Path(path))
     if width or height:
         cameras = [_resized(camera, width, height) for camera in cameras]
     empty = []
@@ -103,7 +114,8 @@ def render(
             yield picture.shown
 
     folder = source if source.is_dir() else source.parent
-    target = output or folder / ("orbit.mp4" if path == "orbit" else f"render_{path}")
+    video = f"{Path(path).stem if path not in PATHS else path}.mp4"
+    target = output or folder / (f"render_{path}" if path in ("test", "train") else video)
     if media.is_video(target):
         media.write_video(target, pictures(), fps)
     else:

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from gsplat_core.errors import UsageError
+from trainers.commands.view import check_port
 from trainers.paths import must_be_photographs, must_exist
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trainers.config import TrainConfig
+    from trainers.observer import Observer
     from trainers.run_folder import RunFolder
 
 Preset = Literal["default", "fast", "tiny", "published"]
@@ -96,6 +100,12 @@ class TrainOptions:
     """Change entries of config.json, such as mcmc.refine_every=50 or learning_rates.opacities=0.025."""
     config: Annotated[Path | None, _option("FILE", "the preset")] = None
     """Start from this config.json instead of a preset."""
+    view: bool = False
+    """Watch the training in the browser; prints the address (docs/viewer.md)."""
+    port: int = 8080
+    """Port of --view; the next free one if it is taken."""
+    log: tuple[Literal["jsonl", "tensorboard", "wandb"], ...] = ()
+    """Write the curves for these programs, too; jsonl is history.jsonl, which every run has."""
     resume: bool = False
     """Continue the run in the output folder where it stopped."""
     overwrite: bool = False
@@ -119,11 +129,14 @@ def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
     from trainers.next_steps import next_steps, quoted
     from trainers.run_folder import RunFolder
 
+    console = Console()
     run = RunFolder(options.output or Path("runs") / options.data.resolve().name)
+    observers = _observers(options, lambda text: tell(console, text))
     continues = options.resume and run.exists
     config = _continued(run, options) if continues else _started(run, options)
-    console = Console()
-    metrics = session.train(config, run, console, resume=options.resume, overwrite=options.overwrite)
+    metrics = session.train(
+        config, run, console, resume=options.resume, overwrite=options.overwrite, observers=observers
+    )
     tell(
         console,
         f"{metrics['split']} PSNR {metrics['psnr']:.2f} dB, SSIM {metrics['ssim']:.3f}, "
@@ -138,6 +151,21 @@ def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
     )
 
 
+def _observers(options: TrainOptions, say: Callable[[str], None]) -> list[Observer]:
+    """
+    Raises:
+        UsageError: a log needs a package that is not installed.
+    """
+    from trainers.logs import LOGS
+
+    observers = [LOGS[name]() for name in dict.fromkeys(options.log)]
+    if options.view:
+        from trainers.viewer.following import Following
+
+        observers.append(Following("127.0.0.1", options.port, say))
+    return observers
+
+
 def _check(options: TrainOptions) -> None:
     from gsplat_core.ranges import Range, ranges_of
     from trainers.config import TrainConfig
@@ -146,6 +174,8 @@ def _check(options: TrainOptions) -> None:
     ranges = {name: ranges_of(TrainConfig)[name] for name in ("steps", "downscale", "test_every", "seed")}
     for name, allowed in (ranges | {"max_gaussians": Range(1)}).items():
         check_option(name, getattr(options, name), allowed)
+    if options.view:
+        check_port(options.port)
     if options.test_every == 1:
         raise UsageError(
             "--test-every 1 leaves no image to train on; use 0 for no test images, or at least 2."

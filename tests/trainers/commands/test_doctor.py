@@ -62,18 +62,17 @@ def test_prints_one_line_per_fact_or_json(capsys: pytest.CaptureFixture[str]) ->
     assert facts["threads"]["cores"] == cores()
 
 
-@pytest.mark.parametrize(("package", "exit_code"), [("rich", 1), ("viser", 0)])
-def test_a_missing_package_is_serious_if_everything_needs_it(
-    package: str, exit_code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_missing_package_is_serious(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def without_it(name: str) -> str:
-        if name == package:
+        if name == "rich":
             raise importlib.metadata.PackageNotFoundError(name)
         return "1.0"
 
     monkeypatch.setattr(importlib.metadata, "version", without_it)
-    assert doctor.doctor() == exit_code
-    assert f"pip install {package}" in capsys.readouterr().out
+    assert doctor.doctor() == 1
+    assert "pip install rich" in capsys.readouterr().out
 
 
 def test_no_ffmpeg_is_a_note(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,14 +6,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from trainers.gate import Gate
+from trainers.viewer.gate import Gate
 
 PORT = 8080
 
 
-def refusal(gate: Gate, host: str, origin: str | None = None, websocket: bool = False, path: str = "") -> str:
+def refusal(gate: Gate, host: str, origin: str | None = None, path: str = "") -> str:
     path = path or urlsplit(gate.url(PORT)).path
-    return gate.refusal(path, [host], [] if origin is None else [origin], websocket, PORT)
+    return gate.refusal(path, [host], [] if origin is None else [origin], PORT)
 
 
 @pytest.mark.parametrize(
@@ -37,27 +37,26 @@ def test_names_of_the_machine_are_its_own(
     gate = Gate(listens)
     for name in own:
         assert refusal(gate, name) == ""
-        assert refusal(gate, name, f"http://{name}", websocket=True) == ""
+        assert refusal(gate, name, f"http://{name}") == ""
     for name in foreign:
         assert "not known by that name" in refusal(gate, name)
-        assert "not known by that name" in refusal(gate, name, f"http://{name}", websocket=True)
+        assert "not known by that name" in refusal(gate, name, f"http://{name}")
 
 
 @pytest.mark.parametrize(
     "origin", ["https://127.0.0.1:8080", "http://localhost:8080", "http://127.0.0.1:81", "null", "", "http://a.b"]
 )  # fmt: skip
 def test_pages_of_other_sites_are_refused_even_with_the_token(origin: str) -> None:
-    for websocket in (False, True):
-        assert "Other websites" in refusal(Gate("127.0.0.1"), "127.0.0.1:8080", origin, websocket)
+    assert "Other websites" in refusal(Gate("127.0.0.1"), "127.0.0.1:8080", origin)
 
 
 def test_headers_that_come_twice_are_refused() -> None:
     gate, own = Gate("127.0.0.1"), "127.0.0.1:8080"
     path = urlsplit(gate.url(PORT)).path
-    assert gate.refusal(path, [], [], False, PORT)
-    assert gate.refusal(path, [own, own], [], False, PORT)
-    assert gate.refusal(path, [own], [f"http://{own}", "http://example.com"], True, PORT)
-    assert not gate.refusal(path, [own], [f"http://{own}"], True, PORT)
+    assert gate.refusal(path, [], [], PORT)
+    assert gate.refusal(path, [own, own], [], PORT)
+    assert gate.refusal(path, [own], [f"http://{own}", "http://example.com"], PORT)
+    assert not gate.refusal(path, [own], [f"http://{own}"], PORT)
 
 
 def test_the_token_is_new_for_each_server_and_hard_to_guess() -> None:

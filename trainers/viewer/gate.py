@@ -11,15 +11,14 @@ import hmac
 import ipaddress
 import secrets
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http import HTTPStatus
-from inspect import isawaitable
-from typing import Any
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-# Of what was let in: no other page may show it in a frame, embed it or learn its address.
-_HEADERS = {
+# Of what was let in: no other page may show it in a frame, embed it or learn its address, and it may load
+# nothing from elsewhere. Spark starts its threads from texts, and its WebAssembly is one.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' blob:; "
+    "style-src 'self'; img-src 'self' blob: data:; connect-src 'self' blob: data:; worker-src blob: data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
@@ -29,7 +28,7 @@ _HEADERS = {
 
 
 class Gate:
-    """Looks at each request to a server, those that open a websocket included.
+    """Looks at each request to a server.
 
     Args:
         host: where the server listens.
@@ -38,28 +37,23 @@ class Gate:
     def __init__(self, host: str) -> None:
         self._host = host.lower()
         self._token = secrets.token_urlsafe(18)
-        self.installed = False
-        """Whether a server asks it."""
 
     def url(self, port: int) -> str:
         """What to open in a browser."""
         return f"http://{_in_url(self._host)}:{port}/{self._token}/"
 
-    def refusal(self, path: str, hosts: list[str], origins: list[str], websocket: bool, port: int) -> str:
+    def refusal(self, path: str, hosts: list[str], origins: list[str], port: int) -> str:
         """Why a request is refused; empty for one that is let in.
 
         Args:
             path: begins with a slash.
             hosts, origins: all headers of these names.
-            websocket: whether it asks for one; then it must say where it comes from.
             port: where the server listens.
         """
         if len(hosts) != 1 or not self._is_own(hosts[0].lower(), port):
             return "This server is not known by that name. Use the address that it printed.\n"
         if origins and [origin.lower() for origin in origins] != [f"http://{hosts[0].lower()}"]:
             return "Other websites have no access.\n"
-        if websocket and not origins:
-            return "It is not said from where the request comes.\n"
         token = path[1:].partition("/")[0]
         if not hmac.compare_digest(token.encode(), self._token.encode()):
             return "The address lacks its token. Use the address that was printed.\n"
@@ -77,42 +71,6 @@ class Gate:
         machine = socket.gethostname().lower()
         known |= {"localhost", machine, f"{machine.partition('.')[0]}.local"}
         return name in {_in_url(other) for other in known} or _is_number(name)
-
-    @contextmanager
-    def before_websockets(self) -> Iterator[None]:
-        """Servers of the package `websockets` that start within the block let this gate decide first."""
-        import websockets.asyncio.server as module
-
-        serve = module.serve
-
-        def serve_gated(*arguments: Any, process_request: Callable[..., Any], **options: Any) -> Any:
-            async def gated(connection: Any, request: Any) -> Any:
-                headers, port = request.headers, connection.local_address[1]
-                reason = self.refusal(
-                    request.path,
-                    headers.get_all("Host"),
-                    headers.get_all("Origin"),
-                    "Upgrade" in headers,
-                    port,
-                )
-                if reason:
-                    return connection.respond(HTTPStatus.FORBIDDEN, reason)
-                request.path = "/" + request.path[1:].partition("/")[2]
-                response = process_request(connection, request)
-                if isawaitable(response):
-                    response = await response
-                if response is not None:
-                    response.headers.update(_HEADERS)
-                return response
-
-            self.installed = True
-            return serve(*arguments, process_request=gated, **options)
-
-        module.serve = serve_gated  # type: ignore[assignment, misc]
-        try:
-            yield
-        finally:
-            module.serve = serve  # type: ignore[misc]
 
 
 def _in_url(host: str) -> str:

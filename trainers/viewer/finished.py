@@ -1,0 +1,59 @@
+"""What a viewer shows of a run or a splat file that is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gsplat_core.errors import DataError
+from gsplat_core.scene.gaussians import Gaussians
+from trainers.camera_paths import Vector
+from trainers.config import TrainConfig
+from trainers.history import read_history
+from trainers.messages import warn
+from trainers.next_steps import quoted
+from trainers.outlook import outlook_on
+from trainers.parts.results import at_test, read_part_results, settled
+from trainers.results import test_background
+from trainers.run_folder import RunFolder
+from trainers.sources import is_run, photographs_of
+from trainers.viewer.subject import Subject
+
+
+def subject_of(
+    source: Path,
+    gaussians: Gaussians,
+    up: Vector | None = None,
+    scene: Path | None = None,
+    images: Path | None = None,
+) -> Subject:
+    """A scene with the photographs that belong to it, if they can be read.
+
+    Args:
+        source: the run or file that the Gaussians come from.
+        up: the direction that is up. None: that of the photographs, or -y, as in COLMAP.
+        scene, images: as for `photographs_of`.
+
+    Raises:
+        DataError: the photographs that `scene` names cannot be read.
+    """
+    dataset, config = None, TrainConfig()
+    try:
+        dataset, config = photographs_of(source, scene, images)
+    except DataError as error:
+        if scene is not None:
+            raise
+        warn(f"{error} The view turns around the Gaussians, and which way is up is a guess.")
+    run = RunFolder(source)
+    subject = Subject(
+        source.stem or str(source),
+        quoted(source),
+        gaussians,
+        outlook_on(dataset, gaussians, up),
+        background=test_background(config),
+        history=lambda: read_history(run.history) if is_run(source) else [],
+    )
+    if dataset is not None:
+        subject.views, subject.tests = [*dataset.train, *dataset.test], len(dataset.test)
+        parts = settled(config, dataset.train, read_part_results(run.parts), gaussians.device)
+        subject.compared = at_test(parts, dataset.train)
+    return subject

@@ -15,6 +15,7 @@ from gsplat_core.scene.dataset import View
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.strict_json import parse_json, write_json
 from trainers.evaluation import capped, mean, photograph, render
+from trainers.waiting import counted
 
 RECORD = "export.json"
 
@@ -31,7 +32,7 @@ def compare_on_views(
     """
     scores: list[list[tuple[float, float]]] = []
     errors: list[float] = []
-    for view in views:
+    for view in counted(views, "measuring the loss", len(views)):
         first, second = (render(scene, view.camera, background) for scene in (before, after))
         truth, mask = photograph(view, background, first.device)
         scores.append([(capped(psnr(i, truth, mask)), ssim(i, truth, mask=mask)) for i in (first, second)])
@@ -54,7 +55,7 @@ def compare_on_orbit(before: Gaussians, after: Gaussians, cameras: Sequence[Came
     """The same without photographs: `views` and `psnr_between`."""
     errors = [
         float((render(before, camera) - render(after, camera)).square().mean(dtype=torch.float64))
-        for camera in cameras
+        for camera in counted(cameras, "measuring the loss", len(cameras))
     ]
     return {"views": len(errors), "psnr_between": _decibels(errors)}
 

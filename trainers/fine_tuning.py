@@ -18,6 +18,7 @@ from trainers.parts.codec import Codec as CodecPart
 from trainers.parts.registry import create
 from trainers.trainer import Trainer
 from trainers.views import Feed
+from trainers.waiting import counted
 
 # Of the rates that a run ends with, the means' in particular: a finished scene moves little.
 MEANS_RATE = 10.0
@@ -60,7 +61,7 @@ def fine_tune(
     parts.settle(results or {})
     trainer = Trainer(config, gaussians, dataset.scale, None, parts)
     with closing(Feed(dataset.train, config.seed, trainer.device)) as feed:
-        for step in range(1, steps + 1):
+        for step in counted(range(1, steps + 1), "training for the codec", steps):
             loss, _ = trainer.advance(feed(step))
             watch(step, loss, trainer.num_gaussians)
     return trainer.gaussians.detached()

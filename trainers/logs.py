@@ -69,7 +69,12 @@ class WeightsAndBiases(Observer):
     def started(self, trainer: Trainer, dataset: Dataset, run: RunFolder) -> None:
         import wandb
 
-        settings = {"console": "off", "disable_git": True, "save_code": False, "x_disable_stats": True}
+        settings: dict[str, Any] = {
+            "console": "off",
+            "disable_git": True,
+            "save_code": False,
+            "x_disable_stats": True,
+        }
         self._run: Any = wandb.init(
             project="gsplat-core",
             name=run.path.resolve().name,

@@ -25,6 +25,7 @@ from trainers.evaluation import evaluate, mean
 from trainers.fine_tuning import fine_tune
 from trainers.parts.results import at_test, settled
 from trainers.results import test_background
+from trainers.waiting import counted
 
 SSIM_PER_DB = 1 / 60
 """How much SSIM a decibel is worth: about what coding alone costs in both (docs/compression.md)."""
@@ -224,5 +225,6 @@ class _Path:
         """Mean PSNR and SSIM of the views."""
         views = self.dataset.test or self.dataset.train
         background = test_background(self.config)
-        scored = list(evaluate(gaussians, views, background, self.compared))
+        shown = counted(views, "measuring", len(views))
+        scored = list(evaluate(gaussians, shown, background, self.compared))
         return mean(entry.psnr for entry in scored), mean(entry.ssim for entry in scored)

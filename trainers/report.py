@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -26,6 +27,11 @@ from trainers.progress import duration
 from trainers.run_folder import RunFolder
 
 MAX_VIEWS = 24
+WORST = 3
+"""So many views are shown before the curves."""
+FAR_BEHIND = 6.0
+"""Decibels behind the median view with which a view has failed."""
+MOST_NAMED = 8
 MAX_SIDE = 960
 ERROR_GAIN = 4.0
 
@@ -47,11 +53,12 @@ def write_report(
     body = f"""<main>
 <header><h1>{escape(name)}</h1><p>{escape(_subtitle(config, metrics))}</p></header>
 <section class="cards">{_cards(metrics, len(scored))}</section>
-{_events(history)}
-<section class="charts">{_charts(history)}</section>
+{_troubles(metrics, history, worst_first)}
 <section><h2>{escape(metrics["split"].capitalize())} views, worst first</h2>
 <p class="hint">Difference: mean absolute error over the channels, times {ERROR_GAIN:g}; black is equal.
-Click an image to see it large.</p>{_views(worst_first[:MAX_VIEWS])}{_rest(worst_first[MAX_VIEWS:])}</section>
+Click an image to see it large.</p>{_views(worst_first[:WORST])}</section>
+<section><h2>How it went</h2><div class="charts">{_charts(history)}</div></section>
+{_better(worst_first[WORST:])}
 <section><h2>How it was measured</h2>{_facts(_protocol(config, metrics))}</section>
 <section><h2>Settings and machine</h2>
 <div class="columns">{_facts(_settings(config))}{_facts(_machine(metrics))}</div></section>
@@ -86,9 +93,34 @@ def _cards(metrics: dict[str, Any], views: int) -> str:
     return "".join(f"<div><b>{escape(value)}</b><span>{escape(label)}</span></div>" for value, label in cards)
 
 
-def _events(history: list[dict[str, Any]]) -> str:
-    items = [f"<li>{escape(sentence)}</li>" for entry in history if (sentence := _sentence(entry))]
-    return f'<section class="events"><h2>Events</h2><ul>{"".join(items)}</ul></section>' if items else ""
+def _troubles(metrics: dict[str, Any], history: list[dict[str, Any]], worst_first: Sequence[Scored]) -> str:
+    """What went wrong, in sentences: views that fail, Gaussians that were dropped, events of the training."""
+    sentences = [
+        *_failing_views(worst_first),
+        *([f"{dropped:,} Gaussians could not be rendered in the end and were left out."]
+          if isinstance(dropped := metrics.get("dropped"), int) and dropped else []),
+        *(sentence for entry in history if (sentence := _sentence(entry))),
+    ]  # fmt: skip
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return f'<section class="troubles"><h2>Look at this first</h2><ul>{items}</ul></section>' if items else ""
+
+
+def _failing_views(worst_first: Sequence[Scored]) -> list[str]:
+    """Views that show nothing of the scene, and those far behind the others."""
+    if not worst_first:
+        return []
+    median = statistics.median(view.psnr for view in worst_first)
+    sentences = []
+    for view in worst_first:
+        if view.empty:
+            sentences.append(f"{view.name} shows nothing of the scene: is its pose right?")
+        elif view.psnr < median - FAR_BEHIND:
+            sentences.append(
+                f"{view.name} is {median - view.psnr:.1f} dB behind the median view: its pose may be wrong, "
+                "or its exposure another one."
+            )
+    hidden = len(sentences) - MOST_NAMED
+    return [*sentences[:MOST_NAMED], *([f"And so are {hidden} more views."] if hidden > 0 else [])]
 
 
 def _sentence(event: dict[str, Any]) -> str:
@@ -180,6 +212,14 @@ def _views(scored: Sequence[Scored]) -> str:
     return f'<div class="views">{"".join(rows)}</div>'
 
 
+def _better(scored: Sequence[Scored]) -> str:
+    """The views that are not among the worst: pictures of some, numbers of the rest."""
+    if not scored:
+        return ""
+    shown, rest = scored[: MAX_VIEWS - WORST], scored[MAX_VIEWS - WORST :]
+    return f"<section><h2>The better views</h2>{_views(shown)}{_rest(rest)}</section>"
+
+
 def _rest(scored: Sequence[Scored]) -> str:
     if not scored:
         return ""
@@ -189,7 +229,7 @@ def _rest(scored: Sequence[Scored]) -> str:
         for view in scored
     )
     titles = "".join(f"<th>{title}</th>" for title in ("view", "PSNR", "SSIM", "colours corrected"))
-    return f"<h3>The better views</h3><table><tr>{titles}</tr>{rows}</table>"
+    return f"<h3>The best</h3><table><tr>{titles}</tr>{rows}</table>"
 
 
 def _facts(facts: Sequence[tuple[str, str]]) -> str:

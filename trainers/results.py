@@ -23,6 +23,7 @@ from trainers.parts.results import at_test, read_part_results, settled
 from trainers.report import write_report
 from trainers.run_folder import RunFolder
 from trainers.visibility import complaint
+from trainers.waiting import counted
 
 
 def write_results(
@@ -79,7 +80,8 @@ def measure(
     split, views = ("test", dataset.test) if dataset.test else ("train", dataset.train)
     scored = []
     compared = at_test(Parts({}) if parts is None else parts, dataset.train)
-    for result in evaluate(gaussians, views, test_background(config), compared):
+    shown = counted(views, "measuring", len(views))
+    for result in evaluate(gaussians, shown, test_background(config), compared):
         each(result)
         scored.append(result)
     empty = [result.name for result in scored if result.empty]

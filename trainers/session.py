@@ -39,6 +39,7 @@ from trainers.summary import summary
 from trainers.time_left import TimeLeft
 from trainers.trainer import Trainer
 from trainers.visibility import complaint, unseen
+from trainers.waiting import counted
 
 MEASURED_VIEWS = 8
 
@@ -81,7 +82,7 @@ def train(
         if config.optimizer == "lm" and any(view.camera.model in TURN for view in dataset.train):
             raise UsageError("--optimizer lm does not know the seam of panoramas; leave it out.")
         # A damaged file shall be found now and not in the middle of the training.
-        for view in dataset.train:
+        for view in counted(dataset.train, "reading photographs", len(dataset.train)):
             view.image()
         config = with_background(config, dataset)
         limited = within_capacity(config, dataset.train)

@@ -19,6 +19,7 @@ from trainers.config import TrainConfig, read_config
 from trainers.fields import from_json
 from trainers.paths import must_exist
 from trainers.run_folder import RunFolder, TrainingCosts
+from trainers.waiting import busy
 
 
 def is_run(path: Path) -> bool:
@@ -45,7 +46,8 @@ def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] =
         own = [text for text in options if text.partition("=")[0] not in common]
         given = parse_options(known.load, own, what) if known.load else {}
         given |= parse_options(gsplat_core.io.load, [text for text in options if text not in own], what)
-        return gsplat_core.io.load(file, **given)
+        with busy(f"reading {file.name}"):
+            return gsplat_core.io.load(file, **given)
     if options:
         raise UsageError("A run is no file: it has no options of reading.")
     if not run.exists:
@@ -59,7 +61,8 @@ def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] =
         "unscented": config.footprint == "unscented",
     }  # fmt: skip
     if run.result is not None:
-        return gsplat_core.io.load(run.result).with_metadata(**drawn)
+        with busy(f"reading {run.result.name}"):
+            return gsplat_core.io.load(run.result).with_metadata(**drawn)
     scenes: list[Gaussians] = []
 
     def use(checkpoint: Checkpoint) -> None:

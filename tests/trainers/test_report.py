@@ -18,6 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
+from trainers import report
 from trainers.config import TrainConfig
 from trainers.evaluation import PROTOCOL, Scored
 from trainers.report import ERROR_COLORS, data_uri, error_image, write_report
@@ -203,7 +204,29 @@ def test_events_are_told_with_their_numbers(tmp_path: Path) -> None:
         {"step": 10**400, "event": "loss", "before": 100, "after": 10},
         {"step": 2, "event": "adam", "tried": "yes"},
     ]
-    assert "<h2>Events</h2>" not in written(tmp_path / "other", "", odd)
+    page = written(tmp_path / "other", "", odd)
+    assert "Gaussians were removed" not in page
+    assert "went back to step" not in page
+
+
+def test_what_failed_comes_first(tmp_path: Path) -> None:
+    """Views far behind the others, by name, before numbers' curves; nothing where nothing failed."""
+    page = written(tmp_path / "run", "", [])
+    # Of 12 to 37 dB those behind 24.5 by more than 6, up to 18.
+    named = re.findall(r"<li>(\d+)\.png is ([\d.]+) dB behind the median view", page)
+    assert named == [(str(number), f"{12.5 - number:.1f}") for number in range(7)]
+    places = [
+        page.index(text) for text in ("Look at this first", "worst first", "Training loss over", "The better")
+    ]
+    assert places == sorted(places)
+    even = [Scored(f"{i}.png", *torch.rand(2, 4, 4, 3), 20.0 + i, 0.5) for i in range(3)]
+    assert report._failing_views(even) == []
+    blind = replace(even[0], empty=True)
+    assert report._failing_views([blind, *even[1:]]) == [
+        "0.png shows nothing of the scene: is its pose right?"
+    ]
+    many = [replace(blind, name=f"{i}.png") for i in range(12)]
+    assert len(report._failing_views(many)) == report.MOST_NAMED + 1
 
 
 def test_cards_and_facts(tmp_path: Path) -> None:

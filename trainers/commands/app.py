@@ -68,6 +68,7 @@ def _apply(
     from trainers.results import test_background
     from trainers.session import choose_device
     from trainers.sources import load_scene, photographs_of
+    from trainers.waiting import busy
 
     format_of(output)
     if output.resolve() in (source.resolve(), *(path.resolve() for path in source.glob("point_cloud.*"))):
@@ -79,8 +80,9 @@ def _apply(
     if dataset is None:
         raise UsageError("A splat file alone does not tell from where it is seen: add --scene DATA.")
     share_coordinates(dataset, before)
-    after, done = run(before, [view.camera for view in dataset.train], config)
-    export_verified(output, after)
+    with busy("working"):
+        after, done = run(before, [view.camera for view in dataset.train], config)
+        export_verified(output, after)
     views, split = (dataset.test, "test") if dataset.test else (dataset.train, "training")
     facts = compare_on_views(before, after, views, test_background(settings))
     say(

@@ -56,6 +56,7 @@ def export(
     from trainers.next_steps import next_steps, quoted
     from trainers.outlook import as_text, outlook
     from trainers.sources import load_scene
+    from trainers.waiting import busy
 
     known = format_of(output)
     options = parse_options(known.save, list(option), f"writing {known.ending}") if known.save else {}
@@ -64,7 +65,8 @@ def export(
         options["view"] = as_text(outlook(source, gaussians))
     make_folder(output.parent)
     written, options = in_coordinates(coordinates, output, gaussians, options, warn)
-    result = export_verified(output, written, **options)
+    with busy(f"writing {known.ending} and reading it back"):
+        result = export_verified(output, written, **options)
     size = sum(path.stat().st_size for path in known.files(output))
     facts: dict[str, Any] = {
         "format": known.title,

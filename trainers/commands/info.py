@@ -80,9 +80,11 @@ def describe(path: Path, loading: dict[str, Any] | None = None) -> dict[str, Any
 
 def _describe_splats(path: Path) -> dict[str, Any]:
     import gsplat_core.io
+    from trainers.waiting import busy
 
     known = gsplat_core.io.format_of_file(path)
-    gaussians = gsplat_core.io.load(path)
+    with busy(f"reading {path.name}"):
+        gaussians = gsplat_core.io.load(path)
     size = sum(file.stat().st_size for file in known.files(path))
     return {
         "kind": "splats",

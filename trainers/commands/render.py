@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -84,6 +83,7 @@ def render(
     from trainers.session import choose_device
     from trainers.sources import load_scene, photographs_of
     from trainers.visibility import complaint
+    from trainers.waiting import counted
 
     gaussians = load_scene(source, warn, list(read)).detached().to(choose_device(device))
     if not gaussians.num:
@@ -105,9 +105,7 @@ def render(
     empty = []
 
     def pictures() -> Iterator[Tensor]:
-        from rich.progress import track
-
-        for camera in track(cameras, "rendering", disable=not sys.stdout.isatty()):
+        for camera in counted(cameras, "rendering", len(cameras)):
             picture = evaluation.picture(gaussians, camera, background)
             if picture.empty:
                 empty.append(camera.name)

@@ -1,7 +1,8 @@
 """A viewer that follows a training: the page shows the scene as it becomes.
 
 A copy of the scene is made between two steps, and only while a page waits for one. What copies and requests
-cost this process is measured, and the next copy is made no sooner than that is `SHARE` of the time since.
+cost is measured, and the next copy is made no sooner than that is `SHARE` of this process's processor time
+since. What a page has the server render, such as depth, comes on top, and only when somebody moves.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from trainers.camera_paths import orbit_of_cameras
 from trainers.history import read_history
-from trainers.machine import cores
 from trainers.next_steps import quoted
 from trainers.observer import Observer
 from trainers.parts.results import at_test
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trainers.run_folder import RunFolder
     from trainers.trainer import Trainer
 
-SHARE = 0.01
+SHARE = 0.005
 LEAST_SECONDS = 2.0
 
 
@@ -41,7 +41,7 @@ class Following(Observer):
     def __init__(self, host: str, port: int, say: Callable[[str], None]) -> None:
         self._host, self._port, self._say = host, port, say
         self._viewer: Viewer | None = None
-        self._next = 0.0
+        self._next = self._next_cpu = 0.0
 
     def started(self, trainer: Trainer, dataset: Dataset, run: RunFolder) -> None:
         self._subject = Subject(
@@ -61,7 +61,8 @@ class Following(Observer):
 
     def passed(self, trainer: Trainer, loss: float, psnr: float) -> None:
         self._tell(trainer, loss, psnr)
-        if self._subject.wanted.is_set() and time.monotonic() >= self._next:
+        due = time.monotonic() >= self._next and time.process_time() >= self._next_cpu
+        if due and self._subject.wanted.is_set():
             self._show(trainer)
 
     def finished(self, trainer: Trainer) -> None:
@@ -87,7 +88,8 @@ class Following(Observer):
         began = time.thread_time()
         self._subject.replace(_copied(trainer))
         cost = time.thread_time() - began + self._viewer.spent()
-        self._next = time.monotonic() + max(LEAST_SECONDS, cost / (SHARE * cores()))
+        self._next = time.monotonic() + LEAST_SECONDS
+        self._next_cpu = time.process_time() + cost / SHARE
 
 
 def _copied(trainer: Trainer) -> Gaussians:

@@ -3,8 +3,8 @@
     python tools/bench_watching.py [DATA] [--steps 300] [--rounds 3] [--downscale 1]
 
 The page is played by another process, which asks for all that a browser would, so that only the cost to the
-training is counted and not that of drawing. Each run with a page is between two without, whose own ratio shows
-how much of it is noise.
+training is counted and not that of drawing. Each run with a page is between two without, whose own ratio
+shows how much of it is noise.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ it (`libraries`: three.js and Spark, compressed, from `viewer/`), and where to l
     {"position": [x, y, z], "target": [x, y, z], "up": [x, y, z], "fov": degrees of the height,
      "near": distance, "far": distance, "look": {"eps2d": square pixels, "antialiased": whether}}
 
-The modules of `viewer/` that draw and move are those of `gsplat-core view`, too. Base64 takes a third more than the scene, and the libraries 1.4 MB. Such a page is read as well: what counts
-is the scene in it.
+The modules of `viewer/` that draw and move are those of `gsplat-core view`, too. Base64 takes a third more
+than the scene, and the libraries 1.4 MB. Such a page is read as well: what counts is the scene in it.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from gsplat_core.errors import DataError, UsageError
 from trainers.options import OptionalFolder
-from trainers.paths import must_exist
+from trainers.paths import must_be_scene, must_exist
 
 Up = Literal["x", "y", "z", "-x", "-y", "-z"]
 
@@ -42,7 +42,7 @@ def view(
         read: an option of reading the source, such as axes=ply for .spz (may be repeated).
     """
     check_port(port)
-    must_exist(source)
+    must_be_scene(source)
     must_exist(scene)
     import numpy as np
 

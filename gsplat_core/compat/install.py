@@ -23,6 +23,7 @@ REPLACEMENTS = {
         "gsplat.strategy.default": f"{_GSPLAT}.strategy",
         "gsplat.strategy.mcmc": f"{_GSPLAT}.strategy",
         "gsplat.optimizers": f"{_GSPLAT}.optimizers",
+        "gsplat.optimizers.selective_adam": f"{_GSPLAT}.optimizers",
         "gsplat.relocation": f"{_GSPLAT}.relocation",
         "gsplat.exporter": f"{_GSPLAT}.exporter",
         "gsplat.compression": f"{_GSPLAT}.compression",

@@ -3,6 +3,7 @@ there."""
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -376,3 +377,23 @@ def test_depths_become_points_and_normals_of_a_plane(z_depth: bool) -> None:
     torch.testing.assert_close(normals, normal.expand_as(normals), atol=1e-3, rtol=0)
     x = torch.linspace(-5, 5, 11)
     torch.testing.assert_close(utils.inverse_log_transform(utils.log_transform(x)), x)
+
+
+def test_a_scene_is_saved_with_colours_of_its_own(tmp_path: Path) -> None:
+    scene = typical_scene(20, 1)
+    names = ("means", "scales", "quats", "opacities", "sh0", "shN")
+    splats = {name: getattr(scene, name) for name in names}
+    utils.save_ply(splats, str(tmp_path / "a.ply"))
+    assert torch.equal(gsplat_core.io.load(tmp_path / "a.ply").shN, scene.shN)
+    utils.save_ply(splats, str(tmp_path / "b.ply"), torch.full((20, 3), 0.5))
+    found = gsplat_core.io.load(tmp_path / "b.ply")
+    assert (found.num, found.sh_degree) == (20, 0)
+    assert not found.sh0.any()
+
+
+def test_the_projection_matrix_is_that_of_inrias_callers() -> None:
+    matrix = utils.get_projection_matrix(0.5, 8.0, 1.2, 0.9)
+    for depth, expected in ((0.5, 0.0), (8.0, 1.0)):
+        edge = torch.tensor([depth * math.tan(0.6), depth * math.tan(0.45), depth, 1.0])
+        x, y, z, w = (matrix @ edge).tolist()
+        assert (x / w, y / w, z / w) == pytest.approx((1.0, 1.0, expected), abs=1e-6)

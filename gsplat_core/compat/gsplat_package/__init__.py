@@ -80,6 +80,7 @@ MISSING: dict[str, str] = {
 
 MISSING_MODULES: dict[str, str] = {
     "gsplat.losses": "its fused losses; gsplat_core.losses has l1_dssim",
+    "gsplat.compression.sort": "a step of PngCompression, which is there",
     "gsplat.color_correct": "another fit than gsplat_core.color_correction.color_corrected",
     "gsplat.strategy.ops": "single edits of strategies; gsplat_core.densify has its own",
     "gsplat.cuda._torch_impl_2dgs": "2D Gaussians",

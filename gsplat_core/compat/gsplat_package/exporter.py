@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -13,6 +14,11 @@ from gsplat_core.io.atomic import write_bytes
 from gsplat_core.scene.gaussians import Gaussians
 
 _ENDINGS = {"ply": ".ply", "splat": ".splat", "ply_compressed": ".compressed.ply"}
+
+_PIECES = (
+    "sh2rgb", "part1by2_vec", "encode_morton3_vec", "sort_centers", "pack_unorm", "pack_111011", "pack_8888",
+    "pack_rotation", "splat2ply_bytes_compressed", "splat2ply_bytes", "splat2splat_bytes",
+)  # fmt: skip
 
 
 def export_splats(
@@ -51,6 +57,14 @@ def export_splats(
     if save_to is not None:
         write_bytes(save_to, content)
     return content
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PIECES:
+        raise ImportError(
+            f"gsplat_core does not offer gsplat's {name!r}: a piece of export_splats, which is there"
+        )
+    raise AttributeError(f"module 'gsplat.exporter' of gsplat_core has no attribute {name!r}")
 
 
 __all__ = ["export_splats"]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
+from gsplat_core.compat.gsplat_package.exporter import export_splats
 from gsplat_core.quaternions import rotation_matrices
+from gsplat_core.scene.harmonics import sh0_of
 
 
 def get_projection_matrix(
@@ -27,6 +30,24 @@ def get_projection_matrix(
         [0.0, 0.0, 1.0, 0.0],
     ]
     return torch.tensor(rows, device=device)
+
+
+def save_ply(splats: Mapping[str, Tensor], dir: str, colors: Tensor | None = None) -> None:
+    """Writes a .ply file.
+
+    Args:
+        splats: see :func:`gsplat_core.compat.gsplat_package.exporter.export_splats`.
+        dir: the file.
+        colors: [N, 3] from 0 to 1, in the place of the spherical harmonics.
+
+    Raises:
+        gsplat_core.errors.GsplatError: the file cannot be written.
+    """
+    sh0, shN = splats["sh0"], splats["shN"]
+    if colors is not None:
+        sh0, shN = sh0_of(colors)[:, None], colors.new_zeros(len(colors), 0, 3)
+    means, scales, quats, opacities = (splats[name] for name in ("means", "scales", "quats", "opacities"))
+    export_splats(means, scales, quats, opacities, sh0, shN, save_to=dir)
 
 
 def normalized_quat_to_rotmat(quat: Tensor) -> Tensor:

@@ -59,6 +59,7 @@ def main(num: int = 50_000, width: int = 640, height: int = 480, rounds: int = 1
     asked: dict[str, tuple[int, Callable[[], dict[str, Any]]]] = {
         "colours alone": (0, dict),
         "expected depth": (1, lambda: {"render_mode": "RGB+ED"}),
+        "distance": (1, lambda: {"render_mode": "RGB-Ed"}),
         "inverse depth": (1, lambda: {"outputs": ["inverse_depth"]}),
         "normals": (3, lambda: {"outputs": ["normals"]}),
         "features": (16, lambda: {"features": {"a": torch.zeros(num, 16, requires_grad=True)}}),
@@ -79,6 +80,13 @@ def main(num: int = 50_000, width: int = 640, height: int = 480, rounds: int = 1
         if numbers:
             ratio = times[name] / alone
             print(f"| {name} | {ratio:.2f} | {3 * (ratio - 1) / numbers:.2f} |")
+    along: dict[str, Callable[[], dict[str, Any]]] = {
+        "colours": lambda: {"response": "ray"},
+        "with distance": lambda: {"response": "ray", "render_mode": "RGB-Ed"},
+    }
+    times = median_seconds({name: step(make) for name, make in along.items()}, max(rounds // 4, 1), threads=1)
+    ratio = times["with distance"] / times["colours"]
+    print(f"\nalong rays: colours with distances take {ratio:.1f} times as long as colours alone")
 
 
 if __name__ == "__main__":

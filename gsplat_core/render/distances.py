@@ -9,7 +9,8 @@ so distances are depths, blended as always, times the lengths of rays.
 A response along rays sees a Gaussian where the ray comes nearest to its centre. That is another number for
 each pair of a pixel and a Gaussian, which no colour can say, so they are looked up: one pass of the kernels
 tells which Gaussians a pixel blends and in which order, and weights and distances of these are computed again
-here, differentiably. It is made of PyTorch's operators and takes several times as long as colours do.
+here, differentiably. It is made of PyTorch's operators and takes 20 to 50 times as long as colours do
+(`tools/bench_outputs.py`): for measuring and for few rays, not for every step of a training.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from gsplat_core.render.rays import rays_of_cameras
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.stages import sightings
 
-_PAIRS = 2**19
-"""Of pixels and Gaussians, looked at at a time: what is kept for the backward pass besides the result."""
+_PAIRS = 2**16
+"""Of pixels and Gaussians, looked at at a time: so few that what is computed of them stays in the cache."""
 
 
 def lengths_of_rays(inputs: Inputs, width: int, height: int) -> Tensor:
@@ -63,10 +64,10 @@ def distances_along_rays(
         return flat.reshape(*seen.counts.shape, 1)
     ids = sightings(*lists, top=most, **along).top_ids
     assert ids is not None
-    num = drawn.splats.depths.shape[-1]
-    first = num * torch.arange(ids.shape[0] * ids.shape[1], device=ids.device)
-    pixels = ids.flatten(2, 3).flatten(0, 1)  # [images, pixels, most]
-    of_all = torch.where(pixels < 0, -1, pixels + first[:, None, None]).flatten(0, 1)
+    ids = ids.flatten(0, 3)  # [pixels of all images, most]
+    firsts = drawn.splats.depths.shape[-1] * (
+        torch.arange(len(ids), device=ids.device) // max(width * height, 1)
+    )
 
     # Pixels with about as many Gaussians together, so that little is looked at in vain.
     counts = seen.counts.flatten().long()
@@ -74,7 +75,7 @@ def distances_along_rays(
     order = order[: int((counts > 0).sum())]
     tensors = [
         drawn.rays.rays.flatten(0, 3),
-        drawn.rays.canonical.flatten(0, 2),
+        drawn.rays.canonical.flatten(0, 2).T.contiguous(),
         drawn.splats.opacities.flatten(),
         None if drawn.extras is None else drawn.extras.flatten(0, 2),
     ]
@@ -83,9 +84,9 @@ def distances_along_rays(
         longest = int(counts[order[begin]])
         some = order[begin : begin + max(_PAIRS // longest, 1)]
         begin += len(some)
-        arguments = (of_all[some, :longest], *tensors)
+        arguments = (ids[some, :longest], *tensors)
         in_vain = torch._C._are_functorch_transforms_active() or not torch.is_grad_enabled()
-        function = _blended(FALLS[inputs.response], settings.max_alpha, some)
+        function = _blended(FALLS[inputs.response], settings.max_alpha, some, firsts[some])
         found.append(
             function(*arguments) if in_vain else checkpoint(function, *arguments, use_reentrant=False)
         )
@@ -93,26 +94,31 @@ def distances_along_rays(
 
 
 def _blended(
-    fall: Callable[[Tensor, Tensor | None], Tensor], max_alpha: float, pixels: Tensor
+    fall: Callable[[Tensor, Tensor | None], Tensor], max_alpha: float, pixels: Tensor, firsts: Tensor
 ) -> Callable[..., Tensor]:
-    """The function of Gaussians [P, K] of pixels [P], front to back and -1 behind the last, and of all rays,
-    frames, opacities and extras that gives distances [P]."""
+    """The function of Gaussians [P, K] of pixels [P], front to back and -1 behind the last, counted from the
+    `firsts` of their images [P], and of all rays, frames, opacities and extras that gives distances [P]."""
 
     def blended(
         ids: Tensor, rays: Tensor, canonical: Tensor, opacities: Tensor, extras: Tensor | None
     ) -> Tensor:
         there = ids >= 0
-        rows = ids.clamp(min=0).long()
-        own = rays[pixels][:, None, :]
-        direction = torch.nn.functional.normalize(own[..., :3], dim=-1)
-        frames = canonical[rows]
-        w, centre = frames[..., :9].unflatten(-1, (3, 3)), frames[..., 9:]
-        dg = (w * direction[..., None, :]).sum(-1)
-        og = centre if own.shape[-1] == 3 else centre + (w * own[..., None, 3:]).sum(-1)
-        square = dg.square().sum(-1).clamp(min=1e-37)
-        tau = -(og * dg).sum(-1) / square
+        rows = ids.clamp(min=0).long() + firsts[:, None]
+        own = rays[pixels]
+        dx, dy, dz = torch.nn.functional.normalize(own[:, :3], dim=-1)[:, :, None].unbind(1)
+        # Component by component: sums over three numbers that lie side by side take far longer.
+        numbers = canonical.index_select(1, rows.flatten()).unflatten(1, rows.shape)
+        w = numbers[:9].unflatten(0, (3, 3))
+        dg = [row[0] * dx + row[1] * dy + row[2] * dz for row in w]
+        og = [*numbers[9:]]
+        if own.shape[-1] == 6:
+            ox, oy, oz = own[:, 3:, None].unbind(1)
+            og = [o + row[0] * ox + row[1] * oy + row[2] * oz for o, row in zip(og, w, strict=True)]
+        square = (dg[0] * dg[0] + dg[1] * dg[1] + dg[2] * dg[2]).clamp(min=1e-37)
+        tau = -(og[0] * dg[0] + og[1] * dg[1] + og[2] * dg[2]) / square
         # Like the kernels by a cross product: both terms of og + tau dg are as large as the camera is far.
-        squared = torch.linalg.cross(dg, og).square().sum(-1) / square
+        across = [dg[i - 2] * og[i - 1] - dg[i - 1] * og[i - 2] for i in range(3)]
+        squared = (across[0] * across[0] + across[1] * across[1] + across[2] * across[2]) / square
         faded = opacities[rows] * (-fall(squared, None if extras is None else extras[rows])).exp()
         alphas = torch.where(there, torch.where(faded <= max_alpha, faded, max_alpha), 0.0)
         through = torch.cat([torch.ones_like(alphas[:, :1]), (1 - alphas[:, :-1])], dim=1).cumprod(1)

@@ -42,6 +42,8 @@ class Following(Observer):
         self._host, self._port, self._say = host, port, say
         self._viewer: Viewer | None = None
         self._next = self._next_cpu = 0.0
+        self.spent = 0.0
+        """Seconds of processor time that copies and requests have taken so far."""
 
     def started(self, trainer: Trainer, dataset: Dataset, run: RunFolder) -> None:
         self._subject = Subject(
@@ -88,6 +90,7 @@ class Following(Observer):
         began = time.thread_time()
         self._subject.replace(_copied(trainer))
         cost = time.thread_time() - began + self._viewer.spent()
+        self.spent += cost
         self._next = time.monotonic() + LEAST_SECONDS
         self._next_cpu = time.process_time() + cost / SHARE
 

@@ -189,6 +189,8 @@ def canonical_frames(
         frames = rotation_matrices(quats).mT / scales.clamp(min=LEAST_SCALE)[..., None]
     centres = -(viewmats[..., :3, :3].mT @ viewmats[..., :3, 3:])[..., 0]
     offsets = centres[:, :, None] - means[:, None]
+    # Nobody sees a Gaussian whose place is not finite, but zero times that would be its gradient.
+    offsets = torch.where(offsets.isfinite(), offsets, 0.0)
     seen = (frames[:, None] @ offsets[..., None])[..., 0]
     of_cameras = frames.flatten(-2)[:, None].expand(-1, centres.shape[1], -1, -1)
     return torch.cat([of_cameras, seen], dim=-1)

@@ -72,7 +72,7 @@ GSPLAT_HD void finish_ray_splat(const CompositeInputs& in, int64_t id, const Ray
   out.means2d[2 * id] = v_mean.x;
   out.means2d[2 * id + 1] = v_mean.y;
   out.opacities[id] = m.e / in.opacities[id];
-  ray_splat_vjp(turn, m, out.canonical + RayInputs::kCanonical * id);
+  ray_splat_vjp(turn, canonical, m, out.canonical + RayInputs::kCanonical * id);
 }
 
 GSPLAT_MATH_END

@@ -288,15 +288,15 @@ Formula ray_formula(bool from_centre) {
       const Splat splat(x, ray);
       const double e = v[0] * weights[j] * splat.alpha;
       const auto change = Family::change(splat.prepared, splat.at, e);
-      Family::add(sums, e, change, ray);
+      Family::add(sums, e, change, splat.at);
       for (int i = 0; i < Response::kExtras; ++i) grad[13 + i] -= e * change.by_extras.values[i];
-      const auto v_ray = Family::ray_vjp(splat.prepared, change, from_centre);
+      const auto v_ray = Family::ray_vjp(splat.prepared, change, splat.at.tau, from_centre);
       double* to = grad.data() + Splat::kNumbers + j * (from_centre ? 3 : 6);
       const double numbers[6] = {v_ray.direction.x, v_ray.direction.y, v_ray.direction.z,
                                  v_ray.origin.x,    v_ray.origin.y,    v_ray.origin.z};
       std::copy(numbers, numbers + (from_centre ? 3 : 6), to);
     }
-    gsplat::ray_splat_vjp(gsplat::CameraTurn<double>({x[9], x[10], x[11]}), sums, grad.data());
+    gsplat::ray_splat_vjp(gsplat::CameraTurn<double>({x[9], x[10], x[11]}), x.data(), sums, grad.data());
     grad[12] = sums.e / x[12];
     return grad;
   };
@@ -368,8 +368,8 @@ Formula response_formula(bool quadratic) {
           const Pixel<Response, double> pixel(x, dx - x[0], dy);
           const double e = v[0] * weights[j] * pixel.alpha;
           const auto change = Family::change(pixel.prepared, pixel.at, e);
-          Family::add(column, e, change, dy, gsplat::NoRay{});
-          Family::add(sums, e, change, gsplat::NoRay{});
+          Family::add(column, e, change, dy, pixel.at);
+          Family::add(sums, e, change, pixel.at);
           for (int i = 0; i < Response::kExtras; ++i) v_extras[i] -= e * change.by_extras.values[i];
         }
         const auto moments = Family::finished(column, dx - x[0]);

@@ -48,7 +48,7 @@ void write_row(const CompositeInputs& in, const SplatRecord<Response>& record, c
                CellSet cells, const float* background, BlockPixels<Response>& state, PixelSums& pixels,
                float* row) {
   const Float max_alpha(in.settings.max_alpha), zero(0.0f);
-  const BlockSplat<Response> splat(record, place);
+  const BlockSplat<Response> splat(record, place, state);
   Float sums[kSplatMoments];
   repeat<kSplatMoments>([&](auto i) { sums[i] = zero; });
   each_cell(cells, [&](int cell) __attribute__((always_inline)) {

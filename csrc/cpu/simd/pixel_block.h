@@ -12,11 +12,6 @@
 
 namespace gsplat::GSPLAT_ISA {
 
-// The column and the row of every pixel of a cell, and also of every cell of a block.
-alignas(64) inline constexpr float kColumnOf[kCellPixels] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3};
-alignas(64) inline constexpr float kRowOf[kCellPixels] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3};
-static_assert(kCellSide == 4 && kCellsPerRow == 4);
-
 // The pixels of a block on their way from the front to the back.
 struct PixelState {
   alignas(64) float transmittance[kBlockPixels];  // in front of the next splat
@@ -50,12 +45,6 @@ struct BlockPixels : PixelState {
   BlockPixels(const CompositeInputs&, const BlockPlace& place)
       : PixelState(place, Response::Family::kLeast) {}
 
-  template <class Body>
-  [[gnu::always_inline]] void with_kind_of_rays(const Body& body) const {
-    body(NoRay{});
-  }
-  NoRay ray(int) const { return {}; }
-  NoRay ray(int, NoRay) const { return {}; }
   // Gradients of rays are of no use, and there are no tangents of any.
   RayPlanes* no_gradients(float*, RayPlanes&) const { return nullptr; }
   void write_gradients(const CompositeInputs&, const BlockPlace&, const RayPlanes*, float*) const {}
@@ -77,23 +66,6 @@ struct BlockPixels<Response, true> : PixelState {
     }
   }
 
-  // Calls body(whether rays begin in the camera's centre), which the compiler knows there.
-  template <class Body>
-  [[gnu::always_inline]] void with_kind_of_rays(const Body& body) const {
-    if (__builtin_expect(rays.from_centre, 1)) {
-      body(std::true_type{});
-    } else {
-      body(std::false_type{});
-    }
-  }
-  // Of the pixels from the number `first` on.
-  [[gnu::always_inline]] Ray<Float> ray(int first) const {
-    return rays.from_centre ? rays.at<true>(first) : rays.at<false>(first);
-  }
-  template <bool kFromCentre>
-  [[gnu::always_inline]] Ray<Float> ray(int first, std::bool_constant<kFromCentre>) const {
-    return rays.at<kFromCentre>(first);
-  }
   // Zeros for the gradients of `image`, null if that is.
   RayPlanes* no_gradients(float* image, RayPlanes& planes) const {
     if (image == nullptr) return nullptr;
@@ -128,11 +100,13 @@ struct BlockSplat {
 
   alignas(64) float cell_u[kCells], cell_v[kCells];
   Float pixel_u[kVectors], pixel_v[kVectors];
-  typename Family::template Prepared<Float> prepared;
+  [[no_unique_address]] std::conditional_t<Family::kAlongRays, SplatDirections, NoRay> directions;
 
   // Prepared in its place: compilers copy larger structs by slow instructions.
-  [[gnu::always_inline]] BlockSplat(const SplatRecord<Response>& r, const BlockPlace& place)
-      : prepared(prepared_of(r)) {
+  [[gnu::always_inline]] BlockSplat(const SplatRecord<Response>& r, const BlockPlace& place,
+                                    const BlockPixels<Response>& state)
+      : prepared_(r) {
+    if constexpr (Family::kAlongRays) directions.find(prepared().frame, state.rays);
     const auto shape = shape_of(r);
     const Float first_x(static_cast<float>(place.x) + 0.5f - r.mean_x);
     const Float first_y(static_cast<float>(place.y) + 0.5f - r.mean_y);
@@ -150,7 +124,24 @@ struct BlockSplat {
     asm("" : "+m"(cell_u), "+m"(cell_v));
   }
 
+  [[gnu::always_inline]] decltype(auto) prepared() const { return prepared_(); }
+
 private:
+  // Along rays it is a row of numbers, of which a pixel seldom needs all: they are read when they are.
+  struct Kept {
+    typename Family::template Prepared<Float> prepared;
+
+    [[gnu::always_inline]] explicit Kept(const SplatRecord<Response>& r) : prepared(prepared_of(r)) {}
+    [[gnu::always_inline]] const auto& operator()() const { return prepared; }
+  };
+  struct Read {
+    const SplatRecord<Response>& record;
+
+    [[gnu::always_inline]] explicit Read(const SplatRecord<Response>& r) : record(r) {}
+    [[gnu::always_inline]] auto operator()() const { return prepared_of(record); }
+  };
+  std::conditional_t<Family::kAlongRays, Read, Kept> prepared_;
+
   [[gnu::always_inline]] static auto prepared_of(const SplatRecord<Response>& r) {
     ExtrasOf<Float, Response::kExtras> extras;
     repeat<Response::kExtras>([&](auto e) { extras.values[e] = Float(r.extras()[e]); });
@@ -174,7 +165,7 @@ struct PixelOffsets {
   }
 };
 
-// How opaque a splat is at the pixels of a cell.
+// How opaque a splat is at the pixels of a cell. Along rays, `tau` is in lengths of BlockRays.
 template <class Response>
 struct CellResponse {
   using Family = typename Response::Family;
@@ -186,14 +177,35 @@ struct CellResponse {
                                       int cell) {
     const Float cell_u(splat.cell_u[cell]), cell_v(splat.cell_v[cell]);
     const float* threshold = state.threshold + cell * kCellPixels;
-    state.with_kind_of_rays([&](auto kind) __attribute__((always_inline)) {
+    // find(u, v, first, i, measure) looks at vector i of the cell, which begins with the pixel `first`.
+    const auto each_vector = [&](auto&& find) __attribute__((always_inline)) {
       repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
         Float measure;
-        pixel[i] = Family::at(splat.prepared, cell_u + splat.pixel_u[i], cell_v + splat.pixel_v[i],
-                              state.ray(cell * kCellPixels + i * kLanes, kind), measure);
+        pixel[i] = find(cell_u + splat.pixel_u[i], cell_v + splat.pixel_v[i], cell * kCellPixels + i * kLanes,
+                        i, measure);
         uncapped[i] = Family::opacity_where(measure >= Float::load(threshold + i * kLanes), measure);
       });
-    });
+    };
+    if constexpr (Family::kAlongRays) {
+      const BlockRays& rays = state.rays;
+      if (__builtin_expect(rays.affine >> cell & 1u, 1)) {
+        each_vector([&](Float u, Float v, int, int i, Float& measure) __attribute__((always_inline)) {
+          return Family::from_centre(splat.prepared(), u, v, splat.directions.at(cell, i), measure);
+        });
+      } else if (rays.from_centre) {
+        each_vector([&](Float u, Float v, int first, int, Float& measure) __attribute__((always_inline)) {
+          return Family::at(splat.prepared(), u, v, rays.at<true>(first), measure);
+        });
+      } else {
+        each_vector([&](Float u, Float v, int first, int, Float& measure) __attribute__((always_inline)) {
+          return Family::at(splat.prepared(), u, v, rays.at<false>(first), measure);
+        });
+      }
+    } else {
+      each_vector([&](Float u, Float v, int, int, Float& measure) __attribute__((always_inline)) {
+        return Family::at(splat.prepared(), u, v, NoRay{}, measure);
+      });
+    }
   }
 };
 
@@ -262,7 +274,7 @@ public:
   template <class Body>
   [[gnu::always_inline]] void each_weight(int n, const BlockPlace& place, CellSet cells, Float max_alpha,
                                           Body&& body) const {
-    const BlockSplat<Response> splat(splats_[n], place);
+    const BlockSplat<Response> splat(splats_[n], place, state_);
     each_cell(cells, [&](int cell) __attribute__((always_inline)) {
       const CellResponse at(splat, state_, cell);
       const CellBlend blend(at, state_, cell, max_alpha);

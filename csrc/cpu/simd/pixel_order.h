@@ -172,7 +172,7 @@ private:
       }
       const CellSet cells = splats.cells(n) & state_.unfinished;
       if (cells != 0) {
-        const BlockSplat<Response> splat(splats[n], place);
+        const BlockSplat<Response> splat(splats[n], place, state_);
         const float* numbers = in.rays.canonical + int64_t{splats.id(n)} * RayInputs::kCanonical;
         Float frame[RayInputs::kCanonical];
         repeat<RayInputs::kCanonical>([&](auto i)

@@ -86,9 +86,9 @@ struct SumTarget {
     const int i = owner.index;
     if (!owner.owns) return;
     if (i < kMoments && Family::kAlongRays) {
-      // The moments fill the places of the frame and the opacity.
-      base = i < RayInputs::kCanonical ? out.canonical + i : out.opacities;
-      stride = i < RayInputs::kCanonical ? RayInputs::kCanonical : 1;
+      // The moments fill places of the frame, and that of the opacity.
+      base = i < kMoments - 1 ? out.canonical + i : out.opacities;
+      stride = i < kMoments - 1 ? RayInputs::kCanonical : 1;
     } else if (i < kMoments) {
       // The six moments fill the places of the mean, the root and the opacity.
       base = i < 2 ? out.means2d + i : i < 5 ? out.shapes + (i - 2) : out.opacities;
@@ -115,7 +115,7 @@ __device__ void add_ray_gradient(const CompositeInputs& in, const CompositeGrads
                                  const Change& change) {
   if constexpr (Response::Family::kAlongRays) {
     if (out.rays == nullptr) return;
-    const Ray<float> v = Response::Family::ray_vjp(blend.prepared, change, pixel.from_centre);
+    const Ray<float> v = Response::Family::ray_vjp(blend.prepared, change, blend.at.tau, pixel.from_centre);
     float* numbers = out.rays + (pixel.numbers - in.rays.rays);
     numbers[0] += v.direction.x;
     numbers[1] += v.direction.y;
@@ -194,7 +194,7 @@ __device__ float replay_splat(const CompositeInputs& in, const CompositeGradInpu
   // No gradient through the cap.
   const float e = zero_unless(blend.uncapped <= in.settings.max_alpha, blend.alpha * v_alpha);
   const auto change = Family::change(blend.prepared, blend.at, e);
-  Family::add(sums.moments, e, change, blend.dy, pixel.ray());
+  Family::add(sums.moments, e, change, blend.dy, blend.at);
 #pragma unroll
   for (int i = 0; i < kExtras; ++i) sums.extras.numbers[i] -= e * change.by_extras.values[i];
   add_ray_gradient(in, out, pixel, blend, change);
@@ -326,9 +326,7 @@ __device__ void finish_moments(const CompositeInputs& in, int64_t id, const Comp
   if constexpr (Family::kAlongRays) {
     const float* sums = out.canonical + RayInputs::kCanonical * id;
     const RaySums<float> moments = {{sums[0], sums[1], sums[2]},
-                                    {sums[3], sums[4], sums[5]},
-                                    {sums[6], sums[7], sums[8]},
-                                    {sums[9], sums[10], sums[11]},
+                                    {sums[3], sums[4], sums[5], sums[6], sums[7], sums[8]},
                                     out.opacities[id]};
     finish_ray_splat(in, id, moments, out);
   } else {

@@ -17,6 +17,11 @@
 //
 // where the only cancellation is that of x and y, which are small because the ray passes by the centre.
 //
+// Gradients know a pixel by its h alone. Where its ray comes nearest is the point o + tau d of the world, of
+// which h is the place in the frame; so with c the camera's centre there, o + tau d = W^-1 (h - c), and what
+// a pixel adds to the gradient of W, dD2/dog (o + tau d)^T, is a matrix of products of h times W^-T. The sums
+// over the pixels are of h and h h^T, and the rest is done once per splat.
+//
 // A Gaussian is seen within the ellipse of its splat only, of the level of its response (math/ellipse.h):
 // what it is in does not depend on how the image is cut into tiles. What lies behind the ray's beginning is
 // not seen. A response of this family has beside its traits (math/response/radial.h)
@@ -151,33 +156,72 @@ private:
   }
 };
 
-// Sums over pixels from which the gradients of one splat follow: by W, by the camera's centre in the frame,
-// both turned, and by ln alpha.
+// Sums over pixels from which the gradients of one splat follow: the gradient by the camera's centre, v, and
+// v h^T, both in the turned frame, and the one by ln alpha.
 template <class T>
 struct RaySums {
-  Vec3<T> first, second, along, centre;
+  Vec3<T> centre;
+  Sym3<T> products;  // entries of the matrix
   T e;
 
   GSPLAT_HD static RaySums zero() {
     const T none = T(0.0);
-    const Vec3<T> nothing = {none, none, none};
-    return {nothing, nothing, nothing, nothing, none};
+    return {{none, none, none}, {none, none, none, none, none, none}, none};
   }
 };
 
-// Writes the gradient of a splat's `canonical` [12].
+// The columns of the inverse of a matrix of three rows, which may differ in size by any factor. Zero if there
+// is none.
 template <class T>
-GSPLAT_HD void ray_splat_vjp(const CameraTurn<T>& turn, const RaySums<T>& m, T* v_canonical) {
-  const auto back = [&](const T& first, const T& second, const T& along, T* to, int stride) {
-    const Vec3<T> v = turn.turned_back({first, second, along});
-    to[0] = v.x;
-    to[stride] = v.y;
-    to[2 * stride] = v.z;
-  };
-  back(m.first.x, m.second.x, m.along.x, v_canonical, 3);
-  back(m.first.y, m.second.y, m.along.y, v_canonical + 1, 3);
-  back(m.first.z, m.second.z, m.along.z, v_canonical + 2, 3);
-  back(m.centre.x, m.centre.y, m.centre.z, v_canonical + 9, 1);
+struct InverseColumns {
+  Vec3<T> columns[3];
+
+  GSPLAT_HD explicit InverseColumns(const T* rows) {
+    const T zero(0.0), one(1.0);
+    Vec3<T> scaled[3];
+    T scales[3];
+    for (int i = 0; i < 3; ++i) {
+      const Vec3<T> row = {rows[3 * i], rows[3 * i + 1], rows[3 * i + 2]};
+      const T size = max(abs(row.x), max(abs(row.y), abs(row.z)));
+      scales[i] = one / select(size > zero, size, one);
+      scaled[i] = scales[i] * row;
+    }
+    columns[0] = cross(scaled[1], scaled[2]);
+    columns[1] = cross(scaled[2], scaled[0]);
+    columns[2] = cross(scaled[0], scaled[1]);
+    const T volume = dot(scaled[0], columns[0]);
+    const Mask<T> exists = abs(volume) > zero;
+    const T inverse = zero_unless(exists, one / select(exists, volume, one));
+    for (int i = 0; i < 3; ++i) columns[i] = (inverse * scales[i]) * columns[i];
+  }
+};
+
+// Writes the gradient of a splat's `canonical` [12], from the sums and the camera's turn.
+template <class T>
+GSPLAT_HD void ray_splat_vjp(const CameraTurn<T>& turn, const T* canonical, const RaySums<T>& m,
+                             T* v_canonical) {
+  const Sym3<T>& s = m.products;
+  const Vec3<T> half[3] = {turn.turned_back({s.xx, s.xy, s.xz}), turn.turned_back({s.xy, s.yy, s.yz}),
+                           turn.turned_back({s.xz, s.yz, s.zz})};
+  const Vec3<T> columns[3] = {turn.turned_back({half[0].x, half[1].x, half[2].x}),
+                              turn.turned_back({half[0].y, half[1].y, half[2].y}),
+                              turn.turned_back({half[0].z, half[1].z, half[2].z})};
+  const Vec3<T> centre = turn.turned_back(m.centre);
+  const InverseColumns<T> inverse(canonical);
+  const T moved[3] = {centre.x, centre.y, centre.z};
+  const T products[3][3] = {{columns[0].x, columns[1].x, columns[2].x},
+                            {columns[0].y, columns[1].y, columns[2].y},
+                            {columns[0].z, columns[1].z, columns[2].z}};
+  for (int i = 0; i < 3; ++i) {
+    Vec3<T> row = {T(0.0), T(0.0), T(0.0)};
+    for (int j = 0; j < 3; ++j) {
+      row = row + fma(-moved[i], canonical[9 + j], products[i][j]) * inverse.columns[j];
+    }
+    v_canonical[3 * i] = row.x;
+    v_canonical[3 * i + 1] = row.y;
+    v_canonical[3 * i + 2] = row.z;
+    v_canonical[9 + i] = moved[i];
+  }
 }
 
 // How a splat changes along one direction of its inputs.
@@ -189,7 +233,7 @@ struct RayTangent {
 
 template <class Response>
 struct RayFamily {
-  static constexpr int kShape = 4, kFrame = 11, kSums = 13;
+  static constexpr int kShape = 4, kFrame = 11, kSums = 10;
   static constexpr bool kIntegrates = false;
   static constexpr bool kAlongRays = true;
   static constexpr double kLeast = kMinPower;
@@ -224,7 +268,7 @@ struct RayFamily {
 
   template <class T>
   struct Change {
-    Vec3<T> by_centre, by_direction;
+    Vec3<T> by_centre;
     ExtrasOf<T, Response::kExtras> by_extras;
   };
 
@@ -268,23 +312,29 @@ struct RayFamily {
   template <class T>
   GSPLAT_HD_INLINE static At<T> at(const Prepared<T>& p, const T& u, const T& v, const Ray<T>& ray,
                                    T& measure) {
-    At<T> at;
     const Vec3<T> dg = p.frame.of(ray.direction);
-    const T flat = fma(dg.x, dg.x, fma(dg.y, dg.y, T(1e-37)));  // nothing is infinitely large
-    const T inverse = reciprocal(fma(dg.z, dg.z, flat));
-    if (ray.from_centre) {
-      const T scale = p.frame.distance * inverse, aside = flat * scale;
-      at.tau = dg.z * scale;
-      at.nearest = {dg.x * at.tau, dg.y * at.tau, -aside};
-      at.squared = p.frame.distance * aside;
-    } else {
-      const Vec3<T> og = p.frame.origin_of(ray), m = cross(dg, og);
-      at.tau = -(dot(og, dg) * inverse);
-      at.nearest = inverse * cross(m, dg);
-      at.squared = dot(m, m) * inverse;
-    }
-    const Mask<T> seen = (fma(u, u, v * v) <= p.frame.reach) & (at.tau >= T(0.0));
-    measure = select(seen, Response::power(at.squared, p.log2_opacity, p.extras.values), T(-1e30));
+    if (ray.from_centre) return from_centre(p, u, v, dg, measure);
+    At<T> at;
+    const T inverse = reciprocal(fma(dg.z, dg.z, flat_part(dg)));
+    const Vec3<T> og = p.frame.origin_of(ray), m = cross(dg, og);
+    at.tau = -(dot(og, dg) * inverse);
+    at.nearest = inverse * cross(m, dg);
+    at.squared = dot(m, m) * inverse;
+    measure = measure_of(p, u, v, at);
+    return at;
+  }
+
+  // The same on a ray that begins at the camera's centre, with the direction dg in the turned frame.
+  template <class T>
+  GSPLAT_HD_INLINE static At<T> from_centre(const Prepared<T>& p, const T& u, const T& v, const Vec3<T>& dg,
+                                            T& measure) {
+    At<T> at;
+    const T flat = flat_part(dg), scale = p.frame.distance * reciprocal(fma(dg.z, dg.z, flat)),
+            aside = flat * scale;
+    at.tau = dg.z * scale;
+    at.nearest = {dg.x * at.tau, dg.y * at.tau, -aside};
+    at.squared = p.frame.distance * aside;
+    measure = measure_of(p, u, v, at);
     return at;
   }
 
@@ -298,27 +348,24 @@ struct RayFamily {
     Change<T> c;
     const T sloped = -(e * Response::slope(at.squared, p.extras.values, c.by_extras.values));
     c.by_centre = sloped * at.nearest;
-    c.by_direction = at.tau * c.by_centre;
     return c;
   }
 
   template <class T>
-  GSPLAT_HD_INLINE static void add(Sums<T>& m, const T& e, const Change<T>& c, const Ray<T>& ray) {
+  GSPLAT_HD_INLINE static void add(Sums<T>& m, const T& e, const Change<T>& c, const At<T>& at) {
+    const Vec3<T>&v = c.by_centre, &h = at.nearest;
     m.e = m.e + e;
-    m.centre.x = m.centre.x + c.by_centre.x;
-    m.centre.y = m.centre.y + c.by_centre.y;
-    m.centre.z = m.centre.z + c.by_centre.z;
-    add_row(m.first, c.by_direction.x, ray.direction);
-    add_row(m.second, c.by_direction.y, ray.direction);
-    add_row(m.along, c.by_direction.z, ray.direction);
-    if (ray.from_centre) return;
-    add_row(m.first, c.by_centre.x, ray.origin);
-    add_row(m.second, c.by_centre.y, ray.origin);
-    add_row(m.along, c.by_centre.z, ray.origin);
+    m.centre = m.centre + v;
+    m.products.xx = fma(v.x, h.x, m.products.xx);
+    m.products.xy = fma(v.x, h.y, m.products.xy);
+    m.products.xz = fma(v.x, h.z, m.products.xz);
+    m.products.yy = fma(v.y, h.y, m.products.yy);
+    m.products.yz = fma(v.y, h.z, m.products.yz);
+    m.products.zz = fma(v.z, h.z, m.products.zz);
   }
   template <class T>
-  GSPLAT_HD_INLINE static void add(Sums<T>& m, const T& e, const Change<T>& c, const T&, const Ray<T>& ray) {
-    add(m, e, c, ray);
+  GSPLAT_HD_INLINE static void add(Sums<T>& m, const T& e, const Change<T>& c, const T&, const At<T>& at) {
+    add(m, e, c, at);
   }
   template <class T>
   GSPLAT_HD_INLINE static Sums<T> finished(const Sums<T>& m, const T&) {
@@ -336,16 +383,20 @@ struct RayFamily {
 
   // The gradient of the pixel's ray.
   template <class T>
-  GSPLAT_HD_INLINE static Ray<T> ray_vjp(const Prepared<T>& p, const Change<T>& c, bool from_centre) {
-    return {p.frame.transposed(c.by_direction), p.frame.transposed(c.by_centre), from_centre};
+  GSPLAT_HD_INLINE static Ray<T> ray_vjp(const Prepared<T>& p, const Change<T>& c, const T& tau,
+                                         bool from_centre) {
+    return {p.frame.transposed(tau * c.by_centre), p.frame.transposed(c.by_centre), from_centre};
   }
 
 private:
   template <class T>
-  GSPLAT_HD_INLINE static void add_row(Vec3<T>& row, const T& factor, const Vec3<T>& v) {
-    row.x = fma(factor, v.x, row.x);
-    row.y = fma(factor, v.y, row.y);
-    row.z = fma(factor, v.z, row.z);
+  GSPLAT_HD_INLINE static T flat_part(const Vec3<T>& dg) {
+    return fma(dg.x, dg.x, fma(dg.y, dg.y, T(1e-37)));  // nothing is infinitely large
+  }
+  template <class T>
+  GSPLAT_HD_INLINE static T measure_of(const Prepared<T>& p, const T& u, const T& v, const At<T>& at) {
+    const Mask<T> seen = (fma(u, u, v * v) <= p.frame.reach) & (at.tau >= T(0.0));
+    return select(seen, Response::power(at.squared, p.log2_opacity, p.extras.values), T(-1e30));
   }
 };
 
@@ -362,7 +413,7 @@ GSPLAT_HD_INLINE T ray_tangent(const typename RayFamily<Response>::template Prep
   if (!ray.from_centre) {
     t_og = t_og + p.frame.of(t_ray.origin) + Vec3<T>{dot(t.first, o), dot(t.second, o), dot(t.along, o)};
   }
-  T tangent = t.log_opacity + dot(c.by_centre, t_og) + dot(c.by_direction, t_dg);
+  T tangent = t.log_opacity + dot(c.by_centre, t_og) + at.tau * dot(c.by_centre, t_dg);
   for (int e = 0; e < Response::kExtras; ++e) {
     tangent = fma(-c.by_extras.values[e], t_extras[e], tangent);
   }

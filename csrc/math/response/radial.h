@@ -272,11 +272,12 @@ struct RadialFamily {
   }
 
   template <class T>
-  GSPLAT_HD_INLINE static void add(Sums<T>& m, const T& e, const Change<T>& c, NoRay) {
+  GSPLAT_HD_INLINE static void add(Sums<T>& m, const T& e, const Change<T>& c, const At<T>&) {
     m.add(e, c.sloped, c.u, c.v);
   }
   template <class T>
-  GSPLAT_HD_INLINE static void add(ColumnSums<T>& m, const T& e, const Change<T>& c, const T& dy, NoRay) {
+  GSPLAT_HD_INLINE static void add(ColumnSums<T>& m, const T& e, const Change<T>& c, const T& dy,
+                                   const At<T>&) {
     m.add(e, c.sloped, c.u, dy);
   }
   template <class T>

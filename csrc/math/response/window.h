@@ -256,11 +256,11 @@ struct WindowFamily {
   }
 
   template <class T>
-  GSPLAT_HD_INLINE static void add(Sums<T>& m, const T& e, const Change<T>& c, NoRay) {
+  GSPLAT_HD_INLINE static void add(Sums<T>& m, const T& e, const Change<T>& c, const At<T>&) {
     m.add(e, c);
   }
   template <class T>
-  GSPLAT_HD_INLINE static void add(Sums<T>& m, const T& e, const Change<T>& c, const T&, NoRay) {
+  GSPLAT_HD_INLINE static void add(Sums<T>& m, const T& e, const Change<T>& c, const T&, const At<T>&) {
     m.add(e, c);
   }
   template <class T>

@@ -10,6 +10,7 @@
 #include "cpu/compositing.h"
 #include "cpu/parallel.h"
 #include "cpu/simd/pixel_order.h"
+#include "cpu/simd/ray_splats.h"
 #include "math/payload/color.h"
 #include "math/response/selected.h"
 #include "raster/payloads.h"
@@ -157,18 +158,19 @@ inline void write_sums(const Float* values, float* row) {
 
 [[gnu::always_inline]] inline void list_moments(const RaySums<Float>& m, Float* sums) {
   constexpr int kCount = sizeof(m) / sizeof(Float);
-  const Float all[kCount] = {m.first.x, m.first.y, m.first.z,  m.second.x, m.second.y, m.second.z, m.along.x,
-                             m.along.y, m.along.z, m.centre.x, m.centre.y, m.centre.z, m.e};
+  const Sym3<Float>& p = m.products;
+  const Float all[kCount] = {m.centre.x, m.centre.y, m.centre.z, p.xx, p.xy, p.xz, p.yy, p.yz, p.zz, m.e};
   repeat<kCount>([&](auto i) __attribute__((always_inline)) { sums[i] = all[i]; });
 }
 
-template <class Response, class Change>
-[[gnu::always_inline]] inline void add_ray_gradient(const BlockSplat<Response>& splat, const Change& change,
-                                                    int first, const BlockPixels<Response>& state,
-                                                    RayPlanes* v_rays) {
+template <class Response, class At, class Change>
+[[gnu::always_inline]] inline void add_ray_gradient(const BlockSplat<Response>& splat, const At& at,
+                                                    const Change& change, int first,
+                                                    const BlockPixels<Response>& state, RayPlanes* v_rays) {
   if constexpr (Response::Family::kAlongRays) {
     if (v_rays == nullptr) return;
-    v_rays->add(first, Response::Family::ray_vjp(splat.prepared, change, state.rays.from_centre));
+    v_rays->add(first, Response::Family::ray_vjp(splat.prepared(), change, state.rays.distance(at.tau, first),
+                                                 state.rays.from_centre));
   }
 }
 
@@ -203,7 +205,7 @@ template <int kChannels, class BlendOrder, class... Extras>
   const SplatRecord<Response>& record = splats[n];
   const auto across = across_of<(sizeof...(Extras) > 0)>(in, splats.id(n), record);
   const float* color = splats.color<kChannels>(in, n);
-  const BlockSplat<Response> splat(record, place);
+  const BlockSplat<Response> splat(record, place, state);
   auto moments = Family::Sums<Float>::zero();
   ZeroedSums<Float, kExtras> v_extras;
   typename Sums::template Sums<Float> payloads;
@@ -236,12 +238,12 @@ template <int kChannels, class BlendOrder, class... Extras>
       }
       // No gradient through the cap.
       const Float e = zero_unless(at.uncapped[i] <= max_alpha, Over::log_alpha_vjp(blended, alpha, behind));
-      const auto change = Family::change(splat.prepared, at.pixel[i], e);
-      Family::add(moments, e, change, state.ray(first));
+      const auto change = Family::change(splat.prepared(), at.pixel[i], e);
+      Family::add(moments, e, change, at.pixel[i]);
       unrolled<kExtras>([&](auto k) __attribute__((always_inline)) {
         v_extras.numbers[k] = v_extras.numbers[k] - e * change.by_extras.values[k];
       });
-      add_ray_gradient(splat, change, first, state, pixels.v_rays);
+      add_ray_gradient(splat, at.pixel[i], change, first, state, pixels.v_rays);
       const Seen<Float> seen = Family::seen(across, change);
       payloads.see(seen.shape, {seen.u, seen.v, seen.sloped, weight, zero_unless(weight > zero, one),
                                 Float::load(pixels.v_probe + first)});
@@ -308,13 +310,12 @@ void finish_splat(const CompositeInputs& in, int64_t id, const Moments& moments,
   out.shapes[3 * id + 2] = g.l22;
   out.opacities[id] = g.opacity;
 }
-inline void finish_splat(const CompositeInputs& in, int64_t id, const RaySums<float>& moments,
-                         const CompositeGrads& out) {
-  if (!is_culled(in, id)) finish_ray_splat(in, id, moments, out);
+inline void finish_splat(const CompositeInputs&, int64_t, const RaySums<float>&, const CompositeGrads&) {
+  // finish_ray_splats() does it for several.
 }
 
-// Fetches what finish_splat() will look up, which lies anywhere in the image.
-constexpr int kAheadOfSplat = 8;
+// Fetches what finish_ray_splats() will look up, which lies anywhere in the image.
+constexpr int kAheadOfSplat = 2 * kLanes;
 template <class Response>
 [[gnu::always_inline]] inline void prefetch_rays(const CompositeInputs& in, int64_t id) {
   if constexpr (Response::Family::kAlongRays) {
@@ -406,11 +407,16 @@ void backward_all(Payloads<Extras...>, const CompositeInputs& in, const Composit
     state.write_gradients(in, place, pixels.v_rays, out.rays);
   });
   parallel_for(in.images * in.gaussians, 1024, [&](int64_t begin, int64_t end) {
-    float* total = per_thread<SumBuffer>().reserve(stride);
-    for (int64_t id = begin; id < end; ++id) {
-      if (id + kAheadOfSplat < end) prefetch_rays<Response>(in, id + kAheadOfSplat);
-      add_rows<kStride>(rows, id, total);
-      write_splat<kChannels, Extras...>(in, id, total, out);
+    float* totals = per_thread<SumBuffer>().reserve(stride * kLanes);
+    for (int64_t first = begin; first < end; first += kLanes) {
+      const int count = end - first < kLanes ? static_cast<int>(end - first) : kLanes;
+      for (int i = 0; i < count; ++i) {
+        const int64_t id = first + i;
+        if (id + kAheadOfSplat < end) prefetch_rays<Response>(in, id + kAheadOfSplat);
+        add_rows<kStride>(rows, id, totals + i * stride);
+        write_splat<kChannels, Extras...>(in, id, totals + i * stride, out);
+      }
+      if constexpr (Family::kAlongRays) finish_ray_splats(in, first, count, totals, stride, out);
     }
   });
 }

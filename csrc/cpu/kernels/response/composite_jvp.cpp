@@ -76,7 +76,15 @@ struct CellMotion<Response, true> {
       : rays(state.rays), t_rays(*of_block), first(cell * kCellPixels) {}
   [[gnu::always_inline]] MovingRay<Float> operator[](int i) const {
     const int at = first + i * kLanes;
-    return {rays.from_centre ? rays.at<true>(at) : rays.at<false>(at), t_rays.at(at, rays.from_centre)};
+    return {as_long(rays.from_centre ? rays.at<true>(at) : rays.at<false>(at), at),
+            as_long(t_rays.at(at, rays.from_centre), at)};
+  }
+
+private:
+  // As those in whose lengths CellResponse is.
+  [[gnu::always_inline]] Ray<Float> as_long(Ray<Float> ray, int at) const {
+    ray.direction = Float::load(rays.length + at) * ray.direction;
+    return ray;
   }
 };
 
@@ -97,8 +105,8 @@ void jvp_block(const CompositeInputs& in, const CompositeTangents& t, const Spla
     const float* t_color = kChannels == kDynamic ? t.colors + id * in.channels : tangent.color;
     ExtrasOf<Float, kExtras> t_extras;
     repeat<kExtras>([&](auto e) { t_extras.values[e] = Float(tangent.extras.values[e]); });
-    const BlockSplat<Response> splat(record, place);
-    const Moving<Response, Float> moving(shape_of(record), splat.prepared, tangent.splat, t_extras.values);
+    const BlockSplat<Response> splat(record, place, state);
+    const Moving<Response, Float> moving(shape_of(record), splat.prepared(), tangent.splat, t_extras.values);
     each_cell(cells, [&](int cell) __attribute__((always_inline)) {
       const CellMotion<Response> motion(record, place, pixels.rays, state, cell);
       const CellResponse at(splat, state, cell);

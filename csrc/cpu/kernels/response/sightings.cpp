@@ -100,7 +100,7 @@ void look(const CompositeInputs& in, const SightingOutputs& out, const BlockPlac
     if (cells == 0) continue;
     Float ids[kVectors];
     repeat<kVectors>([&](auto i) { ids[i] = Float(std::bit_cast<float>(splats.id(n) - first_id)); });
-    const BlockSplat<Response> splat(splats[n], place);
+    const BlockSplat<Response> splat(splats[n], place, state);
     each_cell(cells, [&](int cell) __attribute__((always_inline)) {
       Float front[kVectors];
       repeat<kVectors>(

@@ -57,7 +57,7 @@ class TrainOptions:
     strategy: Annotated[str | None, _option("{mcmc,adc,lpm,...}", "the preset's")] = None
     """Density control: a strategy, perhaps with plug-ins, such as mcmc+lpm (docs/strategies.md)."""
     optimizer: Annotated[Literal["adam", "lm"] | None, _option("{adam,lm}", "adam")] = None
-    """What finishes the run: Adam, or Levenberg-Marquardt for its last third."""
+    """What finishes the run: Adam, or Levenberg-Marquardt where the photographs determine enough."""
     steps: Annotated[int | None, _option("N", "the preset's")] = None
     """Number of steps; the schedules of the preset are stretched to it."""
     downscale: Annotated[float | None, _option("K", "1")] = None

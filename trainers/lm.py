@@ -5,8 +5,7 @@ Adam. There are two methods: "stochastic" has many iterations on one photograph 
 
 Where it would lose, Adam goes on from where it stopped, as if nothing had been between: without a try where
 the photographs determine the scene badly, because Levenberg-Marquardt fits them more closely than is good for
-other views; and in the first turn over the photographs where its steps on some of them do harm to those
-whose turn has not come yet.
+other views; and where its steps on some photographs do harm to the others, however short they are.
 """
 
 from __future__ import annotations
@@ -26,6 +25,9 @@ from gsplat_core.second_order.linearization import Settings
 from gsplat_core.second_order.objective import L1DSSIM, HuberSSIM, Objective
 from gsplat_core.second_order.stochastic import StochasticNewton, StochasticOptions
 from gsplat_core.second_order.trust_region import TrustRegion
+
+MOST_UNDONE = 3
+"""Where steps were undone so often and nothing has been better than the beginning, Adam goes on."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class LMConfig:
         check_every: after so many iterations of the stochastic method the losses that they met are compared
             with earlier ones, and what made them rise is undone.
         determined: how many numbers the training photographs must have for each parameter of the scene.
-            Where there are fewer, Adam goes on. 0: it never does, also not where the first turn does harm.
+            Where there are fewer, Adam goes on. 0: it never does, also not where the steps do harm.
         objective: "l1_dssim" is the loss of Adam; "huber_ssim" that of 3DGS-LM.
         stochastic, full: the settings of each method.
     """
@@ -69,7 +71,7 @@ class LMConfig:
     method: Literal["stochastic", "full"] = "stochastic"
     length: Annotated[float, Range(0, 1000, "least")] = 0.2
     check_every: Annotated[int, COUNT] = 20
-    determined: Annotated[float, NOT_NEGATIVE] = 2.0
+    determined: Annotated[float, NOT_NEGATIVE] = 0.5
     objective: Literal["l1_dssim", "huber_ssim"] = "l1_dssim"
     stochastic: StochasticOptions = field(default_factory=StochasticOptions)
     full: FullConfig = field(default_factory=FullConfig)
@@ -123,14 +125,13 @@ class LevenbergMarquardt:
         """
         self.handed_over |= numbers < self.config.determined * parameters
 
-    def on_trial(self, iteration: int) -> bool:
-        """Whether Adam may still take over after the iteration, from where it stopped."""
+    @property
+    def on_trial(self) -> bool:
+        """Whether Adam may still take over, from where it stopped."""
         if self.config.method == "full" or self.config.determined == 0 or self.handed_over:
             return False
         guard = self.stochastic.guard
-        turn = self.iterations if guard is None else len(guard.reference)
-        end = next(i for i in range(min(turn, self.iterations - 1), self.iterations) if self._checks_at(i))
-        return iteration < end
+        return guard is None or not guard.succeeded
 
     def _checks_at(self, iteration: int) -> bool:
         """At the end, and before it as long as there are iterations for another window."""
@@ -188,9 +189,9 @@ class LevenbergMarquardt:
         step = self.stochastic.step(gaussians, photographs[0], number, settings, self.objective, size)
         details = {"step_size": size * guard.factor, "undone": guard.undone}
         if self._checks_at(iteration):
-            trial = self.on_trial(iteration - 1)
-            stays = self.stochastic.check(gaussians, trial)
-            if trial and not stays:
+            self.stochastic.check(gaussians)
+            if self.on_trial and (guard.undone >= MOST_UNDONE or iteration == self.iterations - 1):
+                guard.restore(gaussians.params)
                 self.handed_over = True
                 self.stochastic.load_state_dict({}, gaussians.device)
         return Refinement(*step, details)

@@ -203,7 +203,7 @@ class Loop:
         self.history.append(step=first, event="adam", tried=int(tried))
         self.progress.expect(self.trainer.last_step)
         why = (
-            "the first steps of Levenberg-Marquardt did harm to photographs whose turn had not come yet"
+            "the steps of Levenberg-Marquardt on some photographs did harm to the others"
             if tried
             else "the photographs determine the Gaussians too badly for Levenberg-Marquardt (lm.determined)"
         )

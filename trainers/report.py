@@ -137,7 +137,7 @@ def _sentence(event: dict[str, Any]) -> str:
         )
     if kind == "adam" and {"step", "tried"} <= number.keys():
         why = (
-            "the first steps of Levenberg-Marquardt did harm to photographs whose turn had not come yet"
+            "the steps of Levenberg-Marquardt on some photographs did harm to the others"
             if number["tried"]
             else "the photographs determine the scene too badly for Levenberg-Marquardt"
         )

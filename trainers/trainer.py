@@ -176,15 +176,15 @@ class Trainer:
             group["params"][0].grad = None
 
     def refine(self, targets: Sequence[Target]) -> Refinement:
-        """One step of Levenberg-Marquardt, after those of Adam, whose moments are given up with the first one
-        that is to stay. Where none is, Adam's state is again what it was before, `step` included.
+        """One step of Levenberg-Marquardt, after those of Adam, whose moments are given up as soon as it has
+        done good. Where it does none, Adam's state is again what it was before, `step` included.
 
         Raises:
             UsageError: there are frozen rows.
         """
         if self.store.frozen is not None and bool(self.store.frozen.any()):
             raise UsageError("--optimizer lm moves every row, also frozen ones; use adam.")
-        step, iteration = self.step + 1, self.step - self.config.adam_steps
+        step = self.step + 1
         background = self._background(step)
         settings = Settings(
             sh_degree=self._sh_degree(step),
@@ -196,13 +196,13 @@ class Trainer:
                 self.gaussians.detached(),
                 [self.composited(target, step) for target in targets],
                 settings,
-                iteration,
+                self.step - self.config.adam_steps,
                 self.lr_factor,
             )
         if self.lm.handed_over:
             self.step = self.config.adam_steps
             return refinement
-        if not self.lm.on_trial(iteration):
+        if not self.lm.on_trial:
             self.adam.state.clear()
         self.step = step
         return refinement

@@ -60,15 +60,16 @@ class Guard:
         self.seen += loss
         self.expected += self.reference[photograph]
 
-    def check(self, params: Vector, on_trial: bool = False) -> bool:
-        """Ends a window. Whether the parameters stay; otherwise they become the best ones, in place.
+    @property
+    def succeeded(self) -> bool:
+        """Whether a window was better than the beginning; as long as none was, that is the best state."""
+        return self.lowest < 1
 
-        Args:
-            on_trial: the best ones are those of the beginning in any case.
-        """
+    def check(self, params: Vector) -> bool:
+        """Ends a window. Whether the parameters stay; otherwise they become the best ones, in place."""
         ratio = self.seen / self.expected if self.expected > 0 else 1.0
         self.seen = self.expected = 0.0
-        if math.isfinite(ratio) and ratio < self.lowest and not on_trial:
+        if math.isfinite(ratio) and ratio < self.lowest:
             self.lowest = ratio
             for name, value in params.items():
                 self.best[name].copy_(value)
@@ -76,11 +77,15 @@ class Guard:
             return True
         if ratio <= TOLERANCE * self.lowest:
             return True
-        for name, value in params.items():
-            value.copy_(self.best[name])
+        self.restore(params)
         self.factor = max(self.factor / 2, SMALLEST)
         self.undone += 1
         return False
+
+    def restore(self, params: Vector) -> None:
+        """Makes the parameters the best ones, in place."""
+        for name, value in params.items():
+            value.copy_(self.best[name])
 
     def state_dict(self) -> dict[str, Any]:
         return {**vars(self), "reference": list(self.reference), "best": dict(self.best)}

@@ -173,20 +173,19 @@ class StochasticNewton:
         self._range.limit_(gaussians, step)
         add_(gaussians.params, step)
 
-    def check(self, gaussians: Gaussians, on_trial: bool = False) -> bool:
+    def check(self, gaussians: Gaussians) -> bool:
         """Looks at the losses that the steps since the last check have met. Where they have risen, the scene
         becomes what it was when they were lowest, and steps become shorter.
 
         Args:
             gaussians: raw parameters; changed in place.
-            on_trial: they become what they were at the survey.
 
         Returns:
             Whether the steps since the last check stay.
         """
         if self.guard is None:
             raise RuntimeError("survey() measures the losses that check() compares with; call it first")
-        stays = self.guard.check(gaussians.params, on_trial)
+        stays = self.guard.check(gaussians.params)
         if not stays:
             self._steps, self._way = 0, 0.0
             for mean in self._mean.values():

@@ -10,13 +10,13 @@ from gsplat_core.second_order.guard import GROWTH, SMALLEST, TOLERANCE, Guard
 Params = dict[str, torch.Tensor]
 
 
-def window(guard: Guard, params: Params, ratio: float, on_trial: bool = False) -> bool:
+def window(guard: Guard, params: Params, ratio: float) -> bool:
     """Moves the parameters, and ends a window in which losses were so many times those at the beginning."""
     for value in params.values():
         value.add_(1)
     for photograph, loss in enumerate(guard.reference):
         guard.see(photograph, ratio * loss)
-    return guard.check(params, on_trial)
+    return guard.check(params)
 
 
 @pytest.fixture
@@ -58,14 +58,17 @@ def test_a_photograph_is_compared_with_itself(params) -> None:
     assert not guard.check(params)
 
 
-def test_on_trial_everything_counts_from_the_beginning(params) -> None:
+def test_until_something_was_better_the_beginning_is_the_best(params) -> None:
     start = {name: value.clone() for name, value in params.items()}
     guard = Guard.of([1.0, 2.0], params)
-    assert window(guard, params, 0.5, on_trial=True)
-    assert guard.lowest == 1.0
-    assert not window(guard, params, 1.2, on_trial=True)
+    for ratio in (1.05, 1.2, 1.0):
+        window(guard, params, ratio)
+        assert not guard.succeeded
+    guard.restore(params)
     for name, value in params.items():
         assert torch.equal(value, start[name])
+    window(guard, params, 0.99)
+    assert guard.succeeded
 
 
 def test_steps_become_half_as_long_and_longer_again(params) -> None:

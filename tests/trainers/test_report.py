@@ -191,7 +191,7 @@ def test_worst_views_come_first_with_pictures_and_the_rest_as_a_table(tmp_path: 
 def test_events_are_told_with_their_numbers(tmp_path: Path) -> None:
     page = written(tmp_path / "run", "", list(HISTORY))
     assert "Step 2: 90 of 100 Gaussians were removed." in page
-    assert "Step 2: the first steps of Levenberg-Marquardt did harm" in page
+    assert "Step 2: the steps of Levenberg-Marquardt on some photographs did harm" in page
     assert (
         "Step 3: the photographs determine the scene too badly for Levenberg-Marquardt; Adam went on" in page
     )

@@ -175,7 +175,7 @@ class Measure:
             trainer.lm = LevenbergMarquardt(
                 settings, config.lambda_dssim, config.seed, settings.iterations(config.steps)
             )
-        if settings is not None and not trainer.is_adams(numbers):
+        if settings is not None and not trainer.is_adams(len(dataset.train), numbers):
             steps = _levenberg_marquardt(trainer, dataset, numbers)
         else:
             steps = _adam(trainer, dataset, config.steps, variant == "adam_falling")
@@ -255,7 +255,7 @@ def _levenberg_marquardt(trainer: Trainer, dataset: Dataset, numbers: int) -> It
     order, first = ViewOrder(len(targets), trainer.config.seed), trainer.step
 
     def step() -> None:
-        if trainer.is_adams(numbers):
+        if trainer.is_adams(len(dataset.train), numbers):
             trainer.advance(targets[order(trainer.step + 1)])
         else:
             chosen = trainer.lm.choose(trainer.step - first, len(targets))

@@ -5,7 +5,8 @@ Adam. There are two methods: "stochastic" has many iterations on one photograph 
 
 Where it would lose, Adam goes on from where it stopped, as if nothing had been between: without a try where
 the photographs determine the scene badly, because Levenberg-Marquardt fits them more closely than is good for
-other views; and where its steps on some photographs do harm to the others, however short they are.
+other views, or where they come too seldom for noise to average out; and where its steps on some photographs
+do harm to the others, however short they are.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class LMConfig:
             with earlier ones, and what made them rise is undone.
         determined: how many numbers the training photographs must have for each parameter of the scene.
             Where there are fewer, Adam goes on. 0: it never does, also not where the steps do harm.
+        turns: how often the stochastic method must come by each photograph; otherwise Adam goes on.
         objective: "l1_dssim" is the loss of Adam; "huber_ssim" that of 3DGS-LM.
         stochastic, full: the settings of each method.
     """
@@ -72,6 +74,7 @@ class LMConfig:
     length: Annotated[float, Range(0, 1000, "least")] = 0.2
     check_every: Annotated[int, COUNT] = 20
     determined: Annotated[float, NOT_NEGATIVE] = 0.5
+    turns: Annotated[float, NOT_NEGATIVE] = 6.0
     objective: Literal["l1_dssim", "huber_ssim"] = "l1_dssim"
     stochastic: StochasticOptions = field(default_factory=StochasticOptions)
     full: FullConfig = field(default_factory=FullConfig)
@@ -116,14 +119,18 @@ class LevenbergMarquardt:
         """Whether Adam goes on."""
         self.objective: Objective = L1DSSIM(lambda_dssim) if config.objective == "l1_dssim" else HuberSSIM()
 
-    def consider(self, numbers: int, parameters: int) -> None:
-        """Leaves the run to Adam where the photographs determine the scene badly.
+    def consider(self, photographs: int, numbers: int, parameters: int) -> None:
+        """Leaves the run to Adam where the photographs determine the scene badly, or come too seldom.
 
         Args:
-            numbers: of all training photographs together, three for each pixel.
+            photographs: how many there are to train on.
+            numbers: of all of them together, three for each pixel.
             parameters: of all Gaussians together.
         """
-        self.handed_over |= numbers < self.config.determined * parameters
+        if self.config.determined == 0:
+            return
+        few = self.config.method == "stochastic" and self.iterations < self.config.turns * photographs
+        self.handed_over |= few or numbers < self.config.determined * parameters
 
     @property
     def on_trial(self) -> bool:

@@ -152,7 +152,7 @@ class Loop:
 
     def _timed_step(self, feed: Feed) -> tuple[Tensor, Tensor, Target]:
         wall, cpu = time.perf_counter(), time.process_time()
-        if self.trainer.is_adams(self._numbers):
+        if self.trainer.is_adams(len(self.views), self._numbers):
             target = feed(self.trainer.step + 1)
             loss, image = self.trainer.advance(target)
         else:
@@ -205,7 +205,8 @@ class Loop:
         why = (
             "the steps of Levenberg-Marquardt on some photographs did harm to the others"
             if tried
-            else "the photographs determine the Gaussians too badly for Levenberg-Marquardt (lm.determined)"
+            else "there are too few pixels for the Gaussians, or too few turns over the photographs, for "
+            "Levenberg-Marquardt (lm.determined, lm.turns)"
         )
         self.progress.note(f"Adam goes on after step {first:,}: {why}.")
         if tried:  # what a checkpoint knows of the history is longer now

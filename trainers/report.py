@@ -139,7 +139,7 @@ def _sentence(event: dict[str, Any]) -> str:
         why = (
             "the steps of Levenberg-Marquardt on some photographs did harm to the others"
             if number["tried"]
-            else "the photographs determine the scene too badly for Levenberg-Marquardt"
+            else "too few pixels or turns over the photographs for Levenberg-Marquardt"
         )
         return f"Step {number['step']:.0f}: {why}; Adam went on from there."
     return ""

@@ -212,14 +212,16 @@ class Trainer:
         """The number of the run's last step, as far as it is known now."""
         return self.config.steps if self.lm.handed_over else self.config.last_step
 
-    def is_adams(self, numbers: int) -> bool:
+    def is_adams(self, photographs: int, numbers: int) -> bool:
         """Whether the next step is one of Adam: :meth:`advance`, not :meth:`refine`.
 
         Args:
-            numbers: of all training photographs together, three for each pixel.
+            photographs: how many there are to train on.
+            numbers: of all of them together, three for each pixel.
         """
         if self.step == self.config.adam_steps < self.config.last_step:
-            self.lm.consider(numbers, sum(param.numel() for param in self.store.params.values()))
+            parameters = sum(param.numel() for param in self.store.params.values())
+            self.lm.consider(photographs, numbers, parameters)
         return self.step < self.config.adam_steps or self.lm.handed_over
 
     def _reorders_at(self, step: int) -> bool:

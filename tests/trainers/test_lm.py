@@ -23,7 +23,7 @@ from trainers.views import Target
 
 FULL = LMConfig(method="full", determined=0.0, full=FullConfig(iterations=4, views=5))
 STOCHASTIC = LMConfig(length=0.25, determined=0.0)
-ON_TRIAL = replace(STOCHASTIC, determined=1e-6)
+ON_TRIAL = replace(STOCHASTIC, determined=1e-6, turns=0.0)
 METHODS = pytest.mark.parametrize("lm", [FULL, STOCHASTIC, ON_TRIAL], ids=["full", "stochastic", "on trial"])
 
 
@@ -138,10 +138,11 @@ def without_lm(state):
 
 HARMFUL = replace(ON_TRIAL, check_every=2, stochastic=StochasticOptions(pace=1e5, together=1))
 """Its steps are undone again and again."""
-UNDETERMINED = replace(STOCHASTIC, determined=1e9)
+UNDETERMINED = replace(ON_TRIAL, determined=1e9)
+RARE = replace(ON_TRIAL, turns=2.0)
 
 
-@pytest.mark.parametrize("lm", [UNDETERMINED, HARMFUL], ids=["undetermined", "harmful"])
+@pytest.mark.parametrize("lm", [UNDETERMINED, RARE, HARMFUL], ids=["undetermined", "rare", "harmful"])
 def test_adam_goes_on_as_if_nothing_had_been_between(config, tmp_path, lm) -> None:
     config = replace(config, log_every=1)
     adam = Run(config, tmp_path / "adam", measure=lambda: {"measured": 1.0})
@@ -195,11 +196,15 @@ def test_a_trial_that_does_good_stays(config, tmp_path) -> None:
 
 
 def test_what_the_photographs_must_determine() -> None:
-    lm = LevenbergMarquardt(LMConfig(determined=2.0), 0.2, 0, 10)
-    lm.consider(2000, 1000)
-    assert not lm.handed_over
-    lm.consider(1999, 1000)
-    assert lm.handed_over
+    def left_to_adam(photographs, numbers, **settings):
+        lm = LevenbergMarquardt(LMConfig(determined=2.0, turns=4.0, **settings), 0.2, 0, iterations=20)
+        lm.consider(photographs, numbers, parameters=1000)
+        return lm.handed_over
+
+    assert not left_to_adam(5, 2000)
+    assert left_to_adam(5, 1999)
+    assert left_to_adam(6, 2000)
+    assert not left_to_adam(6, 2000, method="full")
 
 
 def test_training_for_a_codec_is_left_to_adam(tiny_scene, tmp_path, capsys) -> None:

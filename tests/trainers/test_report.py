@@ -193,7 +193,7 @@ def test_events_are_told_with_their_numbers(tmp_path: Path) -> None:
     assert "Step 2: 90 of 100 Gaussians were removed." in page
     assert "Step 2: the steps of Levenberg-Marquardt on some photographs did harm" in page
     assert (
-        "Step 3: the photographs determine the scene too badly for Levenberg-Marquardt; Adam went on" in page
+        "Step 3: too few pixels or turns over the photographs for Levenberg-Marquardt; Adam went on" in page
     )
     assert "Step 2: the loss was not finite; went back to step 1 with 0.5 times the learning rates." in page
     odd = [

@@ -71,7 +71,7 @@ def distances_along_rays(
 
     # Pixels with about as many Gaussians together, so that little is looked at in vain.
     counts = seen.counts.flatten().long()
-    order = counts.argsort(descending=True)
+    order = counts.argsort(descending=True, stable=True)
     order = order[: int((counts > 0).sum())]
     tensors = [
         drawn.rays.rays.flatten(0, 3),

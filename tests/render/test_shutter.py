@@ -216,7 +216,8 @@ def test_the_image_of_a_camera_that_does_not_move(camera: str, response: str) ->
     trained, *_ = rasterization(
         **scene.arguments(), **options, rolling_shutter=DOWN, viewmats_rs=viewmats.clone().requires_grad_()
     )
-    torch.testing.assert_close(trained.detach(), expected, atol=1e-6, rtol=0)
+    # The rays of a pinhole camera at rest are affine in the pixel; those of moving lines are not taken so.
+    torch.testing.assert_close(trained.detach(), expected, atol=4e-6, rtol=0)
 
 
 @EVERY_SHUTTER

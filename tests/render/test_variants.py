@@ -30,7 +30,7 @@ from torch import Tensor
 
 import gsplat_core
 from gsplat_core import reference
-from gsplat_core.render import drawing
+from gsplat_core.render import lists as lists_of_tiles
 from gsplat_core.render.stages import TileLists
 from gsplat_core.render.variants import CAMERAS, COMPOSITORS, PAYLOADS, RESPONSES
 
@@ -213,7 +213,7 @@ def test_tile_lists_leave_nothing_out(camera: str, response: str, monkeypatch: p
     scene = scene_for(camera, response)
     arguments = scene.arguments() | chosen(camera, response) | {"tile_size": 8}
     listed, alphas, meta = gsplat_core.rasterization(**arguments)
-    lists = drawing.bin_splats
+    lists = lists_of_tiles.bin_splats
 
     def everywhere(*splats: Any, **options: Any) -> TileLists:
         """Each visible splat in each tile."""
@@ -228,7 +228,7 @@ def test_tile_lists_leave_nothing_out(camera: str, response: str, monkeypatch: p
             slots=numbers.reshape(tiles, visible).T.contiguous().flatten(),
         )
 
-    monkeypatch.setattr(drawing, "bin_splats", everywhere)
+    monkeypatch.setattr(lists_of_tiles, "bin_splats", everywhere)
     full, full_alphas, full_meta = gsplat_core.rasterization(**arguments)
     assert len(full_meta["flatten_ids"]) > 1.5 * len(meta["flatten_ids"]) > 0
     assert torch.equal(full, listed)

@@ -455,7 +455,10 @@ class Page:
     def _chart(self, measured: dict[str, Any], key: str, title: str) -> str:
         shown = {variant: measured[variant] for variant in CURVES if variant in measured}
         series = [
-            Series(VARIANTS[variant][0], [(p["seconds"], p[key]) for p in content["points"]])
+            Series(
+                VARIANTS[variant][0].strip("*").replace("`", ""),
+                [(p["seconds"], p[key]) for p in content["points"]],
+            )
             for variant, content in shown.items()
         ]
         return line_chart(title, series, x_label="core-seconds")

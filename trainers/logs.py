@@ -32,7 +32,7 @@ def numbers_of(entry: dict[str, Any]) -> dict[str, float]:
 
 
 class TensorBoard(Observer):
-    """Event files in the folder `tensorboard` of the run: `tensorboard --logdir runs` shows all of them."""
+    """Event files in the folder `tensorboard` of the run, which the program of that name shows."""
 
     def __init__(self) -> None:
         _required("tensorboard", "torch.utils.tensorboard")

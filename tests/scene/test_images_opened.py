@@ -244,7 +244,7 @@ def test_the_scan_finds_what_opens_images() -> None:
         and isinstance(call.func.value, ast.Name)
         and call.func.value.id == "Image"
     }
-    assert opening == {"images.py", "webp.py", "undistort_cache.py", "comparison.py"}
+    assert opening == {"images.py", "webp.py", "undistort_cache.py", "comparison.py", "compression.py"}
 
 
 def claiming(form: str, width: int, height: int) -> bytes:

@@ -51,7 +51,6 @@ def test_every_command_that_draws_knows_them(trained, capsys) -> None:
         (["export", "RUN", "-o", "FOLDER/a.spz"], 3),
         (["export", "RUN", "-o", "FOLDER/a.splat"], 3),
         (["compress", "RUN", "-o", "FOLDER/small"], 2),
-        (["view", "RUN"], 2),
     ],
     ids=str,
 )

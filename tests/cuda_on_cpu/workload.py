@@ -141,7 +141,7 @@ def pixel_order() -> dict[str, Tensor]:
     that is measured."""
     results = {}
     for response in RESPONSES:
-        scene = adapted(random_scene(140, width=22, height=18, sh_degree=1), response=response)
+        scene = adapted(random_scene(280, width=22, height=18, sh_degree=1), response=response)
         faint = scene.with_(opacities=0.2 * scene.tensors["opacities"], scales=scene.tensors["scales"] + 0.2)
         chosen = {"order": "pixel", "response": response}
         labels = (torch.arange(22) // 7).expand(1, 18, 22)

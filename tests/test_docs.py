@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterator
 
 import pytest
 import torch
 from paths import ROOT
 
+from gsplat_core.compat.install import REPLACEMENTS
 from tools import docs_pages
 from trainers.commands import commands
 
@@ -17,6 +20,15 @@ EXAMPLES = [
     for page in PAGES
     for i, example in enumerate(re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S))
 ]
+
+
+@pytest.fixture(autouse=True)
+def _names_of_others() -> Iterator[None]:
+    """What an example serves under the names of other packages is gone afterwards."""
+    yield
+    for modules in REPLACEMENTS.values():
+        for alias in modules:
+            sys.modules.pop(alias, None)
 
 
 def run(name: str, example: str) -> dict[str, object]:

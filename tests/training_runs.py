@@ -6,10 +6,11 @@ import os
 import signal
 from io import StringIO
 
+import pytest
 import torch
 from rich.console import Console
 
-from trainers.loop import Loop
+from trainers.loop import Interrupted, Loop
 from trainers.parts.registry import create
 from trainers.progress import TrainingProgress
 from trainers.run_folder import RunFolder
@@ -65,6 +66,15 @@ def interrupt_at(step):
             os.kill(os.getpid(), signal.SIGINT)
 
     return after_step
+
+
+def interrupted_at(step, config, folder):
+    """A run that was interrupted after a step, and continued to its end by another process."""
+    with pytest.raises(Interrupted):
+        Run(config, folder, interrupt_at(step)).fit()
+    resumed = Run(config, folder)
+    resumed.fit()
+    return resumed
 
 
 def tensors(tree, name=""):

@@ -26,8 +26,9 @@ from torch import Tensor
 
 from gsplat_core.activations import sigmoid
 from gsplat_core.densify.edits import Clone, Edit, Prune, Reset, Split
+from gsplat_core.densify.refining import Refining
 from gsplat_core.densify.rows import finite_rows, indices, offsets_within
-from gsplat_core.densify.strategy import RenderStats, ScaleRule, SceneView, Strategy, Wants
+from gsplat_core.densify.strategy import RenderStats, ScaleRule, SceneView, Wants
 from gsplat_core.densify.stretching import point_in_time, refinement_interval, reset_interval
 from gsplat_core.ranges import BETWEEN_0_AND_1, COUNT, INTERVAL, POSITIVE, SEED, STEP, check_ranges
 
@@ -101,7 +102,7 @@ class ADCConfig:
         )
 
 
-class ADC(Strategy):
+class ADC(Refining[ADCConfig]):
     """The strategy; see the module."""
 
     def __init__(self, config: ADCConfig | None = None) -> None:
@@ -167,22 +168,6 @@ class ADC(Strategy):
             # In front: the opacity of a clone's original, which may be lower still, has the last word.
             edits.insert(0, Reset(None, {"opacities": opacities.minimum(ceiling)}))
         return edits
-
-    @property
-    def scale(self) -> ScaleRule:
-        return self.config.scale
-
-    @property
-    def most(self) -> int | None:
-        return self.config.max_gaussians
-
-    @property
-    def ends(self) -> int:
-        return self.config.refine_stop
-
-    def grows_at(self, step: int) -> bool:
-        c = self.config
-        return c.refine_start < step < c.refine_stop and step % c.refine_every == 0
 
     def need(self, view: SceneView) -> Tensor:
         """Mean gradient as a multiple of the threshold; 0 where there is none that is finite."""

@@ -29,8 +29,9 @@ from torch import Tensor
 
 from gsplat_core.activations import sigmoid
 from gsplat_core.densify.edits import Clone, Edit, Move, Reset
+from gsplat_core.densify.refining import Refining
 from gsplat_core.densify.rows import draw, finite_rows, indices, offsets_within
-from gsplat_core.densify.strategy import Initialization, ScaleRule, SceneView, Strategy
+from gsplat_core.densify.strategy import Initialization, ScaleRule, SceneView
 from gsplat_core.densify.stretching import SHORT_RUN, point_in_time, refinement_interval
 from gsplat_core.ops.mcmc import perturb_means, relocate
 from gsplat_core.ranges import (
@@ -139,7 +140,7 @@ class MCMCConfig:
         return (self.refine_stop - self.refine_start) / self.refine_every
 
 
-class MCMC(Strategy):
+class MCMC(Refining[MCMCConfig]):
     """The strategy; see the module."""
 
     def __init__(self, config: MCMCConfig | None = None) -> None:
@@ -169,22 +170,6 @@ class MCMC(Strategy):
             if edits:
                 return edits
         return self._noise(step, view)
-
-    @property
-    def scale(self) -> ScaleRule:
-        return self.config.scale
-
-    @property
-    def most(self) -> int:
-        return self.config.max_gaussians
-
-    @property
-    def ends(self) -> int:
-        return self.config.refine_stop
-
-    def grows_at(self, step: int) -> bool:
-        c = self.config
-        return c.refine_start < step < c.refine_stop and step % c.refine_every == 0
 
     def _noise(self, step: int, view: SceneView) -> list[Edit]:
         c, params = self.config, view.params

@@ -47,5 +47,9 @@ def offsets_within(quats: Tensor, sizes: Tensor, count: int, random: torch.Gener
         count: of draws from each.
         random: on the CPU.
     """
-    normal = torch.randn(len(quats), count, 3, generator=random).to(sizes)
-    return torch.einsum("nij,ncj->nci", rotation_matrices(quats), normal * sizes[:, None, :])
+    return in_frames(quats, sizes, torch.randn(len(quats), count, 3, generator=random).to(sizes))
+
+
+def in_frames(quats: Tensor, sizes: Tensor, places: Tensor) -> Tensor:
+    """[M, count, 3] offsets of places [M, count, 3] that are given along the axes of each, in its `sizes`."""
+    return torch.einsum("nij,ncj->nci", rotation_matrices(quats), places * sizes[:, None, :])

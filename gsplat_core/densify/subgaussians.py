@@ -24,10 +24,10 @@ from torch import Tensor
 
 from gsplat_core.activations import sigmoid
 from gsplat_core.densify.edits import Clone, Edit, Prune
-from gsplat_core.densify.rows import finite_rows, indices
-from gsplat_core.densify.strategy import RenderStats, ScaleRule, SceneView, Strategy
+from gsplat_core.densify.refining import Refining
+from gsplat_core.densify.rows import finite_rows, in_frames, indices, offsets_within
+from gsplat_core.densify.strategy import RenderStats, ScaleRule, SceneView
 from gsplat_core.densify.stretching import point_in_time, refinement_interval
-from gsplat_core.quaternions import rotation_matrices
 from gsplat_core.ranges import BETWEEN_0_AND_1, COUNT, INTERVAL, POSITIVE, SEED, STEP, check_ranges
 
 
@@ -75,7 +75,7 @@ class SubGaussiansConfig:
         )
 
 
-class SubGaussians(Strategy):
+class SubGaussians(Refining[SubGaussiansConfig]):
     """The strategy; see the module."""
 
     def __init__(self, config: SubGaussiansConfig | None = None) -> None:
@@ -119,44 +119,25 @@ class SubGaussians(Strategy):
         self.initialize(view.num, gone.device)
         return [Prune(indices(gone)), self._subs(view.params, parents)]
 
-    @property
-    def scale(self) -> ScaleRule:
-        return self.config.scale
-
-    @property
-    def most(self) -> int | None:
-        return self.config.max_gaussians
-
-    @property
-    def ends(self) -> int:
-        return self.config.refine_stop
-
-    def grows_at(self, step: int) -> bool:
-        c = self.config
-        return c.refine_start < step < c.refine_stop and step % c.refine_every == 0
-
     def _subs(self, params: Mapping[str, Tensor], parents: Tensor) -> Clone:
         """Faint copies at random places in the frames of their parents, and smaller."""
         c = self.config
         rows = parents.repeat_interleave(c.children)
         smaller = params["scales"].new_tensor(c.shrink).log()
-
-        def draw() -> Tensor:
-            return c.spread * torch.randn(len(rows), 3, generator=self.random).to(params["means"])
-
-        def within(quats: Tensor, scales: Tensor, normal: Tensor) -> Tensor:
-            return (rotation_matrices(quats) @ (scales.exp() * normal)[..., None])[..., 0]
-
-        offsets = within(params["quats"][rows], params["scales"][rows], draw())
+        quats, sizes = params["quats"][parents], params["scales"][parents].exp()
+        offsets = offsets_within(quats, c.spread * sizes, c.children, self.random)
         values = {
             "scales": params["scales"][rows] - smaller,
             "opacities": torch.full_like(params["opacities"][rows], c.sub_opacity).logit(),
         }
         if "directions" in params:
             # The factor L = [[Ld, 0], [X, Lp]] of the parent times a normal vector, the direction first.
-            normal, widths = draw(), params["lobe_scales"][rows]
-            offsets = offsets + (params["slopes"][rows] @ normal[..., None])[..., 0]
-            turned = within(params["lobe_quats"][rows], widths, normal)
-            values |= {"directions": params["directions"][rows] + turned, "lobe_scales": widths - smaller}
-            values["slopes"] = params["slopes"][rows] / c.shrink
-        return Clone(rows, {**values, "means": params["means"][rows] + offsets})
+            normal = c.spread * torch.randn(len(parents), c.children, 3, generator=self.random).to(offsets)
+            offsets = offsets + normal @ params["slopes"][parents].mT
+            turned = in_frames(params["lobe_quats"][parents], params["lobe_scales"][parents].exp(), normal)
+            values |= {
+                "directions": params["directions"][rows] + turned.flatten(0, 1),
+                "lobe_scales": params["lobe_scales"][rows] - smaller,
+                "slopes": params["slopes"][rows] / c.shrink,
+            }
+        return Clone(rows, {**values, "means": params["means"][rows] + offsets.flatten(0, 1)})

@@ -3,19 +3,9 @@
 #include <cstdio>
 #include <vector>
 
+#include "../one_thread.h"
 #include "cpu/activations.h"
 #include "cpu/kmeans.h"
-#include "cpu/parallel.h"
-
-namespace gsplat {
-
-// PyTorch's threads are not needed here.
-void parallel_ranges(int64_t count, int64_t, RangeFunction function, void* context) {
-  function(0, count, context);
-}
-int64_t thread_count() { return 1; }
-
-}  // namespace gsplat
 
 namespace {
 

@@ -5,18 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "cpu/parallel.h"
-
-namespace gsplat {
-
-// One thread, without PyTorch.
-void parallel_ranges(int64_t count, int64_t, RangeFunction function, void* context) {
-  function(0, count, context);
-}
-
-int64_t thread_count() { return 1; }
-
-}  // namespace gsplat
+#include "../one_thread.h"
 
 namespace {
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from training_runs import Run, assert_same_bits, interrupt_at
+from training_runs import Run, assert_same_bits, interrupted_at
 
 from gsplat_core.densify.mcmc import MCMCConfig
 from gsplat_core.densify.registry import PLUGINS, STRATEGIES, configurations
@@ -18,7 +18,6 @@ from trainers.cli import main
 from trainers.config import TrainConfig, from_json
 from trainers.history import read_history
 from trainers.lm import FullConfig, LevenbergMarquardt, LMConfig
-from trainers.loop import Interrupted
 from trainers.views import Target
 
 FULL = LMConfig(method="full", determined=0.0, full=FullConfig(iterations=4, views=5))
@@ -92,10 +91,7 @@ def test_it_can_be_interrupted_anywhere_and_continues_to_the_bit(config, tmp_pat
     config = replace(config, optimizer="lm", lm=lm, background="random")
     straight = Run(config, tmp_path / "straight")
     straight.fit()
-    with pytest.raises(Interrupted):
-        Run(config, tmp_path / "interrupted", interrupt_at(stop)).fit()
-    resumed = Run(config, tmp_path / "interrupted")
-    resumed.fit()
+    resumed = interrupted_at(stop, config, tmp_path / "interrupted")
     assert_same_bits(resumed.state(), straight.state())
 
 
@@ -167,10 +163,7 @@ def test_a_trial_can_be_interrupted(config, tmp_path, stop) -> None:
     config = replace(config, optimizer="lm", lm=HARMFUL, log_every=1)
     straight = Run(config, tmp_path / "straight")
     straight.fit()
-    with pytest.raises(Interrupted):
-        Run(config, tmp_path / "interrupted", interrupt_at(stop)).fit()
-    resumed = Run(config, tmp_path / "interrupted")
-    resumed.fit()
+    resumed = interrupted_at(stop, config, tmp_path / "interrupted")
     assert resumed.trainer.lm.handed_over
     assert_same_bits(resumed.state(), straight.state())
     names = ("step", "loss", "event")

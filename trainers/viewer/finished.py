@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gsplat_core.errors import DataError
 from gsplat_core.scene.gaussians import Gaussians
 from trainers.camera_paths import Vector
-from trainers.config import TrainConfig
 from trainers.history import read_history
-from trainers.messages import warn
 from trainers.next_steps import quoted
-from trainers.outlook import outlook_on
+from trainers.outlook import outlook_on, photographs_if_any
 from trainers.parts.results import at_test, read_part_results, settled
 from trainers.results import test_background
 from trainers.run_folder import RunFolder
-from trainers.sources import is_run, photographs_of
+from trainers.sources import is_run
 from trainers.viewer.subject import Subject
 
 
@@ -36,13 +33,7 @@ def subject_of(
     Raises:
         DataError: the photographs that `scene` names cannot be read.
     """
-    dataset, config = None, TrainConfig()
-    try:
-        dataset, config = photographs_of(source, scene, images)
-    except DataError as error:
-        if scene is not None:
-            raise
-        warn(f"{error} The view turns around the Gaussians, and which way is up is a guess.")
+    dataset, config = photographs_if_any(source, scene, images)
     run = RunFolder(source)
     subject = Subject(
         source.stem or str(source),

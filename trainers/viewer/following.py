@@ -55,7 +55,7 @@ class Following(Observer):
             tests=len(dataset.test),
             background=test_background(trainer.config),
             compared=at_test(trainer.parts, dataset.train),
-            training=Training(trainer.config.last_step, trainer.step, num_gaussians=trainer.num_gaussians),
+            training=Training(trainer.last_step, trainer.step, num_gaussians=trainer.num_gaussians),
             history=lambda: read_history(run.history),
         )
         self._viewer = Viewer(self._subject, self._host, self._port)
@@ -82,7 +82,8 @@ class Following(Observer):
 
     def _tell(self, trainer: Trainer, loss: float, psnr: float) -> None:
         told = self._told
-        told.step, told.loss, told.psnr = trainer.step, loss, psnr
+        told.steps, told.step = trainer.last_step, trainer.step
+        told.loss, told.psnr = loss, psnr
         told.num_gaussians = trainer.num_gaussians
 
     def _show(self, trainer: Trainer) -> None:

@@ -5,11 +5,17 @@ An image is linear in the blending weights, so all that labels of pixels say abo
 its weights over the pixels of each label. With A_1 those of an object's mask and A_0 those of the rest, the
 mask that the object's Gaussians blend to is nearest to the given ones, in the sum of absolute differences, if
 a Gaussian belongs to it where A_1 > A_0.
+
+The label of each Gaussian is a field of the scene, `Gaussians.extras["label"]`, int32 [N]: 0 and above as in
+the masks, where 0 is the background, and -1 for who was never seen. Like any such field it goes wherever its
+row goes; it is in .ply and in .gsz, and where only some of the scenes that are merged have labels, the rows
+of the others get -1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -18,8 +24,37 @@ from torch import Tensor
 from gsplat_core.render.scene import Scene, measure_labels
 from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.scene.cameras import Camera
+from gsplat_core.scene.gaussians import Gaussians
+
+LABEL = "label"
+"""The field of `Gaussians.extras` that has the labels."""
+
+UNSEEN = -1
+"""The label of a Gaussian that has none."""
 
 LEAST_SEEN = 1e-3
+
+
+def labelled(scene: Gaussians, labels: Tensor) -> Gaussians:
+    """The scene with these labels [N], integers, in place of those it may have."""
+    return replace(scene, extras={**scene.extras, LABEL: labels.to(scene.device, torch.int32)})
+
+
+def labels_of(scene: Gaussians) -> Tensor | None:
+    """The labels [N] of a scene, integers; None where it has no such field.
+
+    Files of others may have something else under this name, which is no label.
+    """
+    labels = scene.extras.get(LABEL)
+    if labels is None or labels.ndim != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
+        return None
+    return labels
+
+
+def counts(labels: Tensor) -> dict[int, int]:
+    """How many Gaussians each label has that there is, of labels [N], ascending."""
+    known, numbers = labels.unique(return_counts=True)
+    return dict(zip(known.tolist(), numbers.tolist(), strict=True))
 
 
 @torch.no_grad()

@@ -1,16 +1,19 @@
-"""gsplat_core/labels.py: labels of pixels become labels of Gaussians."""
+"""gsplat_core/labels.py: labels of pixels become labels of Gaussians, which stay with them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
+from splat_files import typical_scene
 from splats import intrinsics, look_at
 from torch import Tensor
 
-from gsplat_core.labels import heaviest_label, label_weights, owners
+import gsplat_core.io
+from gsplat_core.labels import LABEL, counts, heaviest_label, label_weights, labelled, labels_of, owners
 from gsplat_core.render.scene import render
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
@@ -107,3 +110,32 @@ def test_sums_of_views_are_those_of_the_renderings() -> None:
         label_weights(scene, [(large, views[0][1])], 3)
     with pytest.raises(ValueError, match="need at least one view"):
         label_weights(scene, [], 3)
+
+
+@pytest.mark.parametrize("name", ["a.ply", "a.gsz"])
+def test_files_hold_labels(name: str, tmp_path: Path) -> None:
+    scene = labelled(typical_scene(50, 1), torch.arange(50) % 4 - 1)
+    gsplat_core.io.export_verified(tmp_path / name, scene)
+    read = gsplat_core.io.load(tmp_path / name)
+    nearest = torch.cdist(scene.means, read.means).argmin(dim=1)
+    assert read.extras[LABEL].dtype == torch.int32
+    assert torch.equal(read.extras[LABEL][nearest], scene.extras[LABEL])
+
+
+def test_rows_from_scenes_without_labels_have_none() -> None:
+    scene = labelled(typical_scene(3), torch.tensor([0, 2, 1]))
+    assert Gaussians.merge([scene, typical_scene(2)]).extras[LABEL].tolist() == [0, 2, 1, -1, -1]
+    assert Gaussians.merge([typical_scene(1), scene]).extras[LABEL].tolist() == [-1, 0, 2, 1]
+    assert scene.subset(torch.tensor([2, 0])).extras[LABEL].tolist() == [1, 0]
+    assert scene.baked().with_sh_degree(0).extras[LABEL].tolist() == [0, 2, 1]
+
+
+def test_a_field_of_labels_is_known_by_its_name_and_kind() -> None:
+    scene = typical_scene(3)
+    assert labels_of(scene) is None
+    scene.extras[LABEL] = torch.tensor([0.5, 1.0, 2.0])
+    assert labels_of(scene) is None
+    known = labelled(scene, torch.tensor([2, -1, 2]))
+    assert scene.extras[LABEL].is_floating_point()
+    assert labels_of(known).tolist() == [2, -1, 2]
+    assert counts(known.extras[LABEL]) == {-1: 1, 2: 2}

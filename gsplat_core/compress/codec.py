@@ -32,8 +32,9 @@ class Codec(Protocol):
         """A scalar to add to the loss: what makes the scene cheaper to code."""
 
     def encode(self, gaussians: Gaussians) -> Container:
-        """The coded scene of plain Gaussians; others are an UnsuitableSceneError. Their order may change,
-        fields in `extras` are not kept; `encode` of the registry adds metadata."""
+        """The coded scene of plain Gaussians; others are an UnsuitableSceneError. Their order may change, as
+        `order` of the container says. `encode` of the registry adds metadata and labels; other fields in
+        `extras` are not kept."""
 
     def state_dict(self) -> dict[str, Tensor]:
         """What `refresh` has learned, as a flat dictionary; empty before."""

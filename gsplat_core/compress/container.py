@@ -9,9 +9,10 @@
 
 The header has `codec` (which of `gsplat_core.compress.registry`), `count` (of Gaussians), `sh_degree`,
 `streams` (list of [name, bytes]), perhaps `metadata` (what of `Gaussians.metadata` is not as usual), and
-whatever else the codec needs to decode. A file holds at most one Gaussian for each 4 bytes of its streams
-beyond the first 16,384, so that its size bounds what it decodes to and how long that takes; writers append
-zeros where coding was better than that.
+whatever else the codec needs to decode. A stream `label` has the Gaussians' labels, if they have any.
+
+A file holds at most one Gaussian for each 4 bytes of its streams beyond the first 16,384, so that its size
+bounds what it decodes to and how long that takes; writers append zeros where coding was better than that.
 """
 
 from __future__ import annotations
@@ -43,14 +44,25 @@ _DAMAGED = "The file is damaged or incomplete; get it again."
 
 
 class Container:
-    """What a file holds: the header's entries and the streams by name. `path` is for messages."""
+    """What a file holds: the header's entries and the streams by name.
+
+    Args:
+        path: for messages.
+        order: [N] which row of the scene each of the coded ones was, of a scene that has just been coded;
+            None if they are as they were.
+    """
 
     def __init__(
-        self, header: dict[str, Any], streams: Mapping[str, Tensor], path: Path = Path("(memory)")
+        self,
+        header: dict[str, Any],
+        streams: Mapping[str, Tensor],
+        path: Path = Path("(memory)"),
+        order: Tensor | None = None,
     ) -> None:
         self.header = header
         self.streams = dict(streams)
         self.path = path
+        self.order = order
 
     @property
     def codec(self) -> str:

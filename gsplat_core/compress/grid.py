@@ -96,7 +96,7 @@ class GridCodec:
         rounding = replace(rounding, which=rounding.which[order])
         neighbors = picture_neighbors(gaussians.num)
         positions = encode_table(rounding.lattice.cells(params["means"]).int(), neighbors)
-        return encoded(self.name, positions, rounding, params, neighbors)
+        return encoded(self.name, positions, rounding, params, neighbors, order)
 
     def _sorted(self, params: Mapping[str, Tensor], lattice: Lattice) -> Tensor:
         """The order of the grid, by position (as it is coded), colour and size, each scaled to variance 1."""

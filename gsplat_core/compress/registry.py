@@ -6,12 +6,21 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
+from torch import Tensor
+
 from gsplat_core.compress import grid, scalar, vq
 from gsplat_core.compress.codec import Codec
 from gsplat_core.compress.container import Container
-from gsplat_core.errors import DataError, UsageError
+from gsplat_core.compress.latents import rows_before
+from gsplat_core.errors import DataError, UnsuitableSceneError, UsageError
+from gsplat_core.labels import LABEL, labelled, labels_of
+from gsplat_core.ops.context_coder import decode_table, encode_table
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.metadata import Metadata
+
+LABELS_BELOW = 2**28
+"""What the coder of tables takes."""
 
 
 class Entry(NamedTuple):
@@ -36,19 +45,34 @@ def check_name(name: str) -> None:
 
 
 def encode(codec: Codec, gaussians: Gaussians, path: str | os.PathLike[str] = "(memory)") -> Container:
-    """The coded scene with its metadata.
+    """The coded scene with its metadata and its labels.
 
     Args:
         path: where it will be written, for the error.
 
     Raises:
-        UnsuitableSceneError: its rows are no plain Gaussians.
+        UnsuitableSceneError: its rows are no plain Gaussians, or its labels no labels.
     """
     gaussians.require_plain(path, f"the codec {codec.name!r}")
     container = codec.encode(gaussians)
     if known := gaussians.metadata.known():
         container.header["metadata"] = known
+    if LABEL in gaussians.extras:
+        labels = _codable(gaussians, path)
+        labels = labels if container.order is None else labels[container.order]
+        container.streams[LABEL] = encode_table(labels[:, None], rows_before(len(labels)))
     return container
+
+
+def _codable(gaussians: Gaussians, path: str | os.PathLike[str]) -> Tensor:
+    """The labels [N] int32 on the CPU, for `encode_table`."""
+    labels = labels_of(gaussians)
+    if labels is None or (labels.numel() and int(labels.abs().max()) >= LABELS_BELOW):
+        raise UnsuitableSceneError(
+            path, f"the field {LABEL!r} is not of whole numbers below {LABELS_BELOW:,}, one for each row",
+            remedy="Take it out of the scene's extras, or write a .ply.",
+        )  # fmt: skip
+    return labels.detach().to("cpu", torch.int32)
 
 
 def decode(container: Container) -> Gaussians:
@@ -66,6 +90,9 @@ def decode(container: Container) -> Gaussians:
             remedy="Update gsplat-core.",
         )
     gaussians = CODECS[name].decode(container)
+    if LABEL in container.streams:
+        labels = decode_table(container.stream(LABEL), rows_before(gaussians.num), 1)
+        gaussians = labelled(gaussians, labels[:, 0])
     if "metadata" in container.header:
         try:
             gaussians.metadata = Metadata.from_known(container.inner("metadata").header)

@@ -108,7 +108,12 @@ class Rounding:
 
 
 def encoded(
-    codec: str, positions: Tensor, rounding: Rounding, params: Mapping[str, Tensor], near: Tensor
+    codec: str,
+    positions: Tensor,
+    rounding: Rounding,
+    params: Mapping[str, Tensor],
+    near: Tensor,
+    order: Tensor,
 ) -> Container:
     """The coded scene.
 
@@ -118,6 +123,7 @@ def encoded(
         rounding: fitted to `params`.
         params: raw parameters, in the order of the codec.
         near: [N, 3] int32, for each Gaussian the earlier ones that predict it, as `encode_table` takes them.
+        order: [N] which row of the scene each was.
     """
     numbers = rounding.numbers(params)
     latents = numbers["sh"].shape[1]
@@ -135,7 +141,7 @@ def encoded(
         "lattice": rounding.lattice.to_json(),
         "steps": asdict(rounding.steps),
     }
-    return Container(header, streams)
+    return Container(header, streams, order=order)
 
 
 def decoded(container: Container, lattice: Lattice, cells: Tensor, near: Tensor) -> Gaussians:

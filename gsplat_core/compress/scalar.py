@@ -115,7 +115,7 @@ class ScalarCodec:
         params = {name: value[order] for name, value in params.items()}
         rounding = replace(rounding, which=rounding.which[order])
         neighbors = earlier_neighbors(morton_cells(codes).int())
-        return encoded(self.name, encode_ascending(codes), rounding, params, neighbors)
+        return encoded(self.name, encode_ascending(codes), rounding, params, neighbors, order)
 
 
 def decode(container: Container) -> Gaussians:

@@ -176,7 +176,7 @@ class VQCodec:
             "bits": bits,
             "code_steps": _CODE_STEP,
         }
-        return Container(header, streams)
+        return Container(header, streams, order=order)
 
 
 def decode(container: Container) -> Gaussians:

@@ -39,9 +39,10 @@ class Format:
         title: what people call it.
         load, save: None where this direction is not offered.
         lossless: a scene read back is equal bit for bit, `extras`, primitive and its further parameters
-            included. Others hold no extras, and plain Gaussians only.
+            included. Others hold no extras but those in `extras`, and plain Gaussians only.
         max_sh_degree: highest that the format can hold.
         metadata: the entries of `Gaussians.metadata` that the format can hold.
+        extras: the fields of `Gaussians.extras` that it can hold although it is not lossless.
         folder: the named file is accompanied by others in its folder.
     """
 
@@ -52,6 +53,7 @@ class Format:
     lossless: bool = False
     max_sh_degree: int = MAX_DEGREE
     metadata: frozenset[str] = frozenset()
+    extras: frozenset[str] = frozenset()
     folder: bool = False
 
     @property

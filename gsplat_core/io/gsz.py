@@ -11,6 +11,7 @@ from gsplat_core.io.atomic import write_bytes
 from gsplat_core.io.format import ALL_METADATA, Format
 from gsplat_core.io.source import read_whole
 from gsplat_core.io.usable import keep_usable
+from gsplat_core.labels import LABEL
 from gsplat_core.scene.gaussians import Gaussians
 
 
@@ -34,10 +35,13 @@ def save(path: Path, gaussians: Gaussians, codec: Codec | None = None) -> None:
 
     Raises:
         ResourceError: see `gsplat_core.io.atomic`.
-        UnsuitableSceneError: its rows are no plain Gaussians.
+        UnsuitableSceneError: its rows are no plain Gaussians, or its labels no labels.
     """
     codec = CODECS["scalar"].create(0.25) if codec is None else codec
     write_bytes(path, encode(codec, gaussians, path).to_bytes())
 
 
-FORMAT = Format(".gsz", "gsplat_core compressed scene", load=load, save=save, metadata=ALL_METADATA)
+FORMAT = Format(
+    ".gsz", "gsplat_core compressed scene", load=load, save=save, metadata=ALL_METADATA,
+    extras=frozenset({LABEL}),
+)  # fmt: skip

@@ -180,7 +180,8 @@ def _fitting(known: Format, path: str | os.PathLike[str], gaussians: Gaussians) 
             path, f"{known.title} cannot hold the scene: {describe_unusable(drop, {})}",
             remedy="Take these out first (gsplat_core.io.usable.find_unusable), or write a .ply.",
         )  # fmt: skip
-    left_out = [f"the field {name!r}" for name in gaussians.extras]
+    held = {name: tensor for name, tensor in gaussians.extras.items() if name in known.extras}
+    left_out = [f"the field {name!r}" for name in gaussians.extras if name not in held]
     if gaussians.sh_degree > known.max_sh_degree:
         left_out.append(f"spherical harmonics beyond degree {known.max_sh_degree}")
         gaussians = gaussians.with_sh_degree(known.max_sh_degree)
@@ -191,4 +192,4 @@ def _fitting(known: Format, path: str | os.PathLike[str], gaussians: Gaussians) 
         message = f"{known.title} has no place for {', '.join(left_out)}"
         warnings.warn(message, DataWarning, stacklevel=3)
     metadata = gaussians.metadata.without(lost)
-    return dataclasses.replace(gaussians, extras={}, metadata=metadata)
+    return dataclasses.replace(gaussians, extras=held, metadata=metadata)

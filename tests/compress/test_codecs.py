@@ -18,6 +18,7 @@ from gsplat_core.compress.registry import CODECS, decode, encode
 from gsplat_core.errors import DataError, UnsuitableSceneError
 from gsplat_core.expansion import ExpansionError
 from gsplat_core.io import gsz
+from gsplat_core.labels import LABEL, labelled
 from gsplat_core.scene.gaussians import Gaussians
 
 codecs = pytest.mark.parametrize("name", CODECS)
@@ -62,6 +63,29 @@ def test_training_shows_what_will_be_decoded(name: str) -> None:
         torch.testing.assert_close(decoded.sh0, shown.sh0, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(decoded.shN, shown.shN, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(covariances(decoded), covariances(shown), rtol=1e-3, atol=1e-6)
+
+
+@codecs
+def test_labels_stay_with_their_gaussians(name: str, tmp_path: Path) -> None:
+    gaussians = scene(300, 0)
+    gaussians = labelled(
+        gaussians, torch.randint(-1, 2**20, (300,), generator=torch.Generator().manual_seed(1))
+    )
+    gsz.save(tmp_path / "a.gsz", gaussians, CODECS[name].create(0.01))
+    decoded = matched(gsplat_core.io.load(tmp_path / "a.gsz"), gaussians)
+    assert decoded.extras[LABEL].dtype == torch.int32
+    assert torch.equal(decoded.extras[LABEL], gaussians.extras[LABEL])
+    gsz.save(tmp_path / "b.gsz", gaussians.without_extras(), CODECS[name].create(0.01))
+    assert gsplat_core.io.load(tmp_path / "b.gsz").extras == {}
+
+
+@pytest.mark.parametrize("wrong", [torch.zeros(40), torch.zeros(40, 2).int(), torch.full((40,), 2**28)])
+def test_what_is_called_label_and_is_none_is_refused(wrong: torch.Tensor, tmp_path: Path) -> None:
+    gaussians = scene(40, 0)
+    gaussians.extras[LABEL] = wrong
+    with pytest.raises(UnsuitableSceneError, match="'label' is not of whole numbers below"):
+        gsplat_core.io.save(tmp_path / "a.gsz", gaussians)
+    assert not any(tmp_path.iterdir())
 
 
 def settled(codec: Codec, gaussians: Gaussians) -> Gaussians:

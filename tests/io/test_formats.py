@@ -136,10 +136,10 @@ def test_the_same_bytes_for_any_number_of_threads_and_the_scene_is_left_alone(
 def test_what_a_format_cannot_hold_is_told(tmp_path: Path, case: str) -> None:
     name, options, _, max_degree = CASES[case]
     scene = typical_scene(5, 4)
-    scene.extras["label"] = torch.arange(5)
+    scene.extras["feature"] = torch.arange(5)
     with pytest.warns(DataWarning) as told:
         save(tmp_path / name, scene, **options)
-    assert "'label'" in str(told[0].message)
+    assert "'feature'" in str(told[0].message)
     assert (f"beyond degree {max_degree}" in str(told[0].message)) == (max_degree < 4)
     assert load(tmp_path / name).extras == {}
     content = (tmp_path / name).read_bytes()

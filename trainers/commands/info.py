@@ -13,6 +13,7 @@ from gsplat_core.strict_json import json_text
 from trainers.options import OptionalDistortion, OptionalFolder, OptionalName
 from trainers.paths import must_exist
 
+MOST_LABELS = 30
 QUANTILES = {"smallest": 0.0, "median": 0.5, "largest": 1.0}
 
 
@@ -106,6 +107,7 @@ def _describe_gaussians(gaussians: Any) -> dict[str, Any]:
         "sh_degree": gaussians.sh_degree,
         "metadata": gaussians.metadata.known(),
         "extras": {name: list(value.shape[1:]) for name, value in gaussians.extras.items()},
+        **_describe_labels(gaussians),
         "not_finite": sum(int((~torch.isfinite(value)).sum()) for value in gaussians.params.values()),
     }
     if gaussians.num:
@@ -117,6 +119,18 @@ def _describe_gaussians(gaussians: Any) -> dict[str, Any]:
             "high": gaussians.means.amax(0).tolist(),
         }
     return facts
+
+
+def _describe_labels(gaussians: Any) -> dict[str, Any]:
+    """How many labels there are, and how many Gaussians have the most frequent ones; {} without labels."""
+    from gsplat_core.labels import counts, labels_of
+
+    labels = labels_of(gaussians)
+    if labels is None:
+        return {}
+    numbers = counts(labels)
+    frequent = sorted(sorted(numbers, key=lambda label: -numbers[label])[:MOST_LABELS])
+    return {"num_labels": len(numbers), "labels": {str(label): numbers[label] for label in frequent}}
 
 
 def _values(gaussians: Any, field: Any) -> dict[str, float]:

@@ -10,8 +10,9 @@ import torch
 
 import gsplat_core.io
 from gsplat_core.errors import DataError, UsageError
+from gsplat_core.labels import labelled
 from gsplat_core.scene.gaussians import Gaussians
-from trainers.commands.info import _rows, describe, info
+from trainers.commands.info import MOST_LABELS, _rows, describe, info
 
 
 def splats(num: int) -> Gaussians:
@@ -41,6 +42,21 @@ def test_a_splat_file(tmp_path: Path) -> None:
     sizes = torch.tensor([0.0, 0.5, 1.0]).exp().tolist()
     assert facts["size"] == pytest.approx(dict(zip(("smallest", "median", "largest"), sizes, strict=True)))
     assert facts["bounds"] == {"low": [0, -8, 0], "median": [2, -4, 4], "high": [4, 0, 16]}
+
+
+def test_labels_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.ply"
+    gsplat_core.io.save(path, labelled(splats(5), torch.tensor([0, 7, -1, 7, 7])))
+    facts = describe(path)
+    assert facts["num_labels"] == 3
+    assert facts["labels"] == {"-1": 1, "0": 1, "7": 3}
+    assert ("labels", "-1 1, 0 1, 7 3") in _rows(facts)
+    # Of very many only the most frequent ones.
+    gsplat_core.io.save(path, labelled(splats(150), torch.arange(150).clamp(max=100)))
+    facts = describe(path)
+    assert (facts["num_labels"], facts["labels"]["100"], len(facts["labels"])) == (101, 50, MOST_LABELS)
+    gsplat_core.io.save(path, splats(5))
+    assert not {"labels", "num_labels"} & describe(path).keys()
 
 
 def test_medians_of_an_even_number_are_of_the_lower_middle_of_positions(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from gsplat_core.densify.adc import ADCConfig
+from gsplat_core.densify.classes import ClassesConfig
 from gsplat_core.densify.dash import DashConfig
 from gsplat_core.densify.lpm import LPMConfig
 from gsplat_core.densify.mcmc import MCMCConfig
@@ -46,6 +47,7 @@ PARTS = {
         start=10, stop=35, calibrate_every=10, matcher="depth", error_quantile=0.3, significant=0.5
     ),
     "taming": TamingConfig(start=10, stop=35, views=3),
+    "classes": ClassesConfig(),
     "dash": DashConfig(stop=35, every=5),
     "turbo": TurboConfig(start=10, stop=35),
     "seeding": SeedingConfig(start=10, stop=35, error=0.02, contrast=1.0, share=0.2),

@@ -254,6 +254,12 @@ class TrainConfig:
         return create(self.strategy, self.densify).most
 
     @property
+    def densify_threshold(self) -> str | None:
+        """How the density control's threshold follows from gradients, if it has one."""
+        chosen = (getattr(settings, "threshold", None) for settings in self.densify.values())
+        return next((threshold for threshold in chosen if threshold is not None), None)
+
+    @property
     def drawn(self) -> RenderSettings:
         """How the scene is drawn while it is trained."""
         return RenderSettings(

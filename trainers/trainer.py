@@ -17,6 +17,7 @@ from gsplat_core.densify.rendered_views import RenderedViews
 from gsplat_core.densify.store import ParameterStore
 from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
 from gsplat_core.errors import UsageError
+from gsplat_core.labels import LABEL
 from gsplat_core.losses import l1_dssim
 from gsplat_core.morton import morton_order
 from gsplat_core.optim import Adam
@@ -240,6 +241,7 @@ class Trainer:
             scale=self.scale,
             schema=self.schema,
             frozen=self.store.frozen,
+            labels=self.store.extras.get(LABEL),
             evaluated=None if self._per_camera else self._evaluated,
         )
 

@@ -12,6 +12,8 @@ Refinements, all off by default:
   camera count less, against floaters there (Zhang et al. 2024, "Pixel-GS", equations 6 to 9).
 - `revised_opacity`: both members of a cloned pair and both children of a split get the opacity o' with
   1 - (1 - o')^2 = o, so that together they cover what one covered before (Rota Bulo et al. 2024).
+- `threshold`: gradients are compared with each other or with those before, not with a fixed one, which has a
+  meaning for one loss only (`densify/threshold.py`).
 - `max_gaussians`: a cap, under which the Gaussians with the largest gradients grow first.
 """
 
@@ -30,6 +32,7 @@ from gsplat_core.densify.refining import Refining
 from gsplat_core.densify.rows import finite_rows, indices, offsets_within
 from gsplat_core.densify.strategy import RenderStats, ScaleRule, SceneView, Wants
 from gsplat_core.densify.stretching import point_in_time, refinement_interval, reset_interval
+from gsplat_core.densify.threshold import parse_threshold
 from gsplat_core.ranges import BETWEEN_0_AND_1, COUNT, INTERVAL, POSITIVE, SEED, STEP, check_ranges
 
 
@@ -43,6 +46,8 @@ class ADCConfig:
         gradient_threshold: mean length, over the views that see it, of the gradient of a Gaussian's projected
             centre, above which it is cloned or split. In normalised device units: the pixel gradient times
             half the image size, for a loss that is a mean over the pixels of one view.
+        threshold: "absolute", which is `gradient_threshold`; "top:q", so that the share q of those that may
+            grow do; or "ema:k", k times the running mean of gradients.
         scale: sizes are fractions of the distance at which a Gaussian is seen ("seen"), or of the extent of
             the cameras ("published"), see `densify/strategy.py`.
         grow_scale: Gaussians up to this largest standard deviation are cloned, larger ones split.
@@ -67,6 +72,7 @@ class ADCConfig:
     """
 
     gradient_threshold: Annotated[float, POSITIVE] = 2e-4
+    threshold: str = "absolute"
     scale: ScaleRule = "seen"
     grow_scale: Annotated[float, POSITIVE] = 0.01
     split_shrink: Annotated[float, POSITIVE] = 1.6
@@ -88,6 +94,7 @@ class ADCConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        parse_threshold(self.threshold, self.gradient_threshold)
 
     def stretched(self, factor: float) -> ADCConfig:
         """The same schedule for a run `factor` times as long; see `densify/stretching.py`."""
@@ -108,10 +115,15 @@ class ADC(Refining[ADCConfig]):
     def __init__(self, config: ADCConfig | None = None) -> None:
         self.config = ADCConfig() if config is None else config
         super().__init__(self.config.seed)
+        self._threshold = parse_threshold(self.config.threshold, self.config.gradient_threshold)
         self.initialize(0, "cpu")
 
     def initialize(self, num: int, device: torch.device | str) -> None:
         """Forgets all statistics and expects `num` Gaussians from now on."""
+        self.numbers = dict(self._threshold.memory)
+        self._count_anew(num, device)
+
+    def _count_anew(self, num: int, device: torch.device | str) -> None:
         self.rows = {
             "gradient_sum": torch.zeros(num, device=device),
             "seen": torch.zeros(num, device=device),
@@ -163,7 +175,8 @@ class ADC(Refining[ADCConfig]):
         edits: list[Edit] = []
         if self.grows_at(step):
             edits = self._refine(step, view, ceiling)
-            self.initialize(view.num, opacities.device)
+            self.numbers = self._threshold.remembered(self._ranked(view), self.numbers)
+            self._count_anew(view.num, opacities.device)
         if ceiling is not None:
             # In front: the opacity of a clone's original, which may be lower still, has the last word.
             edits.insert(0, Reset(None, {"opacities": opacities.minimum(ceiling)}))
@@ -171,8 +184,23 @@ class ADC(Refining[ADCConfig]):
 
     def need(self, view: SceneView) -> Tensor:
         """Mean gradient as a multiple of the threshold; 0 where there is none that is finite."""
+        free = int(view.free.sum())
+        return self._gradients() / self._threshold.value(self._ranked(view), free, self.numbers)
+
+    def divides(self, view: SceneView) -> Tensor:
+        """Those larger than `grow_scale` allows clones to be."""
+        sizes = view.params["scales"].detach().amax(dim=1).exp()
+        return sizes > self.config.grow_scale * view.reach(self.config.scale)
+
+    def _gradients(self) -> Tensor:
+        """[N] means over the views that see a Gaussian; 0 where there is none that is finite."""
         gradient = self.rows["gradient_sum"] / self.rows["seen"].clamp(min=1)
-        return gradient.nan_to_num(0, 0, 0) / self.config.gradient_threshold
+        return gradient.nan_to_num(0, 0, 0)
+
+    def _ranked(self, view: SceneView) -> Tensor:
+        """[M] those of Gaussians that have one and may grow."""
+        gradients = self._gradients()
+        return gradients[(gradients > 0) & view.free]
 
     def _refine(self, step: int, view: SceneView, ceiling: Tensor | None) -> list[Edit]:
         c = self.config
@@ -192,11 +220,11 @@ class ADC(Refining[ADCConfig]):
             need = need * guidance.eagerness
         stays = finite if guidance.leaving is None else finite & ~guidance.leaving
         hot = (need >= 1) & stays & view.free
-        small = sizes <= c.grow_scale * reach
+        large = self.divides(view)
         # What would be pruned at once is not made; children of an oversized parent may be small enough to
         # stay.
-        clone = hot & small & ~superfluous(shared, sizes)
-        split = hot & ~small & ~superfluous(shared, sizes / c.split_shrink)
+        clone = hot & ~large & ~superfluous(shared, sizes)
+        split = hot & large & ~superfluous(shared, sizes / c.split_shrink)
         prune = (superfluous(opacities, sizes) | ~stays) & view.free
         limit = guidance.also(limit=c.max_gaussians).limit
         if limit is not None:

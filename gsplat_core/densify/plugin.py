@@ -68,6 +68,9 @@ class Plugin(Strategy):
     def need(self, view: SceneView) -> Tensor | None:
         return self.base.need(view)
 
+    def divides(self, view: SceneView) -> Tensor | None:
+        return self.base.divides(view)
+
     def follow(self, plan: RowPlan) -> None:
         super().follow(plan)
         self.base.follow(plan)

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from gsplat_core.densify.adc import ADC, ADCConfig
+from gsplat_core.densify.classes import Classes, ClassesConfig
 from gsplat_core.densify.dash import Dash, DashConfig
 from gsplat_core.densify.lpm import LPM, LPMConfig
 from gsplat_core.densify.mcmc import MCMC, MCMCConfig
@@ -27,6 +28,7 @@ STRATEGIES: dict[str, tuple[type[Any], type[Any]]] = {
 }
 # Plug-ins stand in front of a strategy (densify/plugin.py).
 PLUGINS: dict[str, tuple[type[Any], type[Any]]] = {
+    "classes": (ClassesConfig, Classes),
     "dash": (DashConfig, Dash),
     "lpm": (LPMConfig, LPM),
     "pruning": (PruningConfig, ContributionPruning),
@@ -35,7 +37,7 @@ PLUGINS: dict[str, tuple[type[Any], type[Any]]] = {
     "turbo": (TurboConfig, Turbo),
 }
 # What concerns a whole run: a configuration that has a field of such a name is told the run's value.
-SHARED = ("seed", "max_gaussians", "budget", "scale", "white_background")
+SHARED = ("seed", "max_gaussians", "budget", "scale", "threshold", "white_background")
 
 
 def parts(name: str) -> list[str]:

@@ -149,6 +149,7 @@ class SceneView:
         scale: how far away things are seen. None: all at the distance `scene_extent`.
         schema: the fields of the rows.
         frozen: [N] bool, rows that stay as they are, whatever is asked for (`densify/frozen.py`). None: none.
+        labels: [N] integers, what each Gaussian belongs to, -1 where that is not known. None: of none it is.
         evaluated: what makes of parameters what is drawn. None: they are those of plain Gaussians, or of
             Gaussians that are others for each camera and at most as opaque as those.
     """
@@ -162,6 +163,7 @@ class SceneView:
     scale: SceneScale | None = None
     schema: Schema = GAUSSIAN
     frozen: Tensor | None = None
+    labels: Tensor | None = None
     evaluated: Callable[[Mapping[str, Tensor]], Evaluated] | None = None
 
     @property
@@ -285,6 +287,10 @@ class Strategy:
 
     def need(self, view: SceneView) -> Tensor | None:
         """[N] how much each Gaussian needs to multiply, from 1 on it will; None if that is left to chance."""
+        return None
+
+    def divides(self, view: SceneView) -> Tensor | None:
+        """[N] bool, which Gaussians it would split rather than clone; None if it makes no such difference."""
         return None
 
     def follow(self, plan: RowPlan) -> None:

@@ -58,6 +58,9 @@ class Behind(Strategy):
     def need(self, view: SceneView) -> Tensor:
         return torch.tensor([2.0])
 
+    def divides(self, view: SceneView) -> Tensor:
+        return torch.tensor([True])
+
 
 class Counting(Plugin):
     """A plug-in with a state of its own."""
@@ -82,6 +85,7 @@ def test_everything_is_passed_on() -> None:
     assert plugin.grows_at(5)
     assert not plugin.grows_at(6)
     assert plugin.need(view).tolist() == [2]  # type: ignore[union-attr]
+    assert plugin.divides(view).tolist() == [True]  # type: ignore[union-attr]
     plugin.on_backward(8, None)  # type: ignore[arg-type]
     (edit,) = plugin.on_step(1, view)
     assert edit.rows.tolist() == [1]

@@ -17,7 +17,16 @@ from trainers.views import Target
     "strategy", [*STRATEGIES, *PLUGINS, *(f"mcmc+{plugin}" for plugin in PLUGINS), "adc+turbo+lpm+pruning"]
 )
 def test_it_grows_within_its_cap_stays_finite_and_goes_on_to_the_bit(config, strategy):
-    whole, first = Run(config, strategy), Run(config, strategy)
+    grows_and_goes_on(config, strategy)
+
+
+@pytest.mark.parametrize("threshold", ["top:0.1", "ema:1.5"])
+def test_so_it_does_with_a_threshold_that_follows_from_gradients(config, threshold):
+    grows_and_goes_on(config, "adc+lpm", [f"adc.threshold={threshold}"])
+
+
+def grows_and_goes_on(config, strategy, settings=()):
+    whole, first = Run(config, strategy, settings), Run(config, strategy, settings)
     start = whole.trainer.num_gaussians
     whole.advance(40)
     assert start < whole.trainer.num_gaussians <= CAP
@@ -25,7 +34,7 @@ def test_it_grows_within_its_cap_stays_finite_and_goes_on_to_the_bit(config, str
 
     first.advance(22)
     state = first.trainer.state_dict()
-    second = Run(config, strategy)
+    second = Run(config, strategy, settings)
     second.trainer.load_state_dict(state)
     second.advance(18)
     ours, theirs = dict(tensors(second.trainer.state_dict())), dict(tensors(whole.trainer.state_dict()))

@@ -56,6 +56,9 @@ class TrainOptions:
     transform), for fisheye and other wide lenses (docs/cameras.md)."""
     strategy: Annotated[str | None, _option("{mcmc,adc,lpm,...}", "the preset's")] = None
     """Density control: a strategy, perhaps with plug-ins, such as mcmc+lpm (docs/strategies.md)."""
+    densify_threshold: Annotated[str | None, _option("{absolute,top:Q,ema:K}", "absolute")] = None
+    """Which gradients make Gaussians grow (ADC): those above a fixed one, the largest Q of all, or
+    those above K times their running mean (docs/strategies.md)."""
     optimizer: Annotated[Literal["adam", "lm"] | None, _option("{adam,lm}", "adam")] = None
     """What finishes the run: Adam, or Levenberg-Marquardt where the photographs determine enough."""
     steps: Annotated[int | None, _option("N", "the preset's")] = None
@@ -253,9 +256,23 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
         config = replace(config, cap="none").with_shared(max_gaussians=options.max_gaussians)
         if config.max_gaussians != options.max_gaussians:
             raise UsageError(f"--max-gaussians: the density control {config.strategy!r} has no such limit.")
+    if options.densify_threshold is not None:
+        config = _with_threshold(config, options.densify_threshold)
     config = with_settings(config, options.set)
     refuse_second_order(config)
     return config
+
+
+def _with_threshold(config: TrainConfig, threshold: str) -> TrainConfig:
+    if config.densify_threshold is None:
+        raise UsageError(
+            f"--densify-threshold: the density control {config.strategy!r} compares no gradients; add "
+            "--strategy adc."
+        )
+    try:
+        return config.with_shared(threshold=threshold)
+    except ValueError as error:
+        raise UsageError(f"--densify-threshold {threshold}: {error}.") from None
 
 
 def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
@@ -267,7 +284,7 @@ def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
     # --device is not among them: where it is computed may change, what is computed may not.
     names = (
         "preset", "model", "steps", "downscale", "seed", "test_every", "sparse_model", "sky", "gaps",
-        "max_gaussians",
+        "max_gaussians", "densify_threshold",
     )  # fmt: skip
     # A run knows what became of `auto`.
     background = () if options.background == "auto" else ("background",)

@@ -54,6 +54,8 @@ def write_results(
 
     metrics, scored = measure(config, dataset, gaussians, parts, keep)
     metrics |= costs
+    if derived := run.read_derived():
+        metrics["derived"] = derived
     write_json(run.metrics, metrics)
     write_report(run, config, metrics, scored)
     return metrics

@@ -54,6 +54,7 @@ class RunFolder:
         self.point_cloud = self.path / "point_cloud.ply"
         self.compressed = self.path / "point_cloud.gsz"
         self.compression = self.path / "compression.json"
+        self.derived = self.path / "derived.json"
         self.parts = self.path / "parts"
         self.test = self.path / "test"
         self.report = self.path / "report.html"
@@ -84,6 +85,7 @@ class RunFolder:
             self.point_cloud,
             self.compressed,
             self.compression,
+            self.derived,
             self.report,
             self.crash_report,
             self.config,
@@ -105,12 +107,24 @@ class RunFolder:
             with suppress(OSError):
                 remove_orphans(self.checkpoints)
 
+    def read_derived(self) -> dict[str, Any]:
+        """`derived.json`: what was done to another run's scene to make this one's; {} for runs that were
+        trained.
+
+        Raises:
+            DataError: it is damaged.
+        """
+        try:
+            return _object(self.derived)
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise DataError(self.derived, f"cannot be read: {error}", remedy="Remove it.") from error
+
     def read_metrics(self) -> dict[str, Any]:
         """`metrics.json`, or {} when the run has none yet."""
         try:
-            metrics = parse_json(self.metrics.read_bytes())
-            if not isinstance(metrics, dict):
-                raise ValueError("not an object")
+            metrics = _object(self.metrics)
             known = {name: metrics[name] for name in TrainingCosts.names() if name in metrics}
             from_json(TrainingCosts, known)
             return metrics
@@ -186,6 +200,14 @@ class RunFolder:
             raise
         except Exception as error:
             raise told(error, self.crash_report) from error
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; ValueError where it is none."""
+    content = parse_json(path.read_bytes())
+    if not isinstance(content, dict):
+        raise ValueError("not an object")
+    return content
 
 
 @contextmanager

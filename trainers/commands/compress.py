@@ -51,8 +51,8 @@ def compress(
             "file in another format."
         )
     from gsplat_core.compress.registry import check_name
+    from trainers.derived_run import folder_for
     from trainers.rate_search import Goal
-    from trainers.run_folder import RunFolder
 
     check_name(codec)
     for name, value in {"db": max_loss_db, "ssim": max_loss_ssim}.items():
@@ -62,11 +62,7 @@ def compress(
         raise UsageError(f"--target-mb must be positive and below {MOST_MB:,}, not {target_mb}.")
     if steps < 1:
         raise UsageError(f"--steps must be at least 1, got {steps}.")
-    if output.resolve() == run.resolve():
-        raise UsageError(f"{output}: the compressed run needs a folder of its own.")
-    folder = RunFolder(output)
-    if folder.exists and not overwrite:
-        raise UsageError(f"{output} already holds a run. Use --overwrite to replace it, or choose another.")
+    folder = folder_for(output, run, overwrite)
     if target_mb is not None:
         goal = Goal(target_bytes=round(target_mb * 1e6))
     else:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from gsplat_core.expansion import ExpansionError
 from gsplat_core.io.atomic import atomic_folder, atomic_path
 from gsplat_core.io.format import DataWarning, Format
 from gsplat_core.io.options import options_of
+from gsplat_core.io.pieces import Pieces
 from gsplat_core.io.registry import format_of, load, save
 from gsplat_core.io.usable import describe_unusable, find_unusable
 from gsplat_core.scene.gaussians import Gaussians
@@ -61,6 +64,67 @@ def export_verified(path: str | os.PathLike[str], gaussians: Gaussians, **option
                 "memory is faulty. The file was not kept, what was there before is unchanged."
             )
     return read
+
+
+def export_pieces(path: str | os.PathLike[str], pieces: Pieces) -> int:
+    """The same for a scene that comes piece by piece. Where the format takes it so, no more than a piece is
+    ever in memory, and what is read back is compared by checksums of every field.
+
+    Returns:
+        How many splats were written.
+
+    Raises:
+        NumericalError, ResourceError, UsageError, UnsuitableSceneError: as for `export_verified`; and
+            whatever comes with the pieces. Nothing is written then.
+    """
+    known = format_of(path)
+    if known.save_pieces is None or known.load_pieces is None:
+        return export_verified(path, pieces.whole()).num
+    written, read = Checksums(), Checksums()
+    with atomic_path(path) as temporary, open(temporary, "w+b") as file:
+        ready = pieces.mapped(lambda piece: piece.detached().baked().to(dtype=torch.float32))
+        num = known.save_pieces(
+            file, Path(path), replace(ready, open=lambda: written.of(_proven(ready, path)))
+        )
+        again = known.load_pieces(temporary)
+        for _ in read.of(again.open() if again else ()):
+            pass
+        if again is None or again.most != num or read != written:
+            raise ResourceError(
+                f"{os.fspath(path)}: what was read back differs; the disk or the memory is faulty. The file "
+                "was not kept, what was there before is unchanged."
+            )
+    return num
+
+
+class Checksums:
+    """CRC-32 of each field of a scene, over all of its pieces, wherever it was cut."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, int] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Checksums) and self._sums == other._sums
+
+    __hash__ = None  # type: ignore[assignment] # it grows
+
+    def of(self, pieces: Iterable[Gaussians]) -> Iterator[Gaussians]:
+        """The pieces as they come, which are added."""
+        for piece in pieces:
+            for name, tensor in piece.state_dict().items():
+                if not name.startswith("metadata."):
+                    data = tensor.cpu().contiguous().flatten().view(torch.uint8).numpy()
+                    self._sums[name] = zlib.crc32(data, self._sums.get(name, 0))
+            yield piece
+
+
+def _proven(pieces: Pieces, path: str | os.PathLike[str]) -> Iterator[Gaussians]:
+    """The pieces, none of which has a splat that cannot be rendered."""
+    for piece in pieces.open():
+        drop, repair = find_unusable(piece)
+        if drop or repair:
+            raise NumericalError(f"{os.fspath(path)}: not written: {describe_unusable(drop, repair)}.")
+        yield piece
 
 
 @contextmanager

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
+from gsplat_core.io.pieces import Pieces
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.harmonics import MAX_DEGREE
 from gsplat_core.scene.metadata import Metadata
@@ -29,6 +30,18 @@ class Saver(Protocol):
         """Writes a file whole or not at all (`gsplat_core.io.atomic`). May take options by keyword."""
 
 
+class PieceLoader(Protocol):
+    def __call__(self, path: Path) -> Pieces | None:
+        """The scene of a file piece by piece, as it is there: also with splats that cannot be rendered. None
+        for a file that has to be read as a whole. Raises DataError."""
+
+
+class PieceSaver(Protocol):
+    def __call__(self, file: BinaryIO, path: Path, pieces: Pieces) -> int:
+        """Writes a scene into a new file that is open for reading and writing, and says how many rows it has.
+        `path` is for messages."""
+
+
 @dataclass(frozen=True)
 class Format:
     """A file format.
@@ -44,6 +57,7 @@ class Format:
         metadata: the entries of `Gaussians.metadata` that the format can hold.
         extras: the fields of `Gaussians.extras` that it can hold although it is not lossless.
         folder: the named file is accompanied by others in its folder.
+        load_pieces, save_pieces: for scenes larger than memory; only of lossless formats.
     """
 
     ending: str
@@ -55,6 +69,8 @@ class Format:
     metadata: frozenset[str] = frozenset()
     extras: frozenset[str] = frozenset()
     folder: bool = False
+    load_pieces: PieceLoader | None = None
+    save_pieces: PieceSaver | None = None
 
     @property
     def family(self) -> str:

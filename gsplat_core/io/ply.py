@@ -27,11 +27,12 @@ Reading takes every legal variant: ASCII and both byte orders, any property orde
 from __future__ import annotations
 
 import math
+import os
 import re
 import warnings
 from collections.abc import Container, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 import torch
@@ -40,10 +41,11 @@ from torch import Tensor
 from gsplat_core import primitive as primitives
 from gsplat_core.errors import DataError, UnsuitableSceneError
 from gsplat_core.io import compressed_ply
-from gsplat_core.io.arrays import Arrays, arrays_of, empty_arrays, map_blocks
+from gsplat_core.io.arrays import Arrays, arrays_of, blocks, empty_arrays, map_blocks
 from gsplat_core.io.atomic import atomic_file
 from gsplat_core.io.compressed_ply import is_compressed
 from gsplat_core.io.format import ALL_METADATA, DataWarning, Format
+from gsplat_core.io.pieces import PIECE, Pieces
 from gsplat_core.io.ply_body import block_rows, check_size, read_columns
 from gsplat_core.io.ply_comments import comments_of, metadata_of, primitive_of
 from gsplat_core.io.ply_header import PlyElement, PlyHeader, read_header
@@ -57,6 +59,7 @@ from gsplat_core.scene.origin import LARGEST_COORDINATE, far_offset
 from gsplat_core.scene.original_coordinates import original_positions
 from gsplat_core.scene.schema import FROZEN, PARAMETERS
 
+_MOVED = 1 << 20  # bytes at a time
 _NORMALS = ("nx", "ny", "nz")
 
 # How a field of extras is written, and how a property without a comment is read.
@@ -90,39 +93,95 @@ def load(path: Path, *, strict: bool) -> Gaussians:
         header = read_header(file, path)
         if is_compressed(header):
             return compressed_ply.load(path, strict=strict)
-        vertex = _splat_element(header, path)
+        vertices = Vertices(file, header, path)
+        return keep_usable(vertices.read(slice(0, vertices.num)), path, strict)
+
+
+def load_pieces(path: Path) -> Pieces | None:
+    """The scene of a binary file piece by piece, also with splats that cannot be rendered; None where only
+    all rows together tell what they are: of text, and of 64-bit positions without their offset.
+
+    Raises:
+        DataError: as for `load`.
+    """
+    with open_regular(path) as file:
+        header = read_header(file, path)
+        if is_compressed(header):
+            return None
+        vertices = Vertices(file, header, path)
+        if not vertices.separable:
+            return None
+        template = vertices.read(slice(0, 0))
+
+    def pieces() -> Iterator[Gaussians]:
+        with open_regular(path) as file:
+            vertices = Vertices(file, read_header(file, path), path)
+            for rows in blocks(vertices.num, PIECE):
+                yield vertices.read(rows)
+
+    return Pieces(template, vertices.num, pieces)
+
+
+class Vertices:
+    """The rows of an open file, as they are there: also such as cannot be rendered.
+
+    Raises:
+        DataError: as for `load`.
+    """
+
+    def __init__(self, file: BinaryIO, header: PlyHeader, path: Path) -> None:
+        self._file, self._header, self._path = file, header, path
+        self._vertex = vertex = _splat_element(header, path)
         check_size(file, header, vertex, path)
-        primitive = _primitive(header, path)
-        arrays = empty_arrays(vertex.count, _sh_degree(vertex, path))
-        further = _empty_further(vertex, primitive, path)
-        taken = {p for name, array in further.items() for p in _field_columns(name, array)}
-        extras = _empty_extras(vertex, header.comments, taken, path)
+        self._primitive = _primitive(header, path)
+        self._degree = _sh_degree(vertex, path)
+        self._further = _further_fields(vertex, self._primitive, path)
+        taken = {p for name, array in self._further.items() for p in _field_columns(name, array)}
+        self._extras = _extra_fields(vertex, header.comments, taken, path)
+        self._wide = any(vertex.scalars[name] == "f8" for name in "xyz")
+        self._facts = metadata_of(header.comments, path)
+        self._original = self._facts.pop("original", False)
+
+    @property
+    def num(self) -> int:
+        return self._vertex.count
+
+    @property
+    def separable(self) -> bool:
+        """Whether rows can be read apart from each other."""
+        return self._header.encoding != "ascii" and (self._original or not self._wide)
+
+    def read(self, rows: slice) -> Gaussians:
+        """The rows from `rows.start` to `rows.stop`, or all of a file that is not `separable`."""
+        count, path = rows.stop - rows.start, self._path
+        arrays = empty_arrays(count, self._degree)
+        further = {name: _lengthened(array, count) for name, array in self._further.items()}
+        extras = {name: _lengthened(array, count) for name, (array, _) in self._extras.items()}
+        positions = np.empty((count if self._wide else 0, 3))
         columns = _columns(arrays)
-        for name, array in further.items():
+        for name, array in (further | extras).items():
             columns |= _field_columns(name, array)
-        wide = any(vertex.scalars[name] == "f8" for name in "xyz")
-        positions = np.empty((vertex.count if wide else 0, 3))
-        if wide:
+        if self._wide:
             columns |= {"xyz"[i]: positions[:, i] for i in range(3)}
-        for name, (array, _) in extras.items():
-            columns |= _field_columns(name, array)
-        read_columns(file, header, vertex, columns, path)
-    facts = metadata_of(header.comments, path)
-    original = facts.pop("original", False)
-    if wide:
-        facts["offset"] = _without_offset(positions, arrays["means"], facts.get("offset"), original, path)
-    fields = {name: torch.from_numpy(array).to(dtype=dtype) for name, (array, dtype) in extras.items()}
-    deviations = fields.pop(mip.FILTER, None)
-    if deviations is not None:
-        facts = {"antialiased": True} | facts
-    params = {name: torch.from_numpy(array) for name, array in (arrays | further).items()}
-    try:
-        gaussians = Gaussians.of(params, primitive, fields, Metadata(**facts))
-    except ValueError as error:
-        raise DataError(path, str(error), f"line {vertex.line}") from None
-    if deviations is not None:
-        gaussians = mip.applied(gaussians, deviations.reshape(vertex.count, -1)[:, 0])
-    return keep_usable(gaussians, path, strict)
+        read_columns(self._file, self._header, self._vertex, columns, path, first=rows.start)
+        facts = dict(self._facts)
+        if self._wide:
+            offset = facts.get("offset")
+            facts["offset"] = _without_offset(positions, arrays["means"], offset, self._original, path)
+        fields = {
+            name: torch.from_numpy(array).to(dtype=self._extras[name][1]) for name, array in extras.items()
+        }
+        deviations = fields.pop(mip.FILTER, None)
+        if deviations is not None:
+            facts = {"antialiased": True} | facts
+        params = {name: torch.from_numpy(array) for name, array in (arrays | further).items()}
+        try:
+            gaussians = Gaussians.of(params, self._primitive, fields, Metadata(**facts))
+        except ValueError as error:
+            raise DataError(path, str(error), f"line {self._vertex.line}") from None
+        if deviations is not None:
+            gaussians = mip.applied(gaussians, deviations.reshape(count, -1)[:, 0])
+        return gaussians
 
 
 def save(
@@ -168,42 +227,93 @@ def content(
     scene = gaussians.detached().to(dtype=torch.float32)
     if not extras:
         scene = scene.without_extras()
-    columns = _columns(arrays_of(scene))
-    kinds = dict.fromkeys([*list(columns)[:3], *_NORMALS, *list(columns)[3:]], ("float", "f4"))
-    comments = comments_of(scene.metadata, coordinates == "original", scene.primitive)
-    if coordinates == "original":
-        positions = original_positions(scene)
-        columns |= {"xyz"[i]: positions[:, i] for i in range(3)}
-        kinds |= dict.fromkeys("xyz", _PLY_TYPES[torch.float64])
-    for name, tensor in (scene.further | scene.extras).items():
-        if problem := _unwritable(tensor):
-            raise _unsuitable(path, scene, name, problem)
-        more = _field_columns(name, _in_ply_type(tensor))
-        if problem := _name_problem(more, kinds):
-            raise _unsuitable(path, scene, name, problem)
-        columns |= more
-        kinds |= dict.fromkeys(more, _PLY_TYPES[tensor.dtype])
-        if name in scene.extras:
-            sizes = "".join(f" {size}" for size in tensor.shape[1:])
-            comments.append(f"comment extra {name} {str(tensor.dtype).removeprefix('torch.')}{sizes}")
-    header = [
-        "ply",
-        "format binary_little_endian 1.0",
-        *comments,
-        f"element vertex {scene.num}",
-        *(f"property {kind} {name}" for name, (kind, _) in kinds.items()),
-        "end_header\n",
-    ]
-    dtype = np.dtype([(name, "<" + code) for name, (_, code) in kinds.items()])
+    layout = _Layout(path, scene, coordinates)
+    yield layout.header(scene.num)
+    yield from layout.records()
 
-    def records(rows: slice) -> bytes:
-        table = np.zeros(rows.stop - rows.start, dtype)
-        for name, column in columns.items():
-            table[name] = column[rows]
-        return table.tobytes()
 
-    yield "\n".join(header).encode("ascii")
-    yield from map_blocks(scene.num, records, block_rows(dtype.itemsize))
+def save_pieces(file: BinaryIO, path: Path, pieces: Pieces) -> int:
+    """Writes a scene that comes piece by piece: the bytes that `save` would write of all of them at once.
+
+    Args:
+        file: new, open for reading and writing.
+        path: for messages.
+
+    Returns:
+        How many rows these were.
+
+    Raises:
+        UnsuitableSceneError: as for `save`.
+    """
+    header = _Layout(path, pieces.template, "run").header
+    count, size = 0, file.write(header(pieces.most))
+    for piece in pieces.open():
+        for block in _Layout(path, piece, "run").records():
+            file.write(block)
+        count += piece.num
+    file.flush()
+    _replace_start(file.fileno(), size, header(count))
+    return count
+
+
+class _Layout:
+    """How the rows of a scene are written: their columns, of which type, and what comments say of them."""
+
+    def __init__(self, path: Path, scene: Gaussians, coordinates: Literal["run", "original"]) -> None:
+        columns = _columns(arrays_of(scene))
+        kinds = dict.fromkeys([*list(columns)[:3], *_NORMALS, *list(columns)[3:]], ("float", "f4"))
+        comments = comments_of(scene.metadata, coordinates == "original", scene.primitive)
+        if coordinates == "original":
+            positions = original_positions(scene)
+            columns |= {"xyz"[i]: positions[:, i] for i in range(3)}
+            kinds |= dict.fromkeys("xyz", _PLY_TYPES[torch.float64])
+        for name, tensor in (scene.further | scene.extras).items():
+            if problem := _unwritable(tensor):
+                raise _unsuitable(path, scene, name, problem)
+            more = _field_columns(name, _in_ply_type(tensor))
+            if problem := _name_problem(more, kinds):
+                raise _unsuitable(path, scene, name, problem)
+            columns |= more
+            kinds |= dict.fromkeys(more, _PLY_TYPES[tensor.dtype])
+            if name in scene.extras:
+                sizes = "".join(f" {size}" for size in tensor.shape[1:])
+                comments.append(f"comment extra {name} {str(tensor.dtype).removeprefix('torch.')}{sizes}")
+        self._num, self._columns, self._kinds, self._comments = scene.num, columns, kinds, comments
+
+    def header(self, count: int) -> bytes:
+        """What stands before so many rows."""
+        lines = [
+            "ply",
+            "format binary_little_endian 1.0",
+            *self._comments,
+            f"element vertex {count}",
+            *(f"property {kind} {name}" for name, (kind, _) in self._kinds.items()),
+            "end_header\n",
+        ]
+        return "\n".join(lines).encode("ascii")
+
+    def records(self) -> Iterator[bytes]:
+        """The rows, some at a time."""
+        dtype = np.dtype([(name, "<" + code) for name, (_, code) in self._kinds.items()])
+
+        def block(rows: slice) -> bytes:
+            table = np.zeros(rows.stop - rows.start, dtype)
+            for name, column in self._columns.items():
+                table[name] = column[rows]
+            return table.tobytes()
+
+        return map_blocks(self._num, block, block_rows(dtype.itemsize))
+
+
+def _replace_start(file: int, size: int, start: bytes) -> None:
+    """Puts other bytes, at most as many, in the place of the first `size` of a file; the rest moves up."""
+    place = len(start)
+    if place < size:
+        while block := os.pread(file, _MOVED, size):
+            os.pwrite(file, block, place)
+            place, size = place + len(block), size + len(block)
+        os.ftruncate(file, place)
+    os.pwrite(file, start, 0)
 
 
 def _without_offset(
@@ -238,7 +348,10 @@ def _without_offset(
     return tuple(known.tolist())
 
 
-FORMAT = Format(".ply", "3DGS PLY", load, save, lossless=True, metadata=ALL_METADATA)
+FORMAT = Format(
+    ".ply", "3DGS PLY", load, save, lossless=True, metadata=ALL_METADATA,
+    load_pieces=load_pieces, save_pieces=save_pieces,
+)  # fmt: skip
 
 
 def _columns(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -318,10 +431,10 @@ def _primitive(header: PlyHeader, path: Path) -> str:
     return name
 
 
-def _empty_further(vertex: PlyElement, primitive: str, path: Path) -> Arrays:
-    """Arrays for the parameters that the primitive has beyond the six."""
+def _further_fields(vertex: PlyElement, primitive: str, path: Path) -> Arrays:
+    """Arrays without rows for the parameters that the primitive has beyond the six."""
     arrays = {
-        field.name: np.empty((vertex.count, *field.shape), np.float32)
+        field.name: np.empty((0, *field.shape), np.float32)
         for field in primitives.get(primitive).schema.further
     }
     for name, array in arrays.items():
@@ -333,6 +446,11 @@ def _empty_further(vertex: PlyElement, primitive: str, path: Path) -> Arrays:
     return arrays
 
 
+def _lengthened(array: np.ndarray, count: int) -> np.ndarray:
+    """A new array of such rows, so many of them."""
+    return np.empty((count, *array.shape[1:]), array.dtype)
+
+
 def _field_columns(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
     """Views [N] of a field by property name."""
     if array.ndim == 1:
@@ -341,10 +459,11 @@ def _field_columns(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
     return {f"{name}_{i}": rows[:, i] for i in range(rows.shape[1])}
 
 
-def _empty_extras(
+def _extra_fields(
     vertex: PlyElement, comments: list[str], taken: Container[str], path: Path
 ) -> dict[str, tuple[np.ndarray, torch.dtype | None]]:
-    """Arrays for all properties that are not part of a Gaussian, and the dtype to convert each to afterwards.
+    """Arrays without rows for all properties that are not part of a Gaussian, and the dtype to convert each
+    to afterwards.
 
     Fields that a comment describes are put together again; every other property is a field of its own.
     """
@@ -365,7 +484,7 @@ def _empty_extras(
                 break
             found.append(p)
         if name not in PARAMETERS and len(found) == math.prod(shape):  # else it was edited since
-            extras[name] = (np.empty((vertex.count, *shape), code), dtype)
+            extras[name] = (np.empty((0, *shape), code), dtype)
             for p in found:
                 del loose[p]
     for name, code in loose.items():
@@ -374,7 +493,7 @@ def _empty_extras(
                 f"{path}: property {name!r} is ignored: its name is taken", DataWarning, stacklevel=3
             )
         else:
-            extras[name] = (np.empty(vertex.count, _WIDER.get(code, code)), None)
+            extras[name] = (np.empty(0, _WIDER.get(code, code)), None)
     return extras
 
 

@@ -76,8 +76,12 @@ def read_columns(
     columns: dict[str, np.ndarray],
     path: Path,
     noun: str = "splats",
+    first: int = 0,
 ) -> None:
-    """Fills the columns, arrays [count] by property name, from the body of the file.
+    """Fills the columns, arrays of one length by property name, from the body of the file.
+
+    Args:
+        first: the row with which they begin; of text only whole files are read.
 
     Raises:
         DataError: a line of text that is not a row of numbers, or the file became shorter.
@@ -94,16 +98,17 @@ def read_columns(
         for rows, records in _ascii_records(file, header, vertex, path, noun):
             fill(rows, records)
         return
-    start, dtype = _vertex_start(header, vertex), vertex.dtype(header.byte_order)
+    dtype = vertex.dtype(header.byte_order)
+    start = _vertex_start(header, vertex) + first * dtype.itemsize
 
     def read(rows: slice) -> None:
         size = (rows.stop - rows.start) * dtype.itemsize
         data = os.pread(file.fileno(), size, start + rows.start * dtype.itemsize)
         if len(data) != size:
-            raise DataError(path, "the file became shorter while it was read", f"row {rows.start}")
+            raise DataError(path, "the file became shorter while it was read", f"row {first + rows.start}")
         fill(rows, np.frombuffer(data, dtype))
 
-    in_blocks(vertex.count, read, block_rows(dtype.itemsize))
+    in_blocks(len(next(iter(columns.values()))), read, block_rows(dtype.itemsize))
 
 
 def block_rows(row_bytes: int) -> int:

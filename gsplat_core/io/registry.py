@@ -15,7 +15,8 @@ from gsplat_core.io import compressed_ply, gltf, gsz, html, ksplat, ply, sog, sp
 from gsplat_core.io.content import recognise
 from gsplat_core.io.format import DataWarning, Format
 from gsplat_core.io.options import check_options
-from gsplat_core.io.usable import describe_unusable, find_unusable
+from gsplat_core.io.pieces import Pieces
+from gsplat_core.io.usable import describe_unusable, find_unusable, usable_pieces
 from gsplat_core.scene.gaussians import Gaussians
 
 LARGEST_POSITION = 1e30
@@ -111,8 +112,43 @@ def load(
     assert known.load is not None
     check_options(known.load, options, f"reading {known.ending}")
     gaussians = known.load(Path(path), strict=strict, **options)
+    return _as_told(gaussians, antialiased, pixel_order, unscented)
+
+
+def load_pieces(
+    path: str | os.PathLike[str],
+    *,
+    antialiased: bool | None = None,
+    pixel_order: bool | None = None,
+    unscented: bool | None = None,
+    **options: Any,
+) -> Pieces:
+    """The same piece by piece: of a file that can be read so, no more than a piece is ever in memory. Splats
+    that are dropped or repaired are told when all pieces were read.
+
+    Raises:
+        DataError, UsageError: as for `load`; of what is damaged behind the beginning, while pieces are read.
+    """
+    known = format_of_file(path)
+    if known.load_pieces is not None:
+        check_options(known.load_pieces, options, f"reading {known.ending}")
+        pieces = known.load_pieces(Path(path))
+        if pieces is not None:
+            return usable_pieces(pieces, path).mapped(
+                lambda piece: _as_told(piece, antialiased, pixel_order, unscented)
+            )
+    return Pieces.of(
+        load(path, antialiased=antialiased, pixel_order=pixel_order, unscented=unscented, **options)
+    )
+
+
+def _as_told(
+    gaussians: Gaussians, antialiased: bool | None, pixel_order: bool | None, unscented: bool | None
+) -> Gaussians:
+    """The scene, to be drawn as its reader was told."""
     told = {"antialiased": antialiased, "pixel_order": pixel_order, "unscented": unscented}
-    return gaussians.with_metadata(**{name: value for name, value in told.items() if value is not None})
+    facts = {name: value for name, value in told.items() if value is not None}
+    return gaussians.with_metadata(**facts) if facts else gaussians
 
 
 def save(path: str | os.PathLike[str], gaussians: Gaussians, **options: Any) -> None:

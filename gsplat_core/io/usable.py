@@ -8,16 +8,18 @@ produce them by rounding: an infinite opacity logit (alpha 0 or 255 of 255) beco
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
 import warnings
+from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from gsplat_core.errors import DataError
 from gsplat_core.io.format import DataWarning
+from gsplat_core.io.pieces import Pieces
 from gsplat_core.scene.gaussians import Gaussians
 
 OPACITY_LIMIT = math.log((1 - 1e-6) / 1e-6)
@@ -54,8 +56,22 @@ def find_unusable(gaussians: Gaussians) -> tuple[dict[str, Tensor], dict[str, Te
     )
 
 
+class UnusableWarning(DataWarning):
+    """Some of a file's splats cannot be rendered; they were dropped or repaired.
+
+    Args:
+        message: which, and why.
+        num: how many.
+    """
+
+    def __init__(self, message: str, num: int) -> None:
+        super().__init__(message)
+        self.num = num
+
+
 def keep_usable(gaussians: Gaussians, path: str | os.PathLike[str], strict: bool) -> Gaussians:
-    """The scene without what cannot be rendered; says with a `DataWarning` what was dropped and repaired.
+    """The scene without what cannot be rendered; says with an `UnusableWarning` what was dropped and
+    repaired.
 
     Raises:
         DataError: `strict`, and there is anything to drop or repair.
@@ -66,9 +82,36 @@ def keep_usable(gaussians: Gaussians, path: str | os.PathLike[str], strict: bool
     report = describe_unusable(drop, repair)
     if strict:
         raise DataError(path, report, remedy="Without strict reading they are dropped or repaired.")
-    warnings.warn(f"{os.fspath(path)}: {report}: dropped or repaired", DataWarning, stacklevel=2)
+    num = int(_any({**drop, **repair}).sum())
+    warnings.warn(UnusableWarning(f"{os.fspath(path)}: {report}: dropped or repaired", num), stacklevel=2)
+    return _treated(gaussians, drop, repair)
+
+
+def usable_pieces(pieces: Pieces, path: str | os.PathLike[str]) -> Pieces:
+    """The same of a scene that comes piece by piece; what was dropped and repaired is said at its end."""
+
+    def treated() -> Iterator[Gaussians]:
+        total, first = 0, ""
+        for piece in pieces.open():
+            drop, repair = find_unusable(piece)
+            if drop or repair:
+                total += int(_any({**drop, **repair}).sum())
+                first = first or next(iter({**drop, **repair}))
+                piece = _treated(piece, drop, repair)
+            yield piece
+        if total:
+            message = (
+                f"{os.fspath(path)}: {total:,} of {pieces.most:,} splats cannot be rendered "
+                f"(the first: {first}): dropped or repaired"
+            )
+            warnings.warn(UnusableWarning(message, total), stacklevel=2)
+
+    return replace(pieces, open=treated)
+
+
+def _treated(gaussians: Gaussians, drop: dict[str, Tensor], repair: dict[str, Tensor]) -> Gaussians:
     if repair:
-        gaussians = dataclasses.replace(
+        gaussians = replace(
             gaussians,
             opacities=torch.where(
                 gaussians.opacities.isinf(),

@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+SMALLEST_RATIO = 1e-9
+"""Of the scales of a matrix along its axes, below which it is singular."""
+LARGEST_SHEAR = 1e-4
+"""By how much these scales may differ, as matrices are written with few digits."""
+
 
 @dataclass(frozen=True)
 class Similarity:
@@ -49,13 +54,30 @@ class Similarity:
 
     @classmethod
     def from_matrix(cls, matrix: Tensor) -> Similarity:
-        """From a [4, 4] matrix [[s R, t], [0, 1]]. Raises ValueError for shear and reflections."""
+        """From a [4, 4] matrix [[s R, t], [0, 1]].
+
+        Raises:
+            ValueError: it is singular, a reflection, or has shear or several scales; or the last row is not
+                0 0 0 1.
+        """
         matrix = torch.as_tensor(matrix).detach().to("cpu", torch.float64)
         if matrix.shape != (4, 4) or not torch.allclose(matrix[3], matrix.new_tensor([0.0, 0.0, 0.0, 1.0])):
             raise ValueError("expected a [4, 4] matrix with last row 0 0 0 1")
+        if not torch.isfinite(matrix).all():
+            raise ValueError("the matrix is not finite")
+        lengths = torch.linalg.svdvals(matrix[:3, :3])
         determinant = float(torch.linalg.det(matrix[:3, :3]))
-        if not determinant > 0:
-            raise ValueError(f"determinant {determinant:.3g}: expected a rotation times a positive scale")
+        if not float(lengths[2]) > SMALLEST_RATIO * float(lengths[0]):
+            raise ValueError(f"the matrix is singular (determinant {determinant:.3g}): it flattens the scene")
+        if determinant < 0:
+            raise ValueError(
+                f"the matrix is a reflection (determinant {determinant:.3g}); SH colours cannot follow it"
+            )
+        if not float(lengths[0] / lengths[2]) - 1 < LARGEST_SHEAR:
+            raise ValueError(
+                f"the matrix has shear or several scales ({float(lengths[2]):.4g} to {float(lengths[0]):.4g}), "
+                "so its axes are not orthonormal; expected a rotation times one scale"
+            )
         scale = determinant ** (1 / 3)
         return cls(matrix[:3, :3] / scale, matrix[:3, 3], scale)
 

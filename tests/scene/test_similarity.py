@@ -74,5 +74,17 @@ def test_what_is_not_a_similarity_is_refused() -> None:
         Similarity(translation=torch.full((3,), float("inf")))
     with pytest.raises(ValueError, match="orthonormal"):
         Similarity.from_matrix(torch.diag(torch.tensor([1.0, 2.0, 3.0, 1.0])))
-    with pytest.raises(ValueError, match="determinant"):
-        Similarity.from_matrix(torch.diag(torch.tensor([1.0, 1.0, -1.0, 1.0])))
+    for diagonal, problem in [
+        ((1.0, 1.0, -1.0), "is a reflection"),
+        ((1.0, 1.0, 0.0), "is singular"),
+        ((0.0, 0.0, 0.0), "is singular"),
+        ((-1.0, 0.0, 1.0), "is singular"),
+        ((1.0, 1.0, 1.001), "shear or several scales"),
+        ((1.0, float("nan"), 1.0), "not finite"),
+    ]:
+        with pytest.raises(ValueError, match=problem):
+            Similarity.from_matrix(torch.diag(torch.tensor([*diagonal, 1.0])))
+    sheared = torch.eye(4)
+    sheared[0, 1] = 0.01
+    with pytest.raises(ValueError, match="shear or several scales"):
+        Similarity.from_matrix(sheared)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -107,6 +107,17 @@ def orbit_of_gaussians(gaussians: Gaussians, up: Vector) -> Orbit:
     # Where all are in one place, cameras still have to differ from it in the digits that positions have.
     least = max(1e-6, 1e-7 * float(np.linalg.norm(center)))
     return Orbit(center=center, up=_unit(up), radius=max(2.5 * size, least), elevation=np.radians(15))
+
+
+def views_around(
+    gaussians: Gaussians, count: int, size: tuple[int, int], elevations: Sequence[float] = (15,)
+) -> list[Camera]:
+    """`count` cameras of an orbit around a scene without photographs for each elevation, in degrees; up is
+    -y, as in COLMAP."""
+    orbit = orbit_of_gaussians(gaussians, np.array([0.0, -1.0, 0.0]))
+    lens = default_lens(*size)
+    orbits = [replace(orbit, elevation=np.radians(elevation)) for elevation in elevations]
+    return [camera for path in orbits for camera in path.cameras(count, lens)]
 
 
 def default_lens(width: int, height: int) -> Camera:

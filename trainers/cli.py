@@ -10,6 +10,7 @@ import difflib
 import functools
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -93,6 +94,8 @@ def _run(name: str, command: Command | AppCommand, arguments: list[str]) -> int:
     # Of Pillow, about photographs of half the size from which they are refused.
     warnings.filterwarnings("ignore", ".*could be decompression bomb")
 
+    arguments = _with_vectors(arguments)
+
     def parsed(function: Callable[..., Any], words: list[str]) -> Any:
         flags = (tyro.conf.FlagCreatePairsOff,)
         return tyro.cli(function, prog=f"{PROGRAM} {name}", args=words, config=flags)
@@ -105,9 +108,21 @@ def _run(name: str, command: Command | AppCommand, arguments: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
+def _with_vectors(arguments: list[str]) -> list[str]:
+    """Numbers with commas between them that begin with a minus sign, after an option: they are its value and
+    no option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and re.fullmatch(r"--[a-z][a-z-]*", joined[-1]) and re.match(r"-[.\dinf]+,", argument):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
 def _format_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> str:
     """What is wrong with someone's file is told without the line of our source that noticed it."""
-    if category.__name__ == "DataWarning":
+    if any(kind.__name__ == "DataWarning" for kind in category.__mro__):
         return f"{PROGRAM}: warning: {shown(str(message))}\n"
     return _usual_format(message, category, *place, **more)
 

@@ -7,14 +7,14 @@ all are merged, and of the whole the regions and the labels choose what stays.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
 from gsplat_core.errors import DataError, UsageError
 from gsplat_core.io.pieces import Pieces
-from gsplat_core.label_rules import MOST, Labelling, LabelRule, apart
+from gsplat_core.label_rules import Labelling, LabelRule, apart
 from gsplat_core.labels import LABEL, labelled, labels_of
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.metadata import Metadata
@@ -151,8 +151,7 @@ def _check_drawn_alike(scenes: Sequence[Placed]) -> None:
         if different := [name for name, value in ways[0].items() if ways[1][name] != value]:
             name = different[0]
             remedy = (
-                f"--read {name}=true or {name}=false draws all of them so; what was trained otherwise changes "
-                "its looks"
+                f"--read {name}=true or {name}=false draws all of them so; what was trained otherwise changes"
                 if isinstance(ways[0][name], bool)
                 else "Train one of them with the other's"
             )
@@ -196,7 +195,7 @@ def _with_labels_apart(parts: Sequence[Pieces]) -> list[Pieces]:
     return result
 
 
-def _moving_labels(taken: int):  # noqa: ANN202
+def _moving_labels(taken: int) -> Callable[[Gaussians], Gaussians]:
     def move(piece: Gaussians) -> Gaussians:
         labels = labels_of(piece)
         if labels is None:

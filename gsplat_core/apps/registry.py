@@ -10,8 +10,11 @@ class App(NamedTuple):
 
     - `Config`, a dataclass with a docstring for each field: they become options;
     - `run(scene, cameras, config)`, which takes `Gaussians`, the cameras of the photographs and a `Config`,
-      and returns the changed `Gaussians` and one sentence on what was done. It raises
+      and returns the changed `Gaussians` and a sentence, or lines, on what was done. It raises
       `gsplat_core.errors.UsageError` for settings that make no sense.
+
+    One that does not need photographs has a third, `unphotographed(config)`, which returns the settings that
+    it then gets, with cameras that look at the scene from around it.
 
     The module is imported when it is used.
     """
@@ -21,5 +24,5 @@ class App(NamedTuple):
 
 
 APPS = {
-    "clean": App("gsplat_core.apps.clean", "remove Gaussians that the photographs hardly show"),
+    "clean": App("gsplat_core.apps.clean", "remove Gaussians that do not belong"),
 }

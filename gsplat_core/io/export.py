@@ -113,7 +113,7 @@ class Checksums:
         for piece in pieces:
             for name, tensor in piece.state_dict().items():
                 if not name.startswith("metadata."):
-                    data = tensor.cpu().contiguous().flatten().view(torch.uint8).numpy()
+                    data = tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data
                     self._sums[name] = zlib.crc32(data, self._sums.get(name, 0))
             yield piece
 

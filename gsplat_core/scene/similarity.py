@@ -75,8 +75,8 @@ class Similarity:
             )
         if not float(lengths[0] / lengths[2]) - 1 < LARGEST_SHEAR:
             raise ValueError(
-                f"the matrix has shear or several scales ({float(lengths[2]):.4g} to {float(lengths[0]):.4g}), "
-                "so its axes are not orthonormal; expected a rotation times one scale"
+                f"the matrix has shear or several scales ({float(lengths[2]):.4g} to "
+                f"{float(lengths[0]):.4g}): its axes are not orthonormal; expected a rotation times one scale"
             )
         scale = determinant ** (1 / 3)
         return cls(matrix[:3, :3] / scale, matrix[:3, 3], scale)

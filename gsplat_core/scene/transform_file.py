@@ -63,7 +63,7 @@ def similarity_of(entry: Any) -> Similarity:
         ValueError: it is not as described, or no similarity.
     """
     if not isinstance(entry, dict):
-        raise ValueError("expected an object such as {} or {\"translation\": [0, 0, 1]}")
+        raise ValueError('expected an object such as {} or {"translation": [0, 0, 1]}')
     if "matrix" in entry:
         if len(entry) > 1:
             raise ValueError("a matrix stands alone, without " + ", ".join(sorted(set(entry) - {"matrix"})))

@@ -45,6 +45,11 @@ COMMANDS = {
     "eval": Command("trainers.commands.eval", "evaluate", "measure a run or splat file against photographs"),
     "render": Command("trainers.commands.render", "render", "images or a video along a camera path"),
     "export": Command("trainers.commands.export", "export", "write a run or file in another format"),
+    "compose": Command(
+        "trainers.commands.compose",
+        "compose",
+        "put scenes together, move them, cut out parts, choose by labels",
+    ),
     "compress": Command(
         "trainers.commands.compress",
         "compress",

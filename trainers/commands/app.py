@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
@@ -13,16 +13,19 @@ from gsplat_core.apps.registry import APPS
 from gsplat_core.errors import DataError, UsageError
 from trainers.options import OptionalFolder
 
-if TYPE_CHECKING:
-    from gsplat_core.scene.gaussians import Gaussians
+ORBIT_VIEWS = 8
+ORBIT_SIZE = (640, 480)
+ELEVATIONS = (-30, 15, 50)  # degrees
 
 ARGUMENTS = """
-The new file is read back before it takes its name; what became of the test views is printed.
+The new file is read back before it takes its name; what became of the test views is printed, or how much
+the images of an orbit differ where there are no photographs.
 
 Args:
     source: run folder or splat file.
     output: file to write; its ending chooses the format.
-    scene: the photographs (default: those of the run; a file needs them named).
+    scene: the photographs (default: those of the run; without any, if the command can do so, an orbit
+        around the scene is rendered instead).
     images: the folder of these photographs, if it is not the usual one.
     device: where to compute; auto takes a GPU when there is one.
     read: an option of reading a file, such as axes=ply for .spz, or antialiased=true for one that does
@@ -43,7 +46,7 @@ def command_of(name: str) -> Callable[..., None]:
         device: Literal["cpu", "cuda", "auto"] = "auto",
         read: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
     ) -> None:
-        _apply(app.run, config, source, output, scene, images, device, read)
+        _apply(app, config, source, output, scene, images, device, read)
 
     command.__annotations__["config"] = Annotated[app.Config, arg(name="")]
     command.__defaults__ = (app.Config(), *(command.__defaults__ or ()))
@@ -52,7 +55,7 @@ def command_of(name: str) -> Callable[..., None]:
 
 
 def _apply(
-    run: Callable[..., tuple[Gaussians, str]],
+    app: Any,
     config: Any,
     source: Path,
     output: Path,
@@ -62,33 +65,46 @@ def _apply(
     read: tuple[str, ...],
 ) -> None:
     from gsplat_core.io import export_verified, format_of
+    from trainers.camera_paths import views_around
     from trainers.coordinates import share_coordinates
-    from trainers.fidelity import compare_on_views
+    from trainers.fidelity import compare_on_orbit, compare_on_views
     from trainers.messages import say, warn
+    from trainers.outputs import must_not_be_source
     from trainers.results import test_background
     from trainers.session import choose_device
     from trainers.sources import load_scene, photographs_of
     from trainers.waiting import busy
 
     format_of(output)
-    if output.resolve() in (source.resolve(), *(path.resolve() for path in source.glob("point_cloud.*"))):
-        raise UsageError(f"{output} is the source; write another file.")
+    must_not_be_source(output, [source])
     before = load_scene(source, warn, list(read)).detached().to(choose_device(device))
     if not before.num:
         raise DataError(source, "there are no Gaussians in it")
     dataset, settings = photographs_of(source, scene, images)
-    if dataset is None:
+    if dataset is not None:
+        share_coordinates(dataset, before)
+        cameras = [view.camera for view in dataset.train]
+    elif hasattr(app, "unphotographed"):
+        config = app.unphotographed(config)
+        cameras = views_around(before, ORBIT_VIEWS, ORBIT_SIZE, ELEVATIONS)
+    else:
         raise UsageError("A splat file alone does not tell from where it is seen: add --scene DATA.")
-    share_coordinates(dataset, before)
     with busy("working"):
-        after, done = run(before, [view.camera for view in dataset.train], config)
+        after, done = app.run(before, cameras, config)
         export_verified(output, after)
-    views, split = (dataset.test, "test") if dataset.test else (dataset.train, "training")
-    facts = compare_on_views(before, after, views, test_background(settings))
-    say(
-        done,
-        f"{facts['views']} {split} views: "
-        f"{facts['psnr_before']:.2f} -> {facts['psnr_after']:.2f} dB, "
-        f"SSIM {facts['ssim_before']:.4f} -> {facts['ssim_after']:.4f}",
-        f"wrote {output}",
-    )
+    if dataset is None:
+        between = compare_on_orbit(before, after, views_around(before, ORBIT_VIEWS, ORBIT_SIZE))
+        measured = f"{between['views']} views of an orbit: {_difference(between['psnr_between'])}"
+    else:
+        views, split = (dataset.test, "test") if dataset.test else (dataset.train, "training")
+        facts = compare_on_views(before, after, views, test_background(settings))
+        measured = (
+            f"{facts['views']} {split} views: "
+            f"{facts['psnr_before']:.2f} -> {facts['psnr_after']:.2f} dB, "
+            f"SSIM {facts['ssim_before']:.4f} -> {facts['ssim_after']:.4f}"
+        )
+    say(*done.split("\n"), measured, f"wrote {output}")
+
+
+def _difference(psnr: float | None) -> str:
+    return "its images are the same" if psnr is None else f"before and after differ by {psnr:.2f} dB"

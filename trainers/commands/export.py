@@ -109,11 +109,8 @@ def _measured(
     orbit: bool,
 ) -> dict[str, Any]:
     """The comparison of images from the test views of the photographs, or from an orbit."""
-    import numpy as np
-
     from gsplat_core.errors import DataError
-    from trainers import camera_paths
-    from trainers.commands.render import UP
+    from trainers.camera_paths import views_around
     from trainers.coordinates import share_coordinates
     from trainers.fidelity import compare_on_orbit, compare_on_views
     from trainers.messages import warn
@@ -136,8 +133,7 @@ def _measured(
         return {"cameras": "test" if dataset and dataset.test else "train"} | compare_on_views(
             before, after, views, background
         )
-    path = camera_paths.orbit_of_gaussians(before, np.array(UP["-y"], dtype=np.float64))
-    cameras = path.cameras(ORBIT_VIEWS, camera_paths.default_lens(*ORBIT_SIZE))
+    cameras = views_around(before, ORBIT_VIEWS, ORBIT_SIZE)
     return {"cameras": "orbit"} | compare_on_orbit(before, after, cameras)
 
 

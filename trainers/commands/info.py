@@ -85,7 +85,7 @@ def _describe_splats(path: Path) -> dict[str, Any]:
 
     known = gsplat_core.io.format_of_file(path)
     with busy(f"reading {path.name}"):
-        gaussians = gsplat_core.io.load(path)
+        gaussians, unusable = _loaded(path)
     size = sum(file.stat().st_size for file in known.files(path))
     return {
         "kind": "splats",
@@ -94,7 +94,37 @@ def _describe_splats(path: Path) -> dict[str, Any]:
         "bytes": size,
         "bytes_per_gaussian": size / max(1, gaussians.num),
         **_describe_gaussians(gaussians),
+        **_describe_outliers(path, gaussians, unusable),
     }
+
+
+def _loaded(path: Path) -> tuple[Any, int]:
+    """The scene, and how many of the file's splats cannot be rendered, which are not in it or repaired."""
+    import warnings
+
+    import gsplat_core.io
+    from gsplat_core.io.usable import UnusableWarning
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UnusableWarning)
+        gaussians = gsplat_core.io.load(path)
+    for warning in told:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return gaussians, sum(w.message.num for w in told if isinstance(w.message, UnusableWarning))
+
+
+def _describe_outliers(path: Path, gaussians: Any, unusable: int) -> dict[str, Any]:
+    """How many splats stand out, and what to do about them."""
+    from gsplat_core.outliers import sampled, survey
+    from trainers.next_steps import program, quoted
+
+    counts = {"unusable": unusable} | survey(gaussians)
+    facts: dict[str, Any] = {"outliers": counts}
+    if sampled(gaussians) > 1:
+        facts["isolated_counted_in_one_of"] = sampled(gaussians)
+    if any(counts.values()):
+        facts["remedy"] = f"{program()} clean {quoted(path)} -o {quoted(path.with_name('clean.ply'))}"
+    return facts
 
 
 def _describe_gaussians(gaussians: Any) -> dict[str, Any]:
@@ -140,8 +170,8 @@ def _values(gaussians: Any, field: Any) -> dict[str, float]:
 
 
 def _quantiles(values: Any) -> dict[str, float]:
-    ordered = values.sort().values
-    return {name: float(ordered[round(q * (len(ordered) - 1))]) for name, q in QUANTILES.items()}
+    last = len(values) - 1
+    return {name: float(values.kthvalue(round(q * last) + 1).values) for name, q in QUANTILES.items()}
 
 
 def _describe_run(path: Path) -> dict[str, Any]:

@@ -86,9 +86,12 @@ def export_pieces(path: str | os.PathLike[str], pieces: Pieces) -> int:
         num = known.save_pieces(
             file, Path(path), replace(ready, open=lambda: written.of(_proven(ready, path)))
         )
-        again = known.load_pieces(temporary)
-        for _ in read.of(again.open() if again else ()):
-            pass
+        try:
+            again = known.load_pieces(temporary)
+            for _ in read.of(again.open() if again else ()):
+                pass
+        except DataError as error:
+            raise _unreadable(error) from error
         if again is None or again.most != num or read != written:
             raise ResourceError(
                 f"{os.fspath(path)}: what was read back differs; the disk or the memory is faulty. The file "
@@ -153,9 +156,11 @@ def _read_back(path: Path, known: Format, options: dict[str, Any]) -> Gaussians:
             )  # fmt: skip
             return load(path, strict=True, trusted=True, **given)
     except DataError as error:
-        raise ResourceError(
-            f"what was written cannot be read back ({error}); the disk or the memory is faulty."
-        ) from error
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: DataError) -> ResourceError:
+    return ResourceError(f"what was written cannot be read back ({error}); the disk or the memory is faulty.")
 
 
 def _differences(written: Gaussians, read: Gaussians, original: bool) -> list[str]:

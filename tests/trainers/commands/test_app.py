@@ -38,11 +38,16 @@ def test_clean_writes_another_file_and_says_what_became_of_the_images(run, tmp_p
     assert run.point_cloud.read_bytes() == source
 
 
-def test_a_file_needs_the_photographs_named(run, tiny_scene, tmp_path, capsys) -> None:
+def test_a_file_is_cleaned_with_photographs_or_by_itself(run, tiny_scene, tmp_path, capsys) -> None:
     clean = ["clean", str(run.point_cloud), "-o", str(tmp_path / "clean.spz")]
-    assert main(clean) == 2
-    assert "add --scene DATA" in capsys.readouterr().err
+    assert main(clean) == 0
+    said = capsys.readouterr().out
+    assert "(--max-isolation)" in said
+    assert "8 views of an orbit: " in said
     assert main([*clean, "--scene", str(tiny_scene)]) == 0
+    said = capsys.readouterr().out
+    assert "(--max-isolation)" not in said
+    assert "2 test views: " in said
     assert (tmp_path / "clean.spz").exists()
 
 
@@ -77,6 +82,8 @@ def test_an_application_is_a_file_and_a_line(run, tmp_path, monkeypatch, capsys)
         main(["near", "--help"])
     assert "How many of the Gaussians stay." in capsys.readouterr().out
     output = tmp_path / "near.ply"
+    assert main(["near", str(run.point_cloud), "-o", str(output)]) == 2
+    assert "add --scene DATA" in capsys.readouterr().err
     assert main(["near", str(run.path), "-o", str(output), "--share", "0.25"]) == 0
     num = gsplat_core.io.load(run.point_cloud).num
     assert gsplat_core.io.load(output).num == round(num / 4)

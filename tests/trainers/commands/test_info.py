@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from splat_files import typical_scene
 
 import gsplat_core.io
 from gsplat_core.errors import DataError, UsageError
+from gsplat_core.io.usable import UnusableWarning
 from gsplat_core.labels import labelled
 from gsplat_core.scene.gaussians import Gaussians
 from trainers.commands.info import MOST_LABELS, _rows, describe, info
@@ -127,3 +129,32 @@ def test_json_is_for_scripts(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     shown = capsys.readouterr().out
     assert "num gaussians" in shown
     assert "{" not in shown
+
+
+def test_what_stands_out_is_counted_and_the_remedy_is_named(tmp_path: Path) -> None:
+    scene = typical_scene(400, 0)
+    scene.opacities.clamp_(min=-3)
+    scene.opacities[:3] = -9
+    scene.scales[5:7] = 6
+    scene.means[10] = 5000
+    scene.means[11] = torch.nan
+    scene.opacities[12] = torch.inf
+    path = tmp_path / "a b.ply"
+    gsplat_core.io.save(path, scene)
+    with pytest.warns(UnusableWarning, match="2 of 400 splats"):
+        facts = describe(path)
+    assert facts["num_gaussians"] == 399
+    assert facts["outliers"] == {"unusable": 2, "invisible": 3, "huge": 2, "far": 1, "isolated": 1}
+    assert facts["remedy"].endswith(f"clean '{path}' -o {tmp_path / 'clean.ply'}")
+    assert ("outliers", "unusable 2, invisible 3, huge 2, far 1, isolated 1") in _rows(facts)
+
+
+def test_a_scene_without_outliers_needs_no_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "a.ply"
+    for num in (0, 1, 300):
+        scene = typical_scene(num, 0)
+        scene.opacities.clamp_(min=-3)
+        gsplat_core.io.save(path, scene)
+        facts = describe(path)
+        assert set(facts["outliers"].values()) == {0}
+        assert "remedy" not in facts

@@ -21,7 +21,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gsplat_core.render.scene import Scene, measure_labels
+from gsplat_core.ops.knn import knn
+from gsplat_core.render.drawing import Outputs
+from gsplat_core.render.scene import Scene, measure_labels, render
 from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
@@ -36,6 +38,9 @@ LABEL = "label"
 """The field of `Gaussians.extras` with each Gaussian's label, int32 [N]; -1 where that is not known."""
 
 LEAST_SEEN = 1e-3
+
+# How many labels are rendered at a time.
+_LABELS_AT_ONCE = 16
 
 
 def labelled(scene: Gaussians, labels: Tensor) -> Gaussians:
@@ -61,6 +66,37 @@ def counts(labels: Tensor) -> dict[int, int]:
 
 
 @torch.no_grad()
+def label_image(scene: Gaussians, camera: Camera, settings: RenderSettings = USUAL) -> Tensor:
+    """The label [H, W] int64 that each pixel shows most of; where it mostly shows nothing, the background.
+
+    Args:
+        scene: with labels; Gaussians that have none count for no label.
+
+    Raises:
+        ValueError: it has no labels.
+    """
+    labels = labels_of(scene)
+    if labels is None:
+        raise ValueError(f"the scene has no field {LABEL!r} of labels")
+    known = torch.cat([labels[labels >= 0], labels.new_zeros(1)]).unique()
+    largest, found = None, None
+    for block in known.split(_LABELS_AT_ONCE):
+        each = (labels[:, None] == block).to(scene.means.dtype)
+        drawn = render(scene, camera, settings, outputs=Outputs(colors=False), features={"each": each})
+        shares = drawn.meta["features"]["each"][0]
+        if largest is None:  # the background comes first
+            shares[..., 0] += 1 - drawn.alphas[0, ..., 0]
+        share, place = shares.max(-1)
+        if largest is None or found is None:
+            largest, found = share, block[place]
+        else:
+            found = torch.where(share > largest, block[place], found)
+            largest = torch.maximum(share, largest)
+    assert found is not None
+    return found.long()
+
+
+@torch.no_grad()
 def label_weights(
     scene: Scene,
     views: Iterable[tuple[Camera, Tensor]],
@@ -68,6 +104,9 @@ def label_weights(
     settings: RenderSettings = USUAL,
 ) -> Tensor:
     """Sums of blending weights [num_labels, N], float64, over all pixels of each label in all views.
+
+    These are the sums of `gsplat_core.accumulation.accumulate` of images that have one channel for each
+    label, one where the pixel has it and zero elsewhere.
 
     Args:
         scene, settings: as for :func:`gsplat_core.render.scene.render`.
@@ -109,3 +148,40 @@ def owners(
     rest = together - weights
     length = weights + rest if norm == "l1" else (weights.square() + rest.square()).sqrt()
     return (weights - rest > bias * length) & (together >= least)
+
+
+def filled(means: Tensor, labels: Tensor, neighbors: int = 8) -> Tensor:
+    """The labels [N] with those of Gaussians that had none (-1) taken from what is near them.
+
+    A Gaussian gets the label that most of those among its nearest neighbours have that have one, of equally
+    many the nearest's; those without such neighbours get theirs in a later round. Where nobody near has any,
+    -1 stays.
+
+    Args:
+        means: [N, 3] float32, finite.
+        labels: [N] integers.
+    """
+    num = len(labels)
+    if num <= neighbors or not bool((labels < 0).any()):
+        return labels
+    near, labels = knn(means, neighbors)[0], labels.clone()
+    while True:
+        empty = (labels < 0).nonzero().squeeze(1)
+        around = labels[near[empty]]
+        votes = ((around[:, :, None] == around[:, None, :]) & (around[:, None, :] >= 0)).sum(2)
+        found = around.gather(1, votes.argmax(1, keepdim=True)).squeeze(1)
+        if not bool((found >= 0).any()):
+            return labels
+        labels[empty] = found
+
+
+def overlap(found: Tensor, truth: Tensor, labels: Tensor) -> Tensor:
+    """How far two images of labels agree: [2, L] int64, in how many pixels both have each of the labels [L],
+    and in how many either has. Their quotient, of views that were added up, is the intersection over union.
+
+    Args:
+        found, truth: [H, W] integers; pixels where `truth` is negative do not count.
+    """
+    counted = truth >= 0
+    first, second = (image[counted][:, None] == labels.to(image.device) for image in (found, truth))
+    return torch.stack([(first & second).sum(0), (first | second).sum(0)])

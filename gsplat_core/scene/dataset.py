@@ -46,6 +46,7 @@ from gsplat_core.scene.undistort import (
     undistort,
     undistorted_camera,
     undistorted_image,
+    undistorts,
     working_reduction,
 )
 
@@ -98,6 +99,11 @@ class View:
     @property
     def name(self) -> str:
         return self.camera.name
+
+    @property
+    def photo(self) -> Photo | None:
+        """The photograph that its pixels are made from; None where they come from elsewhere."""
+        return self._load.photo if isinstance(self._load, _Pixels) else None
 
     def image(self) -> Tensor:
         """[H, W, 3] uint8 RGB on the CPU. Safe to call from several threads.
@@ -390,11 +396,6 @@ def _camera(photo: Photo, offset: Matrix, downscale: float, keep: bool) -> Camer
     return full.resized(max(1, round(full.width / downscale)), max(1, round(full.height / downscale)))
 
 
-def _undistorts(photo: Photo, camera: Camera) -> bool:
-    """Whether the camera is a pinhole, but the photograph's lens is none."""
-    return camera.model == "pinhole" and not photo.shot.lens.is_pinhole
-
-
 def _warn_of_lenses(photos: list[Photo], warnings: list[str]) -> None:
     others = Counter(photo.shot.lens.model.name for photo in photos if camera_of(photo.shot.lens) is None)
     warnings.extend(
@@ -438,7 +439,7 @@ class _Pixels:
 
     @property
     def undistorts(self) -> bool:
-        return _undistorts(self.photo, self.camera)
+        return undistorts(self.photo, self.camera)
 
     @property
     def peak_bytes(self) -> int:
@@ -464,7 +465,7 @@ class _Kept:
         """[H, W] how much of each pixel is kept; 255 is all."""
         lens = self.photo.shot.lens
         white = 255 * np.asarray(self.photo.kept(), np.uint8)
-        seen = undistort(white, lens) if _undistorts(self.photo, self.camera) else white
+        seen = undistort(white, lens) if undistorts(self.photo, self.camera) else white
         return shrink(seen, self.camera.width, self.camera.height)
 
     def __call__(self) -> Kept:

@@ -23,7 +23,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,7 @@ from gsplat_core.memory import is_shortage, memory_bytes
 # What becomes of transparency: composited on a colour, left out, or kept for a colour to be known later.
 AlphaRule = Literal["black", "white", "ignore", "keep"]
 Pixels = npt.NDArray[np.uint8]
+Number = TypeVar("Number", bound=np.generic)
 
 # Endings of photographs' names, in small letters; files are opened whatever they end with.
 _ENDINGS = "jpg jpeg jpe jfif mpo png apng tif tiff webp avif bmp dib gif ppm pgm pbm pnm tga jp2 j2k jpx"
@@ -129,7 +130,27 @@ def decode(
             return np.asarray(_upright(_shrunk(_as_rgb(image, alpha), size, extent), orientation))
 
 
-def turned_like(path: Path, pixels: Pixels) -> Pixels:
+def decode_labels(path: Path) -> npt.NDArray[np.int32]:
+    """[H, W] the whole numbers that a PNG of one channel stores, of up to 16 bits; of one with a palette, the
+    places in it.
+
+    Raises:
+        DataError: as read_header; the image has colours or transparency, or is of a kind that loses digits.
+    """
+    with _errors_of(path), _opened(path) as image:
+        _refuse_kind(path, image)
+        if image.format != "PNG" or image.mode.partition(";")[0] not in ("1", "L", "P", "I"):
+            raise DataError(
+                path,
+                f"a mask of labels is a PNG with one whole number for each pixel, this is {image.format} of "
+                f"mode {image.mode}",
+                remedy="Save the numbers of the labels as greyscale of 8 or 16 bits, without alpha.",
+            )
+        with room_for(image.width * image.height):
+            return np.asarray(image).astype(np.int32)
+
+
+def turned_like(path: Path, pixels: npt.NDArray[Number]) -> npt.NDArray[Number]:
     """Pixels [H, W] or [H, W, C] turned as the EXIF data of an image file ask for."""
     with _errors_of(path), _opened(path) as photograph:
         orientation = _orientation(photograph)

@@ -37,13 +37,13 @@ def with_masks(
         return [replace(photo, mask=None) for photo in photos]
     folder = _folder(scene, images, chosen)
     if folder is not None:
-        index = _Index(folder, images)
+        index = MaskIndex(folder, images)
         photos = [
             photo if chosen is None and photo.mask else replace(photo, mask=index.find(photo.path))
             for photo in photos
         ]
         if not any(photo.mask for photo in photos):
-            raise index.fits_nothing(photos[0].path)
+            raise index.fits_nothing(photos[0].path, f" {IGNORE_MASKS}")
     masked = [photo for photo in photos if photo.mask]
     if not masked:
         return photos
@@ -93,7 +93,7 @@ def _tell(place: Path, without: list[Photo], masked: int, warnings: list[str]) -
     )
 
 
-class _Index:
+class MaskIndex:
     """A folder's masks by name without ending, in small letters."""
 
     def __init__(self, folder: Path, images: Path) -> None:
@@ -123,13 +123,16 @@ class _Index:
             if len(below.parts) > 1:
                 yield Path(*below.parts[1:])
 
-    def fits_nothing(self, photograph: Path) -> DataError:
+    def fits_nothing(self, photograph: Path, otherwise: str = "") -> DataError:
+        """
+        Args:
+            otherwise: what else can be done about it, with a space before.
+        """
         found = next(walk(self.folder), None)
         holds = "is empty" if found is None else f"holds {os.fspath(found.relative_to(self.folder))!r}"
         return DataError(
             self.folder,
             f"this folder of masks has none for any photograph: it {holds}, a photograph is called "
             f"{photograph.name!r}",
-            remedy=f"Call a mask {photograph.name + '.png'!r} or {photograph.stem + '.png'!r}. "
-            + IGNORE_MASKS,
+            remedy=f"Call a mask {photograph.name + '.png'!r} or {photograph.stem + '.png'!r}.{otherwise}",
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,6 +20,8 @@ from gsplat_core.scene.cameras import Camera, Matrix
 from gsplat_core.scene.images import BYTES_PER_PIXEL, AlphaRule, Pixels, room_for, shrink
 from gsplat_core.scene.lens import Lens
 from gsplat_core.scene.photos import Photo
+
+Indices = npt.NDArray[np.int64]
 
 # The pinhole image reaches at most this many image widths to each side, which bounds what a fisheye becomes.
 _WIDEST = 1.0
@@ -72,6 +75,29 @@ def undistorted_image(photo: Photo, camera: Camera, alpha: AlphaRule) -> Pixels:
             pixels = shrink(fine, camera.width, camera.height)
     undistort_cache.store(key, pixels)
     return pixels
+
+
+def undistorts(photo: Photo, camera: Camera) -> bool:
+    """Whether the camera is a pinhole, but the photograph's lens is none."""
+    return camera.model == "pinhole" and not photo.shot.lens.is_pinhole
+
+
+def nearest_pixels(photo: Photo, camera: Camera) -> tuple[Indices, Indices]:
+    """Row and column [H, W] of the photograph's pixel, at the size of its lens, that the middle of each pixel
+    of a camera sees, for what cannot be averaged.
+
+    Args:
+        camera: of the photograph, undistorted or not, and perhaps shrunk.
+    """
+    lens = photo.shot.lens
+    if undistorts(photo, camera):
+        places = lens.distort(_ideal(camera.K, camera.width, camera.height, 1))
+    else:
+        x = (np.arange(camera.width) + 0.5) * (lens.width / camera.width)
+        y = (np.arange(camera.height) + 0.5) * (lens.height / camera.height)
+        places = np.stack(np.meshgrid(x, y), axis=-1)
+    columns, rows = np.floor(places).astype(np.int64).transpose(2, 0, 1)
+    return rows.clip(0, lens.height - 1), columns.clip(0, lens.width - 1)
 
 
 def working_reduction(lens: Lens, camera: Camera) -> int:

@@ -6,6 +6,7 @@ the photograph: they are turned, undistorted and shrunk with it, but no two labe
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,11 +34,14 @@ def label_masks(folder: Path, views: Sequence[View]) -> dict[str, Path]:
     if not folder.is_dir():
         raise DataError(folder, "the folder of masks does not exist", remedy="Check the path.")
     photos = [view.photo for view in views if view.photo is not None]
-    index = MaskIndex(folder, _root(photos[0]))
-    found = {photo.shot.name: path for photo in photos if (path := index.find(photo.path)) is not None}
-    if not found:
-        raise index.fits_nothing(photos[0].path)
-    return found
+    # A mask's path is that of its photograph below the folder of the capture's names, or below the one that
+    # all photographs are in: in a transforms.json names begin with that.
+    together = Path(os.path.commonpath([photo.path.parent for photo in photos]))
+    for root in dict.fromkeys((_root(photos[0]), together)):
+        index = MaskIndex(folder, root)
+        if found := {photo.shot.name: path for photo in photos if (path := index.find(photo.path))}:
+            return found
+    raise index.fits_nothing(photos[0].path)
 
 
 def read_label_mask(path: Path, view: View) -> Tensor:

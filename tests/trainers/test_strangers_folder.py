@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from trainers.checkpoint import checkpoints
 from trainers.cli import main
@@ -18,15 +19,15 @@ TRAINING = ["--preset", "tiny", "--steps", "12", "--test-every", "4", "--max-gau
 SETTINGS = ["--set", "checkpoint_seconds=0.0001"]
 FILES = (
     "config.json", "metrics.json", "history.jsonl", "report.html", "point_cloud.ply", "point_cloud.gsz",
-    "compression.json", "crash_report.txt", "export.json", "orbit.gif", "orbit.mp4", "copy.ply", "copy.spz",
-    "clean.ply", "eval.json", ".lock", "parts/exposure.json", "test/000/000.png", "test/004.png",
-    "render_test/000/000.png", "checkpoints/step_00000012.json", "checkpoints/step_00000012.safetensors",
+    "compression.json", "derived.json", "crash_report.txt", "export.json", "orbit.gif", "orbit.mp4",
+    "copy.ply", "copy.spz", "clean.ply", "eval.json", ".lock", "parts/exposure.json", "test/000/000.png",
+    "test/004.png", "render_test/000/000.png", "checkpoints/step_00000012.json", "checkpoints/step_00000012.safetensors",
     "checkpoints/step_00000011.json", "checkpoints/step_00000011.safetensors",
 )  # fmt: skip
 FOLDERS = ("test", "test/000", "checkpoints", "parts", "render_test", "render_test/000")
 # What commands read: a link that leads nowhere is an error there, and no danger.
 READ = (
-    "config.json", "point_cloud.ply", "parts/exposure.json", "checkpoints/step_00000011.json",
+    "config.json", "point_cloud.ply", "derived.json", "parts/exposure.json", "checkpoints/step_00000011.json",
     "checkpoints/step_00000011.safetensors",
 )  # fmt: skip
 
@@ -37,6 +38,8 @@ def photographs(tiny_scene: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     data = shutil.copytree(tiny_scene, tmp_path_factory.mktemp("data") / "data")
     (data / "images" / "000").mkdir()
     (data / "images" / "000.png").rename(data / "images" / "000" / "000.png")
+    (data / "labels").mkdir()
+    Image.new("L", (48, 36), 1).save(data / "labels" / "001.png")
     images = data / "sparse" / "0" / "images.txt"
     images.write_text(images.read_text().replace(" 000.png", " 000/000.png"))
     return data
@@ -48,6 +51,7 @@ def unfinished(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> R
     run = RunFolder(tmp_path_factory.mktemp("runs") / "run")
     options = [*TRAINING, *SETTINGS, "--appearance", "affine"]
     assert main(["train", str(photographs), "-o", str(run.path), *options]) == 0
+    run.derived.write_text("{}")
     newest = checkpoints(run.checkpoints)[-1]
     newest.unlink()
     newest.with_suffix(".safetensors").unlink()
@@ -123,6 +127,11 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "compress": (
         "compress OTHER -o RUN --overwrite --steps 2 --max-loss-db 20",
         (".lock", "config.json", "metrics.json", "report.html", "point_cloud.gsz", "compression.json", "test",
+         "test/000", "test/000/000.png", "parts", "parts/exposure.json"),
+    ),
+    "segment": (
+        "segment OTHER -o RUN --masks DATA/labels --overwrite",
+        (".lock", "config.json", "metrics.json", "report.html", "point_cloud.ply", "derived.json", "test",
          "test/000", "test/000/000.png", "parts", "parts/exposure.json"),
     ),
     "export": ("export RUN -o RUN/copy.ply", ("copy.ply", "export.json")),

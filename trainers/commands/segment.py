@@ -81,9 +81,10 @@ def segment(
     used = [view for view in origin.dataset.train if view.name in files]
     if not used:
         raise DataError(
-            masks, "the only masks are those of test views, which are for measuring",
-            remedy="Add masks of training views; `train --test-every 0` has no others.",
-        )  # fmt: skip
+            masks,
+            "the only masks are those of test views, which are for measuring",
+            remedy="Add masks of training views.",
+        )
     lifted = _lifted(origin.gaussians, used, files, config)
     after = labelled(origin.gaussians, lifted.labels)
     agreement = _agreement(after, origin, files)

@@ -21,8 +21,9 @@ FILES = (
     "config.json", "metrics.json", "history.jsonl", "report.html", "point_cloud.ply", "point_cloud.gsz",
     "compression.json", "derived.json", "crash_report.txt", "export.json", "orbit.gif", "orbit.mp4",
     "copy.ply", "copy.spz", "clean.ply", "eval.json", ".lock", "parts/exposure.json", "test/000/000.png",
-    "test/004.png", "render_test/000/000.png", "checkpoints/step_00000012.json", "checkpoints/step_00000012.safetensors",
-    "checkpoints/step_00000011.json", "checkpoints/step_00000011.safetensors",
+    "test/004.png", "render_test/000/000.png", "checkpoints/step_00000012.json",
+    "checkpoints/step_00000012.safetensors", "checkpoints/step_00000011.json",
+    "checkpoints/step_00000011.safetensors",
 )  # fmt: skip
 FOLDERS = ("test", "test/000", "checkpoints", "parts", "render_test", "render_test/000")
 # What commands read: a link that leads nowhere is an error there, and no danger.

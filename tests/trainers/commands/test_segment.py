@@ -118,7 +118,7 @@ def test_settings_decide_what_an_object_is(case: Case, tmp_path: Path) -> None:
         assert case.segment(tmp_path / str(i), *rule, *options) == 0
         sizes.append(load_scene(tmp_path / str(i), print).num)
     assert sizes[0] > sizes[1] > sizes[2]
-    hidden = case.truth.subset(slice(0, 3)).without_extras()
+    hidden = case.truth.subset(slice(0, 3)).without_extras().cloned()
     hidden.opacities[:] = -12.0
     gsplat_core.io.save(tmp_path / "more.ply", Gaussians.merge([case.truth.without_extras(), hidden]))
     scene = ["--scene", str(case.data)]

@@ -7,8 +7,10 @@ from dataclasses import replace
 import torch
 
 from gsplat_core.densify.adc import ADCConfig
+from gsplat_core.densify.candidate_pool import CandidatePoolConfig
 from gsplat_core.densify.classes import ClassesConfig
 from gsplat_core.densify.dash import DashConfig
+from gsplat_core.densify.fastgs import FastGSConfig
 from gsplat_core.densify.lpm import LPMConfig
 from gsplat_core.densify.mcmc import MCMCConfig
 from gsplat_core.densify.pruning import PruningConfig
@@ -17,6 +19,7 @@ from gsplat_core.densify.seeding import SeedingConfig
 from gsplat_core.densify.subgaussians import SubGaussiansConfig
 from gsplat_core.densify.taming import TamingConfig
 from gsplat_core.densify.turbo import TurboConfig
+from gsplat_core.densify.unified import UnifiedConfig
 from trainers.session import rendered_views, resolution
 from trainers.settings import with_settings
 from trainers.sources import load_photographs
@@ -43,6 +46,15 @@ PARTS = {
         refine_every=5,
         max_gaussians=CAP,
     ),
+    "unified": UnifiedConfig(
+        gradient_threshold=1e-5,
+        prune_opacity=0.01,
+        refine_start=10,
+        refine_stop=35,
+        refine_every=5,
+        reset_every=25,
+        max_gaussians=CAP,
+    ),
     "lpm": LPMConfig(
         start=10, stop=35, calibrate_every=10, matcher="depth", error_quantile=0.3, significant=0.5
     ),
@@ -50,6 +62,8 @@ PARTS = {
     "classes": ClassesConfig(),
     "dash": DashConfig(stop=35, every=5),
     "turbo": TurboConfig(start=10, stop=35),
+    "candidate-pool": CandidatePoolConfig(max_gaussians=CAP),
+    "fastgs": FastGSConfig(views=3, error=0.05, pixels=1.0, prune_every=18, prune_stop=36),
     "seeding": SeedingConfig(start=10, stop=35, error=0.02, contrast=1.0, share=0.2),
     "pruning": PruningConfig(start=12, stop=36, every=12, share=0.01, most=0.1),
 }

@@ -301,6 +301,7 @@ class Trainer:
             num_cameras=1,
             depths=meta["depths"],
             weights=meta["statistics"].grad if wants.weights else None,
+            scales_grad=self.store.params["scales"].grad,
             images=compared,
             targets=target.image[None],
             masks=None if target.mask is None else target.mask[None],

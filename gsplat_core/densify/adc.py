@@ -139,11 +139,8 @@ class ADC(Refining[ADCConfig]):
         if step >= self.config.refine_stop:
             return
         self.check_rows(stats.radii.shape[1])
-        # In every step, over every Gaussian: norms of pairs and sums over single views would take far longer.
-        for camera, gradient in enumerate(stats.means2d_grad):
-            x = gradient[:, 0] * (stats.width / 2 * stats.num_cameras)
-            y = gradient[:, 1] * (stats.height / 2 * stats.num_cameras)
-            lengths = x.square_().add_(y.square_()).sqrt_()
+        for camera in range(len(stats.radii)):
+            lengths = stats.pulls(camera)
             visible = stats.radii[camera, :, 0] > 0
             if self.config.pixel_weighted:
                 pixels, depths = self._pixels_and_depths(camera, stats)

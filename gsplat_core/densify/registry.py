@@ -7,8 +7,10 @@ from dataclasses import fields, replace
 from typing import Any
 
 from gsplat_core.densify.adc import ADC, ADCConfig
+from gsplat_core.densify.candidate_pool import CandidatePool, CandidatePoolConfig
 from gsplat_core.densify.classes import Classes, ClassesConfig
 from gsplat_core.densify.dash import Dash, DashConfig
+from gsplat_core.densify.fastgs import FastGS, FastGSConfig
 from gsplat_core.densify.lpm import LPM, LPMConfig
 from gsplat_core.densify.mcmc import MCMC, MCMCConfig
 from gsplat_core.densify.pruning import ContributionPruning, PruningConfig
@@ -17,6 +19,7 @@ from gsplat_core.densify.strategy import Strategy
 from gsplat_core.densify.subgaussians import SubGaussians, SubGaussiansConfig
 from gsplat_core.densify.taming import Taming, TamingConfig
 from gsplat_core.densify.turbo import Turbo, TurboConfig
+from gsplat_core.densify.unified import Unified, UnifiedConfig
 from gsplat_core.errors import UsageError
 
 # Class of the configuration, class of the strategy. A configuration is a frozen dataclass; its method
@@ -25,11 +28,14 @@ STRATEGIES: dict[str, tuple[type[Any], type[Any]]] = {
     "adc": (ADCConfig, ADC),
     "mcmc": (MCMCConfig, MCMC),
     "ndg": (SubGaussiansConfig, SubGaussians),
+    "unified": (UnifiedConfig, Unified),
 }
 # Plug-ins stand in front of a strategy (densify/plugin.py).
 PLUGINS: dict[str, tuple[type[Any], type[Any]]] = {
+    "candidate-pool": (CandidatePoolConfig, CandidatePool),
     "classes": (ClassesConfig, Classes),
     "dash": (DashConfig, Dash),
+    "fastgs": (FastGSConfig, FastGS),
     "lpm": (LPMConfig, LPM),
     "pruning": (PruningConfig, ContributionPruning),
     "seeding": (SeedingConfig, Seeding),

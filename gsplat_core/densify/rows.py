@@ -24,6 +24,12 @@ def finite_rows(params: Mapping[str, Tensor]) -> Tensor:
     return torch.stack(masks).all(dim=0)
 
 
+def to_unit(values: Tensor) -> Tensor:
+    """Values moved and scaled to [0, 1]; all 0 where they are equal."""
+    low, high = values.min(), values.max()
+    return (values - low) / (high - low).clamp(min=1e-12)
+
+
 def draw(weights: Tensor, count: int, random: torch.Generator) -> Tensor:
     """Rows [count] drawn with replacement, with probability proportional to weights [N], on their device.
 

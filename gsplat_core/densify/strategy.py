@@ -70,6 +70,7 @@ class RenderStats:
         depths: [C, N] along the viewing axis, scene units (`meta["depths"]`).
         weights: [C, N, 3] sums over the pixels p of a view: of w e, of w, and how many there are, where w is
             the Gaussian's blending weight in p and e the mean absolute error of p's colour channels.
+        scales_grad: [N, 3] gradient of the loss with respect to the raw (log) scales.
         images: [C, H, W, 3] the renderings before this iteration's update, float32 in [0, 1].
         targets: [C, H, W, 3] the photographs, float32 in [0, 1] or uint8, which stands for value / 255; read
             them through `photographs`.
@@ -85,6 +86,7 @@ class RenderStats:
     num_cameras: int
     depths: Tensor | None = None
     weights: Tensor | None = None
+    scales_grad: Tensor | None = None
     images: Tensor | None = None
     targets: Tensor | None = None
     masks: Tensor | None = None
@@ -95,6 +97,15 @@ class RenderStats:
     def photographs(self) -> Tensor | None:
         """`targets` as float32. Made when asked for: most strategies do not, and an image is large."""
         return None if self.targets is None else as_float(self.targets)
+
+    def pulls(self, camera: int) -> Tensor:
+        """[N] lengths of the gradients of the projected centres in one view, in normalised device units (the
+        pixel gradient times half the image size), of that view's own loss."""
+        # In every step, over every Gaussian: norms of pairs and sums over single views would take far longer.
+        gradient = self.means2d_grad[camera]
+        x = gradient[:, 0] * (self.width / 2 * self.num_cameras)
+        y = gradient[:, 1] * (self.height / 2 * self.num_cameras)
+        return x.square_().add_(y.square_()).sqrt_()
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,7 @@ from gsplat_core.activations import sigmoid
 from gsplat_core.densify.budget import Budget
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plugin import Plugin
+from gsplat_core.densify.rows import to_unit
 from gsplat_core.densify.strategy import SceneView, Strategy
 from gsplat_core.densify.views import Views
 from gsplat_core.ranges import NOT_NEGATIVE, SEED, Range, check_ranges
@@ -101,7 +102,7 @@ class Taming(Plugin):
         for index in sample.tolist():
             photograph = views.photograph(index).to(opacities.device)
             difference = (views.image(params, index) - photograph).abs().mean(dim=-1)
-            importance = 50 * _unit(difference) + 50 * _unit(_edges(photograph))
+            importance = 50 * to_unit(difference) + 50 * to_unit(_edges(photograph))
             shares = views.shares(params, index)
             terms = [
                 (c.opacity, opacities),
@@ -127,12 +128,6 @@ def _relative(values: Tensor) -> Tensor:
     """Values over the median of the positive ones; 0 where they are not positive."""
     positive = values[values > 0]
     return values.clamp(min=0) / positive.median() if len(positive) else torch.zeros_like(values)
-
-
-def _unit(values: Tensor) -> Tensor:
-    """Values moved and scaled to [0, 1]."""
-    low, high = values.min(), values.max()
-    return (values - low) / (high - low).clamp(min=1e-12)
 
 
 def _edges(photograph: Tensor) -> Tensor:

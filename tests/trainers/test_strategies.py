@@ -9,6 +9,7 @@ import torch
 from strategy_runs import CAP, Run, tensors
 
 from gsplat_core.densify.registry import PLUGINS, STRATEGIES
+from trainers.parts.density import Density
 from trainers.resolution import ResolutionConfig
 from trainers.views import Target
 
@@ -70,3 +71,15 @@ def test_small_images_first(config):
     assert sizes[0] < run.views[0].camera.width == sizes[-1]
     run.advance(40)
     assert run.trainer.num_gaussians > 80
+
+
+def test_they_are_told_the_gradient_of_log_scales(config, monkeypatch):
+    run = Run(config, "unified")
+    trainer = run.trainer
+    told = []
+    strategy = trainer.parts.find(Density).strategy
+    monkeypatch.setattr(strategy, "on_backward", lambda step, stats: told.append(stats.scales_grad.clone()))
+    run.advance(1)
+    first_moment = trainer.adam.state[trainer.store.params["scales"]]["exp_avg"]
+    torch.testing.assert_close(0.1 * told[0], first_moment)
+    assert bool(first_moment.any())

@@ -34,9 +34,6 @@ LABEL = "label"
 UNSEEN = -1
 """The label of a Gaussian that has none."""
 
-LABEL = "label"
-"""The field of `Gaussians.extras` with each Gaussian's label, int32 [N]; -1 where that is not known."""
-
 LEAST_SEEN = 1e-3
 
 # How many labels are rendered at a time.

@@ -153,6 +153,8 @@ class TrainConfig:
 
     initialization: Literal["points", "random"] = "points"
     """Where Gaussians start: at the sparse points of the reconstruction, or at random before the cameras."""
+    start: str | None = None
+    """A run folder or splat file whose Gaussians the training starts with instead, with all their fields."""
     random_points: Annotated[int, Range(1, 1_000_000_000)] = 100_000
     """How many, where they start at random."""
     sky: Literal["auto", "always", "never"] = "auto"

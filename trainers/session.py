@@ -87,6 +87,8 @@ def train(
         config = with_background(config, dataset)
         limited = within_capacity(config, dataset.train)
         gaussians = initial_gaussians(limited, dataset, note).to(device)
+        if config.start is not None:
+            share_coordinates(dataset, gaussians)
         if not resume:
             note(f"{gaussians.num:,} Gaussians to begin with, on {device}.")
         views = rendered_views(config, dataset)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
 from gsplat_core import primitive
+from gsplat_core.densify.classes import ClassesConfig
 from gsplat_core.densify.registry import create
+from gsplat_core.errors import UsageError
+from gsplat_core.labels import counts, labels_of
 from gsplat_core.scene.dataset import Dataset, Points
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.init import initialize, random_points
 from gsplat_core.scene.surroundings import surroundings
 from trainers.background import PLAIN, cut_out
 from trainers.config import TrainConfig
+from trainers.sources import load_scene
 from trainers.visibility import sees
 
 # Points nearer to each other than this, as a share of the distance at which they are seen, are one in every
@@ -25,12 +30,51 @@ _WHERE = {"auto": None, "always": True, "never": False}
 def initial_gaussians(
     config: TrainConfig, dataset: Dataset, note: Callable[[str], None] = lambda text: None
 ) -> Gaussians:
-    """Gaussians at the sparse points of the reconstruction and where it has none, or at random.
+    """Gaussians at the sparse points of the reconstruction and where it has none, or at random; or those of
+    the scene that the configuration names, whose coordinates they keep.
 
     Args:
         config: its cap holds from the start: where there are more points, so many are drawn.
         note: told what a person should know.
+
+    Raises:
+        DataError: that scene cannot be read.
+        UsageError: it has more Gaussians than there may be, or none of a label that has a threshold.
     """
+    gaussians = _of_scene(config, note) if config.start is not None else _of_points(config, dataset, note)
+    _check_labels(config, gaussians)
+    return gaussians
+
+
+def _of_scene(config: TrainConfig, note: Callable[[str], None]) -> Gaussians:
+    assert config.start is not None
+    gaussians = load_scene(Path(config.start), note).detached().with_sh_degree(config.sh_degree)
+    most = create(config.strategy, config.densify).most
+    if most is not None and gaussians.num > most:
+        raise UsageError(
+            f"--start: {config.start} has {gaussians.num:,} Gaussians, more than the {most:,} allowed; use "
+            f"--max-gaussians {gaussians.num} or more."
+        )
+    return gaussians.with_primitive(config.primitive)
+
+
+def _check_labels(config: TrainConfig, gaussians: Gaussians) -> None:
+    classes = config.densify.get("classes", ClassesConfig())
+    labels = labels_of(gaussians)
+    if classes.scales and labels is None:
+        raise UsageError(
+            "--densify-scale: the Gaussians that this training starts with have no labels; --start names a "
+            "scene that has some, such as the result of `gsplat-core segment`."
+        )
+    there = counts(labels) if labels is not None else {}
+    if missing := [label for label in classes.labels if label not in there]:
+        raise UsageError(
+            f"--densify-scale: no Gaussian has the label {missing[0]}; there are "
+            f"{', '.join(map(str, there))}."
+        )
+
+
+def _of_points(config: TrainConfig, dataset: Dataset, note: Callable[[str], None]) -> Gaussians:
     strategy = create(config.strategy, config.densify)
     points = _points(config, dataset, strategy.scale == "published", note)
     most = strategy.most

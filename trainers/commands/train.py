@@ -59,6 +59,9 @@ class TrainOptions:
     densify_threshold: Annotated[str | None, _option("{absolute,top:Q,ema:K}", "absolute")] = None
     """Which gradients make Gaussians grow (ADC): those above a fixed one, the largest Q of all, or
     those above K times their running mean (docs/strategies.md)."""
+    densify_scale: Annotated[Path | None, _option("FILE", "the same threshold for all")] = None
+    """Thresholds by the label of a Gaussian, such as {"scales": {"1": 0.5}}: those with label 1 grow at half
+    the gradient. The labels are those of --start (docs/strategies.md)."""
     optimizer: Annotated[Literal["adam", "lm"] | None, _option("{adam,lm}", "adam")] = None
     """What finishes the run: Adam, or Levenberg-Marquardt where the photographs determine enough."""
     steps: Annotated[int | None, _option("N", "the preset's")] = None
@@ -99,6 +102,8 @@ class TrainOptions:
     """Start with Gaussians behind everything, too; auto: where many rays look past all 3D points."""
     gaps: Annotated[Where | None, _option("{auto,always,never}", "auto")] = None
     """Start with Gaussians in gaps between the 3D points, too; auto: where these are large."""
+    start: Annotated[Path | None, _option("SCENE", "3D points")] = None
+    """Start with the Gaussians of a run or splat file, whatever fields they have, instead of 3D points."""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = ()
     """Change entries of config.json, such as mcmc.refine_every=50 or learning_rates.opacities=0.025."""
     config: Annotated[Path | None, _option("FILE", "the preset")] = None
@@ -124,6 +129,7 @@ def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
     must_be_photographs(options.data)
     _check(options)
     must_exist(options.config)
+    must_exist(options.start)
 
     from rich.console import Console
 
@@ -208,6 +214,7 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     """The configuration of a new run."""
     from gsplat_core.compress.training import CompressionConfig
     from trainers.config import read_config
+    from trainers.densify_scale import with_scales
     from trainers.parts.registry import refuse_second_order, with_appearance, with_parts
     from trainers.presets import preset, scaled_to, with_antialiasing, with_primitive, with_strategy
     from trainers.settings import with_settings
@@ -251,6 +258,9 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     if options.appearance is not None:
         config = with_appearance(config, options.appearance)
     config = with_parts(config, options.parts)
+    if options.start is not None:
+        # Colours of all directions are there from the first step on.
+        config = replace(config, start=str(options.start.resolve()), sh_degree_every=0)
     config = config.with_shared(seed=config.seed)
     if options.max_gaussians is not None:
         config = replace(config, cap="none").with_shared(max_gaussians=options.max_gaussians)
@@ -258,6 +268,8 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
             raise UsageError(f"--max-gaussians: the density control {config.strategy!r} has no such limit.")
     if options.densify_threshold is not None:
         config = _with_threshold(config, options.densify_threshold)
+    if options.densify_scale is not None:
+        config = with_scales(config, options.densify_scale)
     config = with_settings(config, options.set)
     refuse_second_order(config)
     return config
@@ -278,6 +290,7 @@ def _with_threshold(config: TrainConfig, threshold: str) -> TrainConfig:
 def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
     """The configuration of the run in the folder; options that were given must agree with it."""
     from trainers.config import read_config
+    from trainers.densify_scale import with_classes, with_scales
     from trainers.settings import with_settings
 
     config = read_config(run.config)
@@ -293,6 +306,10 @@ def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
         "footprint",
     )  # fmt: skip
     given = _given(options, *names) | _loading(options)
+    if options.strategy is not None and options.densify_scale is not None:
+        given["strategy"] = with_classes(options.strategy)
+    if options.start is not None:
+        given["start"] = str(options.start.resolve())
     for name, value in given.items():
         if value != getattr(config, name):
             option = "--" + name.replace("_", "-")
@@ -301,7 +318,10 @@ def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
                 f"Leave {option} out to continue it, or start a new run in another folder."
             )
     if missing := [name for name in options.parts if name not in config.parts]:
-        raise UsageError(f"{run.path} was started without the part {missing[0]}; leave out --parts.")
+        raise UsageError(f"{run.path} was started without the part {missing[0]!r}; leave it out.")
+    scales = options.densify_scale
+    if scales is not None and with_scales(config, scales) != config:
+        raise UsageError(f"{run.path} was started with other thresholds than --densify-scale {scales}.")
     changed = with_settings(config, options.set)
     if changed != config:
         raise UsageError(f"{run.path} was started with other settings than --set {' '.join(options.set)}.")

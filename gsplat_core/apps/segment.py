@@ -24,6 +24,9 @@ from gsplat_core.scene.gaussians import Gaussians
 MOST_LABELS = 1024
 """Of masks that have more the values are no labels, but something like colours or depths."""
 
+LEAST_WEIGHT = 0.01
+"""The share of some pixel that a Gaussian must have for a view to show it."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -183,26 +186,21 @@ class Click(NamedTuple):
     prompts: list[Prompt]
 
 
-@torch.no_grad()
 def propagate_points(
     scene: Gaussians,
     camera: Camera,
     x: float,
     y: float,
     cameras: Iterable[Camera],
-    least_weight: float = 0.01,
+    least_weight: float = LEAST_WEIGHT,
     settings: RenderSettings = USUAL,
 ) -> Click | None:
-    """A click in one view becomes the Gaussian at its median depth there, and that one's projections become
-    prompts in other views, for whatever makes masks from points.
+    """A click in one view becomes a Gaussian, and that one's projections become prompts in other views, for
+    whatever makes masks from points.
 
     Args:
-        scene, settings: as for :func:`gsplat_core.render.scene.render`.
-        camera: of the view that was clicked at.
-        x, y: where, in pixels; the centre of the first one is at (0.5, 0.5).
-        cameras: the other views.
-        least_weight: views in which the Gaussian has nowhere this share of a pixel are left out: they do not
-            show it. So are those in which its centre is outside the image.
+        scene, camera, x, y, settings: as for `gaussian_at`.
+        cameras, least_weight: as for `prompts_for`.
 
     Returns:
         None where the click hits nothing.
@@ -210,22 +208,56 @@ def propagate_points(
     Raises:
         ValueError: the click is outside the image.
     """
+    gaussian = gaussian_at(scene, camera, x, y, settings)
+    if gaussian is None:
+        return None
+    prompts = prompts_for(scene, gaussian, cameras, least_weight, settings)
+    return Click(gaussian, scene.means[gaussian].detach().clone(), prompts)
+
+
+@torch.no_grad()
+def gaussian_at(
+    scene: Gaussians, camera: Camera, x: float, y: float, settings: RenderSettings = USUAL
+) -> int | None:
+    """The row of the Gaussian at the median depth of a pixel: the one with which the pixel is more than half
+    covered. None where no pixel is.
+
+    Args:
+        scene, settings: as for :func:`gsplat_core.render.scene.render`.
+        x, y: in pixels; the centre of the first one is at (0.5, 0.5).
+
+    Raises:
+        ValueError: the place is outside the image.
+    """
     if not (0 <= x < camera.width and 0 <= y < camera.height):
         raise ValueError(f"({x}, {y}) is outside an image of {camera.width} x {camera.height} pixels")
     outputs = Outputs(colors=False, further=("median_ids",))
-    gaussian = int(render(scene, camera, settings, outputs=outputs).meta["median_ids"][0, int(y), int(x)])
-    if gaussian < 0:
-        return None
+    row = int(render(scene, camera, settings, outputs=outputs).meta["median_ids"][0, int(y), int(x)])
+    return None if row < 0 else row
+
+
+@torch.no_grad()
+def prompts_for(
+    scene: Gaussians,
+    gaussian: int,
+    cameras: Iterable[Camera],
+    least_weight: float = LEAST_WEIGHT,
+    settings: RenderSettings = USUAL,
+) -> list[Prompt]:
+    """Where these views show a Gaussian.
+
+    Args:
+        least_weight: views in which it has nowhere this share of a pixel are left out: something hides it, or
+            they look elsewhere. So are those in which its centre is outside the image.
+    """
     prompts = []
-    for number, other in enumerate(cameras):
-        shown, splats = measure(scene, other, settings)
+    for number, camera in enumerate(cameras):
+        shown, splats = measure(scene, camera, settings)
         weight = float(shown[0, gaussian, 2])
-        if weight < least_weight:
-            continue
-        at_x, at_y = splats.means2d[0, 0, gaussian].tolist()
-        if 0 <= at_x < other.width and 0 <= at_y < other.height:
-            prompts.append(Prompt(number, at_x, at_y, weight))
-    return Click(gaussian, scene.means[gaussian].clone(), prompts)
+        x, y = splats.means2d[0, 0, gaussian].tolist()
+        if weight >= least_weight and 0 <= x < camera.width and 0 <= y < camera.height:
+            prompts.append(Prompt(number, x, y, weight))
+    return prompts
 
 
 def _listed(values: Tensor) -> str:

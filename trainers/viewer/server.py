@@ -15,22 +15,25 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from gsplat_core.errors import GsplatError, ResourceError
 from gsplat_core.io import html, ply
 from gsplat_core.strict_json import json_text
 from trainers.viewer.gate import HEADERS, Gate
+from trainers.viewer.picking import pick
 from trainers.viewer.stills import BadRequest, Still, draw, encoded
 from trainers.viewer.subject import Subject, sent
+
+Result = TypeVar("Result")
 
 # Kinds of what is asked for by name.
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 SHARED = ("navigation.js", "drawing.js")
 PAGE = (
     "style.css", "main.js", "stage.js", "settings.js", "photographs.js", "overlay.js", "path.js",
-    "training.js",
+    "picking.js", "training.js",
 )  # fmt: skip
 PORTS_TRIED = 100
 WAITING = 20.0
@@ -86,9 +89,17 @@ class Viewer:
         raise LookupError(path)
 
     def picture(self, query: dict[str, str]) -> bytes:
-        """One at a time, and always by the same thread, whose workers PyTorch keeps."""
+        """What a picture of the scene shows, as JPEG."""
         still = Still.of(query, self.subject)
-        return self._pictures.submit(lambda: encoded(draw(still, self.subject))).result()
+        return self._rendered(lambda: encoded(draw(still, self.subject)))
+
+    def picked(self, query: dict[str, str]) -> dict[str, Any]:
+        """What a click at a picture hits."""
+        return self._rendered(lambda: pick(query, self.subject))
+
+    def _rendered(self, work: Callable[[], Result]) -> Result:
+        """One at a time, and always by the same thread, whose workers PyTorch keeps."""
+        return self._pictures.submit(work).result()
 
 
 class Answer:
@@ -143,6 +154,10 @@ def _still(viewer: Viewer, query: dict[str, str]) -> Answer:
     return Answer("image/jpeg", [viewer.picture(query)])
 
 
+def _pick(viewer: Viewer, query: dict[str, str]) -> Answer:
+    return _json(viewer.picked(query))
+
+
 ROUTES: dict[str, Callable[[Viewer, dict[str, str]], Answer]] = {
     "libraries.js": _libraries,
     "about": _about,
@@ -151,6 +166,7 @@ ROUTES: dict[str, Callable[[Viewer, dict[str, str]], Answer]] = {
     "newer": _newer,
     "scene": _scene,
     "still": _still,
+    "pick": _pick,
 }
 
 

@@ -67,7 +67,7 @@ class Still:
         Raises:
             BadRequest: something is missing or impossible.
         """
-        asked = _Asked(query)
+        asked = Asked(query)
         output = asked.one_of("output", get_args(Output), "color")
         view = asked.whole("view", 0, len(subject.views) - 1)
         if view is None and output in ("photograph", "difference"):
@@ -85,7 +85,7 @@ class Still:
         )  # fmt: skip
 
 
-class _Asked:
+class Asked:
     """The words of a query as what they are to be."""
 
     def __init__(self, query: Mapping[str, str]) -> None:
@@ -130,7 +130,7 @@ class _Asked:
         return torch.tensor([int(text[i : i + 2], 16) / 255 for i in (0, 2, 4)])
 
 
-def _free(asked: _Asked, width: int | None, height: int | None) -> Camera:
+def _free(asked: Asked, width: int | None, height: int | None) -> Camera:
     """A camera anywhere, as the page's own one."""
     width, height = width or 800, height or 600
     if width * height > MOST_PIXELS:
@@ -162,7 +162,7 @@ def draw(still: Still, subject: Subject) -> Tensor:
     """[H, W, 3] in [0, 1]"""
     if still.output == "photograph":
         return _photograph(still, subject)[0]
-    gaussians, degree = _changed(subject.snapshot.gaussians, still), still.degree
+    gaussians, degree = changed(subject.snapshot.gaussians, still), still.degree
     if still.output == "labels":
         gaussians, degree = _in_colours_of_labels(gaussians), None
     if degree is not None:
@@ -218,7 +218,7 @@ def _resized(planes: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.nn.functional.interpolate(planes[None], size, mode="bilinear", antialias=True)[0]
 
 
-def _changed(gaussians: Gaussians, still: Still) -> Gaussians:
+def changed(gaussians: Gaussians, still: Still) -> Gaussians:
     """Those in the box, as large as they are to be."""
     if still.crop is not None:
         low, high = still.crop.to(gaussians.means)

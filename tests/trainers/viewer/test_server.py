@@ -21,7 +21,9 @@ from PIL import Image
 from splat_files import typical_scene
 
 import gsplat_core.io
+from gsplat_core.apps.segment import gaussian_at, prompts_for
 from gsplat_core.errors import ResourceError
+from gsplat_core.labels import labelled
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import Gaussians
 from trainers.camera_paths import orbit_of_cameras, orbit_of_gaussians
@@ -277,6 +279,39 @@ def test_photographs_are_beside_what_is_rendered(tiny_scene: Path, scene: Gaussi
         assert np.abs(shown["difference"] - expected).mean() < 0.03
         assert picture(viewer, "view=2&output=photograph&width=24").shape == (18, 24, 3)
         assert status_of(viewer, f"still?view={len(views)}")[0] == 400
+    finally:
+        viewer.stop()
+
+
+def test_a_click_says_what_is_hit(tiny_scene: Path, scene: Gaussians) -> None:
+    dataset = Dataset.load(tiny_scene)
+    views, trained = [*dataset.train, *dataset.test], [view.camera for view in dataset.train]
+    shown = labelled(scene, torch.arange(scene.num) % 5 - 1)
+    subject = Subject("tiny", "tiny", shown, orbit_of_cameras(trained), views, len(dataset.test))
+    viewer = Viewer(subject, "127.0.0.1", 8765)
+    try:
+        drawn = Still.of(dict(part.split("=") for part in PLACE.split("&")), viewer.subject)
+        inside = (scene.means[:, 2] >= 0).nonzero().squeeze(1)
+        photographs = []
+        for (x, y), crop, kept in (
+            ((24.5, 16.5), "", torch.arange(scene.num)),
+            ((20.0, 9.9), "&crop=-99,-99,0,99,99,99", inside),
+        ):
+            hit = json.loads(get(viewer, f"pick?{PLACE}&at={x},{y}{crop}"))
+            expected = gaussian_at(scene.subset(kept), drawn.camera, x, y)
+            assert expected is not None
+            row = int(kept[expected])
+            assert (hit["gaussian"], hit["label"], hit["of"]) == (row, row % 5 - 1, len(trained))
+            assert hit["point"] == pytest.approx(scene.means[row].tolist())
+            photographs.append(hit["photographs"])
+            assert hit["photographs"] == len(prompts_for(scene, row, trained))
+        assert any(photographs)
+        nothing = json.loads(get(viewer, f"pick?{PLACE}&at=24,16&crop=90,90,90,91,91,91"))
+        assert (nothing["gaussian"], nothing["label"], nothing["photographs"]) == (None, None, None)
+        assert json.loads(get(viewer, "pick?view=2&at=24,18"))["of"] == len(trained)
+        for wrong in ("", "&at=1", "&at=48,3", "&at=nan,3", "&at=-1,3"):
+            assert status_of(viewer, f"pick?{PLACE}{wrong}")[0] == 400, wrong
+        assert status_of(viewer, "pick?at=1,1")[0] == 400
     finally:
         viewer.stop()
 

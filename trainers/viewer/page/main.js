@@ -2,6 +2,7 @@
 import { Overlay } from "./overlay.js";
 import { PathEditor } from "./path.js";
 import { Photographs } from "./photographs.js";
+import { Picking } from "./picking.js";
 import { settings } from "./settings.js";
 import { Stage } from "./stage.js";
 import { Training } from "./training.js";
@@ -29,6 +30,7 @@ try {
   const overlay = new Overlay(lib, stage);
   const photographs = new Photographs(stage, overlay, about);
   new PathEditor(lib, stage, overlay, about);
+  new Picking(stage, overlay);
   settings(stage, overlay);
   const training = new Training(stage, about, json);
   training.tell(state);

@@ -13,7 +13,9 @@ export class Overlay {
     this.path = null; // { curve: places, keys: places }
     this.box = null; // two corners
     this.shown = true;
+    this.mark = null; // a point
     this.chosen = () => {};
+    this.picked = () => {};
     stage.each.push(() => this.draw());
     stage.element.addEventListener("pointerdown", (event) => (this.pressed = [event.clientX, event.clientY]));
     stage.element.addEventListener("click", (event) => this.#click(event));
@@ -32,6 +34,7 @@ export class Overlay {
     });
     if (this.path) this.#path(pen);
     if (this.box) this.#box(pen);
+    if (this.mark) this.#dot(pen, this.mark, "#ffe14d", 5);
   }
 
   #isClear({ apex, depth }) {
@@ -48,14 +51,16 @@ export class Overlay {
   #path(pen) {
     const { curve, keys } = this.path;
     this.#lines(pen, curve.slice(1).map((place, i) => [curve[i], place]), "#ff5fa2", 2);
-    pen.fillStyle = "#ff5fa2";
-    for (const key of keys) {
-      const [x, y, ahead] = this.#screen(key);
-      if (!ahead) continue;
-      pen.beginPath();
-      pen.arc(x, y, 4, 0, 7);
-      pen.fill();
-    }
+    for (const key of keys) this.#dot(pen, key, "#ff5fa2", 4);
+  }
+
+  #dot(pen, place, colour, radius) {
+    const [x, y, ahead] = this.#screen(place);
+    if (!ahead) return;
+    pen.fillStyle = colour;
+    pen.beginPath();
+    pen.arc(x, y, radius, 0, 7);
+    pen.fill();
   }
 
   #box(pen) {
@@ -124,6 +129,7 @@ export class Overlay {
   #click(event) {
     const [x, y] = this.pressed ?? [0, 0];
     if (Math.hypot(event.clientX - x, event.clientY - y) > 4) return; // that was a drag
+    if (event.shiftKey) return this.picked(event);
     const number = this.#at(event);
     if (number >= 0) this.chosen(number);
   }

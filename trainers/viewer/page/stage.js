@@ -71,8 +71,8 @@ export class Stage {
     this.#moved();
   }
 
-  // The address of a picture, of a view of the photographs or from where one stands.
-  address({ view, output, width, height }) {
+  // The address of a picture, or of what else there is of one, of a view of the photographs or from where one stands.
+  address({ view, output, width, height, what = "still" }) {
     const { settings, navigation } = this;
     const query = new URLSearchParams({
       output: output ?? settings.output,
@@ -85,7 +85,7 @@ export class Stage {
     if (settings.crop) query.set("crop", settings.crop.flat().join());
     if (view !== undefined) query.set("view", view);
     else for (const [name, value] of Object.entries(navigation.view)) query.set(name, [value].flat().join());
-    return `still?${query}`;
+    return `${what}?${query}`;
   }
 
   async screenshot() {

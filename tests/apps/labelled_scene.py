@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsplat_core.labels import label_image, labelled
+from gsplat_core.labels import LABEL, label_image, labelled
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
 from trainers.camera_paths import look_at
@@ -54,11 +54,11 @@ def arc(count: int) -> list[Camera]:
 def noisy_masks(scene: Gaussians, cameras: list[Camera], seed: int = 1) -> list[Tensor]:
     """The rendered labels, of which a tenth of the pixels are random and every eighth image is shifted."""
     g = torch.Generator().manual_seed(seed)
-    masks = []
+    masks, labels = [], 1 + int(scene.extras[LABEL].max())
     for i, camera in enumerate(cameras):
         mask = label_image(scene, camera)
         if i % 8 == 1:
             mask = mask.roll(SHIFT, dims=(1, 0))
         wrong = torch.rand(mask.shape, generator=g) < 0.1
-        masks.append(torch.where(wrong, torch.randint(0, 3, mask.shape, generator=g), mask))
+        masks.append(torch.where(wrong, torch.randint(0, labels, mask.shape, generator=g), mask))
     return masks

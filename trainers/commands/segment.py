@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gsplat_core.scene.gaussians import Gaussians
     from trainers.derived_run import Origin
 
+MOST_LISTED = 20
 Labels = Annotated[tuple[int, ...], arg(metavar="K ...", help_behavior_hint="")]
 
 
@@ -64,11 +65,7 @@ def segment(
     must_exist(masks, scene)
     if extract and remove:
         raise UsageError("--extract and --remove exclude each other: what is not extracted is removed.")
-    from dataclasses import asdict
-
     from gsplat_core.apps.segment import Config
-    from gsplat_core.labels import counts, labelled
-    from gsplat_core.scene.label_masks import label_masks
     from trainers.derived_run import Origin, folder_for, write_derived
     from trainers.messages import say
     from trainers.next_steps import next_steps, quoted
@@ -76,39 +73,54 @@ def segment(
     config = Config(rule, bias, norm, fill)
     folder = folder_for(output, source, overwrite)
     origin = Origin.open(source, scene, images, device, read)
-    views = [*origin.dataset.train, *origin.dataset.test]
-    files = label_masks(masks, views)
-    used = [view for view in origin.dataset.train if view.name in files]
+    after, done = _segmented(origin, masks, config, extract, remove)
+    with folder.owned(), folder.crash_reports():
+        metrics = write_derived(folder, origin, after, done)
+    say(
+        f"{done['masks']} masks, Gaussians by label: {_listed(done['labels'])}",
+        f"masks of {done['masks_measured']} {done['masks_split']} views: "
+        f"mean intersection over union {done['miou']:.4f}",
+        f"{after.num:,} of {origin.gaussians.num:,} Gaussians, {metrics['psnr']:.2f} dB",
+        f"scene   {folder.point_cloud}",
+        *next_steps(("view", quoted(folder.path), "look at it in the browser")),
+    )
+
+
+def _segmented(
+    origin: Origin, folder: Path, config: Config, extract: tuple[int, ...], remove: tuple[int, ...]
+) -> tuple[Gaussians, dict[str, Any]]:
+    """What stays of the scene, with labels, and what was done.
+
+    Args:
+        folder: of the masks.
+    """
+    from dataclasses import asdict
+
+    from gsplat_core.labels import counts, labelled
+    from gsplat_core.scene.label_masks import label_masks
+
+    dataset = origin.dataset
+    files = label_masks(folder, [*dataset.train, *dataset.test])
+    used = [view for view in dataset.train if view.name in files]
     if not used:
         raise DataError(
-            masks,
+            folder,
             "the only masks are those of test views, which are for measuring",
             remedy="Add masks of training views.",
         )
     lifted = _lifted(origin.gaussians, used, files, config)
-    after = labelled(origin.gaussians, lifted.labels)
-    agreement = _agreement(after, origin, files)
-    after = after.subset(_kept(lifted, extract, remove))
-    done: dict[str, Any] = {
+    kept = _kept(lifted, extract, remove)
+    scene = labelled(origin.gaussians, lifted.labels)
+    done = {
         "command": "segment",
         "settings": asdict(config),
         "extract": list(extract),
         "remove": list(remove),
         "masks": len(used),
-        "labels": {str(value): number for value, number in counts(lifted.labels).items()},
-        **agreement,
+        "labels": {str(label): number for label, number in counts(lifted.labels).items()},
+        **_agreement(scene, origin, files),
     }
-    with folder.owned(), folder.crash_reports():
-        metrics = write_derived(folder, origin, after, done)
-    say(
-        f"{len(used)} masks, Gaussians by label: "
-        + ", ".join(f"{value}: {number:,}" for value, number in counts(lifted.labels).items()),
-        f"masks of {agreement['masks_measured']} {agreement['masks_split']} views: "
-        f"mean intersection over union {agreement['miou']:.4f}",
-        f"{after.num:,} of {origin.gaussians.num:,} Gaussians, {metrics['psnr']:.2f} dB",
-        f"scene   {folder.point_cloud}",
-        *next_steps(("view", quoted(folder.path), "look at it in the browser")),
-    )
+    return scene.subset(kept), done
 
 
 def _lifted(scene: Gaussians, views: list[View], files: dict[str, Path], config: Config) -> Lifted:
@@ -136,6 +148,7 @@ def _agreement(scene: Gaussians, origin: Origin, files: dict[str, Path]) -> dict
 
     from gsplat_core.labels import label_image, overlap
     from gsplat_core.scene.label_masks import read_label_mask
+    from trainers.evaluation import mean
     from trainers.waiting import counted
 
     tested = [view for view in origin.dataset.test if view.name in files]
@@ -147,9 +160,19 @@ def _agreement(scene: Gaussians, origin: Origin, files: dict[str, Path]) -> dict
         for value, both in zip(values.tolist(), overlap(found, truth, values).T, strict=True):
             pixels[value] = pixels.get(value, 0) + both
     iou = {str(value): float(both / either) for value, (both, either) in sorted(pixels.items()) if either}
+    if not iou:
+        raise DataError(
+            files[views[0].name].parent,
+            "no pixel of these masks counts: their photographs are masked out there",
+        )
     return {
         "masks_measured": len(views),
         "masks_split": "test" if tested else "training",
         "iou": iou,
-        "miou": sum(iou.values()) / len(iou) if iou else None,
+        "miou": mean(iou.values()),
     }
+
+
+def _listed(labels: dict[str, int]) -> str:
+    shown = [f"{label}: {number:,}" for label, number in labels.items()]
+    return ", ".join(shown[:MOST_LISTED]) + (" ..." if len(shown) > MOST_LISTED else "")

@@ -178,7 +178,15 @@ def overlap(found: Tensor, truth: Tensor, labels: Tensor) -> Tensor:
 
     Args:
         found, truth: [H, W] integers; pixels where `truth` is negative do not count.
+        labels: ascending.
     """
     counted = truth >= 0
-    first, second = (image[counted][:, None] == labels.to(image.device) for image in (found, truth))
-    return torch.stack([(first & second).sum(0), (first | second).sum(0)])
+    found, truth, labels = found[counted].long(), truth[counted].long(), labels.to(found.device).long()
+    both, first, second = (_numbers(image, labels) for image in (found[found == truth], found, truth))
+    return torch.stack([both, first + second - both])
+
+
+def _numbers(pixels: Tensor, labels: Tensor) -> Tensor:
+    """How many pixels have each label, [L]."""
+    places = torch.searchsorted(labels, pixels).clamp(max=len(labels) - 1)
+    return places[labels[places] == pixels].bincount(minlength=len(labels))

@@ -70,6 +70,8 @@ def test_it_draws_turns_compares_and_saves_paths(viewer: Viewer, tmp_path: Path)
         with page.expect_download() as saved:
             page.click('[data-do="screenshot"]')
         assert saved.value.suggested_filename == "tiny.png"
+        page.click("#stage", position={"x": 130, "y": 150}, modifiers=["Shift"])
+        tab.wait("/^(Gaussian|There is nothing)/.test(document.getElementById('picked').textContent)")
         page.click(".thumbnails button >> nth=1")
         tab.wait("[...document.querySelectorAll('#compare img')].every((i) => i.complete && i.naturalWidth)")
     assert not tab.errors

@@ -62,14 +62,22 @@ class Adam(torch.optim.Optimizer):
             group.setdefault("bias_correction", self.defaults["bias_correction"])
 
     @overload
-    def step(self, closure: None = None, *, visible: Tensor | None = None) -> None: ...
+    def step(
+        self, closure: None = None, *, visible: Tensor | None = None, pace: Tensor | None = None
+    ) -> None: ...
 
     @overload
-    def step(self, closure: Callable[[], float], *, visible: Tensor | None = None) -> float: ...
+    def step(
+        self, closure: Callable[[], float], *, visible: Tensor | None = None, pace: Tensor | None = None
+    ) -> float: ...
 
     @torch.no_grad()
     def step(
-        self, closure: Callable[[], float] | None = None, *, visible: Tensor | None = None
+        self,
+        closure: Callable[[], float] | None = None,
+        *,
+        visible: Tensor | None = None,
+        pace: Tensor | None = None,
     ) -> float | None:
         """One step of all parameters that have a gradient.
 
@@ -79,9 +87,13 @@ class Adam(torch.optim.Optimizer):
                 this step. They save time where 64 neighbours in a row are False, or where rows are long (SH
                 coefficients). All parameters that have a gradient must have N rows then, but for those of
                 groups with the option `whole=True`, which it does not concern.
+            pace: [N] in the parameters' dtype, at least 0: row n goes so many times as far as it would. It is
+                a factor on the step because one on the gradient would do nothing: Adam divides by the size of
+                the gradients. At 0 a row stays where it is, while its moments go on; `visible` stops both.
+                Takes a copy of one parameter at a time. Groups as for `visible`.
 
         Raises:
-            RuntimeError: a parameter, gradient or mask of the wrong shape or dtype.
+            RuntimeError: a parameter, gradient, mask or pace of the wrong shape or dtype.
         """
         loss = None
         if closure is not None:
@@ -92,8 +104,11 @@ class Adam(torch.optim.Optimizer):
                 if param.grad is None:
                     continue
                 exp_avg, exp_avg_sq, step, lr, options = self._next_update(param, group)
-                rows = None if group.get("whole") else visible
+                rows, paces = (None, None) if group.get("whole") else (visible, pace)
+                start = None if paces is None else param.detach().clone()
                 adam_step_(param, param.grad, exp_avg, exp_avg_sq, rows, step, lr, *options)
+                if start is not None and paces is not None:
+                    param.copy_(_paced(start, param.detach(), paces))
                 # Autograd has to notice the change, so that a graph that still needs the old value complains.
                 torch.autograd.graph.increment_version(param)
         return loss
@@ -128,3 +143,13 @@ class Adam(torch.optim.Optimizer):
             state["exp_avg"] = torch.zeros_like(param)
             state["exp_avg_sq"] = torch.zeros_like(param)
         return state
+
+
+def _paced(start: Tensor, end: Tensor, pace: Tensor) -> Tensor:
+    """Rows [N, ...] that many times as far from start to end, to the bit where that is 0 or 1 times."""
+    if pace.shape != start.shape[:1] or pace.dtype != start.dtype:
+        raise RuntimeError(
+            f"pace must be {start.dtype} [{len(start)}], a number for each row of a parameter of shape "
+            f"{list(start.shape)}; got {pace.dtype} {list(pace.shape)}"
+        )
+    return torch.lerp(start, end, pace.reshape(-1, *[1] * (start.dim() - 1)))

@@ -96,6 +96,52 @@ def test_visible_variant_equals_a_loop_over_rows(bias_correction: bool) -> None:
         torch.testing.assert_close(param.detach().double(), rows[name], rtol=1e-6, atol=1e-6)
 
 
+def test_a_pace_multiplies_the_step_which_a_factor_on_the_gradient_does_not() -> None:
+    plain, paced, scaled = scene(), scene(), scene()
+    pace = torch.linspace(0, 2, 57)
+    pace[28] = 1.0
+    factor = torch.where(pace > 0, pace, 1.0)
+    ours, others, thirds = (Adam(groups(params), eps=1e-30) for params in (plain, paced, scaled))
+    for step in range(3):
+        start = {name: param.detach().clone() for name, param in paced.items()}
+        for params in (plain, paced, scaled):
+            set_gradients(params, step)
+        with torch.no_grad():
+            for name, param in plain.items():
+                param.copy_(start[name])
+            for param in scaled.values():
+                assert param.grad is not None
+                param.grad *= factor.reshape(-1, *[1] * (param.dim() - 1))
+        ours.step()
+        others.step(pace=pace)
+        thirds.step()
+        for name, param in paced.items():
+            rows = pace.reshape(-1, *[1] * (param.dim() - 1))
+            torch.testing.assert_close(
+                param.detach() - start[name], rows * (plain[name].detach() - start[name]), rtol=0, atol=1e-6
+            )
+            assert torch.equal(param[0], start[name][0])
+            assert torch.equal(param[28], plain[name][28])
+            assert torch.equal(others.state[param]["exp_avg"], ours.state[plain[name]]["exp_avg"])
+    unpaced = scene()
+    optimizer = Adam(groups(unpaced), eps=1e-30)
+    for step in range(3):
+        set_gradients(unpaced, step)
+        optimizer.step()
+    assert_same({name: param.detach() for name, param in scaled.items()}, unpaced)
+
+
+def test_a_pace_is_a_number_for_each_row() -> None:
+    params = scene()
+    set_gradients(params, 0)
+    with pytest.raises(RuntimeError, match=r"pace must be torch.float32 \[57\].*got torch.float32 \[56\]"):
+        Adam(groups(params)).step(pace=torch.ones(56))
+    whole = torch.zeros(3, requires_grad=True)
+    whole.grad = torch.ones(3)
+    Adam([{"params": [whole], "whole": True}], lr=0.5).step(pace=torch.zeros(57))
+    assert whole.tolist() == pytest.approx([-0.5] * 3)
+
+
 def test_tiny_gradients_move_parameters() -> None:
     param = torch.zeros(4, requires_grad=True)
     optimizer = Adam([param], lr=0.1)

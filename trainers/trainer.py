@@ -100,10 +100,14 @@ class Trainer:
         refuse_primitive(self.primitive, self.config)
         self.schema = gaussians.schema
         params = {name: value.detach().clone() for name, value in gaussians.params.items()}
-        trained = [field.name for field in self.schema.trained]
-        self._scene_rates = {field.name: self._scene_rate(field) for field in self.schema.trained}
+        rates = {field.name: self._scene_rate(field) for field in self.schema.trained}
+        self._scene_rates = {name: rate for name, rate in rates.items() if rate > 0}
+        self.fixed = frozenset(params) - frozenset(self._scene_rates)
+        """The fields that are not trained, because their learning rate is 0 or they have none."""
+        if not self._scene_rates:
+            raise UsageError("Nothing of the scene is trained: the learning rates of all fields are 0.")
         self.adam = Adam(
-            [{"params": [params[name].requires_grad_()], "name": name} for name in trained],
+            [{"params": [params[name].requires_grad_()], "name": name} for name in self._scene_rates],
             betas=(0.9, 0.999),
             eps=1e-15,
         )
@@ -157,11 +161,13 @@ class Trainer:
         compared = rendering.image.detach()
         del rendering
         centre_gradients: list[Tensor] = []
-        meta["means2d"].register_hook(centre_gradients.append)
+        if meta["means2d"].requires_grad:
+            meta["means2d"].register_hook(centre_gradients.append)
         total.backward()
 
         with torch.no_grad():
-            gradient = meta["means2d"].absgrad if wants.absgrad else centre_gradients[0]
+            centres = centre_gradients[0] if centre_gradients else torch.zeros_like(meta["means2d"])
+            gradient = meta["means2d"].absgrad if wants.absgrad else centres
             parts.on_backward(step, self._render_stats(meta, gradient, compared, target, wants))
             self._optimize()
             if edits := parts.edits(step, scene):
@@ -172,7 +178,7 @@ class Trainer:
         return loss.detach(), image[0].detach()
 
     def _optimize(self) -> None:
-        self.adam.step(visible=None if self.store.frozen is None else ~self.store.frozen)
+        self.adam.step(visible=self.store.free, pace=self.store.pace)
         for group in self.adam.param_groups:
             group["params"][0].grad = None
 
@@ -181,10 +187,12 @@ class Trainer:
         done good. Where it does none, Adam's state is again what it was before, `step` included.
 
         Raises:
-            UsageError: there are frozen rows.
+            UsageError: there are rows or fields that are frozen, or rows with a pace of their own.
         """
         if self.store.frozen is not None and bool(self.store.frozen.any()):
             raise UsageError("--optimizer lm moves every row, also frozen ones; use adam.")
+        if self.store.pace is not None or self.fixed:
+            raise UsageError("--optimizer lm moves all rows and fields as far as it likes; use adam.")
         step = self.step + 1
         background = self._background(step)
         settings = Settings(
@@ -276,8 +284,9 @@ class Trainer:
     def _steps_while_differentiating(self, shown: Mapping[str, Tensor]) -> bool:
         """Whether SH coefficients may make their optimizer's step in the backward pass: where they are drawn
         as they are, so that the photograph alone gives them gradients, and all are trained."""
-        whole = "sh0" in self._scene_rates and "shN" in self._scene_rates and self.store.frozen is None
-        return shown is self.store.params and whole
+        fixed = self.fixed & {"sh0", "shN"}
+        apart = self.store.frozen is not None or self.store.pace is not None
+        return shown is self.store.params and not fixed and not apart
 
     def composited(self, target: Target, step: int) -> Target:
         """The photograph on what is rendered behind the scene at a step."""

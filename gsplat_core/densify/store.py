@@ -12,7 +12,7 @@ from gsplat_core.densify.buffer import RowBuffer
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.frozen import sparing
 from gsplat_core.densify.plan import RowPlan, compile_edits, reordering
-from gsplat_core.scene.schema import FROZEN
+from gsplat_core.scene.schema import FROZEN, PACE
 
 
 class ParameterStore:
@@ -25,7 +25,8 @@ class ParameterStore:
             parameter is found by identity, so names of groups do not matter. Parameters without an optimizer
             are allowed.
         extras: further tensors [N, ...] by name, such as `Gaussians.extras`. May be empty. Where `frozen`,
-            bool [N], is among them, edits leave its rows alone (`densify/frozen.py`).
+            bool [N], is among them, edits leave its rows alone (`densify/frozen.py`). `pace`, float [N], is
+            for the optimizer.
         most: a number of Gaussians that will not be exceeded, if known: saves memory near it.
 
     What happens to objects that the caller holds:
@@ -43,7 +44,7 @@ class ParameterStore:
 
     Raises:
         ValueError: tensors disagree in N or device, are not leaves, a name is both parameter and extra, or
-            `frozen` is no mask.
+            `frozen` is no mask or `pace` no number for each row.
     """
 
     def __init__(
@@ -90,6 +91,16 @@ class ParameterStore:
     def frozen(self) -> Tensor | None:
         """bool [N], the rows that no optimizer may move and no edit changes; None where there are none."""
         return self.extras.get(FROZEN)
+
+    @property
+    def pace(self) -> Tensor | None:
+        """[N], by what an optimizer multiplies the steps of each row; None: by 1."""
+        return self.extras.get(PACE)
+
+    @property
+    def free(self) -> Tensor | None:
+        """bool [N], the rows that are not frozen; None: all. What an optimizer is told as `visible`."""
+        return None if self.frozen is None else ~self.frozen
 
     def set_extras(self, values: Mapping[str, Tensor]) -> None:
         """Gives extra fields other values, [N, ...] as they have them now."""
@@ -168,6 +179,11 @@ class ParameterStore:
         frozen = self.frozen
         if frozen is not None and (frozen.dtype != torch.bool or frozen.ndim != 1):
             raise ValueError(f"{FROZEN}: expected bool [N], got {frozen.dtype} {list(frozen.shape)}")
+        pace = self.pace
+        if pace is not None and (not pace.is_floating_point() or pace.ndim != 1 or bool((pace < 0).any())):
+            raise ValueError(
+                f"{PACE}: expected floating point [N] of at least 0, got {pace.dtype} {list(pace.shape)}"
+            )
         for name, param in self.params.items():
             if not param.is_leaf:
                 raise ValueError(f"{name} is the result of a computation; a store needs leaf tensors")

@@ -57,7 +57,7 @@ from gsplat_core.scene.harmonics import MAX_DEGREE, num_coefficients
 from gsplat_core.scene.metadata import Metadata
 from gsplat_core.scene.origin import LARGEST_COORDINATE, far_offset
 from gsplat_core.scene.original_coordinates import original_positions
-from gsplat_core.scene.schema import FROZEN, PARAMETERS
+from gsplat_core.scene.schema import FROZEN, PACE, PARAMETERS
 
 _MOVED = 1 << 20  # bytes at a time
 _NORMALS = ("nx", "ny", "nz")
@@ -488,7 +488,7 @@ def _extra_fields(
             for p in found:
                 del loose[p]
     for name, code in loose.items():
-        if name in (*PARAMETERS, FROZEN) or name in extras:
+        if name in (*PARAMETERS, FROZEN, PACE) or name in extras:
             warnings.warn(
                 f"{path}: property {name!r} is ignored: its name is taken", DataWarning, stacklevel=3
             )

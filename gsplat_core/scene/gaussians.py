@@ -15,7 +15,7 @@ from gsplat_core import primitive as primitives
 from gsplat_core.errors import UnsuitableSceneError
 from gsplat_core.scene.harmonics import MAX_DEGREE, degree_of, num_coefficients
 from gsplat_core.scene.metadata import Metadata
-from gsplat_core.scene.schema import FROZEN, PARAMETERS, Schema, names_of
+from gsplat_core.scene.schema import FROZEN, PACE, PARAMETERS, Schema, names_of
 from gsplat_core.scene.similarity import Similarity
 
 PLAIN = "gaussian"
@@ -39,7 +39,8 @@ class Gaussians:
         shN: the other SH coefficients [N, K-1, 3], K = (degree + 1)^2, degree 0 to 4.
         extras: further per-Gaussian fields by name, tensors [N, ...]: labels, features, times. They carry no
             geometry: `transformed` leaves them as they are, but for those that the primitive's schema knows.
-            The dictionary is held, not copied. `frozen` [N] bool says which rows training leaves as they are.
+            The dictionary is held, not copied. `frozen` [N] bool says which rows training leaves as they are,
+            `pace` [N] floating point by what the steps of each are multiplied.
         metadata: what the scene as a whole is, such as how it wants to be drawn.
         primitive: what the rows are (`gsplat_core.primitive`).
         further: the parameters that this primitive has beyond the six, by name, [N, ...] as its schema says.
@@ -268,8 +269,8 @@ class Gaussians:
         The SH degree becomes the largest one (missing coefficients are 0). Scenes of plain Gaussians become
         those of the primitive of the others, with blank fields (`Field.blank`). A field of `extras` that only
         some of the scenes have is filled in for the others: -1 ("no label") for signed integers, 0 for
-        floating point and unsigned, False for booleans. Fields of one name must agree in dtype and trailing
-        shape.
+        floating point and unsigned, False for booleans, and 1 for `pace`. Fields of one name must agree in
+        dtype and trailing shape.
 
         Raises:
             ValueError: no scenes, or primitives, dtypes, devices, extra fields or metadata that disagree.
@@ -423,4 +424,5 @@ def _extra_or_blank(scene: Gaussians, name: str, template: Tensor) -> Tensor:
     if name in scene.extras:
         return scene.extras[name]
     signed_integer = template.dtype in (torch.int8, torch.int16, torch.int32, torch.int64)
-    return template.new_full((scene.num, *template.shape[1:]), -1 if signed_integer else 0)
+    blank = 1 if name == PACE else -1 if signed_integer else 0
+    return template.new_full((scene.num, *template.shape[1:]), blank)

@@ -26,6 +26,10 @@ PARAMETERS = ("means", "quats", "scales", "opacities", "sh0", "shN")
 FROZEN = "frozen"
 """The field of `Gaussians.extras`, bool [N], that says which rows training leaves as they are."""
 
+PACE = "pace"
+"""The field of `Gaussians.extras`, float [N] of at least 0, by which the steps of each row are multiplied in
+training (`gsplat_core.optim.Adam.step`); 1 where there is no such field."""
+
 Role: TypeAlias = Literal["geometry", "colour", "trained", "carried"]
 
 
@@ -194,8 +198,9 @@ class Schema:
         names = [field.name for field in self.fields]
         if len(set(names)) < len(names):
             raise ValueError(f"a field is named twice: {', '.join(names)}")
-        if FROZEN in names:
-            raise ValueError(f"a field must not be named {FROZEN!r}: that says which rows are not trained")
+        for taken, says in ((FROZEN, "which rows are not trained"), (PACE, "how fast rows are trained")):
+            if taken in names:
+                raise ValueError(f"a field must not be named {taken!r}: that says {says}")
         if missing := [name for name in PARAMETERS if name not in names]:
             raise ValueError(
                 f"every scene has the fields {', '.join(PARAMETERS)}, but {', '.join(missing)} is missing; "

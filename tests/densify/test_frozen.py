@@ -111,6 +111,17 @@ def test_a_mask_is_expected() -> None:
         ParameterStore({"means": means}, extras={FROZEN: torch.zeros(3)})
 
 
+def test_a_pace_is_no_less_than_nothing() -> None:
+    means = torch.nn.Parameter(torch.zeros(3, 3))
+    store = ParameterStore({"means": means}, extras={"pace": torch.tensor([0.0, 0.5, 2.0])})
+    store.apply([Clone(torch.tensor([1]))])
+    assert store.pace.tolist() == [0.0, 0.5, 2.0, 0.5]
+    assert store.free is None
+    for pace in (torch.tensor([0.0, -0.5, 2.0]), torch.ones(3, dtype=torch.int32), torch.ones(3, 1)):
+        with pytest.raises(ValueError, match=r"pace: expected floating point \[N\] of at least 0"):
+            ParameterStore({"means": torch.zeros(3, 3)}, extras={"pace": pace})
+
+
 def test_a_strategy_is_told() -> None:
     params = {"means": torch.zeros(4, 3)}
     assert SceneView(params, 1.0).free.tolist() == [True] * 4

@@ -105,10 +105,12 @@ def test_merge_fills_fields_that_a_scene_does_not_have() -> None:
     a, b = random_gaussians(2), random_gaussians(3)
     a.extras["frozen"] = torch.ones(2, dtype=torch.bool)
     a.extras["rgb"] = torch.full((2, 3), 7, dtype=torch.uint8)
+    a.extras["pace"] = torch.tensor([0.0, 0.5])
     b.extras = {"time": torch.ones(3)}
     merged = Gaussians.merge([a, b])
     assert merged.extras["label"].tolist() == [0, 1, -1, -1, -1]
     assert merged.extras["frozen"].tolist() == [True, True, False, False, False]
+    assert merged.extras["pace"].tolist() == [0.0, 0.5, 1.0, 1.0, 1.0]
     assert merged.extras["rgb"][2:].eq(0).all()
     assert merged.extras["time"].tolist() == [0, 0, 1, 1, 1]
     assert merged.extras["feature"][2:].eq(0).all()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core import rasterization
-from gsplat_core.densify.adc import ADCConfig
+from gsplat_core.densify.adc import ADC, ADCConfig
 from gsplat_core.densify.edits import Edit, Prune
 from gsplat_core.densify.plan import RowPlan
 from gsplat_core.densify.strategy import ScaleRule
@@ -22,7 +22,8 @@ from gsplat_core.morton import morton_order
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.scale import SceneScale
 from trainers.benchmark.scene import training_scene
-from trainers.config import TrainConfig
+from trainers.config import LearningRates, TrainConfig
+from trainers.parts.density import Density
 from trainers.parts.part import Group, Part
 from trainers.parts.parts import Parts
 from trainers.trainer import Trainer
@@ -248,6 +249,48 @@ def test_frozen_rows_stay() -> None:
         assert torch.equal(value[:20], before[name][:20])
         assert not torch.equal(value[20:], before[name][20:])
     with pytest.raises(UsageError, match="frozen"):
+        mine.refine([scene()[1]])
+
+
+def test_fields_with_a_learning_rate_of_0_stay() -> None:
+    """Colours alone, or shapes alone; and what multiplies by its shape needs it to be free."""
+    strategy = ADC(ADCConfig(gradient_threshold=1e-9, refine_start=0, refine_every=2, reset_every=3))
+    colours, shapes = {"sh0", "shN"}, {"means", "quats", "scales", "opacities"}
+    for fixed in (colours, shapes):
+        rates = LearningRates(**dict.fromkeys(fixed, 0.0))
+        config = replace(CONFIG, learning_rates=rates, sh_degree_every=0)
+        mine = trainer(config, parts=[Density(strategy)])
+        before = {name: value.detach().clone() for name, value in mine.gaussians.params.items()}
+        assert mine.fixed == fixed
+        mine.advance(scene()[1])
+        assert {group["name"] for group in mine.adam.param_groups} == (colours | shapes) - fixed
+        for name, value in mine.gaussians.params.items():
+            assert torch.equal(value, before[name]) == (name in fixed), name
+        for _ in range(3):
+            mine.advance(scene()[1])
+        assert (mine.num_gaussians == NUM) == (fixed == shapes)
+        with pytest.raises(UsageError, match="lm moves all rows and fields"):
+            mine.refine([scene()[1]])
+        again = trainer(config, parts=[Density(strategy)])
+        again.load_state_dict(mine.state_dict())
+        assert again.fixed == fixed
+    with pytest.raises(UsageError, match="learning rates of all fields are 0"):
+        trainer(replace(CONFIG, learning_rates=LearningRates(**dict.fromkeys(colours | shapes, 0.0))))
+
+
+def test_rows_go_at_their_own_pace() -> None:
+    """Half as far in the first step, in which all start from one place."""
+    config = replace(CONFIG, sh_degree_every=0)
+    mine, plain = trainer(config), trainer(config)
+    start = {name: value.detach().clone() for name, value in mine.gaussians.params.items()}
+    mine.store.extras["pace"] = torch.where(torch.arange(NUM) < 20, 0.5, 1.0)
+    for each in (mine, plain):
+        each.advance(scene()[1])
+    for name, value in mine.gaussians.params.items():
+        full = plain.gaussians.params[name] - start[name]
+        torch.testing.assert_close(value[:20] - start[name][:20], 0.5 * full[:20], rtol=1e-4, atol=3e-7)
+        assert torch.equal(value[20:], plain.gaussians.params[name][20:]), name
+    with pytest.raises(UsageError, match="lm moves all rows and fields"):
         mine.refine([scene()[1]])
 
 

@@ -50,7 +50,9 @@ class Density(Part):
         self.strategy.on_backward(step, stats)
 
     def edits(self, step: int, scene: SceneView) -> list[Edit]:
-        return self.strategy.on_step(step, scene)
+        # What multiplies by its size, place and opacity has to be free to change them.
+        fixed = any(name not in scene.learning_rates for name in ("means", "scales", "opacities"))
+        return [] if fixed else self.strategy.on_step(step, scene)
 
     def follow(self, plan: RowPlan) -> None:
         self.strategy.follow(plan)

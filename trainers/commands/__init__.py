@@ -56,6 +56,7 @@ COMMANDS = {
         "make a run's scene small, at a quality or size of your choice",
     ),
     "segment": Command("trainers.commands.segment", "segment", "give Gaussians the labels of masks"),
+    "edit": Command("trainers.commands.edit", "edit", "change a region until it looks like edited pictures"),
     "info": Command("trainers.commands.info", "info", "what is in a splat file, a run or a photo folder"),
     "report": Command("trainers.commands.report", "report", "compare runs on one page"),
     "view": Command("trainers.commands.view", "view", "look at a run or splat file in the browser"),

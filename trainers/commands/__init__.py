@@ -50,6 +50,7 @@ COMMANDS = {
         "compose",
         "put scenes together, move them, cut out parts, choose by labels",
     ),
+    "mesh": Command("trainers.commands.mesh", "mesh", "make a triangle mesh of a run or file"),
     "compress": Command(
         "trainers.commands.compress",
         "compress",

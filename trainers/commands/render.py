@@ -32,6 +32,7 @@ def render(
     path: Annotated[str, arg(metavar="{orbit,test,train}|FILE")] = "orbit",
     scene: OptionalFolder = None,
     images: OptionalFolder = None,
+    what: Literal["color", "depth", "normal"] = "color",
     frames: OptionalCount = None,
     fps: int = 30,
     width: OptionalCount = None,
@@ -55,6 +56,8 @@ def render(
         scene: photographs whose cameras are used (default: those of the run; a bare file has none and is
             orbited about the middle of its Gaussians).
         images: the folder of these photographs, if it is not the usual one.
+        what: the images show: colours; depth from blue (near) to red; or normals, whose directions to the
+            right, upward and to the camera are red, green and blue.
         frames: number of images (default: 120 of an orbit, or as many as a path's seconds need).
         fps: frames per second of a video.
         width: of the images (default: that of the photographs or of the path's file, or 800).
@@ -76,8 +79,9 @@ def render(
     must_be_scene(source)
     if path not in PATHS and not Path(path).is_file():
         raise UsageError(f"--path must be {', '.join(PATHS)} or the file of a path, not {path!r}.")
-    from trainers import evaluation, media
+    from trainers import media
     from trainers.coordinates import share_coordinates
+    from trainers.false_colors import DRAWINGS
     from trainers.keyed_path import KeyedPath
     from trainers.messages import say, warn
     from trainers.session import choose_device
@@ -105,8 +109,9 @@ def render(
     empty = []
 
     def pictures() -> Iterator[Tensor]:
+        draw = DRAWINGS[what](gaussians, cameras, background)
         for camera in counted(cameras, "rendering", len(cameras)):
-            picture = evaluation.picture(gaussians, camera, background)
+            picture = draw(camera)
             if picture.empty:
                 empty.append(camera.name)
             yield picture.shown

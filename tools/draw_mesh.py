@@ -25,31 +25,35 @@ from trainers.media import to_uint8
 from trainers.messages import warn
 from trainers.sources import load_scene, photographs_of
 
-SAMPLES_PER_PIXEL = 60
+SAMPLES_PER_PIXEL = 12
 CLAY = np.array([200.0, 195.0, 188.0])
 
 
 def drawn(mesh: Mesh, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
     """[H, W, 3] uint8 in the mesh's colours, and as clay lit from beside the camera; white where it is not.
 
-    By points spread over the surface, of which each pixel shows the nearest.
+    By points spread evenly over the projected faces, of which each pixel shows the nearest.
     """
-    points, faces = surface_samples(mesh, SAMPLES_PER_PIXEL * camera.width * camera.height)
     a, b, c = mesh.vertices[mesh.faces].astype(np.float64).transpose(1, 0, 2)
     normals = np.cross(b - a, c - a)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     light = camera.viewmat[:3, :3].T @ (np.array([-0.5, -0.6, -1.0]) / np.linalg.norm([0.5, 0.6, 1.0]))
     shade = 0.25 + 0.75 * np.clip(normals @ light, 0, 1)
     colors = mesh.colors[mesh.faces].mean(axis=1)
-    seen = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
-    before = seen[:, 2] > camera.near
-    seen, faces = seen[before], faces[before]
-    u, v = ((seen @ camera.K.T)[:, :2] / seen[:, 2:]).T
-    inside = (u >= 0) & (v >= 0) & (u < camera.width) & (v < camera.height)
-    pixel = v[inside].astype(int) * camera.width + u[inside].astype(int)
-    order = np.lexsort((seen[inside, 2], pixel))
+    seen = mesh.vertices @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+    depths = np.maximum(seen[:, 2], camera.near)
+    # The inverse depth is linear over the image of a triangle.
+    u, v = (seen @ camera.K.T)[:, :2].T / depths
+    inside = (seen[:, 2] > camera.near) & (u >= 0) & (v >= 0) & (u < camera.width) & (v < camera.height)
+    shown_faces = np.flatnonzero(inside[mesh.faces].all(axis=1))
+    places = np.stack([u, v, 1 / depths], axis=1).astype(np.float32)
+    projected = Mesh(places, mesh.faces[shown_faces], mesh.colors)
+    points, rows = surface_samples(projected, round(SAMPLES_PER_PIXEL * projected.areas().sum()))
+    faces = shown_faces[rows]
+    pixel = points[:, 1].astype(int) * camera.width + points[:, 0].astype(int)
+    order = np.lexsort((-points[:, 2], pixel))
     shown, first = np.unique(pixel[order], return_index=True)
-    face = faces[inside][order][first]
+    face = faces[order][first]
     images = np.full((2, camera.height * camera.width, 3), 255, np.uint8)
     images[0, shown] = colors[face]
     images[1, shown] = CLAY * shade[face, None]

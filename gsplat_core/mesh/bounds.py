@@ -10,8 +10,8 @@ from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.scale import SceneScale
 
 # The outermost points are often wrong, or of a background that no mesh is wanted of.
-_OUTER = 0.01
-_MARGIN = 0.05
+_OUTER = 0.005
+_MARGIN = 0.1
 _FEWEST = 100
 # How many lengths of a scene around the cameras' ball belong to it.
 _LENGTHS = 2.5
@@ -22,7 +22,7 @@ Box = npt.NDArray[np.float64]
 def box_of(scene: Gaussians, points: npt.NDArray[np.float64], scale: SceneScale) -> Box:
     """[2, 3] the lower and upper corner of the box around what was photographed.
 
-    It holds 98 % of the sparse points along each axis (of the centres of opaque Gaussians where there are few
+    It holds 99 % of the sparse points along each axis (of the centres of opaque Gaussians where there are few
     points) and a margin, and is not larger than the distances at which the cameras see suggest.
 
     Args:

@@ -16,18 +16,23 @@ class MeshSettings:
         UsageError: a number is outside its range.
     """
 
-    resolution: Annotated[int, Range(8, 8192)] = 256
+    resolution: Annotated[int, Range(8, 8192)] = 384
     """Voxels along the longest side of the box."""
-    truncation: Annotated[float, Range(1.5, 64)] = 4.0
-    """How far from a surface, in voxels, a view still tells distances to it."""
+    truncation: Annotated[float, Range(0, 64)] = 0.0
+    """How far from a surface, in voxels, a view tells distances to it; 0: four, or a 64th of the box."""
     min_alpha: Annotated[float, Range(0, 1)] = 0.5
     """Pixels less opaque show no surface."""
-    min_weight: Annotated[float, POSITIVE] = 0.5
+    min_weight: Annotated[float, POSITIVE] = 0.25
     """A voxel counts if the views of it add up to this; one from straight before counts 1, others less."""
     depth_limit: Annotated[float, NOT_NEGATIVE] = 0.0
     """What is farther from a camera, in scene units, is left out; 0: nothing is."""
     max_memory: Annotated[float, POSITIVE] = 4.0
     """GiB for voxels."""
+
+    @property
+    def reach(self) -> float:
+        """The truncation in voxels. What views get wrong does not shrink with voxels, so neither does it."""
+        return max(self.truncation, 1.5) if self.truncation else max(4.0, self.resolution / 64)
 
     def __post_init__(self) -> None:
         try:

@@ -106,7 +106,7 @@ def run(views: Views, box: Box, settings: MeshSettings) -> Mesh:
     most, free = int(settings.max_memory * 2**30), memory_bytes()[1]
     if free is not None:
         most = min(most, int(_SHARE_OF_FREE * free))
-    volume = Volume(side, settings.truncation * side, box, most)
+    volume = Volume(side, settings.reach * side, box, most)
     for view in views("finding surfaces", False):
         volume.reserve(view)
     for view in views("fusing depths", True):

@@ -29,7 +29,7 @@ def mesh(
     settings: Annotated[MeshSettings, arg(name="")] = USUAL,
     method: str = "tsdf",
     box: Annotated[Box | None, optional("X Y Z X Y Z")] = None,
-    triangles: int = 500_000,
+    triangles: int = 1_000_000,
     specks: float = 0.02,
     scene: OptionalFolder = None,
     images: OptionalFolder = None,

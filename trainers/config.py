@@ -60,7 +60,8 @@ integral over the pixel of Analytic-Splatting."""
 class LearningRates:
     """Adam's learning rate per parameter; by default what the schema of its primitive says.
 
-    The rates of lengths are multiplied by the scene extent. That of the means falls exponentially from
+    A field whose rate is 0 is not trained and stays as it is; where that is so of means, scales or opacities,
+    density control rests. The rates of lengths are multiplied by the scene extent. That of the means falls exponentially from
     `means` to `means_final` over the run; the others are constant.
 
     Args:

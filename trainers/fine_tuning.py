@@ -31,7 +31,8 @@ def fine_tuning_config(config: TrainConfig, steps: int) -> TrainConfig:
         config,
         steps=steps,
         sh_degree_every=0,
-        learning_rates=replace(rates, means=MEANS_RATE * rates.means_final),
+        # A rate of 0 says that they are not trained.
+        learning_rates=replace(rates, means=MEANS_RATE * rates.means_final if rates.means else 0.0),
     )
 
 

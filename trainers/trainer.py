@@ -106,6 +106,8 @@ class Trainer:
         """The fields that are not trained, because their learning rate is 0 or they have none."""
         if not self._scene_rates:
             raise UsageError("Nothing of the scene is trained: the learning rates of all fields are 0.")
+        if self.fixed and self.config.optimizer == "lm":
+            raise UsageError(f"--optimizer lm trains all fields; {', '.join(sorted(self.fixed))} shall stay.")
         self.adam = Adam(
             [{"params": [params[name].requires_grad_()], "name": name} for name in self._scene_rates],
             betas=(0.9, 0.999),

@@ -222,3 +222,14 @@ def test_a_loss_that_is_not_finite_changes_nothing(example) -> None:
     with pytest.raises(NumericalError, match="loss of step 1"):
         edit.run()
     assert all(same_bits(value, example.before.params[name]) for name, value in edit.scene.params.items())
+
+
+@pytest.mark.parametrize("name", ["mip", "ges", "6dgs"])
+def test_scenes_of_other_primitives_are_edited_too(example, name) -> None:
+    scene = example.before.with_primitive(name)
+    edited = trainer(example, scene).run()
+    outside = edited.extras[LABEL] != EDITED
+    assert edited.primitive == name
+    assert edited.num > scene.num
+    for field, value in edited.params.items():
+        assert same_bits(value[outside], scene.params[field][scene.extras[LABEL] != EDITED]), field

@@ -276,6 +276,8 @@ def test_fields_with_a_learning_rate_of_0_stay() -> None:
         assert again.fixed == fixed
     with pytest.raises(UsageError, match="learning rates of all fields are 0"):
         trainer(replace(CONFIG, learning_rates=LearningRates(**dict.fromkeys(colours | shapes, 0.0))))
+    with pytest.raises(UsageError, match="lm trains all fields; quats shall stay"):
+        trainer(replace(CONFIG, learning_rates=LearningRates(quats=0.0), optimizer="lm"))
 
 
 def test_rows_go_at_their_own_pace() -> None:

@@ -61,8 +61,8 @@ class LearningRates:
     """Adam's learning rate per parameter; by default what the schema of its primitive says.
 
     A field whose rate is 0 is not trained and stays as it is; where that is so of means, scales or opacities,
-    density control rests. The rates of lengths are multiplied by the scene extent. That of the means falls exponentially from
-    `means` to `means_final` over the run; the others are constant.
+    density control rests. The rates of lengths are multiplied by the scene extent. That of the means falls
+    exponentially from `means` to `means_final` over the run; the others are constant.
 
     Args:
         further: of what the primitive has beyond the plain Gaussian.

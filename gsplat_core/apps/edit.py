@@ -72,8 +72,8 @@ class EditConfig:
         rate: factor on all learning rates, which are those of a training from the start; an edit has less
             time.
         final_rate: by the end, they fall to this share.
-        fixed: fields that stay as they are, such as the geometry ("means", "quats", "scales", "opacities")
-            where only colours are edited. Where means, scales or opacities are, nothing multiplies.
+        rates: further factors on those of single fields. A field with 0 is not trained and stays as it is;
+            where means, scales or opacities do, nothing multiplies.
         densify_every: density control comes every so many steps ...
         densify_until: ... up to this share of them; 0: never.
         most_densified: only so large a share of the region's Gaussians may multiply at a time, of those that
@@ -89,7 +89,7 @@ class EditConfig:
     refresh_every: Annotated[int, STEP] = 10
     rate: Annotated[float, POSITIVE] = 3.0
     final_rate: Annotated[float, SOME_SHARE] = 0.1
-    fixed: tuple[str, ...] = ()
+    rates: Mapping[str, float] = field(default_factory=dict)
     densify_every: Annotated[int, INTERVAL] = 100
     densify_until: Annotated[float, NOT_NEGATIVE] = 0.75
     most_densified: Annotated[float, SOME_SHARE] = 0.01
@@ -98,6 +98,9 @@ class EditConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        for name, factor in self.rates.items():
+            if factor not in NOT_NEGATIVE:
+                raise ValueError(f"rates[{name!r}] = {factor!r}: expected a number {NOT_NEGATIVE}")
 
     def schedule(self) -> ADCConfig:
         """Density control at the times that are said here, which never lowers all opacities."""
@@ -134,7 +137,7 @@ class EditTrainer:
 
     Raises:
         UsageError: no such label, no labels at all, or nothing in the region that could be trained.
-        ValueError: a region of another shape or type, no cameras, unknown fields among the fixed ones.
+        ValueError: a region of another shape or type, no cameras, rates of unknown fields or all of them 0.
     """
 
     def __init__(
@@ -169,8 +172,8 @@ class EditTrainer:
 
         params = {name: value.detach().clone() for name, value in scene.params.items()}
         self._rates = {
-            known.name: _rate(known) * (self._scale.length if known.measures_lengths else 1.0)
-            for known in _trained_fields(scene, config.fixed)
+            known.name: rate * (self._scale.length if known.measures_lengths else 1.0)
+            for known, rate in _rates(scene, config)
         }
         self._adam = Adam(
             [{"params": [params[name].requires_grad_()], "name": name, "lr": 0.0} for name in self._rates]
@@ -281,7 +284,7 @@ class EditTrainer:
     def _optimize(self, step: int) -> None:
         fall = self.config.final_rate ** (step / self.config.steps)
         for group in self._adam.param_groups:
-            group["lr"] = self._rates[group["name"]] * self.config.rate * fall
+            group["lr"] = self._rates[group["name"]] * fall
         self._adam.step(visible=self._store.free, pace=self._store.pace)
         for group in self._adam.param_groups:
             group["params"][0].grad = None
@@ -357,18 +360,18 @@ def keenest(need: Tensor, free: Tensor, share: float) -> Tensor:
     return torch.zeros_like(need).index_fill_(0, chosen, 1.0)
 
 
-def _trained_fields(scene: Gaussians, fixed: Sequence[str]) -> list[Field]:
-    if unknown := sorted(set(fixed) - set(scene.params)):
-        raise ValueError(f"there is no field {unknown[0]!r} to fix; the scene has {', '.join(scene.params)}")
-    trained = [known for known in scene.schema.trained if known.name not in fixed]
+def _rates(scene: Gaussians, config: EditConfig) -> list[tuple[Field, float]]:
+    """The fields that are trained, with their learning rates."""
+    if unknown := sorted(set(config.rates) - set(scene.params)):
+        raise ValueError(f"rates: there is no field {unknown[0]!r}; the scene has {', '.join(scene.params)}")
+    rates = [
+        (known, config.rate * config.rates.get(known.name, 1.0) * (known.learning_rate or 0.0))
+        for known in scene.schema.trained
+    ]
+    trained = [(known, rate) for known, rate in rates if rate > 0]
     if not trained:
-        raise ValueError("all fields are fixed: nothing is left to be edited")
+        raise ValueError("rates: all fields have 0, so nothing is left to be edited")
     return trained
-
-
-def _rate(known: Field) -> float:
-    assert known.learning_rate is not None
-    return known.learning_rate
 
 
 def _checked(target: Tensor, view: int, image: Tensor) -> Tensor:

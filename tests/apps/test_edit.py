@@ -94,14 +94,29 @@ def test_without_density_control_rows_stay_in_their_places(example) -> None:
     assert torch.equal(edited.extras[LABEL], example.before.extras[LABEL])
 
 
-def test_fields_that_are_fixed_stay(example) -> None:
-    edited = trainer(example, config=replace(BUSY, fixed=("means", "quats", "scales", "opacities"))).run()
+def test_fields_with_a_rate_of_0_stay(example) -> None:
+    rates = dict.fromkeys(("means", "quats", "scales", "opacities"), 0.0)
+    edited = trainer(example, config=replace(BUSY, rates=rates)).run()
     inside = example.before.extras[LABEL] == EDITED
     for name in PARAMETERS:
         same = same_bits(edited.params[name], example.before.params[name])
         assert same == (name not in ("sh0", "shN")), name
     # All but those that nobody sees.
     assert (edited.sh0[inside] != example.before.sh0[inside]).float().mean() > 0.9
+
+
+def test_rates_of_fields_are_factors(example) -> None:
+    """Of the first step, in which all start from one place."""
+    config = replace(BUSY, densify_until=0.0)
+    plain, slow = (
+        trainer(example, config=config),
+        trainer(example, config=replace(config, rates={"sh0": 0.5})),
+    )
+    for edit in (plain, slow):
+        edit.advance()
+    steps = [edit.scene.sh0 - example.before.sh0 for edit in (plain, slow)]
+    torch.testing.assert_close(steps[1], 0.5 * steps[0], rtol=1e-4, atol=3e-7)
+    assert same_bits(plain.scene.means, slow.scene.means)
 
 
 def test_rows_that_were_frozen_and_paces_are_heeded(example) -> None:
@@ -205,10 +220,12 @@ def test_targets_that_are_none_are_refused(example, target, message) -> None:
 def test_what_makes_no_sense_is_refused(example) -> None:
     with pytest.raises(ValueError, match="at least one camera"):
         EditTrainer(example.before, EDITED, [])
-    with pytest.raises(ValueError, match="no field 'colour' to fix; the scene has means"):
-        trainer(example, config=EditConfig(fixed=("colour",)))
-    with pytest.raises(ValueError, match="all fields are fixed"):
-        trainer(example, config=EditConfig(fixed=PARAMETERS))
+    with pytest.raises(ValueError, match="no field 'colour'; the scene has means"):
+        trainer(example, config=EditConfig(rates={"colour": 0}))
+    with pytest.raises(ValueError, match="all fields have 0"):
+        trainer(example, config=EditConfig(rates=dict.fromkeys(PARAMETERS, 0.0)))
+    with pytest.raises(ValueError, match=r"rates\['means'\] = -1"):
+        EditConfig(rates={"means": -1})
     with pytest.raises(ValueError, match="one for each of the 5 cameras, got 1"):
         trainer(example, masks=[None])
     with pytest.raises(ValueError, match="a provider of them is needed"):

@@ -97,10 +97,11 @@ def _edit(
     wanted = [read_target(path, view, alpha) for path, view in zip(pictures.values(), views, strict=True)]
     masks = [view.mask() for view in views]
 
+    shapes = [known for known in scene.schema.trained if known.role != "colour"]
     config = EditConfig(
         steps=steps,
         refresh_every=0,
-        fixed=tuple(field.name for field in scene.schema.trained if colours_only and field.role != "colour"),
+        rates={known.name: 0.0 for known in shapes if colours_only},
         seed=seed,
     )
     trainer = EditTrainer(

@@ -1,9 +1,7 @@
 """Gaussians that stand out of a scene of which nothing but the Gaussians is known.
 
 All lengths are relative to the scene: to the distance from its middle within which half of it lies, by
-opacity, so that what stands out does not set the measure. Isolation is statistical: the mean distance to the
-nearest neighbours is compared with that of all others, on a logarithmic scale and by medians, since it
-varies by orders of magnitude from the surfaces to the surroundings.
+opacity, so that what stands out does not set the measure.
 """
 
 from __future__ import annotations
@@ -18,13 +16,15 @@ from gsplat_core.scene.gaussians import Gaussians
 
 INVISIBLE = 1 / 255
 """The rasterizer leaves out what is less opaque than this, at any pixel."""
-HUGE, FAR, ISOLATED = 5.0, 100.0, 5.0
+HUGE, FAR, ISOLATED = 5.0, 100.0, 12.0
 """Above which `sizes`, `distances` and `isolation` are beyond what captures have: of skies and backgrounds,
 too."""
 NEIGHBOURS = 8
+UNUSUAL = 3.0
 SAMPLE = 1 << 17
 """Of the Gaussians that set the measure."""
-_NORMAL = 1.4826  # standard deviations of a normal distribution in its median absolute deviation
+LOOKED_AT = 64
+"""Of those of a sample that may be isolated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,24 +59,19 @@ def sizes(scene: Gaussians, bulk: Extent) -> Tensor:
     return _in_radii(scene.scales.detach().amax(dim=1).double().exp(), bulk)
 
 
-def isolation(scene: Gaussians, thinned: int = 1) -> Tensor:
-    """By how many standard deviations the logarithm of the mean distance to the nearest neighbours is above
-    that of the others, [N]; 0 where a Gaussian reaches its neighbours (with three times its own standard
-    deviation), as large ones of a background do, and in scenes of hardly more than so many.
+def isolation(scene: Gaussians) -> Tensor:
+    """The mean distance to the nearest neighbours, in units of a Gaussian's own largest standard deviation,
+    [N]; 0 where it is not beyond `UNUSUAL` times that of the others, their median, and in scenes of hardly
+    more than so many.
 
-    Args:
-        thinned: the scene is one of so many Gaussians of another; on surfaces, distances between neighbours
-            have grown by the square root of that.
+    Surfaces and backgrounds are covered by Gaussians as large as they are apart; a speck in the air is small
+    and alone.
     """
     if scene.num <= 2 * NEIGHBOURS:
         return scene.means.new_zeros(scene.num)
     _, squared = knn(scene.means.detach().float(), NEIGHBOURS)
     gaps = squared.sqrt().mean(dim=1)
-    logs = gaps.clamp(min=1e-30).log()
-    middle = logs.median()
-    spread = _NORMAL * (logs - middle).abs().median()
-    reach = 3 * thinned**0.5 * scene.scales.detach().float().amax(dim=1).exp()
-    return torch.where(gaps > reach, (logs - middle) / spread.clamp(min=1e-6), 0.0)
+    return _in_sizes(gaps, scene, float(gaps.median()))
 
 
 def survey(scene: Gaussians) -> dict[str, int]:
@@ -86,13 +81,48 @@ def survey(scene: Gaussians) -> dict[str, int]:
     if not scene.num:
         return dict.fromkeys(("invisible", "huge", "far", "isolated"), 0)
     bulk, step = extent(scene), sampled(scene)
-    alone = isolation(scene.subset(slice(None, None, step)), step)
+    alone = int((isolation(scene) > ISOLATED).sum()) if step == 1 else _isolated_of_sample(scene, step)
     return {
         "invisible": int((scene.opacities.sigmoid() < INVISIBLE).sum()),
         "huge": int((sizes(scene, bulk) > HUGE).sum()),
         "far": int((distances(scene, bulk) > FAR).sum()),
-        "isolated": min(step * int((alone > ISOLATED).sum()), scene.num),
+        "isolated": min(step * alone, scene.num),
     }
+
+
+def _isolated_of_sample(scene: Gaussians, step: int) -> int:
+    """How many of one of `step` Gaussians are isolated in the whole scene.
+
+    Neighbours in the sample are farther away than those in the scene, on surfaces by the square root of
+    `step`. So what is not isolated there is not isolated at all, and of the others some are looked at in the
+    whole scene.
+    """
+    sample = scene.subset(slice(None, None, step))
+    _, squared = knn(sample.means.detach().float(), NEIGHBOURS)
+    gaps = squared.sqrt().mean(dim=1)
+    usual = float(gaps.median()) / step**0.5
+    rows = (_in_sizes(gaps, sample, usual) > ISOLATED).nonzero().squeeze(1)
+    if not len(rows):
+        return 0
+    few = sample.subset(rows[:: -(-len(rows) // LOOKED_AT)])
+    gaps = _gaps_of(few.means.detach().float(), scene.means.detach().float())
+    alone = _in_sizes(gaps, few, usual) > ISOLATED
+    return round(float(alone.double().mean()) * len(rows))
+
+
+def _gaps_of(places: Tensor, points: Tensor) -> Tensor:
+    """Mean distances to the nearest neighbours of a few of the points, [M], by looking at all."""
+    nearest = places.new_full((len(places), NEIGHBOURS + 1), torch.inf)
+    for part in points.split(1 << 16):
+        near = torch.cdist(places, part, compute_mode="donot_use_mm_for_euclid_dist")
+        near = near.topk(min(NEIGHBOURS + 1, len(part)), largest=False).values
+        nearest = torch.cat([nearest, near], dim=1).topk(NEIGHBOURS + 1, largest=False).values
+    return nearest.sort(dim=1).values[:, 1:].mean(dim=1)  # the first is the point itself
+
+
+def _in_sizes(gaps: Tensor, scene: Gaussians, usual: float) -> Tensor:
+    """Distances [N] in units of the largest standard deviations; 0 where they are not unusual."""
+    return torch.where(gaps > UNUSUAL * usual, gaps / scene.scales.detach().float().amax(dim=1).exp(), 0.0)
 
 
 def sampled(scene: Gaussians) -> int:

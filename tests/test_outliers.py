@@ -50,24 +50,19 @@ def test_distances_and_sizes_are_in_radii() -> None:
         assert float(outliers.sizes(scene, bulk)[row]) == pytest.approx(size, rel=1e-5)
 
 
-def test_isolation_is_of_the_logarithm_of_the_mean_distance() -> None:
-    scene = tiny(typical_scene(200, 0))
+def test_isolation_is_the_mean_distance_in_own_sizes_where_it_is_unusual() -> None:
+    scene = typical_scene(400, 0)
+    scene.means[:20] *= 5
     near = torch.cdist(scene.means.double(), scene.means.double()).sort(dim=1).values[:, 1:9].mean(dim=1)
-    middle = near.log().median()
-    expected = (near.log() - middle) / (1.4826 * (near.log() - middle).abs().median())
-    torch.testing.assert_close(outliers.isolation(scene).double(), expected, rtol=1e-3, atol=1e-3)
-
-
-def test_what_reaches_its_neighbours_is_not_isolated() -> None:
-    scene = tiny(typical_scene(200, 0))
-    lonely = outliers.isolation(scene) > 1
-    assert lonely.any()
-    scene.scales[lonely, 1] = 3.0
-    assert not (outliers.isolation(scene)[lonely] > 0).any()
+    unusual = near > 3 * near.sort().values[199]
+    assert 5 < unusual.sum() < 40
+    expected = torch.where(unusual, near / scene.scales.double().exp().amax(dim=1), 0.0)
+    torch.testing.assert_close(outliers.isolation(scene).double(), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_isolation_does_not_depend_on_the_unit() -> None:
     scene = tiny(typical_scene(200, 0))
+    assert (outliers.isolation(scene) > 0).any()
     larger = Gaussians.of(
         {**scene.params, "means": 1000 * scene.means, "scales": scene.scales + math.log(1000)}
     )
@@ -75,15 +70,25 @@ def test_isolation_does_not_depend_on_the_unit() -> None:
 
 
 def test_a_large_scene_is_counted_in_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a surface, where distances grow by the square root."""
-    scene = tiny(typical_scene(8000, 0))
-    scene.means[:, 2] = 0
-    scene.means[:400] += torch.rand(400, 3, generator=torch.Generator().manual_seed(0)) * 60 + 30
+    """A surface whose Gaussians are as large as they are apart, and specks."""
+    scene = typical_scene(8000, 0)
+    g = torch.Generator().manual_seed(0)
+    scene.means[:] = 10 * torch.rand(8000, 3, generator=g) * torch.tensor([1.0, 1.0, 0.0])
+    scene.means[:400] = 60 * torch.rand(400, 3, generator=g) + 30
+    scene.scales[:] = -3
     whole = outliers.survey(scene)
     assert outliers.sampled(scene) == 1
     monkeypatch.setattr(outliers, "SAMPLE", 2000)
     assert outliers.sampled(scene) == 4
     sampled = outliers.survey(scene)
-    assert 200 < whole["isolated"] <= 450
-    assert sampled["isolated"] == pytest.approx(whole["isolated"], rel=0.3)
+    assert whole["isolated"] == 400
+    assert sampled["isolated"] == pytest.approx(400, rel=0.2)
     assert {**sampled, "isolated": 0} == {**whole, "isolated": 0}
+
+
+def test_neighbours_of_a_few_are_those_among_all() -> None:
+    points = torch.rand(70_000, 3, generator=torch.Generator().manual_seed(0))
+    _, squared = outliers.knn(points, outliers.NEIGHBOURS)
+    rows = [0, 5, 69_999]
+    found = outliers._gaps_of(points[rows], points)
+    torch.testing.assert_close(found, squared[rows].sqrt().mean(dim=1), rtol=1e-5, atol=1e-7)

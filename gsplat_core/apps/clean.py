@@ -48,9 +48,9 @@ class Config:
     """A Gaussian stays if it is at most so far from the middle (default: inf with photographs; 100
     without)."""
     max_isolation: float | None = None
-    """A Gaussian stays unless it does not reach its 8 nearest neighbours, and the logarithm of their mean
-    distance is by more than so many standard deviations above the usual one (default: inf with photographs;
-    5 without)."""
+    """A Gaussian stays if its 8 nearest neighbours are on average at most so many of its own largest standard
+    deviations away, or at most 3 times as far as is usual in the scene (default: inf with photographs; 12
+    without)."""
 
     def __post_init__(self) -> None:
         for name, (least, most) in _RANGES.items():
@@ -121,7 +121,7 @@ def against(scene: Gaussians, cameras: Sequence[Camera], config: Config) -> dict
         found[f"are farther away than {most:g} x {bulk.radius:.4g} (--max-distance)"] = far
     if (most := _bound(config.max_isolation)) < _INF:
         alone = outliers.isolation(scene) > most
-        found[f"are isolated by more than {most:g} (--max-isolation)"] = alone
+        found[f"are farther than {most:g} x their size from others (--max-isolation)"] = alone
     return found
 
 

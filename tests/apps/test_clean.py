@@ -115,7 +115,7 @@ def test_without_photographs_what_stands_out_goes() -> None:
     assert removed(STRAYS, **off | {"min_opacity": 1 / 255}) == [num]
     assert removed(STRAYS, **off | {"max_size": 5.0}) == [num + 1, num + 2]
     assert removed(STRAYS, **off | {"max_distance": 100.0}) == [num + 2]
-    assert removed(STRAYS, **off | {"max_isolation": 5.0}) == [num + 3]
+    assert removed(STRAYS, **off | {"max_isolation": 12.0}) == [num + 3]
     assert removed(STRAYS) == [num, num + 1, num + 2, num + 3]
     assert removed(cloud()) == []
 

@@ -134,6 +134,7 @@ def test_json_is_for_scripts(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_what_stands_out_is_counted_and_the_remedy_is_named(tmp_path: Path) -> None:
     scene = typical_scene(400, 0)
     scene.opacities.clamp_(min=-3)
+    scene.scales[:] = 1
     scene.opacities[:3] = -9
     scene.scales[5:7] = 6
     scene.means[10] = 5000
@@ -154,6 +155,7 @@ def test_a_scene_without_outliers_needs_no_remedy(tmp_path: Path) -> None:
     for num in (0, 1, 300):
         scene = typical_scene(num, 0)
         scene.opacities.clamp_(min=-3)
+        scene.scales[:] = 1
         gsplat_core.io.save(path, scene)
         facts = describe(path)
         assert set(facts["outliers"].values()) == {0}

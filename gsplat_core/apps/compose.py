@@ -54,7 +54,12 @@ class Selection:
             raise UsageError("--outside needs a --box or a --sphere.")
 
 
-def compose(scenes: Sequence[Placed], selection: Selection, offset_labels: bool = False) -> Pieces:
+def compose(
+    scenes: Sequence[Placed],
+    selection: Selection,
+    offset_labels: bool = False,
+    adjusted: Callable[[Sequence[Pieces]], Sequence[Pieces]] = list,
+) -> Pieces:
     """The scenes as one.
 
     The SH degree is the largest of theirs, fields that only some have are filled in (`Gaussians.merge`).
@@ -64,6 +69,8 @@ def compose(scenes: Sequence[Placed], selection: Selection, offset_labels: bool 
     Args:
         offset_labels: labels of objects, from 1 on, go up by the largest of the scenes before. A scene
             without labels is one object.
+        adjusted: changes the scenes, as many as there are, once they are where they belong, such as their
+            colours to fit one another.
 
     Raises:
         UsageError: labels that no scene has or that are too large, scenes that cannot be drawn as one, or
@@ -74,7 +81,7 @@ def compose(scenes: Sequence[Placed], selection: Selection, offset_labels: bool 
     for scene in scenes:
         _check_labels(scene)
     _check_drawn_alike(scenes)
-    parts = [_placed(scene) for scene in scenes]
+    parts = list(adjusted([_placed(scene) for scene in scenes]))
     if offset_labels:
         parts = _with_labels_apart(parts)
     if selection.rules and not any(LABEL in part.template.extras for part in parts):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,7 @@ def compose(
     outside: bool = False,
     labels: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="RULE")] = (),
     offset_labels: bool = False,
+    harmonize: bool = False,
     read: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
 ) -> None:
     """Put scenes together, move them, cut out parts, choose by labels: any number of files or runs, of any
@@ -44,6 +46,8 @@ def compose(
             order).
         offset_labels: raise labels of objects by the largest of the scenes before, so that they stay apart. A
             scene without labels becomes one object.
+        harmonize: fit the colours of each scene to those before it, which it has to touch; the first stays as
+            it is, and nothing else changes. Scenes are read whole.
         read: an option of reading files, such as antialiased=true for all, or axes=ply for those that are
             .spz (may be repeated).
     """
@@ -75,20 +79,41 @@ def compose(
         Placed(source, pieces, similarity)
         for source, pieces, similarity in zip(sources, _opened(sources, read), transforms, strict=True)
     ]
-    pieces = composed(scenes, selection, offset_labels)
+    fitted: list[str] = []
+    pieces = composed(scenes, selection, offset_labels, _harmonized(sources, fitted) if harmonize else list)
     make_folder(output.parent)
     shown = replace(pieces, open=lambda: counted(pieces.open(), "composing, pieces", pieces.count))
     num = export_pieces(output, shown)
     size = sum(path.stat().st_size for path in known.files(output))
     degrees = sorted({scene.pieces.template.sh_degree for scene in scenes})
     lines = [
+        *fitted,
         f"wrote {output}: {num:,} of {pieces.most:,} Gaussians, SH degree "
-        f"{min(pieces.template.sh_degree, known.max_sh_degree)}, {size / 2**20:.2f} MiB"
+        f"{min(pieces.template.sh_degree, known.max_sh_degree)}, {size / 2**20:.2f} MiB",
     ]
     if len(degrees) > 1:
         lines.append(f"the coefficients that scenes of SH degree {degrees[0]} do not have are 0")
     lines.append("read back and compared: equal bit for bit" if known.lossless else "read back whole")
     say(*lines, *next_steps(("view", quoted(output), "look at it in the browser")))
+
+
+def _harmonized(sources: tuple[Path, ...], told: list[str]) -> Callable[[Sequence[Pieces]], Sequence[Pieces]]:
+    """Fits colours, and writes a line about each scene to `told`."""
+    from gsplat_core.apps.harmonize import harmonized
+    from trainers.waiting import busy
+
+    def fit(parts: Sequence[Pieces]) -> Sequence[Pieces]:
+        with busy("harmonizing colours"):
+            done, results = harmonized(parts)
+        for source, result in zip(sources[1:], results, strict=True):
+            gains = ", ".join(f"{gain:.2f}" for gain in result.gains)
+            told.append(
+                f"harmonized {source.name}: red, green and blue times {gains}; mean colours at the seam of "
+                f"{result.boundary:,} Gaussians were {result.seam[0]:.3f} apart, now {result.seam[1]:.3f}"
+            )
+        return done
+
+    return fit
 
 
 def _opened(sources: tuple[Path, ...], read: tuple[str, ...]) -> list[Pieces]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from damage import CASES
+from harmonized_halves import with_cast
 from paths import real_scene
 from splat_files import typical_scene
 
@@ -209,3 +210,44 @@ def test_mistakes_are_told_and_write_nothing(tmp_path, monkeypatch, capsys, word
     assert main(["compose", *words]) == code
     assert message in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_colours_are_fitted_to_those_of_the_first_scene(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second scene is moved first; of both only its colours change."""
+    whole = replace(
+        typical_scene(600, 1), scales=torch.full((600, 3), -1.0), opacities=torch.full((600,), 4.0)
+    )
+    left = whole.means[:, 0] < 0
+    source, target = whole.subset(left), with_cast(whole.subset(~left))
+    away = similarity_of({"translation": [50, 0, 0]})
+    save(tmp_path / "a.ply", source)
+    save(tmp_path / "b.ply", target.transformed(away))
+    before = [(tmp_path / name).read_bytes() for name in ("a.ply", "b.ply")]
+    scenes = (tmp_path / "a.ply", tmp_path / "b.ply", "-o", tmp_path / "c.ply", "--harmonize")
+
+    assert compose(*scenes) == 2
+    complaint = capsys.readouterr().err
+    assert "do not touch" in complaint
+    assert "--transform" in complaint
+    assert not (tmp_path / "c.ply").exists()
+
+    (tmp_path / "t.json").write_text(json.dumps([{}, {"translation": [-50, 0, 0]}]))
+    moving = ("--transform", tmp_path / "t.json")
+    assert compose(*scenes, *moving) == 0
+    assert "harmonized b.ply: red, green and blue times 0." in capsys.readouterr().out
+    found = load(tmp_path / "c.ply")
+    plain = Gaussians.merge([source, load(tmp_path / "b.ply").transformed(away.inverse())])
+    for name in ("means", "quats", "scales", "opacities"):
+        assert torch.equal(found.params[name], plain.params[name])
+    assert torch.equal(found.sh0[: source.num], source.sh0)
+    truth = whole.subset(~left).sh0
+    assert (found.sh0[source.num :] - truth).abs().mean() < (target.sh0 - truth).abs().mean() / 2
+    assert before == [(tmp_path / name).read_bytes() for name in ("a.ply", "b.ply")]
+
+
+def test_one_scene_has_nothing_to_fit_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "a.ply", typical_scene(50, 0))
+    assert compose(tmp_path / "a.ply", "--harmonize", "-o", tmp_path / "b.ply") == 2
+    assert "--harmonize needs two scenes" in capsys.readouterr().err

@@ -78,7 +78,7 @@ class EditConfig:
         densify_until: ... up to this share of them; 0: never.
         most_densified: only so large a share of the region's Gaussians may multiply at a time, of those that
             have a gradient at all: the ones with the largest.
-        density: what density control does.
+        density: what density control does; its schedule, resets and seed are not used.
         seed: of the order of views and of density control.
 
     Raises:
@@ -98,6 +98,8 @@ class EditConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        if self.density.pixel_weighted:
+            raise ValueError("density.pixel_weighted: edits do not count pixels")
         for name, factor in self.rates.items():
             if factor not in NOT_NEGATIVE:
                 raise ValueError(f"rates[{name!r}] = {factor!r}: expected a number {NOT_NEGATIVE}")
@@ -316,6 +318,7 @@ class EditTrainer:
             scale=self._scale,
             schema=self._schema,
             frozen=self._store.frozen,
+            labels=self._store.extras.get(LABEL),
             evaluated=None if self._per_camera else self._evaluated,
         )
         eager = keenest(density.need(scene), scene.free, self.config.most_densified)

@@ -89,6 +89,11 @@ def test_at_most_a_share_of_those_with_a_gradient_multiplies() -> None:
     assert keenest(0 * need, free, 0.5).tolist() == [0] * 7
 
 
+def test_absolute_gradients_may_decide(example) -> None:
+    density = ADCConfig(gradient_threshold=1e-9, absgrad=True)
+    assert trainer(example, config=replace(BUSY, density=density)).run().num > example.before.num
+
+
 def test_without_density_control_rows_stay_in_their_places(example) -> None:
     edited = trainer(example, config=replace(BUSY, densify_until=0.0)).run()
     assert torch.equal(edited.extras[LABEL], example.before.extras[LABEL])
@@ -230,6 +235,8 @@ def test_what_makes_no_sense_is_refused(example) -> None:
         trainer(example, masks=[None])
     with pytest.raises(ValueError, match="a provider of them is needed"):
         trainer(example, provider=None).advance()
+    with pytest.raises(ValueError, match="pixel_weighted: edits do not count pixels"):
+        EditConfig(density=ADCConfig(pixel_weighted=True))
     with pytest.raises(ValueError, match="most_densified = 0"):
         EditConfig(most_densified=0)
 

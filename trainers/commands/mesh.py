@@ -104,7 +104,8 @@ def mesh(
     with busy(f"writing {output.name}"):
         save_mesh(output, final)
     say(f"{len(made.faces):,} triangles, {len(tidy.faces):,} without specks")
-    say(*_described(final, points))
+    inside = ((points >= bounds[0]) & (points <= bounds[1])).all(axis=1)
+    say(*_described(final, points[inside]))
     if any(gaussians.metadata.offset):
         say(f"its origin lies at {_corner(gaussians.metadata.offset)} in the capture's coordinates")
     say(f"wrote {output}")
@@ -123,7 +124,7 @@ def _described(mesh: Mesh, points: np.ndarray) -> list[str]:
         distances = distances_to_mesh(points, mesh)
         near = np.mean(distances <= NEAR * mesh.extent)
         lines.append(
-            f"{len(points):,} sparse points: half are within {np.median(distances):.3g} of it, "
+            f"{len(points):,} sparse points in the box: half are within {np.median(distances):.3g} of it, "
             f"{near:.1%} within {NEAR:.0%} of its extent, which is {mesh.extent:.3g}"
         )
     return lines

@@ -39,7 +39,9 @@ def test_a_file_with_photographs_becomes_a_mesh(ending: str, file, tiny_scene, t
     assert np.abs(np.linalg.norm(top, axis=1) - 1).mean() < 0.03
     assert f"mesh: {len(mesh.faces):,} triangles, {len(mesh.vertices):,} vertices" in said
     assert "watertight" in said
-    assert re.search(r"80 sparse points: half are within [\d.]+ of it, [\d.]+% within 1% of its extent", said)
+    assert re.search(
+        r"80 sparse points in the box: half are within [\d.]+ of it, [\d.]+% within 1% of its extent", said
+    )
     assert file.read_bytes() == before
     assert [path.name for path in output.parent.iterdir()] == [output.name]
 

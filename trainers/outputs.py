@@ -12,9 +12,10 @@ from gsplat_core.errors import UsageError
 
 def must_not_be_source(output: Path, sources: Sequence[Path]) -> None:
     """Raises UsageError where a command would write over what it reads: the file itself, by this or another
-    name of it, symbolic or hard; of a run, any of its results."""
+    name of it, symbolic or hard; of a folder, any scene in it."""
     for source in sources:
-        files = [source, *source.glob("point_cloud.*")] if source.is_dir() else [source]
+        inside = [*source.glob("point_cloud.*"), source / "meta.json"] if source.is_dir() else []
+        files = [source, *inside]
         if any(_same(output, file) for file in files):
             raise UsageError(f"{output} is the source; write another file.")
 

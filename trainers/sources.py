@@ -10,6 +10,7 @@ from typing import Any
 import gsplat_core.io
 from gsplat_core.errors import DataError, UsageError
 from gsplat_core.io.options import options_of, parse_options
+from gsplat_core.io.pieces import Pieces
 from gsplat_core.io.usable import keep_usable
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import Gaussians
@@ -54,12 +55,7 @@ def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] =
         raise DataError(
             path, "this folder is not a run: it has no config.json", remedy="Name a run or a splat file."
         )
-    # Results of older versions do not say how they were trained; their configuration does.
-    config = run_config(path)
-    drawn = {
-        "antialiased": config.antialiased, "eps2d": config.eps2d, "pixel_order": config.order == "pixel",
-        "unscented": config.footprint == "unscented",
-    }  # fmt: skip
+    drawn = _drawn(run_config(path))
     if run.result is not None:
         with busy(f"reading {run.result.name}"):
             return gsplat_core.io.load(run.result).with_metadata(**drawn)
@@ -75,6 +71,30 @@ def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] =
         )
     warn(f"{path} is not finished: using the state after step {checkpoint.step}.")
     return keep_usable(scenes[-1], checkpoint.path, strict=False).with_metadata(**drawn)
+
+
+def load_scene_pieces(path: Path, warn: Callable[[str], None], options: dict[str, Any]) -> Pieces:
+    """The same piece by piece, where the file allows it.
+
+    Args:
+        options: of reading the file, as its format takes them; how a run's scene is drawn, of those.
+    """
+    run, file = RunFolder(path), splat_file(path)
+    if file is not None:
+        with busy(f"reading {file.name}"):
+            return gsplat_core.io.load_pieces(file, **options)
+    if run.exists and run.result is not None:
+        drawn = _drawn(run_config(path)) | options
+        return gsplat_core.io.load_pieces(run.result).mapped(lambda piece: piece.with_metadata(**drawn))
+    return Pieces.of(load_scene(path, warn).detached().with_metadata(**options))
+
+
+def _drawn(config: TrainConfig) -> dict[str, Any]:
+    """How a run's scene is to be drawn: results of older versions do not say so, their configuration does."""
+    return {
+        "antialiased": config.antialiased, "eps2d": config.eps2d, "pixel_order": config.order == "pixel",
+        "unscented": config.footprint == "unscented",
+    }  # fmt: skip
 
 
 def splat_file(path: Path) -> Path | None:

@@ -152,6 +152,25 @@ def export_to(name: str) -> Operation:
     )
 
 
+def check_composition(folder: Path, outcome: Outcome) -> None:
+    whole = gsplat_core.io.load(folder / "both.ply").num
+    assert whole == 70 if outcome.code == 0 else whole in (30, 70)
+    assert compose(folder).code == 0
+    assert gsplat_core.io.load(folder / "both.ply").num == 70
+
+
+def prepare_composition(folder: Path) -> None:
+    for name, count in {"a.ply": 40, "b.ply": 30, "both.ply": 30}.items():
+        gsplat_core.io.save(folder / name, scene(count))
+
+
+def compose(folder: Path) -> Outcome:
+    return command("compose", folder / "a.ply", folder / "b.ply", "-o", folder / "both.ply")
+
+
+COMPOSITION = Operation("compose", prepare_composition, compose, check_composition)
+
+
 # Trainings of a few steps with checkpoints after each.
 
 
@@ -308,6 +327,7 @@ def operations(data: Path) -> list[Operation]:
         CHECKPOINT,
         CACHE,
         *(export_to(name) for name in names),
+        COMPOSITION,
         training.report,
         training.compress,
         training.training,

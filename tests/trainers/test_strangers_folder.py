@@ -20,8 +20,8 @@ SETTINGS = ["--set", "checkpoint_seconds=0.0001"]
 FILES = (
     "config.json", "metrics.json", "history.jsonl", "report.html", "point_cloud.ply", "point_cloud.gsz",
     "compression.json", "derived.json", "crash_report.txt", "export.json", "orbit.gif", "orbit.mp4",
-    "copy.ply", "copy.spz", "clean.ply", "eval.json", ".lock", "parts/exposure.json", "test/000/000.png",
-    "test/004.png", "render_test/000/000.png", "checkpoints/step_00000012.json",
+    "copy.ply", "copy.spz", "clean.ply", "both.ply", "eval.json", ".lock", "parts/exposure.json",
+    "test/000/000.png", "test/004.png", "render_test/000/000.png", "checkpoints/step_00000012.json",
     "checkpoints/step_00000012.safetensors", "checkpoints/step_00000011.json",
     "checkpoints/step_00000011.safetensors",
 )  # fmt: skip
@@ -138,6 +138,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "export": ("export RUN -o RUN/copy.ply", ("copy.ply", "export.json")),
     "export of what is measured": ("export RUN -o RUN/copy.spz", ("copy.spz", "export.json")),
     "clean": ("clean RUN -o RUN/clean.ply", ("clean.ply",)),
+    "compose": ("compose RUN RUN -o RUN/both.ply", ("both.ply",)),
     "render of an orbit": ("render RUN -o RUN/orbit.gif --frames 2", ("orbit.gif",)),
     "render of an orbit where it is usual": ("render RUN --frames 2", ("orbit.mp4",)),
     "render of photographs": (

@@ -120,10 +120,8 @@ def _opened(sources: tuple[Path, ...], read: tuple[str, ...]) -> list[Pieces]:
     """The scenes, read with those options that all formats have, and those that are of their own."""
     from gsplat_core.io import format_of_file, load_pieces
     from gsplat_core.io.options import options_of, parse_options
-    from gsplat_core.io.pieces import Pieces
     from trainers.messages import warn
-    from trainers.sources import load_scene, splat_file
-    from trainers.waiting import busy
+    from trainers.sources import load_scene_pieces, splat_file
 
     def named(text: str) -> str:
         return text.partition("=")[0]
@@ -133,17 +131,13 @@ def _opened(sources: tuple[Path, ...], read: tuple[str, ...]) -> list[Pieces]:
     own = [text for text in read if named(text) not in common]
     unused, opened = set(own), []
     for source in sources:
-        file = splat_file(source)
-        if file is None:
-            opened.append(Pieces.of(load_scene(source, warn).detached().with_metadata(**told)))
-            continue
-        load = format_of_file(file).load
-        assert load is not None
-        fitting = [text for text in own if named(text) in options_of(load)]
-        unused -= set(fitting)
-        with busy(f"reading {file.name}"):
-            options = parse_options(load, fitting, f"reading {file.name}")
-            opened.append(load_pieces(file, **told, **options))
+        options, file = dict(told), splat_file(source)
+        load = format_of_file(file).load if file is not None else None
+        if load is not None:
+            fitting = [text for text in own if named(text) in options_of(load)]
+            options |= parse_options(load, fitting, f"reading {source.name}")
+            unused -= set(fitting)
+        opened.append(load_scene_pieces(source, warn, options))
     if unused:
         raise UsageError(f"--read {min(unused)}: none of these files has such an option.")
     return opened

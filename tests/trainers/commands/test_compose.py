@@ -23,9 +23,12 @@ from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.regions import box_of
 from gsplat_core.scene.transform_file import similarity_of
+from gsplat_core.strict_json import write_json
 from trainers.camera_paths import views_around
 from trainers.cli import main
+from trainers.config import TrainConfig
 from trainers.evaluation import render
+from trainers.run_folder import RunFolder
 
 MOVE = {"scale": 1.7, "rotation": [math.cos(0.4), 0, math.sin(0.4), 0], "translation": [1, -2, 0.5]}
 
@@ -139,7 +142,26 @@ def test_a_folder_and_options_of_reading(tmp_path: Path, capsys: pytest.CaptureF
     assert "--read axes=ply: none of these files has such an option" in capsys.readouterr().err
     assert compose(*two, "--read", "antialiased=true") == 0
     assert "70 of 70 Gaussians" in capsys.readouterr().out
+    assert compose(tmp_path / "sog", "-o", tmp_path / "sog" / "meta.json") == 2
+    assert "is the source" in capsys.readouterr().err
     assert load(tmp_path / "b.ply").metadata.antialiased
+
+
+def test_a_run_is_drawn_as_it_was_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    write_json(run.config, TrainConfig(antialiased=True).to_json())
+    save(run.point_cloud, typical_scene(30, 0))
+    save(tmp_path / "a.ply", typical_scene(20, 0))
+    output = tmp_path / "b.ply"
+    assert compose(run.path, tmp_path / "a.ply", "-o", output) == 2
+    assert "antialiased" in capsys.readouterr().err
+    assert compose(run.path, "-o", output) == 0
+    assert load(output).metadata.antialiased
+    assert compose(run.path, tmp_path / "a.ply", "-o", output, "--read", "antialiased=false") == 0
+    assert not load(output).metadata.antialiased
+    assert compose(run.path, "-o", run.point_cloud) == 2
+    assert "is the source" in capsys.readouterr().err
 
 
 def test_what_is_not_kept_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

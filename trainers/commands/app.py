@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from tyro.conf import Positional, UseAppendAction, arg
 
 from gsplat_core.apps.registry import APPS
 from gsplat_core.errors import DataError, UsageError
-from trainers.options import OptionalFolder
+from trainers.options import OptionalFolder, optional
 
 ORBIT_VIEWS = 8
 ORBIT_SIZE = (640, 480)
@@ -48,10 +49,25 @@ def command_of(name: str) -> Callable[..., None]:
     ) -> None:
         _apply(app, config, source, output, scene, images, device, read)
 
-    command.__annotations__["config"] = Annotated[app.Config, arg(name="")]
-    command.__defaults__ = (app.Config(), *(command.__defaults__ or ()))
+    settings = _with_plain_help(app.Config)
+    command.__annotations__["config"] = Annotated[settings, arg(name="")]
+    command.__defaults__ = (settings(), *(command.__defaults__ or ()))
     command.__doc__ = f"{app.__doc__}{ARGUMENTS}"
     return command
+
+
+def _with_plain_help(settings: type[Any]) -> type[Any]:
+    """The settings with options whose help shows nothing of Python's None where that is the default: their
+    own texts say what it means."""
+    open_ones = {field.name: field for field in dataclasses.fields(settings) if field.default is None}
+    hints = get_type_hints(settings)
+    body: dict[str, Any] = dict.fromkeys(open_ones)
+    body["__annotations__"] = {
+        name: Annotated[hints[name], optional("N" if int in get_args(hints[name]) else "X")]
+        for name in open_ones
+    }
+    body |= {"__doc__": settings.__doc__, "__module__": settings.__module__}
+    return dataclasses.dataclass(frozen=True)(type(settings.__name__, (settings,), body))
 
 
 def _apply(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def compose(
-    sources: Positional[Annotated[tuple[Path, ...], arg(metavar="RUN|FILE")]],
+    sources: Positional[Annotated[tuple[Path, ...], arg(metavar="RUN|FILE ...", help_behavior_hint="")]],
     output: Annotated[Path, arg(aliases=["-o"], metavar="FILE")],
     transform: Annotated[Path | None, optional("T.json")] = None,
     box: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="X0,Y0,Z0,X1,Y1,Z1")] = (),

@@ -51,6 +51,15 @@ def test_a_file_is_cleaned_with_photographs_or_by_itself(run, tiny_scene, tmp_pa
     assert (tmp_path / "clean.spz").exists()
 
 
+def test_help_says_what_happens_without_an_option_in_words(capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["clean", "--help"])
+    told = capsys.readouterr().out
+    assert "--max-isolation X" in told
+    assert "--min-views N" in told
+    assert "None" not in told
+
+
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [

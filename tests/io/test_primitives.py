@@ -12,7 +12,8 @@ from splat_files import typical_scene
 
 from gsplat_core import primitive
 from gsplat_core.errors import DataError, NumericalError, UnsuitableSceneError
-from gsplat_core.io import FORMATS, export_verified, load, save
+from gsplat_core.io import FORMATS, export_pieces, export_verified, load, load_pieces, save
+from gsplat_core.io.pieces import Pieces
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.schema import FROZEN
 
@@ -41,6 +42,16 @@ def assert_same(a: Gaussians, b: Gaussians) -> None:
     ours, theirs = a.state_dict(), b.state_dict()
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+@primitives
+def test_pieces_of_every_primitive_are_written_as_the_whole(tmp_path: Path, name: str) -> None:
+    scene = scene_of(name).with_metadata(antialiased=True)
+    scene.extras["label"] = torch.arange(30)
+    save(tmp_path / "a.ply", scene)
+    assert export_pieces(tmp_path / "b.ply", Pieces.of(scene)) == 30
+    assert (tmp_path / "b.ply").read_bytes() == (tmp_path / "a.ply").read_bytes()
+    assert_same(load_pieces(tmp_path / "a.ply").whole(), load(tmp_path / "a.ply"))
 
 
 @primitives

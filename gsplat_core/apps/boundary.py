@@ -13,6 +13,7 @@ from gsplat_core.ops.knn import knn
 from gsplat_core.scene.gaussians import Gaussians
 
 _BLOCK = 1 << 22  # distances at a time
+_MOST_CANDIDATES, _MOST = 1 << 16, 1 << 12  # that are looked at, and that are the boundary
 
 
 class Boundary(NamedTuple):
@@ -45,7 +46,8 @@ def find_boundary(
     average, and that are more opaque than `opacity`.
 
     In coarse scenes neighbours may be as far away as twice the usual distance of those within the source. If
-    fewer than `fewest` are opaque, so many of the most opaque ones are taken that are near.
+    fewer than `fewest` are opaque, so many of the most opaque ones are taken that are near. Of large scenes
+    every so many are looked at.
 
     Raises:
         UsageError: fewer Gaussians of the target than `neighbours` are near, or the source has fewer.
@@ -54,26 +56,39 @@ def find_boundary(
         raise UsageError(
             f"A scene of {source.num} Gaussians is none to harmonize with: it needs more than {neighbours}."
         )
-    around = source.means.detach().float()
+    around, places = source.means.detach().float(), target.means.detach().float()
     reach = max(reach, 2 * float(knn(around, neighbours)[1].sqrt().mean(1).median()))
-    places = target.means.detach().float()
-    # Only those can be near that are in the box around the source.
-    inside = ((places > around.amin(0) - reach) & (places < around.amax(0) + reach)).all(1)
-    candidates = inside.nonzero()[:, 0]
-    found, distances = nearest(places[candidates], around, neighbours)
-    near = distances.mean(1) < reach
-    rows, found = candidates[near], found[near]
-    if len(rows) < neighbours:
+    # No neighbour is farther away than all of them together.
+    sources = _rows_in_box_of(places, neighbours * reach, around)
+    candidates = _some(_rows_in_box_of(around, reach, places), _MOST_CANDIDATES)
+    near = torch.zeros(len(candidates), dtype=torch.bool, device=places.device)
+    if len(sources) >= neighbours:
+        found, distances = nearest(places[candidates], around[sources], neighbours)
+        near = distances.mean(1) < reach
+    if int(near.sum()) < neighbours:
         raise UsageError(
-            f"The scenes do not touch: {len(rows)} Gaussians of one are within {reach:.3g} of those before. "
-            "Bring them together with --transform, or leave out --harmonize."
+            f"The scenes do not touch: {int(near.sum())} Gaussians of one are within {reach:.3g} of those "
+            "before. Bring them together with --transform, or leave out --harmonize."
         )
+    rows, found = candidates[near], sources[found[near]]
     opacities = target.opacities.detach()[rows].sigmoid()
     chosen = opacities > opacity
     if int(chosen.sum()) < min(fewest, len(rows)):
         best = opacities.argsort(descending=True, stable=True)[:fewest]
         chosen = torch.zeros_like(chosen).index_fill_(0, best, True)
-    return Boundary(rows[chosen], found[chosen])
+    kept = _some(chosen.nonzero()[:, 0], _MOST)
+    return Boundary(rows[kept], found[kept])
+
+
+def _rows_in_box_of(points: Tensor, margin: float, among: Tensor) -> Tensor:
+    """Rows of `among` [M, 3] in the box around points [N, 3], with a margin."""
+    low, high = points.amin(0) - margin, points.amax(0) + margin
+    return ((among >= low) & (among <= high)).all(1).nonzero()[:, 0]
+
+
+def _some(rows: Tensor, most: int) -> Tensor:
+    """Every so many, so that there are at most `most`."""
+    return rows[:: max(1, -(-len(rows) // most))]
 
 
 def drivers(places: Tensor, boundary: Tensor, size: float, waves: float, k: int) -> Tensor:

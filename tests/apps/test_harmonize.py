@@ -13,6 +13,7 @@ from harmonized_halves import GAINS, edge_correlation, hue_distance, with_cast
 from scipy import ndimage
 from splats import one_thread
 
+from gsplat_core.apps import boundary
 from gsplat_core.apps.boundary import drivers, find_boundary, nearest
 from gsplat_core.apps.harmonize import Config, Harmonized, cameras_around, harmonize, harmonized, sobel
 from gsplat_core.errors import UsageError
@@ -140,9 +141,9 @@ def test_features_of_the_boundary_become_those_of_its_neighbours() -> None:
     source, truth = halves()
     target = with_cast(truth)
     after = harmonize(source, target, only(feature=1.0)).target
-    boundary = find_boundary(source, target, 0.1, 0.95, 8, 8)
-    wanted = source.sh0[boundary.neighbours].mean(1)
-    before, now = ((s.sh0[boundary.rows] - wanted).square().mean() for s in (target, after))
+    seam = find_boundary(source, target, 0.1, 0.95, 8, 8)
+    wanted = source.sh0[seam.neighbours].mean(1)
+    before, now = ((s.sh0[seam.rows] - wanted).square().mean() for s in (target, after))
     assert now < before / 3
     changed = (after.sh0 != target.sh0).flatten(1).any(1)
     assert not changed[target.means[:, 0] > 0.5].any()
@@ -222,15 +223,26 @@ def test_where_too_few_are_opaque_the_most_opaque_ones_are_taken() -> None:
     assert target.opacities[found.rows].min() >= target.opacities[near].sort(descending=True)[0][19]
 
 
+def test_of_large_scenes_some_are_the_boundary(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = halves()
+    whole = find_boundary(source, target, 0.2, 0.95, 8, 8)
+    monkeypatch.setattr(boundary, "_MOST", 10)
+    some = find_boundary(source, target, 0.2, 0.95, 8, 8)
+    assert 5 <= len(some.rows) <= 10
+    places = torch.isin(whole.rows, some.rows)
+    assert places.sum() == len(some.rows)
+    assert torch.equal(whole.neighbours[places], some.neighbours)
+
+
 def test_drivers_are_the_nearest_ones_where_nothing_waves() -> None:
     g = torch.Generator().manual_seed(0)
-    places, boundary = torch.randn(30, 3, generator=g), torch.randn(20, 3, generator=g)
-    near, _ = nearest(places, boundary, 5)
-    assert torch.equal(drivers(places, boundary, 2.0, 0.0, 5), near)
-    assert torch.equal(near, torch.cdist(places, boundary).argsort(dim=1)[:, :5])
-    waving = drivers(places, boundary, 2.0, 10.0, 5)
+    places, edge = torch.randn(30, 3, generator=g), torch.randn(20, 3, generator=g)
+    near, _ = nearest(places, edge, 5)
+    assert torch.equal(drivers(places, edge, 2.0, 0.0, 5), near)
+    assert torch.equal(near, torch.cdist(places, edge).argsort(dim=1)[:, :5])
+    waving = drivers(places, edge, 2.0, 10.0, 5)
     assert not torch.equal(waving, near)
-    assert drivers(places, boundary[:3], 2.0, 10.0, 5).shape == (30, 3)
+    assert drivers(places, edge[:3], 2.0, 10.0, 5).shape == (30, 3)
 
 
 def test_sobel_is_that_of_others() -> None:

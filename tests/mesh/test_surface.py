@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -62,3 +64,11 @@ def test_what_is_transparent_or_masked_has_no_surface() -> None:
     kept[:, :32] = True
     masked = surface_view(scene, CAMERA, 0.1, kept).weights > 0
     assert torch.equal(masked, everything & kept)
+
+
+def test_other_lenses_are_looked_at_through_a_pinhole_without_their_masks() -> None:
+    scene = one([0.5, 0.5, 1e-3], 0.4)
+    fisheye = replace(CAMERA, model="fisheye", lens=(0.1, 0.0, 0.0, 0.0))
+    through = surface_view(scene, fisheye, 0.5, torch.zeros(64, 64, dtype=torch.bool))
+    assert through.camera.model == "pinhole"
+    assert torch.equal(through.depths, surface_view(scene, CAMERA, 0.5).depths)

@@ -71,7 +71,7 @@ class Volume:
         needed = len(self.keys) * _BLOCK_BYTES
         if needed > self.most_bytes:
             raise ResourceError(
-                f"The voxels need more than {self.most_bytes / 2**30:.1f} GiB of memory. A lower "
+                f"The voxels need more than {self.most_bytes / 2**30:.2g} GiB of memory. A lower "
                 "--resolution needs less (half of it a quarter), as does a smaller --box or --depth-limit; "
                 "--max-memory allows more."
             )

@@ -92,7 +92,7 @@ def test_masks_and_the_depth_limit_leave_out_what_they_say() -> None:
 
 def test_too_many_voxels_are_refused_with_the_remedy() -> None:
     settings = MeshSettings(resolution=512, max_memory=0.01)
-    with pytest.raises(ResourceError, match=r"0\.0 GiB.*--resolution"):
+    with pytest.raises(ResourceError, match=r"0\.01 GiB.*--resolution"):
         mesh_of(gaussians_on(sphere(200)), twelve_views(size=64), BOX, settings)
 
 

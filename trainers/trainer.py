@@ -267,13 +267,23 @@ class Trainer:
             splats,
             target,
             self.settings,
-            outputs=Outputs(absgrad=wants.absgrad, statistics=wants.weights),
+            outputs=Outputs(
+                absgrad=wants.absgrad,
+                statistics=wants.weights,
+                depth="expected" if wants.depth else "none",
+            ),
             background=background,
             sh_degree=self._sh_degree(step),
             sh_optimizer=self.adam if self._steps_while_differentiating(shown) else None,
         )
         return Rendering(
-            rendered.colors, rendered.alphas, background, splats.arguments(), rendered.meta, scene
+            rendered.colors,
+            rendered.alphas,
+            background,
+            splats.arguments(),
+            rendered.meta,
+            scene,
+            rendered.depths if wants.depth else None,
         )
 
     def _evaluated(self, params: Mapping[str, Tensor], camera: Posed | None = None) -> primitive.Evaluated:

@@ -45,13 +45,15 @@ class Wants:
     Args:
         absgrad: `RenderStats.means2d_grad` must hold absolute gradients (rasterize with `absgrad=True`).
         weights: `RenderStats.weights` (rasterize with `statistics=True`).
+        depth: the depth of each pixel, for whoever sees the rendering itself.
     """
 
     absgrad: bool = False
     weights: bool = False
+    depth: bool = False
 
     def __or__(self, other: Wants) -> Wants:
-        return Wants(self.absgrad or other.absgrad, self.weights or other.weights)
+        return Wants(self.absgrad or other.absgrad, self.weights or other.weights, self.depth or other.depth)
 
 
 @dataclass(frozen=True, eq=False)

@@ -82,6 +82,8 @@ class TrainOptions:
     """Train the scene for a codec; also writes point_cloud.gsz, and measures what that decodes to."""
     appearance: Annotated[Literal["affine", "none"] | None, _option("{affine,none}", "none")] = None
     """Learn how each photograph was exposed (an affine change of its colours) with the scene."""
+    confidence: bool = False
+    """Learn how far to trust each pixel of the photographs, where some are broken (docs/captures.md)."""
     parts: Annotated[tuple[str, ...], arg(metavar="NAME ...", help_behavior_hint="")] = ()
     """Further parts of the training, by name (trainers/parts/registry.py)."""
     images: Annotated[Path | None, _option("FOLDER", "images and the like")] = None
@@ -199,6 +201,10 @@ def _given(options: TrainOptions, *names: str) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
 
+def _parts(options: TrainOptions) -> tuple[str, ...]:
+    return (*options.parts, "confidence") if options.confidence else options.parts
+
+
 def _loading(options: TrainOptions) -> dict[str, Any]:
     """What was given of how photographs are found and read, as the configuration has it."""
     from trainers.sources import folder_of
@@ -257,7 +263,7 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
         config = replace(config, compression=compression)
     if options.appearance is not None:
         config = with_appearance(config, options.appearance)
-    config = with_parts(config, options.parts)
+    config = with_parts(config, _parts(options))
     if options.start is not None:
         # Colours of all directions are there from the first step on.
         config = replace(config, start=str(options.start.resolve()), sh_degree_every=0)
@@ -317,7 +323,7 @@ def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
                 f"{run.path} was started with {option} {getattr(config, name)}, not {value}. "
                 f"Leave {option} out to continue it, or start a new run in another folder."
             )
-    if missing := [name for name in options.parts if name not in config.parts]:
+    if missing := [name for name in _parts(options) if name not in config.parts]:
         raise UsageError(f"{run.path} was started without the part {missing[0]!r}; leave it out.")
     scales = options.densify_scale
     if scales is not None and with_scales(config, scales) != config:

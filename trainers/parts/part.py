@@ -84,11 +84,14 @@ class Rendering(Picture):
         splats: the arguments of `gsplat_core.rasterization` that describe the Gaussians shown, activated.
         meta: what that function returned with it.
         scene: the scene before the step.
+        depths: [1, H, W] the mean depth, along the viewing axis, of what a pixel shows, in scene units; None
+            where no part wants it.
     """
 
     splats: Mapping[str, Any]
     meta: Mapping[str, Any]
     scene: SceneView
+    depths: Tensor | None = None
 
 
 class Part:

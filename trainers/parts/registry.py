@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gsplat_core.errors import UsageError
 from gsplat_core.scene.dataset import View
 from trainers.parts.codec import Codec
+from trainers.parts.confidence import Confidence
 from trainers.parts.density import Density
 from trainers.parts.exposure import Exposure
 from trainers.parts.frequency import Frequency
@@ -25,6 +26,7 @@ PARTS: dict[str, type[Part]] = {
     "density": Density,
     "codec": Codec,
     "exposure": Exposure,
+    "confidence": Confidence,
     "smoothing": Smoothing,
     "shapes": Shapes,
     "frequency": Frequency,

@@ -107,8 +107,9 @@ class CandidatePool(Plugin):
 
     @property
     def most(self) -> int | None:
-        behind, own = self.base.most, self.config.side**3
-        return own if behind is None else min(behind, own)
+        """The cap that was asked for, although the largest grid below it may have fewer anchors."""
+        cap = self.config.max_gaussians if self.base.most is None else self.base.most
+        return self.config.side**3 if cap is None else cap
 
     @property
     def grid(self) -> AnchorGrid | None:

@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from gsplat_core.checks import set_checks as set_checks
     from gsplat_core.render.rasterizer import rasterization as rasterization
+    from gsplat_core.render.surfaces import rasterization_2dgs as rasterization_2dgs
 
 
 def __getattr__(name: str) -> Any:
@@ -17,6 +18,10 @@ def __getattr__(name: str) -> Any:
         from gsplat_core.render.rasterizer import rasterization
 
         return rasterization
+    if name == "rasterization_2dgs":
+        from gsplat_core.render.surfaces import rasterization_2dgs
+
+        return rasterization_2dgs
     if name == "set_checks":
         from gsplat_core.checks import set_checks
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 # Primitives of gsplat_core/models, each with the module that registers it. To add one: write its file, and
 # its line here.
 MODELS: Mapping[str, str] = {
+    "2dgs": "surfel",
     "6dgs": "directional",
     "analytic": "analytic",
     "generalized": "generalized",

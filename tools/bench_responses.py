@@ -19,6 +19,7 @@ from interleaved import median_seconds
 from gsplat_core.ops.variants import NO_CARRIERS, NO_RAYS
 from gsplat_core.reference import RESPONSES
 from gsplat_core.render.settings import USUAL
+from gsplat_core.render.variants import EVERY_RESPONSE
 from trainers.benchmark.splats import Splats, random_splats
 
 ops = torch.ops.gsplat_core
@@ -39,9 +40,10 @@ def main(
     if isa:
         ops.set_isa(isa)
     contenders, pairs = {}, {}
-    for name, response in RESPONSES.items():
-        middle = torch.tensor([(low + high) / 2 for low, high in response.extras])
-        extras = middle.expand(1, gaussians, -1).contiguous() if response.extras else None
+    for name in EVERY_RESPONSE:
+        ranges = RESPONSES[name].extras if name in RESPONSES else ()
+        middle = torch.tensor([(low + high) / 2 for low, high in ranges])
+        extras = middle.expand(1, gaussians, -1).contiguous() if ranges else None
         work = _Work(name, extras, gaussians, width, height)
         pairs[name] = work.pairs
         work.backward()
@@ -70,7 +72,9 @@ class _Work:
         levels = ops.response_levels(s.opacities, extras, name)
         splats = (s.means2d, s.shapes, s.depths, s.opacities, s.radii)
         lists = ops.bin_splats(*splats, *drawing, levels)
-        rays = _rays(s) if RESPONSES[name].along_rays else NO_RAYS
+        rays = NO_RAYS
+        if EVERY_RESPONSE[name].along_rays:
+            rays = (_surfels(s) if EVERY_RESPONSE[name].flat else _canonical(s), _rays(s))
         along = (*lists, *drawing, extras, name, *rays)
         self._arguments = (s.means2d, s.shapes, s.opacities, s.colors, None, *along)
         counted = ops.contributions(s.means2d, s.shapes, s.opacities, *along)
@@ -88,10 +92,13 @@ class _Work:
         return ops.composite_backward(*self._arguments, *self._image, *self._gradients)
 
 
-def _rays(s: Splats) -> tuple[Tensor, Tensor]:
-    """Gaussians that appear as the splats do to a pinhole camera, and its rays."""
-    focal, z = float(s.width), s.depths
-    slopes = (s.means2d - torch.tensor([s.width / 2, s.height / 2])) / focal
+def _slopes(s: Splats) -> Tensor:
+    return (s.means2d - torch.tensor([s.width / 2, s.height / 2])) / s.width
+
+
+def _canonical(s: Splats) -> Tensor:
+    """Gaussians that appear as the splats do to a pinhole camera."""
+    focal, z, slopes = float(s.width), s.depths, _slopes(s)
     l11, l21, l22 = (s.shapes * focal / z[..., None]).unbind(-1)
     zero = torch.zeros_like(z)
     # Rows that are perpendicular to the ray of the mean, and one that is not.
@@ -99,9 +106,25 @@ def _rays(s: Splats) -> tuple[Tensor, Tensor]:
     frames = torch.stack([*rows, zero, zero, l11], dim=-1)
     means = torch.cat([slopes, torch.ones_like(z)[..., None]], dim=-1) * z[..., None]
     centres = -(frames.unflatten(-1, (3, 3)) @ means[..., None])[..., 0]
+    return torch.cat([frames, centres], dim=-1)
+
+
+def _surfels(s: Splats) -> Tensor:
+    """Discs parallel to the image that appear as the splats do."""
+    size = s.depths / s.width
+    l11, l21, l22 = s.shapes.unbind(-1)
+    zero, one = torch.zeros_like(size), torch.ones_like(size)
+    first = torch.stack([size / l11, zero, zero], dim=-1)
+    second = torch.stack([-size * l21 / (l11 * l22), size / l22, zero], dim=-1)
+    means = torch.cat([_slopes(s), one[..., None]], dim=-1) * s.depths[..., None]
+    return torch.cat([first, second, means, torch.stack([zero, zero, 0.01 * one], dim=-1)], dim=-1)
+
+
+def _rays(s: Splats) -> Tensor:
+    """Those of the camera."""
     x, y = torch.meshgrid(torch.arange(s.width) + 0.5, torch.arange(s.height) + 0.5, indexing="xy")
-    directions = [(x - s.width / 2) / focal, (y - s.height / 2) / focal, torch.ones_like(x)]
-    return torch.cat([frames, centres], dim=-1), torch.stack(directions, dim=-1)[None]
+    directions = [(x - s.width / 2) / s.width, (y - s.height / 2) / s.width, torch.ones_like(x)]
+    return torch.stack(directions, dim=-1)[None]
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ def stage_times(device: str, gaussians: int, width: int, height: int, repeats: i
     shapes = [x.to(device) for x in (s.means2d, s.shapes, s.depths, s.opacities, s.radii)]
     lists = ops.bin_splats(*shapes, *drawing)
     blended = (shapes[0], shapes[1], shapes[3], s.colors.to(device), None, *lists, *drawing, *GAUSSIAN)
-    image, alphas, _ = ops.composite(*blended, *NO_CARRIERS)
+    image, alphas, *_ = ops.composite(*blended, *NO_CARRIERS)
     upstream = (image, alphas, torch.ones_like(image), torch.ones_like(alphas))
     target = uniform(1, height, width, 3)
     parameter = torch.nn.Parameter(normal(gaussians, 59))

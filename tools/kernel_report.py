@@ -125,7 +125,7 @@ def composite_random_splats(
     drawing = (width, height, USUAL.numbers())
     lists = ops.bin_splats(s.means2d, s.shapes, s.depths, s.opacities, s.radii, *drawing)
     splats = (s.shapes, s.opacities, s.colors, None, *lists, *drawing, *GAUSSIAN)
-    image, alphas, _ = ops.composite(s.means2d, *splats, *NO_CARRIERS)
+    image, alphas, *_ = ops.composite(s.means2d, *splats, *NO_CARRIERS)
     yield "forward", int(lists[1].numel())
     upstream = (torch.ones_like(image), torch.ones_like(alphas))
     ops.composite_backward(s.means2d, *splats, image, alphas, *upstream)

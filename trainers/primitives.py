@@ -30,8 +30,20 @@ def refuse_primitive(name: str, config: TrainConfig) -> None:
             f"the primitive {name!r} is looked at along rays: there is no screen filter to compensate for; "
             "leave out antialiased=true."
         )
+    if name == "2dgs":
+        _refuse_for_surfels(config)
     if config.compress is not None:
         refuse_codec(name, config.compress)
+
+
+def _refuse_for_surfels(config: TrainConfig) -> None:
+    if config.antialiased:
+        raise UsageError(
+            "the primitive '2dgs' has a filter of its own, for which nothing compensates; leave out "
+            "antialiased=true."
+        )
+    if config.order != "global" or config.footprint != "ewa":
+        raise UsageError("the primitive '2dgs' knows neither --order pixel nor --footprint unscented.")
 
 
 def refuse_codec(name: str, codec: str) -> None:

@@ -138,8 +138,8 @@ __device__ __forceinline__ void load_splat(const CompositeInputs& in, const Tile
         c < channels ? in.colors[id * in.channels + first_channel + c] : 0.0f;
   }
   if constexpr (Response::Family::kAlongRays) {
-    const RayFrame<float> frame = Response::Family::frame(splat.shape.log2_opacity, splat.extras(),
-                                                          in.rays.canonical + RayInputs::kCanonical * id);
+    const auto frame = Response::Family::frame(splat.shape.log2_opacity, splat.extras(),
+                                               in.rays.canonical + RayInputs::kCanonical * id);
     static_assert(sizeof(frame) == sizeof(float) * splat.kFrame);
     memcpy(splat.numbers + Response::kExtras, &frame, sizeof(frame));
   }
@@ -210,8 +210,8 @@ struct TilePixel : BlendedPixel {
 
 template <class Response>
 struct TilePixel<Response, true> : BlendedPixel {
-  Vec3<float> direction;
-  const float* numbers;  // of the ray as it is given
+  Vec3<float> direction;  // of the length 1, or as it is given if the response keeps that
+  const float* numbers;   // of the ray as it is given
   bool from_centre;
 
   // One without a ray is like one outside the image.
@@ -222,6 +222,9 @@ struct TilePixel<Response, true> : BlendedPixel {
     direction = found.ray.direction;
     numbers = in.rays.rays + place.index * in.rays.numbers;
     from_centre = in.rays.numbers == 3;
+    if constexpr (Response::Family::kFlat) {
+      if (found.exists()) direction = {numbers[0], numbers[1], numbers[2]};
+    }
     if (!found.exists()) finish();
   }
   // Where it begins is read again, because few rays begin elsewhere than in the centre.
@@ -254,6 +257,7 @@ struct Blend {
     float measure;
     at = Family::at(prepared, offset.x, offset.y, pixel.ray(), measure);
     hit = measure >= static_cast<float>(Family::kLeast);
+    if constexpr (Family::kFlat) hit = hit && !pixel.finished();  // planes go on without end
     uncapped = Family::opacity_where(true, measure);
     alpha = ::fminf(max_alpha, uncapped);
     behind = Over::behind(pixel.transmittance, alpha);

@@ -7,6 +7,7 @@
 #include "math/projection_methods.h"
 #include "math/response/along_rays.h"
 #include "math/response/radial.h"
+#include "math/response/surfel.h"
 #include "math/response/window.h"
 
 GSPLAT_MATH_BEGIN
@@ -155,6 +156,28 @@ struct Moving<Response, F, RayFamily<Response>> {
   GSPLAT_HD_INLINE Dual<F> alpha(const F& value, Mask<F> uncapped, const typename Family::template At<F>& at,
                                  const MovingRay<F>& motion) const {
     const F t_log = ray_tangent<Response>(prepared, at, tangent, t_extras.values, motion.ray, motion.tangent);
+    return {value, zero_unless(uncapped, value * t_log)};
+  }
+
+private:
+  GSPLAT_HD_INLINE static Vec3<F> row(const Vec3<float>& v) { return {F(v.x), F(v.y), F(v.z)}; }
+};
+
+template <class Response, class F>
+struct Moving<Response, F, SurfelFamily> {
+  typename SurfelFamily::template Prepared<F> prepared;
+  SurfelTangent<F> tangent;
+
+  GSPLAT_HD_INLINE Moving(const SplatShape<F>&, const typename SurfelFamily::template Prepared<F>& p,
+                          const SurfelTangent<float>& t, const F*)
+      : prepared(p),
+        tangent{row(t.first), row(t.second), row(t.inverse), F(t.offset_x), F(t.offset_y), F(t.log_opacity)} {
+  }
+
+  GSPLAT_HD_INLINE Dual<F> alpha(const F& value, Mask<F> uncapped,
+                                 const typename SurfelFamily::template At<F>& at,
+                                 const MovingRay<F>& motion) const {
+    const F t_log = surfel_change(prepared, at, tangent, motion.ray.direction, motion.tangent.direction);
     return {value, zero_unless(uncapped, value * t_log)};
   }
 

@@ -15,13 +15,15 @@ STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
       "composite(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, Tensor? backgrounds, "
       "Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots, int width, "
       "int height, float[] settings, Tensor? extras, str response, Tensor? canonical, Tensor? "
-      "rays" GSPLAT_PAYLOADS(GSPLAT_CARRIER) ") -> (Tensor out_colors, Tensor out_alphas, Tensor probe)");
+      "rays" GSPLAT_PAYLOADS(
+          GSPLAT_CARRIER) ", bool depths=False) -> (Tensor out_colors, Tensor out_alphas, Tensor probe, "
+                          "Tensor out_depths)");
   m.def(
       "composite_backward(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, Tensor? "
       "backgrounds, Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor "
       "slots, int width, int height, float[] settings, Tensor? extras, str response, Tensor? canonical, Tensor? rays, Tensor out_colors, "
       "Tensor out_alphas, Tensor v_out_colors, Tensor v_out_alphas, Tensor? v_probe=None, bool rays_wanted=False" GSPLAT_PAYLOADS(
-          GSPLAT_WANTED) ") -> (Tensor v_means2d, Tensor v_shapes, Tensor v_opacities2d, Tensor v_colors, "
+          GSPLAT_WANTED) ", Tensor? out_depths=None, Tensor? v_out_depths=None) -> (Tensor v_means2d, Tensor v_shapes, Tensor v_opacities2d, Tensor v_colors, "
                          "Tensor v_extras, Tensor v_canonical, Tensor v_rays" GSPLAT_PAYLOADS(GSPLAT_SUMS) ")");
 }
 #undef GSPLAT_CARRIER

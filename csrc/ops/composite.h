@@ -17,13 +17,19 @@ namespace gsplat::ops {
 #define GSPLAT_TENSOR(name, Type) , Tensor
 
 template <class Kernels>
-std::tuple<Tensor, Tensor, Tensor> composite(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors,
-                                             std::optional<Tensor> backgrounds, Tensor tile_offsets,
-                                             Tensor flatten_ids, Tensor order, Tensor slot_offsets,
-                                             Tensor slots, int64_t width, int64_t height,
-                                             std::vector<double> settings, std::optional<Tensor> extras,
-                                             std::string response, std::optional<Tensor> canonical,
-                                             std::optional<Tensor> rays GSPLAT_PAYLOADS(GSPLAT_CARRIER)) {
+void check_depths(const std::string& response) {
+  STD_TORCH_CHECK(choose_response<Kernels>(response).traits.flat,
+                  "gsplat_core: pixels have depths of their own of surfels only, not of the response '",
+                  response, "'");
+}
+
+template <class Kernels>
+std::tuple<Tensor, Tensor, Tensor, Tensor> composite(
+    Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, std::optional<Tensor> backgrounds,
+    Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots, int64_t width,
+    int64_t height, std::vector<double> settings, std::optional<Tensor> extras, std::string response,
+    std::optional<Tensor> canonical, std::optional<Tensor> rays GSPLAT_PAYLOADS(GSPLAT_CARRIER),
+    bool depths) {
   const CompositeArguments a(colors, backgrounds, means2d, shapes, opacities2d, tile_offsets, flatten_ids,
                              order, slot_offsets, slots, width, height, settings, extras,
                              choose_response<Kernels>(response), canonical, rays);
@@ -39,9 +45,13 @@ std::tuple<Tensor, Tensor, Tensor> composite(Tensor means2d, Tensor shapes, Tens
   GSPLAT_PAYLOADS(GSPLAT_CHECK)
 #undef GSPLAT_CHECK
   Tensor probe = probed ? zeros_like_device(a.means2d, {images, height, width}) : absent(a.means2d);
-  const CompositeOutputs out = {mutable_floats(out_colors), mutable_floats(out_alphas)};
+  if (depths) check_depths<Kernels>(response);
+  Tensor out_depths =
+      depths ? empty_like_device(a.means2d, {images, height, width, kDepths}) : absent(a.means2d);
+  const CompositeOutputs out = {mutable_floats(out_colors), mutable_floats(out_alphas),
+                                depths ? mutable_floats(out_depths) : nullptr};
   Kernels::composite(a.means2d, a.inputs, out);
-  return {out_colors, out_alphas, probe};
+  return {out_colors, out_alphas, probe, out_depths};
 }
 
 template <class Kernels>
@@ -52,7 +62,8 @@ composite_backward(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor col
                    std::vector<double> settings, std::optional<Tensor> extras, std::string response,
                    std::optional<Tensor> canonical, std::optional<Tensor> rays, Tensor out_colors,
                    Tensor out_alphas, Tensor v_out_colors, Tensor v_out_alphas, std::optional<Tensor> v_probe,
-                   bool rays_wanted GSPLAT_PAYLOADS(GSPLAT_WANTED)) {
+                   bool rays_wanted GSPLAT_PAYLOADS(GSPLAT_WANTED), std::optional<Tensor> out_depths,
+                   std::optional<Tensor> v_out_depths) {
   const CompositeArguments a(colors, backgrounds, means2d, shapes, opacities2d, tile_offsets, flatten_ids,
                              order, slot_offsets, slots, width, height, settings, extras,
                              choose_response<Kernels>(response), canonical, rays);
@@ -67,12 +78,23 @@ composite_backward(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor col
   check_tensor(v_out_colors, "v_out_colors", {images, height, width, channels});
   check_tensor(v_out_alphas, "v_out_alphas", {images, height, width, 1});
   if (v_probe.has_value()) check_tensor(*v_probe, "v_probe", {images, height, width});
+  out_depths = packed(out_depths);
+  v_out_depths = packed(v_out_depths);
+  STD_TORCH_CHECK(out_depths.has_value() == v_out_depths.has_value(),
+                  "gsplat_core: arguments 'out_depths' and 'v_out_depths' must be given together");
+  if (out_depths.has_value()) {
+    check_depths<Kernels>(response);
+    check_tensor(*out_depths, "out_depths", {images, height, width, kDepths});
+    check_tensor(*v_out_depths, "v_out_depths", {images, height, width, kDepths});
+  }
   check_same_device({{"means2d", a.means2d},
                      {"out_colors", out_colors},
                      {"out_alphas", out_alphas},
                      {"v_out_colors", v_out_colors},
                      {"v_out_alphas", v_out_alphas},
-                     {"v_probe", v_probe}});
+                     {"v_probe", v_probe},
+                     {"out_depths", out_depths},
+                     {"v_out_depths", v_out_depths}});
   // Zero for culled splats, which the kernel never visits.
   Tensor v_means2d = zeros_like_device(a.means2d, {images, n, 2});
   Tensor v_shapes = zeros_like_device(a.means2d, {images, n, 3});
@@ -87,8 +109,9 @@ composite_backward(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor col
   rays_wanted = rays_wanted && along_rays;
   Tensor v_rays = rays_wanted ? zeros_like_device(a.means2d, {images, height, width, a.inputs.rays.numbers})
                               : absent(a.means2d);
-  const CompositeGradInputs v = {floats(out_colors), floats(out_alphas), floats(v_out_colors),
-                                 floats(v_out_alphas), floats(v_probe)};
+  const CompositeGradInputs v = {floats(out_colors),   floats(out_alphas), floats(v_out_colors),
+                                 floats(v_out_alphas), floats(v_probe),    floats(out_depths),
+                                 floats(v_out_depths)};
   CompositeGrads out = {mutable_floats(v_means2d),
                         mutable_floats(v_shapes),
                         mutable_floats(v_opacities2d),

@@ -48,6 +48,8 @@ struct SplatArguments {
     const RenderSettings settings = check_settings(settings_);
     STD_TORCH_CHECK(rays.has_value() || settings.order == Order::global,
                     "gsplat_core: the order 'pixel' needs the arguments 'canonical' and 'rays'");
+    STD_TORCH_CHECK(settings.order == Order::global || !response.traits.flat,
+                    "gsplat_core: there is no order 'pixel' of the response '", response.text, "'");
     const ImageSize image = check_image(width, height);
     const TileGrid grid(image, settings.tile_size);
     check_tensor(tile_offsets, "tile_offsets", {images * grid.count() + 1}, ScalarType::Int);
@@ -95,6 +97,8 @@ private:
     check_tensor(*rays, "rays", {images, height, width, kAny});
     STD_TORCH_CHECK(rays->size(3) == 3 || rays->size(3) == 6,
                     "gsplat_core: argument 'rays' must have 3 or 6 numbers per pixel, got ", rays->size(3));
+    STD_TORCH_CHECK(rays->size(3) == 3 || !response.traits.flat, "gsplat_core: argument 'rays' must have 3 ",
+                    "numbers per pixel with the response '", response.text, "', got ", rays->size(3));
   }
 };
 

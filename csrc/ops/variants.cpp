@@ -11,14 +11,15 @@ namespace gsplat::ops {
 namespace {
 
 // A line for each response: its name, how many extras it has, and 1 or 0 for whether it is quadratic, whether
-// it integrates over the pixel, and whether it looks along rays.
+// it integrates over the pixel, looks along rays, and is one of surfels.
 std::string response_lines() {
   std::string lines;
   ResponseTraits traits;
 #define GSPLAT_LINE(name, ...)                                                                        \
   traits = CpuCompositing::response_traits(ResponseName::name);                                       \
   lines += #name " " + std::to_string(traits.extras) + " " + std::to_string(traits.quadratic) + " " + \
-           std::to_string(traits.integrates) + " " + std::to_string(traits.along_rays) + "\n";
+           std::to_string(traits.integrates) + " " + std::to_string(traits.along_rays) + " " +        \
+           std::to_string(traits.flat) + "\n";
   GSPLAT_RESPONSES(GSPLAT_LINE)
 #undef GSPLAT_LINE
   return lines;

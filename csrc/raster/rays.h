@@ -3,6 +3,7 @@
 #pragma once
 
 #include "math/response/along_rays.h"
+#include "math/response/surfel.h"
 #include "raster/types.h"
 
 GSPLAT_MATH_BEGIN
@@ -51,28 +52,41 @@ GSPLAT_HD int64_t pixel_of_splat(const CompositeInputs& in, int64_t id) {
 
 // How a splat moves across its image, from the rays of its pixel and of those beside and below it; zero where
 // these have none.
-GSPLAT_HD AcrossImage<float> across_image(const CompositeInputs& in, int64_t id,
-                                          const RayFrame<float>& frame) {
+template <class Family>
+GSPLAT_HD typename Family::template Across<float> across_image(
+    const CompositeInputs& in, int64_t id, const typename Family::template Frame<float>& frame) {
   const int width = in.image.width, height = in.image.height;
   const int64_t pixel = pixel_of_splat(in, id);
   const PixelRay at = load_ray(in.rays, pixel);
   const PixelRay right = width > 1 ? load_ray(in.rays, pixel + 1) : at;
   const PixelRay below = height > 1 ? load_ray(in.rays, pixel + width) : at;
   const bool all = at.exists() && right.exists() && below.exists();
-  return {frame, at.ray, all ? right.ray : at.ray, all ? below.ray : at.ray};
+  return Family::across(frame, in.rays.canonical + RayInputs::kCanonical * id, at.ray,
+                        all ? right.ray : at.ray, all ? below.ray : at.ray);
 }
 
 // Turns the sums of a visible splat into its gradients.
+template <class Family>
 GSPLAT_HD void finish_ray_splat(const CompositeInputs& in, int64_t id, const RaySums<float>& m,
                                 const CompositeGrads& out) {
   const float* canonical = in.rays.canonical + RayInputs::kCanonical * id;
   const CameraTurn<float> turn({canonical[9], canonical[10], canonical[11]});
   const RayFrame<float> frame(turn, canonical, 0.0f);
-  const Vec2<float> v_mean = across_image(in, id, frame).vjp(m.centre);
+  const Vec2<float> v_mean = across_image<Family>(in, id, frame).vjp(m.centre);
   out.means2d[2 * id] = v_mean.x;
   out.means2d[2 * id + 1] = v_mean.y;
   out.opacities[id] = m.e / in.opacities[id];
   ray_splat_vjp(turn, canonical, m, out.canonical + RayInputs::kCanonical * id);
+}
+template <class Family>
+GSPLAT_HD void finish_ray_splat(const CompositeInputs& in, int64_t id, const SurfelSums<float>& m,
+                                const CompositeGrads& out) {
+  const SurfelFrame<float> frame(in.rays.canonical + RayInputs::kCanonical * id);
+  const Vec2<float> v_mean = across_image<Family>(in, id, frame).vjp(m.by_inverse);
+  out.means2d[2 * id] = v_mean.x;
+  out.means2d[2 * id + 1] = v_mean.y;
+  out.opacities[id] = m.e / in.opacities[id];
+  surfel_vjp(frame, m, out.canonical + RayInputs::kCanonical * id);
 }
 
 GSPLAT_MATH_END

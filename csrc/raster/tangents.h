@@ -7,6 +7,7 @@
 #include "math/dual.h"
 #include "math/response/along_rays.h"
 #include "math/response/radial.h"
+#include "math/response/surfel.h"
 #include "math/response/window.h"
 #include "raster/types.h"
 
@@ -40,7 +41,10 @@ template <class Family>
 GSPLAT_HD typename Family::MovingSplat load_moving(const CompositeInputs& in, const CompositeTangents& t,
                                                    int64_t id) {
   const float* t_root = t.shapes + 3 * id;
-  if constexpr (Family::kAlongRays) {
+  if constexpr (Family::kFlat) {
+    const int64_t first = RayInputs::kCanonical * id;
+    return surfel_tangent(in.rays.canonical + first, t.canonical + first, t.opacities[id] / in.opacities[id]);
+  } else if constexpr (Family::kAlongRays) {
     const float* centre = in.rays.canonical + RayInputs::kCanonical * id + 9;
     const CameraTurn<float> turn({centre[0], centre[1], centre[2]});
     const float* moved = t.canonical + RayInputs::kCanonical * id;

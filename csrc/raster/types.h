@@ -120,7 +120,8 @@ struct TileLists {
 struct RayInputs {
   static constexpr int kCanonical = 12;
 
-  const float* canonical;  // [images, gaussians, 12]: W row by row, and the camera's centre in the frame
+  const float* canonical;  // [images, gaussians, 12]: W row by row, and the camera's centre in the frame; of
+                           // surfels what math/response/surfel.h says
   const float* rays;  // [images, height, width, numbers]: the direction in the world, of any length, zero
                       // where a pixel has no ray; and the origin minus the camera's centre
   int numbers;        // 6, or 3 if all rays begin at the centre
@@ -143,9 +144,13 @@ struct CompositeInputs {
 };
 
 struct CompositeOutputs {
-  float* colors;  // [images, height, width, channels]
-  float* alphas;  // [images, height, width]
+  float* colors;            // [images, height, width, channels]
+  float* alphas;            // [images, height, width]
+  float* depths = nullptr;  // [images, height, width, kDepths] of surfels, null when not wanted
 };
+
+// Sums over the surfels of a pixel with their weights: of the depth z at which it sees them, 1/z and 1/z^2.
+inline constexpr int kDepths = 3;
 
 // How much a splat was seen, over all pixels p of an image that blended it with a weight w_p > 0.
 struct Contribution {
@@ -159,7 +164,9 @@ struct CompositeGradInputs {
   const float* alphas;
   const float* v_colors;  // ... and their gradients
   const float* v_alphas;
-  const float* v_probe;  // [images, height, width], what payloads know of a pixel besides, or null
+  const float* v_probe;           // [images, height, width], what payloads know of a pixel besides, or null
+  const float* depths = nullptr;  // of surfels, if they were wanted ...
+  const float* v_depths = nullptr;
 };
 
 struct CompositeGrads {

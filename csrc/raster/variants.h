@@ -16,12 +16,13 @@
 
 // V(name, Type, ...) for the struct Type of each csrc/math/response/NAME.h; the kernels of
 // {cpu/kernels,cuda}/response are compiled for each of them.
-#define GSPLAT_RESPONSES(V, ...)                                 \
-  V(gaussian, GaussianResponse __VA_OPT__(, ) __VA_ARGS__)       \
-  V(generalized, GeneralizedResponse __VA_OPT__(, ) __VA_ARGS__) \
-  V(analytic, AnalyticResponse __VA_OPT__(, ) __VA_ARGS__)       \
-  V(ray, RayResponse __VA_OPT__(, ) __VA_ARGS__)                 \
-  V(ray_generalized, RayGeneralizedResponse __VA_OPT__(, ) __VA_ARGS__)
+#define GSPLAT_RESPONSES(V, ...)                                        \
+  V(gaussian, GaussianResponse __VA_OPT__(, ) __VA_ARGS__)              \
+  V(generalized, GeneralizedResponse __VA_OPT__(, ) __VA_ARGS__)        \
+  V(analytic, AnalyticResponse __VA_OPT__(, ) __VA_ARGS__)              \
+  V(ray, RayResponse __VA_OPT__(, ) __VA_ARGS__)                        \
+  V(ray_generalized, RayGeneralizedResponse __VA_OPT__(, ) __VA_ARGS__) \
+  V(surfel, SurfelResponse __VA_OPT__(, ) __VA_ARGS__)
 
 // V(name, Type) for the struct Type of each csrc/math/payload/NAME.h: what the backward pass sums up per
 // splat if it is asked to. Their sums lie in this order.
@@ -51,6 +52,7 @@ struct ResponseTraits {
   bool quadratic;
   bool integrates;  // over the window of a pixel, math/response/window.h
   bool along_rays;  // of the pixels through the Gaussian in the world, which RayInputs describe
+  bool flat;        // of surfels, which pixels see at depths of their own, math/response/surfel.h
 };
 
 }  // namespace gsplat

@@ -36,6 +36,7 @@ from gsplat_core.render.rasterizer import rasterization as _rasterization
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.sparse_gradients import SeenRows, sparse_gradients
 from gsplat_core.render.stages import Splats, project
+from gsplat_core.render.surfaces import rasterization_2dgs as rasterization_2dgs
 from gsplat_core.scene.harmonics import sh_basis
 
 __version__ = "1.5.3"

@@ -19,13 +19,14 @@ _probed = [_carriers[name] for name, payload in PAYLOADS.items() if payload.prob
 
 @fake_kernel("composite", further=_probed)
 def _(
-    means2d: Tensor, colors: Tensor, width: int, height: int, *probed: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
+    means2d: Tensor, colors: Tensor, width: int, height: int, depths: bool, *probed: Tensor | None
+) -> tuple[Tensor, ...]:
     shape = (means2d.shape[0], height, width)
     return (
         means2d.new_empty(*shape, colors.shape[-1]),
         means2d.new_empty(*shape, 1),
         means2d.new_empty(0 if all(carrier is None for carrier in probed) else shape),
+        means2d.new_empty((*shape, 3) if depths else 0),
     )
 
 
@@ -71,13 +72,16 @@ _settings = pick("composite", ["settings"])
 _ORDER = -1  # among the settings, csrc/raster/settings.h
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    out_colors, out_alphas, _ = output
-    _reverse.save(ctx, inputs, out_colors, out_alphas)
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    out_colors, out_alphas, _, out_depths = output
+    _reverse.save(ctx, inputs, out_colors, out_alphas, out_depths)
 
 
-def _backward(ctx: Any, v_out_colors: Tensor, v_out_alphas: Tensor, v_probe: Tensor) -> Any:
-    shared, (out_colors, out_alphas) = _reverse.saved(ctx)
+def _backward(
+    ctx: Any, v_out_colors: Tensor, v_out_alphas: Tensor, v_probe: Tensor, v_out_depths: Tensor
+) -> Any:
+    shared, (out_colors, out_alphas, out_depths) = _reverse.saved(ctx)
+    with_depths = out_depths.dim() > 1
     results = _reverse(
         shared,
         out_colors=out_colors,
@@ -86,6 +90,8 @@ def _backward(ctx: Any, v_out_colors: Tensor, v_out_alphas: Tensor, v_probe: Ten
         v_out_alphas=v_out_alphas,
         v_probe=v_probe if _reverse.needs(ctx, *_probed) else None,
         rays_wanted=_reverse.needs(ctx, "rays"),
+        out_depths=out_depths if with_depths else None,
+        v_out_depths=v_out_depths if with_depths else None,
         **{name: _reverse.needs(ctx, carrier) for name, carrier in _carriers.items()},
     )
     v_backgrounds = None
@@ -98,15 +104,17 @@ def _backward(ctx: Any, v_out_colors: Tensor, v_out_alphas: Tensor, v_probe: Ten
 def _jvp(
     inputs: tuple[Any, ...], outputs: tuple[Tensor, ...], tangents: tuple[Any, ...]
 ) -> tuple[Tensor, ...]:
-    _, alphas, probe = outputs
+    _, alphas, probe, depths = outputs
     (settings,) = _settings(inputs)
     if settings[_ORDER] != 0:
         raise NotImplementedError("there is no forward mode for the order 'pixel', only for 'global'")
+    if depths.dim() > 1:
+        raise NotImplementedError("there is no forward mode for the depths of surfels")
     t_image, t_alphas = _forward(_forward.shared(inputs), **_forward.tangents(tangents))
     (t_backgrounds,) = _backgrounds(tangents)
     if t_backgrounds is not None:
         t_image = t_image + (1 - alphas) * t_backgrounds[:, None, None]
-    return t_image, t_alphas, torch.zeros_like(probe)
+    return t_image, t_alphas, torch.zeros_like(probe), torch.zeros_like(depths)
 
 
 map_over_directions("composite_backward")

@@ -29,7 +29,7 @@ PAYLOADS: dict[str, Payload] = {
 }
 """``csrc/math/payload/NAME.h`` says what is summed up."""
 
-ALONG_RAYS = frozenset(name for name, (*_, along_rays) in listed("responses").items() if along_rays)
+ALONG_RAYS = frozenset(name for name, (*_, along_rays, _) in listed("responses").items() if along_rays)
 """The responses that depend on `canonical` and `rays`."""
 
 NO_CARRIERS: tuple[None, ...] = (None,) * len(PAYLOADS)

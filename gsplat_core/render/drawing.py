@@ -24,7 +24,7 @@ from gsplat_core.render.outputs import Outputs as Outputs
 from gsplat_core.render.seen import Labels
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.stages import Blended, Splats, colour, composite
-from gsplat_core.render.variants import PAYLOADS, RESPONSES
+from gsplat_core.render.variants import EVERY_RESPONSE, PAYLOADS
 
 MOST_CHANNELS = 128
 """Blended in one pass. The backward pass keeps all channels of each pair of splat and tile at a time."""
@@ -39,12 +39,15 @@ class Rendered:
         alphas: [..., C, H, W, 1].
         meta: what happened between Gaussians and pixels, see :func:`gsplat_core.rasterization`.
         outputs: what was wanted.
+        hits: [..., C, H, W, 3] of surfels: with the depths z at which a pixel sees them, sums of z, 1/z and
+            1/z^2, if they are wanted.
     """
 
     channels: Tensor
     alphas: Tensor
     meta: Meta
     outputs: Outputs
+    hits: Tensor | None = None
 
     @property
     def colors(self) -> Tensor:
@@ -105,7 +108,8 @@ def draw(
     channels, backgrounds = [], inputs.backgrounds
     if outputs.colors:
         channels.append(_colours(inputs, sh_degree, splats.radii, sh_optimizer, sh_leaves))
-    if outputs.depth != "none":
+    flat = EVERY_RESPONSE[inputs.response].flat  # surfels, whose depths are found in the pixels
+    if outputs.depth != "none" and not flat:
         channels.append(splats.depths[..., None])
     main = channels
     further = None
@@ -131,6 +135,7 @@ def draw(
     blended = (_composite_in_passes if in_passes else composite)(
         drawn, together, backgrounds, tiles, width, height, settings,
         carriers=carriers, response=inputs.response, extras=extras, rays=rays,
+        depths=flat and (outputs.depth != "none" or outputs.hits),
     )  # fmt: skip
     rendered = blended.colors
     if further is not None:
@@ -139,8 +144,10 @@ def draw(
         )
         if copies is not None:
             found = copies.called_originals(found)
+    if outputs.depth != "none" and blended.depths is not None:
+        rendered = torch.cat([rendered, blended.depths[..., :1]], dim=-1)
     if outputs.depth in ("distance", "expected_distance"):
-        if RESPONSES[inputs.response].along_rays:
+        if EVERY_RESPONSE[inputs.response].along_rays and not flat:
             distances = distances_along_rays(inputs, lists, width, height, settings)
         else:
             distances = rendered[..., -1:] * lengths_of_rays(inputs, width, height)
@@ -163,7 +170,8 @@ def draw(
         meta["payloads"] = {name: measured[name] for name in outputs.payloads}
     if further is not None:
         meta.update(in_meta({name: as_given(image) for name, image in found.items()}, features))
-    return Rendered(as_given(rendered), as_given(blended.alphas), meta, outputs)
+    hits = None if blended.depths is None else as_given(blended.depths)
+    return Rendered(as_given(rendered), as_given(blended.alphas), meta, outputs, hits)
 
 
 def _composite_in_passes(

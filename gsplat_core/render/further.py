@@ -19,6 +19,7 @@ from gsplat_core.render.seam import TURN
 from gsplat_core.render.seen import Labels, check_labels, look
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.stages import Splats, TileLists, composite
+from gsplat_core.render.variants import EVERY_RESPONSE
 
 NO_FEATURES: Mapping[str, Tensor] = MappingProxyType({})
 
@@ -71,8 +72,10 @@ class Further(NamedTuple):
             beside["flow"] = flow_layer(flow, inputs, width, height, settings)
         if labels is not None:
             labels = check_labels(labels, inputs, width, height)
-        if not layers and not outputs.colors and outputs.depth == "none":
-            if not outputs.further and not outputs.top and flow is None and labels is None:
+        apart_from_channels = EVERY_RESPONSE[inputs.response].flat and outputs.depth != "none"
+        if not layers and not outputs.colors and (apart_from_channels or outputs.depth == "none"):
+            asked = outputs.further or outputs.top or outputs.hits or apart_from_channels
+            if not asked and flow is None and labels is None:
                 raise ValueError("a rendering without colours, depth and anything else would be empty")
             layers["nothing"] = Layer(splats.depths.detach()[..., None])  # alphas are blended with something
         return Further(layers, apart, outputs, labels)

@@ -12,7 +12,7 @@ from torch import Tensor
 from gsplat_core.arguments import check_choice, check_same_device, check_tensor
 from gsplat_core.pinhole import check_cameras
 from gsplat_core.render.distortion import lens_of, without_distortion
-from gsplat_core.render.variants import CAMERAS, RESPONSES
+from gsplat_core.render.variants import CAMERAS, EVERY_RESPONSE
 
 MAX_SH_DEGREE = 4
 
@@ -105,7 +105,7 @@ def prepare(
             :mod:`gsplat_core.pinhole`; the message names the argument.
         NotImplementedError: there is no such camera model.
     """
-    check_choice("response", response, tuple(RESPONSES))
+    check_choice("response", response, tuple(EVERY_RESPONSE))
     for name, tensor, dims in (("means", means, 2), ("viewmats", viewmats, 3)):
         if not isinstance(tensor, Tensor) or tensor.dim() < dims:
             got = list(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
@@ -136,7 +136,7 @@ def prepare(
     if backgrounds is not None:
         check_tensor("backgrounds", backgrounds, "C D", sizes, batch)
     if rays is not None:
-        if not RESPONSES[response].along_rays:
+        if not EVERY_RESPONSE[response].along_rays:
             raise ValueError(
                 "argument 'rays' needs a response along rays, such as 'ray' (with_eval3d=True), got "
                 f"{response!r}"
@@ -199,10 +199,10 @@ def _extras(
     extras: Tensor | None, response: str, sizes: Mapping[str, int], batch: tuple[int, ...]
 ) -> Tensor | None:
     """What the response needs beyond a splat's shape, None if that is nothing."""
-    if extras is None and not RESPONSES[response].extras:
+    if extras is None and not EVERY_RESPONSE[response].extras:
         return None
     what = f"numbers per Gaussian for the response {response!r}"
-    return _own_numbers("extras", extras, "N", RESPONSES[response].extras, what, sizes, batch)
+    return _own_numbers("extras", extras, "N", EVERY_RESPONSE[response].extras, what, sizes, batch)
 
 
 def _own_numbers(

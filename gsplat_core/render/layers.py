@@ -15,6 +15,7 @@ from torch import Tensor
 from gsplat_core.arguments import check_tensor
 from gsplat_core.render.inputs import Inputs
 from gsplat_core.render.stages import Splats
+from gsplat_core.render.variants import EVERY_RESPONSE
 
 
 class Layer(NamedTuple):
@@ -46,7 +47,8 @@ def feature(tensor: Tensor, inputs: Inputs, splats: Splats) -> Layer:
 
 
 def normals(inputs: Inputs, splats: Splats) -> Layer:
-    """Unit normals in world space: the axis along which a Gaussian is shortest, turned to the camera.
+    """Unit normals in world space: the axis along which a Gaussian is shortest, of a surfel the third one,
+    turned to the camera.
 
     Differentiable with respect to the rotation, or the covariance; which axis it is and which way it points
     are constants.
@@ -67,7 +69,10 @@ def shortest_axes(inputs: Inputs, seen: Tensor) -> Tensor:
     unit = inputs.quats.new_tensor([1.0, 0.0, 0.0, 0.0])
     quats = torch.nn.functional.normalize(torch.where(seen, inputs.quats, unit), dim=-1)
     w, u = quats[..., :1], quats[..., 1:]
-    least = inputs.scales.detach().argmin(-1, keepdim=True)
+    if EVERY_RESPONSE[inputs.response].flat:
+        least = torch.full_like(inputs.scales[..., :1], 2, dtype=torch.int64)
+    else:
+        least = inputs.scales.detach().argmin(-1, keepdim=True)
     e = torch.zeros_like(u).scatter_(-1, least, 1.0)
     across = 2 * torch.linalg.cross(u, e)
     return e + w * across + torch.linalg.cross(u, across)

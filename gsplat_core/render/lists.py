@@ -12,7 +12,8 @@ from gsplat_core.render.rays import Rays, places_of, rays_of
 from gsplat_core.render.seam import TURN, Copies
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.stages import Splats, TileLists, bin_splats, extras_of_splats, levels, project
-from gsplat_core.render.variants import RESPONSES
+from gsplat_core.render.surfels import seen_surfels
+from gsplat_core.render.variants import EVERY_RESPONSE
 from gsplat_core.render.windshield import behind
 
 
@@ -37,6 +38,9 @@ class Listed(NamedTuple):
 
 def projected(inputs: Inputs, width: int, height: int, settings: RenderSettings) -> Projected:
     """Projects, differentiably. The settings are those for the response, `RenderSettings.for_response`."""
+    if EVERY_RESPONSE[inputs.response].flat:
+        splats, surfels = seen_surfels(inputs, width, height, settings)
+        return Projected(splats, None, surfels)
     seen = inputs if inputs.windshield is None else behind(inputs)
     splats = project(
         seen.means, seen.quats, seen.scales, seen.covars, seen.opacities, seen.viewmats, seen.Ks, width,
@@ -48,7 +52,7 @@ def projected(inputs: Inputs, width: int, height: int, settings: RenderSettings)
         splats = Splats(*[tensor.reshape(*images, *tensor.shape[2:]) for tensor in splats])
     extras = None if inputs.extras is None else extras_of_splats(inputs.extras, splats)
     rays = rays_of(inputs, width, height, settings)
-    if RESPONSES[inputs.response].along_rays:
+    if EVERY_RESPONSE[inputs.response].along_rays:
         splats = places_of(splats)
     return Projected(splats, extras, rays)
 

@@ -28,6 +28,7 @@ class Outputs:
         payloads: names of what is in ``meta["payloads"]``, see there.
         further: names of images that are in the meta, of those in `FURTHER`, see `outputs` there.
         top: how many of the heaviest Gaussians of a pixel are in the meta, see there.
+        hits: of surfels, `Rendered.hits`.
     """
 
     colors: bool = True
@@ -37,6 +38,7 @@ class Outputs:
     payloads: tuple[str, ...] = ()
     further: tuple[str, ...] = ()
     top: int = 0
+    hits: bool = False
 
     def __or__(self, other: Outputs) -> Outputs:
         if "none" not in (self.depth, other.depth) and self.depth != other.depth:
@@ -49,6 +51,7 @@ class Outputs:
             tuple(dict.fromkeys(self.payloads + other.payloads)),
             tuple(dict.fromkeys(self.further + other.further)),
             max(self.top, other.top),
+            self.hits or other.hits,
         )
 
 

@@ -18,7 +18,7 @@ from gsplat_core.render.inputs import Inputs, Windshield
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.shutter import rays_while_moving, turned
 from gsplat_core.render.unprojection import UNPROJECTIONS
-from gsplat_core.render.variants import RESPONSES
+from gsplat_core.render.variants import EVERY_RESPONSE
 from gsplat_core.render.windshield import rays_outside
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Rays(NamedTuple):
 
 def rays_of(inputs: Inputs, width: int, height: int, settings: RenderSettings) -> Rays | None:
     """What the response or the order, if it looks along rays, wants to know of them."""
-    if RESPONSES[inputs.response].along_rays:
+    if EVERY_RESPONSE[inputs.response].along_rays:
         return _rays(inputs, width, height)
     if settings.order == "global":
         return None

@@ -11,8 +11,11 @@ from torch import Tensor
 
 from gsplat_core.arguments import check_shape
 from gsplat_core.render.inputs import Inputs
+from gsplat_core.render.rays import Rays
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.stages import Splats, TileLists, label_weights, sightings
+from gsplat_core.render.surfels import depths_in_pixels
+from gsplat_core.render.variants import EVERY_RESPONSE
 
 _NEEDS = {
     "first_ids": "first",
@@ -71,12 +74,20 @@ def look(
         for name in SEEN:
             if name in names:
                 image = getattr(seen, _NEEDS[name])
-                found[name] = depths_of(image, splats.depths) if name == "median_depth" else image
+                found[name] = _depths(image, splats, **response) if name == "median_depth" else image
         if seen.top_ids is not None and seen.top_weights is not None:
             found |= {"top_ids": seen.top_ids, "top_weights": seen.top_weights}
     if labels is not None:
         found["label_weights"] = label_weights(splats, tiles, *labels, width, height, settings, **response)
     return found
+
+
+def _depths(ids: Tensor, splats: Splats, response: str, rays: Rays | None, **others: Any) -> Tensor:
+    del others
+    if EVERY_RESPONSE[response].flat:
+        assert rays is not None
+        return depths_in_pixels(ids, rays)
+    return depths_of(ids, splats.depths)
 
 
 def depths_of(ids: Tensor, depths: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from gsplat_core.render.camera_types import UnscentedTransformParameters
-from gsplat_core.render.variants import RESPONSES
+from gsplat_core.render.variants import EVERY_RESPONSE
 from gsplat_core.scene.metadata import Metadata
 
 TILE_SIZES = (8, 16, 32)
@@ -100,15 +100,15 @@ class RenderSettings:
         Raises:
             ValueError: `antialiased` would compensate for what is not done.
         """
-        if not (RESPONSES[name].integrates or RESPONSES[name].along_rays):
+        if not (EVERY_RESPONSE[name].integrates or EVERY_RESPONSE[name].along_rays):
             return self
         if self.antialiased:
-            what = "integrated over the pixel" if RESPONSES[name].integrates else "found along its ray"
+            what = "integrated over the pixel" if EVERY_RESPONSE[name].integrates else "found along its ray"
             raise ValueError(
                 f"argument 'rasterize_mode' must not be 'antialiased' with the response {name!r}, which is "
                 f"{what}: there is no filter to compensate for"
             )
-        if RESPONSES[name].along_rays:
+        if EVERY_RESPONSE[name].along_rays:
             return replace(self, bounds_only=self.unscented)
         return replace(self, eps2d=WINDOW_FILTER, margin=math.sqrt(0.5))
 

@@ -19,7 +19,7 @@ from gsplat_core.pinhole import check_cameras
 from gsplat_core.render.camera_types import RollingShutterType
 from gsplat_core.render.inputs import Inputs
 from gsplat_core.render.settings import RenderSettings
-from gsplat_core.render.variants import RESPONSES
+from gsplat_core.render.variants import EVERY_RESPONSE
 
 # To which side lines follow one another, right and down.
 DIRECTIONS = {
@@ -77,7 +77,7 @@ def exposed(
     if shutter not in DIRECTIONS:
         known = ", ".join(str(kind) for kind in RollingShutterType)
         raise ValueError(f"argument 'rolling_shutter' must be one of {known}, got {shutter!r}")
-    if not settings.unscented or not RESPONSES[inputs.response].along_rays:
+    if not settings.unscented or not EVERY_RESPONSE[inputs.response].along_rays:
         raise ValueError(
             f"argument 'rolling_shutter' = {shutter!r} needs with_ut=True and a response along rays: what is "
             f"seen at another time is not a splat. Got with_ut={settings.unscented} and the response "

@@ -54,6 +54,8 @@ class Blended(NamedTuple):
     colors: Tensor  # [B, C, H, W, D]
     alphas: Tensor  # [B, C, H, W, 1]
     probe: Tensor | None  # [B, C, H, W] zeros, with a carrier of a payload that looks at it
+    # [B, C, H, W, 3] with the depths z at which a pixel sees surfels: sums of z, 1 / z and 1 / z^2
+    depths: Tensor | None = None
 
 
 class Sightings(NamedTuple):
@@ -167,10 +169,9 @@ def levels(opacities: Tensor, response: str, extras: Tensor | None) -> Tensor | 
     """
     if response == "gaussian":
         return None
-    rows = (-1, opacities.shape[-1])
     found: Tensor = torch.ops.gsplat_core.response_levels(
-        opacities.detach().reshape(rows),
-        None if extras is None else extras.detach().reshape(*rows, extras.shape[-1]),
+        opacities.detach().flatten(0, -2),
+        None if extras is None else extras.detach().flatten(0, -3),
         response,
     )
     return found.reshape(opacities.shape)
@@ -253,6 +254,7 @@ def composite(
     response: str = "gaussian",
     extras: Tensor | None = None,
     rays: Rays | None = None,
+    depths: bool = False,
 ) -> Blended:
     """Blends splats front to back over the background.
 
@@ -271,9 +273,10 @@ def composite(
         response: one of :data:`gsplat_core.render.variants.RESPONSES`.
         extras: [B, C, N, E], the numbers that the splats have for it, or None if it has none.
         rays: of the pixels, where the response looks along them.
+        depths: whether `Blended.depths` are wanted, of surfels.
     """
     images = splats.depths.shape[:2]
-    colors_image, alphas, probe = composite_op.composite(
+    colors_image, alphas, probe, sums = composite_op.composite(
         splats.means2d.flatten(0, 1),
         splats.shapes.flatten(0, 1),
         splats.opacities.flatten(0, 1),
@@ -288,11 +291,13 @@ def composite(
         None if rays is None else rays.canonical.flatten(0, 1),
         None if rays is None else rays.rays.flatten(0, 1),
         *[carriers[name].flatten(0, 1) if name in carriers else None for name in PAYLOADS],
+        depths,
     )
     return Blended(
         colors_image.unflatten(0, images),
         alphas.unflatten(0, images),
         probe.unflatten(0, images) if any(PAYLOADS[name].probed for name in carriers) else None,
+        sums.unflatten(0, images) if depths else None,
     )
 
 

@@ -20,16 +20,21 @@ class Response(NamedTuple):
     """Whether alpha is an integral over the pixel's window instead of a sample at its centre."""
     along_rays: bool
     """Whether alpha is that of the pixel's ray through the Gaussian in the world, and not of a splat."""
+    flat: bool = False
+    """Whether it is one of surfels, which pixels see at depths of their own."""
 
 
 CAMERAS: dict[str, int] = {name: count for name, (count,) in listed("cameras").items()}
 """Camera models, and how many coefficients each has beyond fx, fy, cx, cy: the last size of `lens`."""
 
-RESPONSES: dict[str, Response] = {
+EVERY_RESPONSE: dict[str, Response] = {
     name: Response(extras, *(trait == 1 for trait in traits))
     for name, (extras, *traits) in listed("responses").items()
 }
 """How opaque a splat is at an offset from its centre: ``csrc/math/response/NAME.h`` has the formulas."""
+
+RESPONSES: dict[str, Response] = {name: r for name, r in EVERY_RESPONSE.items() if not r.flat}
+"""Those of 3D Gaussians."""
 
 COMPOSITORS: tuple[str, ...] = tuple(listed("compositors"))
 """How splats become a pixel."""

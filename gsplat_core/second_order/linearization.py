@@ -236,7 +236,7 @@ class _Group:
         colors = ops.spherical_harmonics(*group._harmonics(activated), splats.radii)
         tiles = bin_splats(splats, cameras.width, cameras.height, settings.drawn)
         group = replace(group, splats=splats, colors=colors, tiles=tiles)
-        image, alphas, _ = ops.composite(*group._compositing, *GAUSSIAN, *NO_CARRIERS)
+        image, alphas, *_ = ops.composite(*group._compositing, *GAUSSIAN, *NO_CARRIERS)
         return replace(group, image=image, alphas=alphas)
 
     def sampled(self, fraction: float, generator: torch.Generator) -> _Group:

@@ -378,6 +378,6 @@ def test_covariances_on_their_own() -> None:
 
 
 def test_what_is_not_offered_says_so() -> None:
-    with pytest.raises(ImportError, match=re.escape("does not offer gsplat's 'rasterization_2dgs'")):
-        from gsplat_core.compat.gsplat import rasterization_2dgs  # noqa: F401
+    with pytest.raises(ImportError, match=re.escape("does not offer gsplat's 'accumulate_2dgs'")):
+        from gsplat_core.compat.gsplat import accumulate_2dgs  # noqa: F401
     assert not hasattr(gsplat, "no_such_thing")

@@ -66,14 +66,14 @@ def test_what_is_not_there_says_so_in_a_sentence() -> None:
             getattr(gsplat_package, name)
     code = """
 import gsplat
-for statement in ("from gsplat import rasterization_2dgs", "from gsplat.rendering import rasterization_2dgs",
+for statement in ("from gsplat import accumulate_2dgs", "from gsplat.rendering import accumulate_2dgs",
                   "import gsplat.losses", "from gsplat.strategy.ops import split", "import gsplat.tiles"):
     try:
         exec(statement)
     except ImportError as error:
         print(error)
 """
-    expected = ["gsplat's 'rasterization_2dgs': 2D Gaussians"] * 2
+    expected = ["gsplat's 'accumulate_2dgs': a stage of 2D Gaussians"] * 2
     expected += [f"the module 'gsplat.{name}': " for name in ("losses", "strategy.ops", "tiles")]
     for line, beginning in zip(run(code).splitlines(), expected, strict=True):
         assert line.startswith(f"gsplat_core does not offer {beginning}")

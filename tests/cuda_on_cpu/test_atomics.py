@@ -97,7 +97,7 @@ def test_gradients(channels: int, absgrad: bool, statistics: bool, opaque: bool)
     case = Case.of(channels, opaque)
     means2d = case.splats.means2d[0]
     with emulated(check=False) as library:
-        image, alphas, _ = ops.composite(means2d, *case.compositing, *NO_CARRIERS)
+        image, alphas, *_ = ops.composite(means2d, *case.compositing, *NO_CARRIERS)
         upstream = (torch.ones_like(image), torch.ones_like(alphas))
         probe = torch.ones(1, HEIGHT, WIDTH) if statistics else None
         library.take_counters()
@@ -111,7 +111,7 @@ def test_moments(opaque: bool) -> None:
     case = Case.of(3, opaque)
     means2d = case.splats.means2d[0]
     with emulated(check=False) as library:
-        image, _, _ = ops.composite(means2d, *case.compositing, *NO_CARRIERS)
+        image, *_ = ops.composite(means2d, *case.compositing, *NO_CARRIERS)
         library.take_counters()
         *inputs, extras, response, _, _ = case.compositing
         ops.composite_moments(means2d, *inputs, image, torch.ones_like(image), extras, response)

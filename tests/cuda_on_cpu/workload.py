@@ -19,7 +19,8 @@ from gsplat_core.ops.variants import GAUSSIAN
 from gsplat_core.primitive import Evaluated
 from gsplat_core.render.camera_types import RollingShutterType
 from gsplat_core.render.cameras import Cameras
-from gsplat_core.render.scene import measure
+from gsplat_core.render.drawing import Outputs
+from gsplat_core.render.scene import measure, render
 from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.render.shutter import Exposure
 from gsplat_core.render.stages import project
@@ -134,6 +135,51 @@ def other_responses() -> dict[str, Tensor]:
         changes = _tangents(scene, response=response)
         results |= {f"{response}, {part}": value for part, value in (rendered | changes).items()}
     return results
+
+
+def surfels() -> dict[str, Tensor]:
+    """Discs with all that their images have, more of them than a batch holds, in both modes, and measured."""
+    results = {}
+    for channels in (3, 9):
+        scene = random_scene(280, width=22, height=18, sh_degree=None)
+        g = torch.Generator().manual_seed(1)
+        colors, behind = torch.rand(280, channels, generator=g), torch.rand(1, channels, generator=g)
+        scene = scene.with_(colors=colors, backgrounds=behind, opacities=0.3 * scene.tensors["opacities"])
+        for absgrad in (False, True):
+            leaves = scene.leaves()
+            *images, meta = gsplat_core.rasterization_2dgs(
+                **scene.arguments(leaves), render_mode="RGB+D", distloss=True, absgrad=absgrad
+            )
+            meta["means2d"].retain_grad()
+            sum((image * torch.randn(image.shape, generator=g)).sum() for image in images).backward()
+            found = {f"image {i}": image.detach() for i, image in enumerate(images)}
+            found |= {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
+            found["signal"] = meta["means2d"].grad
+            results |= {f"{channels}, {absgrad}, {name}": value for name, value in found.items()}
+        results |= {f"{channels}, {name}": value for name, value in _measured_surfels(scene).items()}
+    return results
+
+
+def _measured_surfels(scene: Scene) -> dict[str, Tensor]:
+    t = scene.tensors
+    gaussians = Evaluated(
+        *(t[name] for name in ("means", "quats", "scales", "opacities", "colors")), response="surfel"
+    )
+    cameras = Cameras(t["viewmats"], t["Ks"], scene.width, scene.height)
+    labels = ((torch.arange(scene.width) // 7).expand(1, scene.height, scene.width), 4)
+    wanted = Outputs(further=("median_ids", "counts"), top=2)
+    seen = render(gaussians, cameras, outputs=wanted, labels=labels).meta
+    first = render(gaussians, cameras, outputs=Outputs(further=("first_ids",))).meta
+
+    def image(means: Tensor) -> Tensor:
+        return render(gaussians._replace(means=means), cameras).channels
+
+    return {
+        "contributions": measure(gaussians, cameras)[0],
+        "tangents": torch.func.jvp(image, (t["means"],), (torch.ones_like(t["means"]),))[1],
+        "first_ids": first["first_ids"],
+        **{name: seen[name] for name in ("median_ids", "counts", "top_ids", "label_weights")},
+    }
 
 
 def pixel_order() -> dict[str, Tensor]:
@@ -339,6 +385,7 @@ CASES: list[Callable[[], dict[str, Tensor]]] = [
     sigma_points,
     rolling_shutters,
     other_responses,
+    surfels,
     pixel_order,
     many_channels,
     binning,

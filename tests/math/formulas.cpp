@@ -303,6 +303,75 @@ Formula ray_formula(bool from_centre) {
   return f;
 }
 
+// A surfel with the numbers x (`canonical`, opacity) at an offset from its mean and a direction.
+template <class T>
+struct OnPlane {
+  using Family = gsplat::SurfelFamily;
+
+  Family::Prepared<T> prepared;
+  Family::At<T> at;
+  T alpha;
+
+  OnPlane(const ListOf<T>& x, const Vec2<T>& offset, const Vec3<T>& direction) {
+    const gsplat::SplatShape<T> shape = {T(1.0), T(0.0), T(1.0), gsplat::log2(x[12])};
+    const auto frame = Family::frame(shape.log2_opacity, x.data(), x.data());
+    prepared = Family::prepare(shape, x.data(), &frame.first.x);
+    T measure(0.0);
+    at = Family::at(prepared, offset.x, offset.y, {direction, {T(0.0), T(0.0), T(0.0)}, true}, measure);
+    alpha = gsplat::exp2(measure);
+  }
+};
+
+// One surfel in three pixels: sum_j c_j alpha_j + d_j / z_j as a function of `canonical`, opacity, and the
+// directions of the pixels.
+Formula surfel_formula() {
+  using Family = gsplat::SurfelFamily;
+  static const double weights[3] = {0.7, -0.4, 1.1}, of_depths[3] = {0.2, 0.5, -0.3};
+  static const Vec2<double> offsets[3] = {{3.0, 2.0}, {-2.0, 3.0}, {0.4, -0.3}};
+  const auto direction = [](const List& x, int j) {
+    return Vec3<double>{x[13 + 3 * j], x[14 + 3 * j], x[15 + 3 * j]};
+  };
+  Formula f;
+  f.value = [=](const List& x) {
+    double sum = 0;
+    for (int j = 0; j < 3; ++j) {
+      const OnPlane<double> splat(x, offsets[j], direction(x, j));
+      sum += weights[j] * splat.alpha + of_depths[j] / splat.at.depth;
+    }
+    return List{sum};
+  };
+  f.jvp = [=](const List& x, const List& t) {
+    const auto tangent = gsplat::surfel_tangent(x.data(), t.data(), t[12] / x[12]);
+    double sum = 0;
+    for (int j = 0; j < 3; ++j) {
+      const Vec3<double> d = direction(x, j), t_d = direction(t, j);
+      const OnPlane<double> splat(x, offsets[j], d);
+      sum += weights[j] * splat.alpha * gsplat::surfel_change(splat.prepared, splat.at, tangent, d, t_d);
+      sum += of_depths[j] * (dot(splat.prepared.frame.inverse, t_d) + dot(tangent.inverse, d));
+    }
+    return List{sum};
+  };
+  f.vjp = [=](const List& x, const List& v) {
+    auto sums = Family::Sums<double>::zero();
+    List grad(x.size());
+    for (int j = 0; j < 3; ++j) {
+      const OnPlane<double> splat(x, offsets[j], direction(x, j));
+      const double e = v[0] * weights[j] * splat.alpha;
+      auto change = Family::change(splat.prepared, splat.at, e);
+      Family::add_depth(change, v[0] * of_depths[j]);
+      Family::add(sums, e, change, splat.at);
+      const Vec3<double> v_ray = Family::ray_vjp(splat.prepared, change, splat.at.tau, true).direction;
+      grad[13 + 3 * j] = v_ray.x;
+      grad[14 + 3 * j] = v_ray.y;
+      grad[15 + 3 * j] = v_ray.z;
+    }
+    gsplat::surfel_vjp(gsplat::SurfelFrame<double>(x.data()), sums, grad.data());
+    grad[12] = sums.e / x[12];
+    return grad;
+  };
+  return f;
+}
+
 // A splat with the numbers x (mean, root, opacity, extras) at an offset from its mean.
 template <class Response, class T>
 struct Pixel {
@@ -382,7 +451,9 @@ Formula response_formula(bool quadratic) {
 
 template <class Response>
 void add_response(std::map<std::string, Formula>& f, const std::string& name) {
-  if constexpr (Response::Family::kAlongRays) {
+  if constexpr (Response::Family::kFlat) {
+    f[name] = surfel_formula();
+  } else if constexpr (Response::Family::kAlongRays) {
     f[name] = ray_formula<Response>(true);
     f[name + "_from_elsewhere"] = ray_formula<Response>(false);
   } else {
@@ -401,7 +472,12 @@ struct ResponseFunctions {
 template <class Response>
 ResponseFunctions response_functions() {
   return {[](double u, double v, double opacity, const List& extras) {
-            if constexpr (Response::Family::kAlongRays) {
+            if constexpr (Response::Family::kFlat) {
+              // Large in the image, and seen from the front.
+              const double along = 1 / gsplat::kRootScale;
+              const List splat = {1, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0, opacity};
+              return OnPlane<double>(splat, {1e3, 1e3}, {u * along / 5, v * along / 5, 1}).alpha;
+            } else if constexpr (Response::Family::kAlongRays) {
               // From far away along an axis.
               List splat = {1,  0,      0, 0, 1, 0, 0, 0, 1, -u / gsplat::kRootScale, -v / gsplat::kRootScale,
                             -9, opacity};

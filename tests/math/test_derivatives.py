@@ -115,6 +115,16 @@ def gaussian_on_rays(name: str, numbers: int, rng: Generator) -> Array:
     return np.concatenate([frame.ravel(), frame @ centre, [0.8], extras, *rays])
 
 
+def surfel_in_pixels(rng: Generator) -> Array:
+    """Its axes, its centre from the camera, the centre of its filter, its nearest depth, opacity, and three
+    directions: two in which the disc is larger than the filter, and one in which it is not."""
+    turn, centre = rotation(rng), np.array([0.2, -0.1, 4.0]) + 0.3 * rng.normal(size=3)
+    axes = turn[:, :2].T * rng.uniform(0.5, 1.5, (2, 1))
+    places = [*rng.uniform(-0.3, 0.3, (2, 2)), [1.7, 1.2]]
+    directions = [(centre + s * axes[0] + t * axes[1]) / rng.uniform(3.0, 5.0) for s, t in places]
+    return np.concatenate([*axes, centre, 0.1 * rng.normal(size=2), [0.01, 0.8], *directions])
+
+
 def response_inputs(name: str) -> Inputs:
     """Those of the two formulas of one response."""
     if RESPONSES[name].along_rays:
@@ -138,6 +148,7 @@ INPUTS: Inputs = {
     "scale_of_logarithm": lambda rng: rng.normal(size=1),
     "opacity_of_logit": lambda rng: rng.normal(size=1),
     "directional_slice": lambda rng: np.concatenate([rng.normal(size=10), 0.3 * rng.normal(size=15)]),
+    "response_surfel": surfel_in_pixels,
     "log_alpha_change": lambda rng: np.array([0.4, 0.3, 0.9, -0.3, 0.7, 0.8]) * rng.uniform(0.8, 1.2, 6),
     **{f"blending_{name}{form}": blended_splats for name in COMPOSITORS for form in ("", "_by_logarithm")},
     **{f"sh_basis_{degree}": lambda rng: rng.normal(size=3) for degree in range(5)},

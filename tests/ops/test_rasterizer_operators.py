@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from splats import adapted, covariances, random_scene
 from torch import Tensor
 
-from gsplat_core.ops.variants import GAUSSIAN
+from gsplat_core.ops.variants import GAUSSIAN, NO_CARRIERS, NO_RAYS
 from gsplat_core.render import stages
 from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.render.variants import CAMERAS, PAYLOADS
@@ -93,7 +94,7 @@ def test_composite(channels: int, absgrad: bool, statistics: bool, background: b
         for name, payload in PAYLOADS.items()
     ]
     torch.library.opcheck(ops.composite, (leaf(means2d), *shared, *carriers))
-    image, alphas, probe = (x.detach() for x in ops.composite(means2d, *shared, *carriers))
+    image, alphas, probe, _ = (x.detach() for x in ops.composite(means2d, *shared, *carriers))
     plain = [x.detach() if isinstance(x, Tensor) else x for x in (means2d, *shared)]
     upstream = (
         torch.rand_like(image),
@@ -101,6 +102,49 @@ def test_composite(channels: int, absgrad: bool, statistics: bool, background: b
         torch.rand_like(probe) if statistics else None,
     )
     torch.library.opcheck(ops.composite_backward, (*plain, image, alphas, *upstream), wanted)
+
+
+def surfels(order: str = "global") -> tuple[Any, ...]:
+    """The arguments of compositing discs that face a camera, up to the rays of its pixels."""
+    splats, colors, _ = splats_and_tiles(3)
+    tiles = stages.bin_splats(splats, *SIZE, response="surfel")
+    means2d, shapes, depths, opacities, _ = (s.flatten(0, 1) for s in splats)
+    size, (width, height) = depths[..., None] / SIZE[0], SIZE
+    one = torch.ones_like(size)
+    slopes = (means2d - torch.tensor([width / 2, height / 2])) / width
+    rest = torch.tensor([0.0, 0.0, 0.01]).expand(*depths.shape, 3)
+    discs = [3 * size * axis for axis in torch.eye(3)[:2]]
+    canonical = torch.cat([*discs, torch.cat([slopes, one], -1) * depths[..., None], rest], dim=-1)
+    x, y = torch.meshgrid(torch.arange(width) + 0.5, torch.arange(height) + 0.5, indexing="xy")
+    rays = torch.stack([(x - width / 2) / width, (y - height / 2) / width, torch.ones_like(x)], dim=-1)
+    settings = replace(USUAL, order=order).numbers()
+    return (
+        means2d, shapes, opacities, colors, None, *tiles, *SIZE, settings, None, "surfel", canonical,
+        rays.expand(len(depths), -1, -1, -1).contiguous(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("depths", [False, True])
+def test_composite_of_surfels(depths: bool) -> None:
+    plain = surfels()
+    arguments = [leaf(a) if isinstance(a, Tensor) and a.is_floating_point() else a for a in plain]
+    torch.library.opcheck(ops.composite, (*arguments, *NO_CARRIERS, depths))
+    image, alphas, _, sums = ops.composite(*plain, *NO_CARRIERS, depths)
+    assert sums.numel() == (3 * alphas.numel() if depths else 0)
+    wanted = {"out_depths": sums, "v_out_depths": torch.rand_like(sums)} if depths else {}
+    upstream = (torch.rand_like(image), torch.rand_like(alphas), None, True)
+    torch.library.opcheck(ops.composite_backward, (*plain, image, alphas, *upstream), wanted)
+
+
+def test_what_surfels_do_not_have_is_refused() -> None:
+    plain = surfels()
+    with pytest.raises(RuntimeError, match="there is no order 'pixel' of the response 'surfel'"):
+        ops.composite(*surfels("pixel"), *NO_CARRIERS)
+    with pytest.raises(RuntimeError, match="'rays' must have 3 numbers per pixel with the response 'surfel'"):
+        ops.composite(*plain[:-1], torch.cat([plain[-1], plain[-1]], dim=-1), *NO_CARRIERS)
+    others = (*plain[:-3], "gaussian", *NO_RAYS)
+    with pytest.raises(RuntimeError, match="of surfels only, not of the response 'gaussian'"):
+        ops.composite(*others, *NO_CARRIERS, True)
 
 
 def test_contributions() -> None:

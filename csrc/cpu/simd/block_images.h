@@ -64,6 +64,18 @@ void write_colors(const CompositeInputs& in, const BlockPlace& place, const floa
   }
 }
 
+// Writes planes [kBlockPixels], one per channel.
+inline void write_planes(const float* planes, int channels, ImageSize size, const BlockPlace& place,
+                         float* image) {
+  for (int row = 0; row < place.rows; ++row) {
+    float* pixel = image + first_pixel(size, place, row) * channels;
+    for (int column = 0; column < place.columns; ++column, pixel += channels) {
+      const int i = pixel_index(column, row);
+      for (int c = 0; c < channels; ++c) pixel[c] = planes[c * kBlockPixels + i];
+    }
+  }
+}
+
 // Writes one number per pixel.
 inline void write_plane(const float* plane, ImageSize size, const BlockPlace& place, float* image) {
   for (int row = 0; row < place.rows; ++row) {

@@ -116,6 +116,17 @@ struct BlockRays {
     }
   }
 
+  // Gives directions back the lengths that they were given with.
+  void keep_lengths() {
+    const Float zero(0.0f), one(1.0f);
+    for (int i = 0; i < kBlockPixels; i += kLanes) {
+      const Float inverse = Float::load(inverse_length + i);
+      const Float given = select(inverse > zero, one / select(inverse > zero, inverse, one), one);
+      given.store(length + i);
+      for (float (&plane)[kBlockPixels] : direction) (given * Float::load(plane + i)).store(plane + i);
+    }
+  }
+
   // How far along their rays something is, from what it is along the directions that are affine.
   [[gnu::always_inline]] Float distance(const Float& along, int first) const {
     return along * Float::load(length + first);
@@ -178,7 +189,8 @@ struct SplatDirections {
   alignas(64) float of_cell[3][kCells];
   Vec3<Float> in_cell[kVectors];
 
-  [[gnu::always_inline]] void find(const RayFrame<Float>& frame, const BlockRays& rays) {
+  template <class Frame>
+  [[gnu::always_inline]] void find(const Frame& frame, const BlockRays& rays) {
     if (__builtin_expect(rays.affine == 0, 0)) return;
     repeat<kVectors>([&](auto i) __attribute__((always_inline)) {
       constexpr int first = i * kLanes;

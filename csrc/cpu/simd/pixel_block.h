@@ -59,6 +59,7 @@ struct BlockPixels<Response, true> : PixelState {
 
   BlockPixels(const CompositeInputs& in, const BlockPlace& place)
       : PixelState(place, Response::Family::kLeast), rays(in, place) {
+    if constexpr (Response::Family::kFlat) rays.keep_lengths();
     unfinished = 0;
     for (int i = 0; i < kBlockPixels; ++i) {
       if (!(rays.inverse_length[i] > 0.0f)) threshold[i] = kInfinity;
@@ -270,7 +271,8 @@ public:
   // The cells that may see the next splat.
   CellSet cells(int n) const { return splats_.cells(n) & state_.unfinished; }
 
-  // Blends the next splat: body(cell, weight) for each of these cells.
+  // Blends the next splat: body(cell, weight) for each of these cells, or body(cell, weight, at) with its
+  // CellResponse.
   template <class Body>
   [[gnu::always_inline]] void each_weight(int n, const BlockPlace& place, CellSet cells, Float max_alpha,
                                           Body&& body) const {
@@ -278,7 +280,11 @@ public:
     each_cell(cells, [&](int cell) __attribute__((always_inline)) {
       const CellResponse at(splat, state_, cell);
       const CellBlend blend(at, state_, cell, max_alpha);
-      body(cell, blend.weight);
+      if constexpr (requires { body(cell, blend.weight, at); }) {
+        body(cell, blend.weight, at);
+      } else {
+        body(cell, blend.weight);
+      }
     });
   }
 

@@ -18,11 +18,13 @@ public:
   }
 
   // How the splats move across the image; not at all where one of the pixels has no ray.
-  AcrossImage<Float> across(const RayFrame<Float>& frame, bool from_centre) const {
+  template <class Family>
+  typename Family::template Across<Float> across(const typename Family::template Frame<Float>& frame,
+                                                 const Float* canonical, bool from_centre) const {
     LaneMask all = Float(0.0f) <= Float(0.0f);
     const Ray<Float> at = loaded(at_, from_centre, all);
     const Ray<Float> right = loaded(right_, from_centre, all), below = loaded(below_, from_centre, all);
-    return {frame, at, chosen(all, right, at), chosen(all, below, at)};
+    return Family::across(frame, canonical, at, chosen(all, right, at), chosen(all, below, at));
   }
 
 private:
@@ -49,11 +51,29 @@ private:
   alignas(64) Numbers at_ = {}, right_ = {}, below_ = {};
 };
 
+// The gradient of the means and, in `v_canonical`, that of `canonical`, from the sums of kLanes splats.
+template <class Family>
+Vec2<Float> ray_splats_vjp(const RaySums<Float>& m, const Float* canonical, const RaysAround& around,
+                           bool from_centre, Float* v_canonical) {
+  const CameraTurn<Float> turn({canonical[9], canonical[10], canonical[11]});
+  const RayFrame<Float> frame(turn, canonical, Float(0.0f));
+  ray_splat_vjp(turn, canonical, m, v_canonical);
+  return around.across<Family>(frame, canonical, from_centre).vjp(m.centre);
+}
+template <class Family>
+Vec2<Float> ray_splats_vjp(const SurfelSums<Float>& m, const Float* canonical, const RaysAround& around,
+                           bool from_centre, Float* v_canonical) {
+  const SurfelFrame<Float> frame(canonical);
+  surfel_vjp(frame, m, v_canonical);
+  return around.across<Family>(frame, canonical, from_centre).vjp(m.by_inverse);
+}
+
 // Turns the sums of the splats from the number `first` on, `stride` floats apart, into their gradients; those
 // of culled splats stay as they are.
-inline void finish_ray_splats(const CompositeInputs& in, int64_t first, int count, const float* totals,
-                              int64_t stride, const CompositeGrads& out) {
-  constexpr int kCanonical = RayInputs::kCanonical, kMoments = sizeof(RaySums<float>) / sizeof(float);
+template <class Family>
+void finish_ray_splats(const CompositeInputs& in, int64_t first, int count, const float* totals,
+                       int64_t stride, const CompositeGrads& out) {
+  constexpr int kCanonical = RayInputs::kCanonical, kMoments = Family::kSums;
   const auto is_seen = [&](int lane) { return in.opacities[first + lane] > 0.0f; };
   RaysAround around;
   for (int lane = 0; lane < count; ++lane) {
@@ -63,14 +83,13 @@ inline void finish_ray_splats(const CompositeInputs& in, int64_t first, int coun
   const auto sums = LaneBlock<kMoments>::load(totals, stride, count);
   Float canonical[kCanonical];
   repeat<kCanonical>([&](auto i) { canonical[i] = block[i]; });
-  const RaySums<Float> moments = {
-      {sums[0], sums[1], sums[2]}, {sums[3], sums[4], sums[5], sums[6], sums[7], sums[8]}, sums[9]};
+  typename Family::template Sums<Float> moments;
+  static_assert(sizeof(moments) == sizeof(sums.columns));
+  std::memcpy(static_cast<void*>(&moments), sums.columns, sizeof(moments));
 
-  const CameraTurn<Float> turn({canonical[9], canonical[10], canonical[11]});
-  const RayFrame<Float> frame(turn, canonical, Float(0.0f));
-  const Vec2<Float> v_mean = around.across(frame, in.rays.numbers == 3).vjp(moments.centre);
   Float v_canonical[kCanonical];
-  ray_splat_vjp(turn, canonical, moments, v_canonical);
+  const Vec2<Float> v_mean =
+      ray_splats_vjp<Family>(moments, canonical, around, in.rays.numbers == 3, v_canonical);
   LaneBlock<kCanonical> v_frames;
   LaneBlock<2> v_means;
   repeat<kCanonical>([&](auto i) { v_frames.set(i, v_canonical[i]); });
@@ -81,7 +100,7 @@ inline void finish_ray_splats(const CompositeInputs& in, int64_t first, int coun
     const int64_t id = first + lane;
     for (int i = 0; i < kCanonical; ++i) out.canonical[kCanonical * id + i] = v_frames.columns[i][lane];
     for (int i = 0; i < 2; ++i) out.means2d[2 * id + i] = v_means.columns[i][lane];
-    out.opacities[id] = sums.columns[9][lane] / in.opacities[id];
+    out.opacities[id] = sums.columns[kMoments - 1][lane] / in.opacities[id];
   }
 }
 

@@ -39,13 +39,40 @@ struct Colors {
   }
 };
 
+// Sums of the depths at which a pixel sees surfels; nothing for other responses.
+template <class Response, bool kFlat = Response::Family::kFlat>
+struct Depths {
+  __device__ void blend(float, const Blend<Response>&) {}
+  __device__ void store(const CompositeInputs&, const Tile&, int, const CompositeOutputs&) const {}
+};
+
+template <class Response>
+struct Depths<Response, true> {
+  Vec3<float> sum = {0.0f, 0.0f, 0.0f};
+
+  __device__ void blend(float weight, const Blend<Response>& blend) {
+    sum = sum + weight * Response::Family::depths(blend.at);
+  }
+  __device__ void store(const CompositeInputs& in, const Tile& tile, int y,
+                        const CompositeOutputs& out) const {
+    const PixelPlace place(in, tile, pixel_x(), y);
+    if (out.depths == nullptr || !place.exists) return;
+    float* depths = out.depths + place.index * kDepths;
+    depths[0] = sum.x;
+    depths[1] = sum.y;
+    depths[2] = sum.z;
+  }
+};
+
 template <int kColors>
 __device__ void blend_splat(const StagedSplat<Response, kColors>& splat, float dx, float max_alpha,
-                            TilePixel<Response>& pixel, Colors<kColors>& blended) {
+                            TilePixel<Response>& pixel, Colors<kColors>& blended, Depths<Response>& depths) {
   GSPLAT_COUNT(pairs);
   const Blend<Response> blend(splat, dx, max_alpha, pixel);
   if (blend.blends) {
-    blended.blend(blend.alpha * pixel.transmittance, splat.colors());
+    const float weight = blend.alpha * pixel.transmittance;
+    blended.blend(weight, splat.colors());
+    depths.blend(weight, blend);
     pixel.transmittance = blend.behind;
   }
 }
@@ -66,14 +93,18 @@ __global__ void __launch_bounds__(kMostTileThreads, blocks_at_least<Response>(kC
   TilePixel<Response> upper(in, pixel_y(), PixelPlace(in, tile, pixel_x(), pixel_y()));
   TilePixel<Response> lower(in, pixel_y() + kHalf, PixelPlace(in, tile, pixel_x(), pixel_y() + kHalf));
   Colors<kColors> upper_colors, lower_colors;
+  Depths<Response> upper_depths, lower_depths;
   const auto visit = [&](int, const StagedSplat<Response, kColors>& splat, float dx, bool in_upper,
                          bool in_lower) {
-    if (in_upper) blend_splat(splat, dx, in.settings.max_alpha, upper, upper_colors);
-    if (in_lower) blend_splat(splat, dx, in.settings.max_alpha, lower, lower_colors);
+    if (in_upper) blend_splat(splat, dx, in.settings.max_alpha, upper, upper_colors, upper_depths);
+    if (in_lower) blend_splat(splat, dx, in.settings.max_alpha, lower, lower_colors, lower_depths);
   };
   visit_splats<Response, kColors>(in, tile, first_channel, channels, batch, upper, lower, visit);
   upper_colors.store(in, tile, pixel_y(), upper.transmittance, first_channel, channels, out);
   lower_colors.store(in, tile, pixel_y() + kHalf, lower.transmittance, first_channel, channels, out);
+  if (first_channel > 0) return;
+  upper_depths.store(in, tile, pixel_y(), out);
+  lower_depths.store(in, tile, pixel_y() + kHalf, out);
 }
 
 // The same in the order of each pixel's own.
@@ -123,9 +154,11 @@ void launch(const CompositeInputs& in, const CompositeOutputs& out, Stream strea
 
 void composite(const CompositeInputs& in, const CompositeOutputs& out, Stream stream) {
   // Eight channels at a time, in several passes if need be.
-  if (in.settings.order == Order::pixel) {
-    return for_channels<8, 3>(in.channels,
-                              [&](auto channels) { launch_by_pixel<channels>(in, out, stream); });
+  if constexpr (!Response::Family::kFlat) {  // surfels have no such order
+    if (in.settings.order == Order::pixel) {
+      return for_channels<8, 3>(in.channels,
+                                [&](auto channels) { launch_by_pixel<channels>(in, out, stream); });
+    }
   }
   for_frequent_channels<Response, 8>(in.channels, [&](auto channels) { launch<channels>(in, out, stream); });
 }

@@ -22,6 +22,39 @@ constexpr int kMoments = Family::kSums, kExtras = Response::kExtras;
 constexpr int kOfSplat = kMoments + kExtras;
 constexpr int kAnyChannels = 0;  // a number of channels that is known at run time only
 
+// Gradients of a pixel's depths of surfels; nothing for other responses.
+template <class Response, bool kFlat = Response::Family::kFlat>
+struct DepthGrads {
+  __device__ float load(const CompositeGradInputs&, int64_t) { return 0.0f; }
+  __device__ float take(const Blend<Response>&, float&) const { return 0.0f; }
+  template <class Change>
+  __device__ void give(float, Change&) const {}
+};
+
+template <class Response>
+struct DepthGrads<Response, true> {
+  Vec3<float> v = {0.0f, 0.0f, 0.0f};
+
+  // Returns their part of E.
+  __device__ float load(const CompositeGradInputs& given, int64_t index) {
+    if (given.v_depths == nullptr) return 0.0f;
+    const float *of = given.v_depths + index * kDepths, *sums = given.depths + index * kDepths;
+    v = {of[0], of[1], of[2]};
+    return dot(v, Vec3<float>{sums[0], sums[1], sums[2]});
+  }
+  // Adds their part to g = dL/dw and returns the gradient of the inverse depth over w.
+  __device__ float take(const Blend<Response>& blend, float& g) const {
+    const Vec2<float> found = Response::Family::depths_vjp(blend.at, v);
+    g += found.x;
+    return found.y;
+  }
+  // Adds the gradient of the inverse depth to what changes with it.
+  template <class Change>
+  __device__ void give(float by_inverse, Change& change) const {
+    Response::Family::add_depth(change, by_inverse);
+  }
+};
+
 // What a pixel is given.
 template <int kColors>
 struct PixelGrads {
@@ -29,6 +62,7 @@ struct PixelGrads {
   float v_alpha;  // gradient of alpha, the background's part included
   float behind;   // E - R of math/compositor/over.h: what the splats still to come contribute
   float probe;    // what payloads know of it besides
+  [[no_unique_address]] DepthGrads<Response> depths;
   int64_t index;  // of the pixel in the images
 
   __device__ PixelGrads(const CompositeInputs& in, const CompositeGradInputs& v, const Tile& tile,
@@ -47,6 +81,7 @@ struct PixelGrads {
       from_colors += v_color * v.colors[index * channels + c];
       if (background != nullptr) from_background += v_color * background[c];
     }
+    if constexpr (Family::kFlat) from_colors += depths.load(v, index);  // the compiler would add a zero
     v_alpha = v.v_alphas[index] - from_background;
     // The outputs hold the background too: C = sum w c + (1 - alpha) bg.
     behind = from_colors - (1.0f - alpha) * from_background + alpha * v_alpha;
@@ -115,7 +150,10 @@ __device__ void add_ray_gradient(const CompositeInputs& in, const CompositeGrads
                                  const Change& change) {
   if constexpr (Response::Family::kAlongRays) {
     if (out.rays == nullptr) return;
-    const Ray<float> v = Response::Family::ray_vjp(blend.prepared, change, blend.at.tau, pixel.from_centre);
+    float along = blend.at.tau;
+    // What finish_ray_gradient() divides by.
+    if constexpr (Response::Family::kFlat) along = sqrt(dot(pixel.direction, pixel.direction));
+    const Ray<float> v = Response::Family::ray_vjp(blend.prepared, change, along, pixel.from_centre);
     float* numbers = out.rays + (pixel.numbers - in.rays.rays);
     numbers[0] += v.direction.x;
     numbers[1] += v.direction.y;
@@ -142,9 +180,11 @@ __device__ void finish_ray_gradient(const CompositeInputs& in, const CompositeGr
 // staged then.
 template <class Response, bool kWanted>
 struct Moves {
-  __device__ static AcrossImage<float>* staged() {
+  using Across = Response::Family::template Across<float>;
+
+  __device__ static Across* staged() {
     if constexpr (Response::Family::kAlongRays && kWanted) {
-      __shared__ AcrossImage<float> splats[kBatch];
+      __shared__ Across splats[kBatch];
       return splats;
     } else {
       return nullptr;
@@ -152,21 +192,21 @@ struct Moves {
   }
   template <int kColors>
   __device__ static void stage(const CompositeInputs& in, int64_t id,
-                               const StagedSplat<Response, kColors>& splat, AcrossImage<float>* staged) {
+                               const StagedSplat<Response, kColors>& splat, Across* staged) {
     if constexpr (Response::Family::kAlongRays && kWanted) {
-      RayFrame<float> frame;
+      typename Response::Family::template Frame<float> frame;
       memcpy(&frame, splat.frame(), sizeof(frame));
-      *staged = across_image(in, id, frame);
+      *staged = across_image<typename Response::Family>(in, id, frame);
     }
   }
   template <int kColors>
-  __device__ static auto of(const StagedSplat<Response, kColors>& splat, const AcrossImage<float>* staged) {
+  __device__ static auto of(const StagedSplat<Response, kColors>& splat, const Across* staged) {
     if constexpr (!Response::Family::kAlongRays) {
       return splat.shape;
     } else if constexpr (kWanted) {
       return *staged;
     } else {
-      return AcrossImage<float>{};
+      return Across{};
     }
   }
 };
@@ -188,12 +228,14 @@ __device__ float replay_splat(const CompositeInputs& in, const CompositeGradInpu
   }
   sums.payloads.take(
       weight, [&](int c) { return splat.colors()[c]; }, [&](int c) { return grads.v_colors[c]; }, g);
+  const float by_inverse = grads.depths.take(blend, g);
   grads.behind = fma(-weight, g, grads.behind);
   const float v_alpha = Over::alpha_vjp(pixel.transmittance, blend.alpha, g, grads.behind);
   pixel.transmittance = blend.behind;
   // No gradient through the cap.
   const float e = zero_unless(blend.uncapped <= in.settings.max_alpha, blend.alpha * v_alpha);
-  const auto change = Family::change(blend.prepared, blend.at, e);
+  auto change = Family::change(blend.prepared, blend.at, e);
+  grads.depths.give(weight * by_inverse, change);
   Family::add(sums.moments, e, change, blend.dy, blend.at);
 #pragma unroll
   for (int i = 0; i < kExtras; ++i) sums.extras.numbers[i] -= e * change.by_extras.values[i];
@@ -246,7 +288,7 @@ __global__ void __launch_bounds__(kMostTileThreads, kBlocks<kColors>)
   PixelGrads<kColors> upper_grads(in, v, tile, upper_place), lower_grads(in, v, tile, lower_place);
   const SumTarget<Row> target(out, in.channels, sum_owner<Sums::kCount>());
   using Moving = Moves<Response, (sizeof...(Extras) > 0)>;
-  AcrossImage<float>* const moves = Moving::staged();
+  typename Moving::Across* const moves = Moving::staged();
   const auto stage = [&](int i, int64_t id) { Moving::stage(in, id, batch.splats[i], moves + i); };
   const auto visit = [&](int i, const StagedSplat<Response, kColors>& splat, float dx, bool in_upper,
                          bool in_lower) {
@@ -292,7 +334,7 @@ __global__ void __launch_bounds__(kMostTileThreads)
       StagedSplat<Response, kColors> splat;
       load_splat<Response, kColors>(in, tile, id, root, in.opacities[id], 0, kColors, splat);
       dx = x - splat.mean_x;
-      AcrossImage<float> moves = {};
+      typename Moving::Across moves = {};
       Moving::stage(in, id, splat, &moves);
       weight = replay_splat(in, v, out, Moving::of(splat, &moves), splat, dx, pixel, grads, sums);
     }
@@ -324,11 +366,13 @@ __global__ void __launch_bounds__(kMostTileThreads)
 template <class Response, class Family = typename Response::Family>
 __device__ void finish_moments(const CompositeInputs& in, int64_t id, const CompositeGrads& out) {
   if constexpr (Family::kAlongRays) {
-    const float* sums = out.canonical + RayInputs::kCanonical * id;
-    const RaySums<float> moments = {{sums[0], sums[1], sums[2]},
-                                    {sums[3], sums[4], sums[5], sums[6], sums[7], sums[8]},
-                                    out.opacities[id]};
-    finish_ray_splat(in, id, moments, out);
+    float sums[Family::kSums];
+    memcpy(sums, out.canonical + RayInputs::kCanonical * id, sizeof(sums) - sizeof(float));
+    sums[Family::kSums - 1] = out.opacities[id];
+    typename Family::template Sums<float> moments;
+    static_assert(sizeof(moments) == sizeof(sums));
+    memcpy(&moments, sums, sizeof(moments));
+    finish_ray_splat<Family>(in, id, moments, out);
   } else {
     float* mean = out.means2d + 2 * id;
     float* v_root = out.shapes + 3 * id;
@@ -375,11 +419,13 @@ void launch_by_pixel(Payloads<Extras...>, const CompositeInputs& in, const Compo
 // What trainings ask for most has code of its own; the rest is served by code that can do more.
 void launch(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out,
             Stream stream) {
-  if (in.settings.order == Order::pixel) {
-    if (in.channels == 3 && Payloads<>::suffice(out)) {
-      return launch_by_pixel<3>(Payloads<>{}, in, v, out, stream);
+  if constexpr (!Response::Family::kFlat) {  // surfels have no such order
+    if (in.settings.order == Order::pixel) {
+      if (in.channels == 3 && Payloads<>::suffice(out)) {
+        return launch_by_pixel<3>(Payloads<>{}, in, v, out, stream);
+      }
+      return launch_by_pixel<kAnyChannels>(AllPayloads{}, in, v, out, stream);
     }
-    return launch_by_pixel<kAnyChannels>(AllPayloads{}, in, v, out, stream);
   }
   if (Payloads<>::suffice(out)) {
     return for_frequent_channels<Response, kAnyChannels>(

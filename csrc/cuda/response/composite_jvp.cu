@@ -54,7 +54,7 @@ struct PixelMotion<Response, true> {
       : t_rays(nullptr), inverse_length(0.0f) {
     if (!place.exists) return;
     t_rays = t.rays + place.index * in.rays.numbers;
-    inverse_length = load_ray(in.rays, place.index).inverse_length;
+    inverse_length = Response::Family::kFlat ? 1.0f : load_ray(in.rays, place.index).inverse_length;
   }
   // Of a pixel that exists: the splat is seen in it.
   __device__ MovingRay<float> of(const TilePixel<Response>& pixel, const Vec2<float>&) const {

@@ -75,10 +75,12 @@ __global__ void __launch_bounds__(kMostTileThreads)
 
 void contributions(const CompositeInputs& in, Contribution* out, Stream stream) {
   if (in.images == 0) return;
-  if (in.settings.order == Order::pixel) {
-    composite_contributions_by_pixel<Response>
-        <<<half_tile_blocks(in), tile_threads(in), 0, stream>>>(in, out);
-    return check_launch("composite_contributions_by_pixel");
+  if constexpr (!Response::Family::kFlat) {  // surfels have no such order
+    if (in.settings.order == Order::pixel) {
+      composite_contributions_by_pixel<Response>
+          <<<half_tile_blocks(in), tile_threads(in), 0, stream>>>(in, out);
+      return check_launch("composite_contributions_by_pixel");
+    }
   }
   composite_contributions<Response><<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, out);
   check_launch("composite_contributions");

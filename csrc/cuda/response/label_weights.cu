@@ -79,10 +79,12 @@ __global__ void __launch_bounds__(kMostTileThreads)
 
 void label_weights(const CompositeInputs& in, const LabelInputs& labels, float* out, Stream stream) {
   if (in.images == 0) return;
-  if (in.settings.order == Order::pixel) {
-    composite_label_weights_by_pixel<Response>
-        <<<half_tile_blocks(in), tile_threads(in), 0, stream>>>(in, labels, out);
-    return check_launch("composite_label_weights_by_pixel");
+  if constexpr (!Response::Family::kFlat) {  // surfels have no such order
+    if (in.settings.order == Order::pixel) {
+      composite_label_weights_by_pixel<Response>
+          <<<half_tile_blocks(in), tile_threads(in), 0, stream>>>(in, labels, out);
+      return check_launch("composite_label_weights_by_pixel");
+    }
   }
   composite_label_weights<Response><<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, labels, out);
   check_launch("composite_label_weights");

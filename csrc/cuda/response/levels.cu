@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(kThreads)
 
 void describe_response(ResponseTraits& traits) {
   traits = {Response::kExtras, Response::kQuadratic, Response::Family::kIntegrates,
-            Response::Family::kAlongRays};
+            Response::Family::kAlongRays, Response::Family::kFlat};
 }
 
 void response_levels(const float* opacities, const float* extras, int64_t count, float* levels,

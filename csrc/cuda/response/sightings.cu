@@ -98,12 +98,14 @@ __global__ void __launch_bounds__(kMostTileThreads)
 
 template <bool kListed>
 void launch(const CompositeInputs& in, const SightingOutputs& out, Stream stream) {
-  if (in.settings.order == Order::pixel) {
-    composite_sightings_by_pixel<Response, kListed>
-        <<<half_tile_blocks(in), tile_threads(in), 0, stream>>>(in, out);
-  } else {
-    composite_sightings<Response, kListed><<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, out);
+  if constexpr (!Response::Family::kFlat) {  // surfels have no such order
+    if (in.settings.order == Order::pixel) {
+      composite_sightings_by_pixel<Response, kListed>
+          <<<half_tile_blocks(in), tile_threads(in), 0, stream>>>(in, out);
+      return check_launch("composite_sightings_by_pixel");
+    }
   }
+  composite_sightings<Response, kListed><<<tile_blocks(in), tile_threads(in), 0, stream>>>(in, out);
   check_launch("composite_sightings");
 }
 

@@ -236,12 +236,15 @@ struct RayFamily {
   static constexpr int kShape = 4, kFrame = 11, kSums = 10;
   static constexpr bool kIntegrates = false;
   static constexpr bool kAlongRays = true;
+  static constexpr bool kFlat = false;
   static constexpr double kLeast = kMinPower;
 
   using MovingSplat = RayTangent<float>;
 
   template <class T>
   using Shape = SplatShape<T>;
+  template <class T>
+  using Frame = RayFrame<T>;
   template <class T>
   using Sums = RaySums<T>;
   template <class T>
@@ -283,6 +286,12 @@ struct RayFamily {
     const T above = max(log2_opacity - T(kMinPower), T(0.0));
     const CameraTurn<T> turn({canonical[9], canonical[10], canonical[11]});
     return {turn, canonical, Response::level(above, extras)};
+  }
+
+  template <class T>
+  GSPLAT_HD static AcrossImage<T> across(const RayFrame<T>& frame, const T*, const Ray<T>& at,
+                                         const Ray<T>& right, const Ray<T>& below) {
+    return {frame, at, right, below};
   }
 
   template <class T>

@@ -189,6 +189,7 @@ struct RadialFamily {
   static constexpr int kSums = 6;
   static constexpr bool kIntegrates = false;
   static constexpr bool kAlongRays = false;
+  static constexpr bool kFlat = false;
   static constexpr double kLeast = kMinPower;  // of the measure, the power
 
   using MovingSplat = RadialTangent;

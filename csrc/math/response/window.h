@@ -174,6 +174,7 @@ struct WindowFamily {
   static constexpr int kShape = 5, kFrame = 0, kSums = 6;
   static constexpr bool kIntegrates = true;
   static constexpr bool kAlongRays = false;
+  static constexpr bool kFlat = false;
   static constexpr double kLeast = 1.0 / 255.0;
 
   using MovingSplat = WindowTangent<float>;

@@ -15,6 +15,7 @@ _CHOICES = f"{_HERE}.choices"
 
 PLACES: dict[str, str] = {
     "rasterization": _RENDERING,
+    "rasterization_2dgs": _RENDERING,
     "fully_fused_projection": _RENDERING,
     "spherical_harmonics": _RENDERING,
     "quat_scale_to_covar_preci": _RENDERING,
@@ -53,14 +54,14 @@ PLACES: dict[str, str] = {
 
 _LIDAR = "rays of a lidar"
 _WINDSHIELD = "its C++ side of a windshield; rasterization has external_distortion_coeffs"
+_STAGE_2DGS = "a stage of 2D Gaussians on its own; rasterization_2dgs is there"
 MISSING: dict[str, str] = {
     "adam": "the kernel of SelectiveAdam, which is there",
-    "rasterization_2dgs": "2D Gaussians",
-    "rasterization_2dgs_inria_wrapper": "2D Gaussians",
-    "fully_fused_projection_2dgs": "2D Gaussians",
-    "rasterize_to_pixels_2dgs": "2D Gaussians",
-    "rasterize_to_indices_in_range_2dgs": "2D Gaussians",
-    "accumulate_2dgs": "2D Gaussians",
+    "rasterization_2dgs_inria_wrapper": "Inria's package in gsplat's words; see rasterization_2dgs",
+    "fully_fused_projection_2dgs": _STAGE_2DGS,
+    "rasterize_to_pixels_2dgs": _STAGE_2DGS,
+    "rasterize_to_indices_in_range_2dgs": _STAGE_2DGS,
+    "accumulate_2dgs": _STAGE_2DGS,
     "rasterization_inria_wrapper": "Inria's package with gsplat's arguments; see gsplat_core.compat.inria",
     "fully_fused_projection_with_ut": "a stage on its own; rasterization has with_ut",
     "rasterize_to_pixels_eval3d": "a stage on its own; rasterization has with_eval3d",
@@ -83,7 +84,7 @@ MISSING_MODULES: dict[str, str] = {
     "gsplat.compression.sort": "a step of PngCompression, which is there",
     "gsplat.color_correct": "another fit than gsplat_core.color_correction.color_corrected",
     "gsplat.strategy.ops": "single edits of strategies; gsplat_core.densify has its own",
-    "gsplat.cuda._torch_impl_2dgs": "2D Gaussians",
+    "gsplat.cuda._torch_impl_2dgs": "2D Gaussians in PyTorch; gsplat_core.reference.surfels has them",
     "gsplat.cuda._backend": "its compiled kernels; ours are gsplat_core.ops",
     "gsplat.profile": "its timers; torch.profiler sees our operators",
     "gsplat.trace": "its timers; torch.profiler sees our operators",

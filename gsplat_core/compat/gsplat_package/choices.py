@@ -20,8 +20,8 @@ def has_3dgut() -> bool:
 
 
 def has_2dgs() -> bool:
-    """2D Gaussians cannot."""
-    return False
+    """`rasterization_2dgs` is there."""
+    return True
 
 
 def has_adam() -> bool:

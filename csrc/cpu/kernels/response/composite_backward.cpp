@@ -36,6 +36,7 @@ constexpr int row_length(int dynamic_channels) {
 struct BlockScratch {
   BlockSplats<Response> splats;
   Buffer<float> v_colors, colors;  // [channel, pixel of a block]
+  Buffer<float> v_depths, depths;  // [kDepths, pixel of a block], of surfels
   RayPlanes v_rays;                // of responses along rays
 };
 
@@ -93,6 +94,7 @@ struct PixelGrads {
   alignas(64) float behind[kBlockPixels];   // E - R: what the splats still to come contribute; E at first
   alignas(64) float v_probe[kBlockPixels];  // what payloads know of the pixels besides; zero if not given
   const float* v_colors;                    // [channel, pixel]
+  const float* v_depths;                    // [kDepths, pixel], or null
   RayPlanes* v_rays;  // summed up where a response along rays is asked for them, or null
 };
 
@@ -115,6 +117,13 @@ void load_pixel_grads(const CompositeInputs& in, const CompositeGradInputs& v, c
     std::memset(pixels.v_probe, 0, sizeof(pixels.v_probe));
   }
   pixels.v_colors = v_colors;
+  pixels.v_depths = nullptr;
+  if (v.v_depths != nullptr) {
+    float* v_depths = scratch.v_depths.reserve(kDepths * kBlockPixels);
+    load_planes(v.v_depths, kDepths, in.image, place, v_depths);
+    load_planes(v.depths, kDepths, in.image, place, scratch.depths.reserve(kDepths * kBlockPixels));
+    pixels.v_depths = v_depths;
+  }
   std::memset(v_colors + channels * kBlockPixels, 0, sizeof(float) * (planes - channels) * kBlockPixels);
   for (int i = 0; i < kBlockPixels; i += kLanes) {
     Float from_colors(0.0f), from_background(0.0f);
@@ -122,6 +131,12 @@ void load_pixel_grads(const CompositeInputs& in, const CompositeGradInputs& v, c
       const Float v_c = Float::load(v_colors + c * kBlockPixels + i);
       from_colors = fma(v_c, Float::load(colors + c * kBlockPixels + i), from_colors);
       if (background != nullptr) from_background = fma(v_c, Float(background[c]), from_background);
+    }
+    if (v.v_depths != nullptr) {
+      for (int c = 0; c < kDepths; ++c) {
+        from_colors = fma(Float::load(scratch.v_depths.data() + c * kBlockPixels + i),
+                          Float::load(scratch.depths.data() + c * kBlockPixels + i), from_colors);
+      }
     }
     const Float alpha = Float::load(alphas + i);
     const Float v_alpha = Float::load(pixels.v_alpha + i) - from_background;
@@ -163,6 +178,34 @@ inline void write_sums(const Float* values, float* row) {
   repeat<kCount>([&](auto i) __attribute__((always_inline)) { sums[i] = all[i]; });
 }
 
+[[gnu::always_inline]] inline void list_moments(const SurfelSums<Float>& m, Float* sums) {
+  constexpr int kCount = sizeof(m) / sizeof(Float);
+  const Vec3<Float>&a = m.by_first, &b = m.by_second, &c = m.by_inverse;
+  const Float all[kCount] = {a.x, a.y, a.z, b.x, b.y, b.z, c.x, c.y, c.z, m.filter_x, m.filter_y, m.e};
+  repeat<kCount>([&](auto i) __attribute__((always_inline)) { sums[i] = all[i]; });
+}
+
+// Adds what the depth at which pixels see a surfel has to do with their loss to g = dL/dw, and returns the
+// gradient of the inverse depth over w.
+template <class Response, class At>
+[[gnu::always_inline]] inline Float take_depths(const At& at, const PixelGrads& pixels, int first, Float& g) {
+  if constexpr (Response::Family::kFlat) {
+    if (pixels.v_depths != nullptr) {
+      const float* v = pixels.v_depths + first;
+      const Vec2<Float> found = Response::Family::depths_vjp(
+          at, {Float::load(v), Float::load(v + kBlockPixels), Float::load(v + 2 * kBlockPixels)});
+      g = g + found.x;
+      return found.y;
+    }
+  }
+  return Float(0.0f);
+}
+
+template <class Response, class Change>
+[[gnu::always_inline]] inline void add_depth(Change& change, const Float& by_inverse) {
+  if constexpr (Response::Family::kFlat) Response::Family::add_depth(change, by_inverse);
+}
+
 template <class Response, class At, class Change>
 [[gnu::always_inline]] inline void add_ray_gradient(const BlockSplat<Response>& splat, const At& at,
                                                     const Change& change, int first,
@@ -181,11 +224,12 @@ template <bool kWanted, class Response>
   if constexpr (!Response::Family::kAlongRays) {
     return shape_of(record);
   } else {
-    AcrossImage<Float> across = {};
+    using Family = Response::Family;
+    typename Family::template Across<Float> across = {};
     if constexpr (kWanted) {
-      RayFrame<float> frame;
+      typename Family::template Frame<float> frame;
       std::memcpy(&frame, record.frame(), sizeof(frame));
-      const AcrossImage<float> found = across_image(in, id, frame);
+      const auto found = across_image<Family>(in, id, frame);
       across.x = {Float(found.x.x), Float(found.x.y), Float(found.x.z)};
       across.y = {Float(found.y.x), Float(found.y.y), Float(found.y.z)};
     }
@@ -228,6 +272,7 @@ template <int kChannels, class BlendOrder, class... Extras>
         for (int c = 0; c < in.channels; ++c) g = fma(color_of(c), v_color(c), g);
         weight.store(weights + first);
       }
+      const Float by_inverse = take_depths<Response>(at.pixel[i], pixels, first, g);
       const Float blended = weight * g;
       Float behind;
       if constexpr (BlendOrder::kOfPixels) {
@@ -238,7 +283,8 @@ template <int kChannels, class BlendOrder, class... Extras>
       }
       // No gradient through the cap.
       const Float e = zero_unless(at.uncapped[i] <= max_alpha, Over::log_alpha_vjp(blended, alpha, behind));
-      const auto change = Family::change(splat.prepared(), at.pixel[i], e);
+      auto change = Family::change(splat.prepared(), at.pixel[i], e);
+      add_depth<Response>(change, weight * by_inverse);
       Family::add(moments, e, change, at.pixel[i]);
       unrolled<kExtras>([&](auto k) __attribute__((always_inline)) {
         v_extras.numbers[k] = v_extras.numbers[k] - e * change.by_extras.values[k];
@@ -310,9 +356,9 @@ void finish_splat(const CompositeInputs& in, int64_t id, const Moments& moments,
   out.shapes[3 * id + 2] = g.l22;
   out.opacities[id] = g.opacity;
 }
-inline void finish_splat(const CompositeInputs&, int64_t, const RaySums<float>&, const CompositeGrads&) {
-  // finish_ray_splats() does it for several.
-}
+// finish_ray_splats() does it for several.
+inline void finish_splat(const CompositeInputs&, int64_t, const RaySums<float>&, const CompositeGrads&) {}
+inline void finish_splat(const CompositeInputs&, int64_t, const SurfelSums<float>&, const CompositeGrads&) {}
 
 // Fetches what finish_ray_splats() will look up, which lies anywhere in the image.
 constexpr int kAheadOfSplat = 2 * kLanes;
@@ -416,7 +462,7 @@ void backward_all(Payloads<Extras...>, const CompositeInputs& in, const Composit
         add_rows<kStride>(rows, id, totals + i * stride);
         write_splat<kChannels, Extras...>(in, id, totals + i * stride, out);
       }
-      if constexpr (Family::kAlongRays) finish_ray_splats(in, first, count, totals, stride, out);
+      if constexpr (Family::kAlongRays) finish_ray_splats<Family>(in, first, count, totals, stride, out);
     }
   });
 }
@@ -426,12 +472,14 @@ void backward_all(Payloads<Extras...>, const CompositeInputs& in, const Composit
 void composite_backward(const CompositeInputs& in, const CompositeGradInputs& v, const CompositeGrads& out) {
   using InList = ListOrder<Response>;
   using OfPixels = PixelOrder<Response, true>;
-  if (in.settings.order == Order::pixel) {
-    if (in.channels == 3 && Payloads<>::suffice(out)) {
-      return backward_all<3, OfPixels>(Payloads<>{}, in, v, out);
+  if constexpr (!Family::kFlat) {  // surfels have no such order
+    if (in.settings.order == Order::pixel) {
+      if (in.channels == 3 && Payloads<>::suffice(out)) {
+        return backward_all<3, OfPixels>(Payloads<>{}, in, v, out);
+      }
+      return for_channels<kDynamic, 3>(
+          in.channels, [&](auto channels) { backward_all<channels, OfPixels>(AllPayloads{}, in, v, out); });
     }
-    return for_channels<kDynamic, 3>(
-        in.channels, [&](auto channels) { backward_all<channels, OfPixels>(AllPayloads{}, in, v, out); });
   }
   // What trainings ask for most has code of its own; the rest is served by code that can do more.
   if (Payloads<>::suffice(out)) {

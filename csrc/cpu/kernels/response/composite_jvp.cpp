@@ -76,8 +76,8 @@ struct CellMotion<Response, true> {
       : rays(state.rays), t_rays(*of_block), first(cell * kCellPixels) {}
   [[gnu::always_inline]] MovingRay<Float> operator[](int i) const {
     const int at = first + i * kLanes;
-    return {as_long(rays.from_centre ? rays.at<true>(at) : rays.at<false>(at), at),
-            as_long(t_rays.at(at, rays.from_centre), at)};
+    const Ray<Float> ray = rays.from_centre ? rays.at<true>(at) : rays.at<false>(at);
+    return {Response::Family::kFlat ? ray : as_long(ray, at), as_long(t_rays.at(at, rays.from_centre), at)};
   }
 
 private:

@@ -71,7 +71,9 @@ void contributions_of_all(const CompositeInputs& in, Contribution* out) {
 }  // namespace
 
 void contributions(const CompositeInputs& in, Contribution* out) {
-  if (in.settings.order == Order::pixel) return contributions_of_all<PixelOrder<Response>>(in, out);
+  if constexpr (!Response::Family::kFlat) {  // surfels have no such order
+    if (in.settings.order == Order::pixel) return contributions_of_all<PixelOrder<Response>>(in, out);
+  }
   contributions_of_all<ListOrder<Response>>(in, out);
 }
 

@@ -98,7 +98,9 @@ void weights_of_all(const CompositeInputs& in, const LabelInputs& labels, float*
 }  // namespace
 
 void label_weights(const CompositeInputs& in, const LabelInputs& labels, float* out) {
-  if (in.settings.order == Order::pixel) return weights_of_all<PixelOrder<Response>>(in, labels, out);
+  if constexpr (!Response::Family::kFlat) {  // surfels have no such order
+    if (in.settings.order == Order::pixel) return weights_of_all<PixelOrder<Response>>(in, labels, out);
+  }
   weights_of_all<ListOrder<Response>>(in, labels, out);
 }
 

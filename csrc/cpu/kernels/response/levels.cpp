@@ -12,7 +12,7 @@ using Response = GSPLAT_RESPONSE_TYPE;
 
 void describe_response(ResponseTraits& traits) {
   traits = {Response::kExtras, Response::kQuadratic, Response::Family::kIntegrates,
-            Response::Family::kAlongRays};
+            Response::Family::kAlongRays, Response::Family::kFlat};
 }
 
 void response_levels(const float* opacities, const float* extras, int64_t count, float* levels) {

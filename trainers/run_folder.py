@@ -55,6 +55,7 @@ class RunFolder:
         self.compressed = self.path / "point_cloud.gsz"
         self.compression = self.path / "compression.json"
         self.derived = self.path / "derived.json"
+        self.rest_mesh = self.path / "rest_mesh.ply"
         self.parts = self.path / "parts"
         self.test = self.path / "test"
         self.report = self.path / "report.html"
@@ -86,6 +87,7 @@ class RunFolder:
             self.compressed,
             self.compression,
             self.derived,
+            self.rest_mesh,
             self.report,
             self.crash_report,
             self.config,

@@ -32,11 +32,16 @@ def surface_samples(mesh: Mesh, count: int) -> tuple[npt.NDArray[np.float64], np
     return a + u[:, None] * (b - a) + v[:, None] * (c - a), faces
 
 
-def distances_to_mesh(points: npt.NDArray[np.float64], mesh: Mesh) -> npt.NDArray[np.float64]:
-    """[P] distance of each point [P, 3] to the surface.
+def nearest_faces(
+    points: npt.NDArray[np.float64], mesh: Mesh
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """The face that is nearest to each point [P, 3], and the distance to it.
 
-    It is that to a nearby triangle, hence never less than the true one, and more only where the nearest
-    triangle has none of the eight samples nearest to the point.
+    It is one of the faces of the eight samples nearest to the point: so the distance is never less than the
+    true one, and more only where the nearest face has none of them.
+
+    Returns:
+        faces [P] and distances [P].
 
     Raises:
         ValueError: the mesh has no faces.
@@ -48,11 +53,23 @@ def distances_to_mesh(points: npt.NDArray[np.float64], mesh: Mesh) -> npt.NDArra
     tree, closest = package("scipy.spatial").cKDTree(samples), package("trimesh.triangles").closest_point
     triangles = mesh.vertices[mesh.faces].astype(np.float64)
     nearest = min(_NEAREST, len(samples))
-    result = np.empty(len(points))
+    found, distances = np.empty(len(points), np.int64), np.empty(len(points))
     for start in range(0, len(points), _POINTS_AT_A_TIME):
         some = np.asarray(points[start : start + _POINTS_AT_A_TIME], np.float64)
-        rows = tree.query(some, k=nearest)[1].reshape(len(some), nearest)
-        feet = closest(triangles[faces[rows.ravel()]], np.repeat(some, nearest, axis=0))
+        near = faces[tree.query(some, k=nearest)[1].reshape(len(some), nearest)]
+        feet = closest(triangles[near.ravel()], np.repeat(some, nearest, axis=0))
         apart = np.linalg.norm(feet.reshape(len(some), nearest, 3) - some[:, None], axis=2)
-        result[start : start + len(some)] = apart.min(axis=1)
-    return result
+        rows, best = np.arange(len(some)), apart.argmin(axis=1)
+        found[start : start + len(some)] = near[rows, best]
+        distances[start : start + len(some)] = apart[rows, best]
+    return found, distances
+
+
+def distances_to_mesh(points: npt.NDArray[np.float64], mesh: Mesh) -> npt.NDArray[np.float64]:
+    """[P] distance of each point [P, 3] to the surface, as `nearest_faces` finds it.
+
+    Raises:
+        ValueError: the mesh has no faces.
+        UsageError: scipy or trimesh is not installed.
+    """
+    return nearest_faces(points, mesh)[1]

@@ -21,6 +21,8 @@ from torch import Tensor
 
 from gsplat_core.scene.harmonics import degree_of, sh_basis
 
+_ROWS_AT_A_TIME = 1024
+
 
 def _sphere_quadrature(degree: int) -> tuple[Tensor, Tensor]:
     """Unit vectors [P, 3] and weights [P], float64, exact for polynomials of degree <= 2 * degree."""
@@ -66,3 +68,28 @@ def rotate_sh(shN: Tensor, rotation: Tensor) -> Tensor:
         return shN
     matrix = sh_rotation_matrix(rotation, degree)[1:, 1:].to(shN.device, shN.dtype)
     return torch.einsum("jk,nkc->njc", matrix, shN)
+
+
+def rotate_each_sh(shN: Tensor, rotations: Tensor) -> Tensor:
+    """`rotate_sh` with a rotation for each row: the colours of Gaussians that turn one by one.
+
+    The turned function is taken at the points of the same rule, and put into the basis again, which needs no
+    matrix [K, K] for each row.
+
+    Args:
+        shN: [N, K-1, 3], K = 1, 4, 9, 16 or 25.
+        rotations: proper rotation matrices [N, 3, 3].
+
+    Returns:
+        [N, K-1, 3], same dtype and device, differentiable with respect to both.
+    """
+    degree = degree_of(shN.shape[1] + 1)
+    if degree == 0:
+        return shN
+    directions, weights = (rule.to(shN.device) for rule in _sphere_quadrature(degree))
+    back = (sh_basis(directions, degree)[:, 1:] * weights[:, None]).T
+    turned = []
+    for rows, turns in zip(shN.split(_ROWS_AT_A_TIME), rotations.split(_ROWS_AT_A_TIME), strict=True):
+        seen = sh_basis(directions @ turns.double(), degree)[..., 1:]  # along R^T d
+        turned.append((back @ (seen @ rows.double())).to(shN.dtype))
+    return torch.cat(turned)

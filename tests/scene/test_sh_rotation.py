@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gsplat_core.scene.harmonics import degree_of, num_coefficients, sh_basis
-from gsplat_core.scene.sh_rotation import rotate_sh, sh_rotation_matrix
+from gsplat_core.scene.sh_rotation import rotate_each_sh, rotate_sh, sh_rotation_matrix
 
 degrees = st.integers(0, 4)
 seeds = st.integers(0, 2**31)
@@ -104,3 +104,13 @@ def test_gradient_flows_through_the_coefficients() -> None:
 def test_impossible_coefficient_counts_are_refused(count: int) -> None:
     with pytest.raises(ValueError, match="expected 1, 4, 9, 16 or 25"):
         degree_of(count)
+
+
+@pytest.mark.parametrize("degree", range(5))
+def test_rows_that_turn_one_by_one_turn_as_each_alone(degree: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gsplat_core.scene.sh_rotation._ROWS_AT_A_TIME", 3)
+    shN = torch.randn(7, num_coefficients(degree) - 1, 3, dtype=torch.float64)
+    turns = torch.stack([random_rotation(seed) for seed in range(7)])
+    each = [rotate_sh(row[None], turn) for row, turn in zip(shN, turns, strict=True)]
+    torch.testing.assert_close(rotate_each_sh(shN, turns), torch.cat(each))
+    assert rotate_each_sh(shN[:0], turns[:0]).shape == shN[:0].shape

@@ -7,9 +7,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from gsplat_core.mesh import Mesh, save_mesh
 from trainers.checkpoint import checkpoints
 from trainers.cli import main
 from trainers.run_folder import RunFolder
@@ -19,8 +21,8 @@ TRAINING = ["--preset", "tiny", "--steps", "12", "--test-every", "4", "--max-gau
 SETTINGS = ["--set", "checkpoint_seconds=0.0001"]
 FILES = (
     "config.json", "metrics.json", "history.jsonl", "report.html", "point_cloud.ply", "point_cloud.gsz",
-    "compression.json", "derived.json", "crash_report.txt", "export.json", "orbit.gif", "orbit.mp4",
-    "copy.ply", "copy.spz", "clean.ply", "both.ply", "eval.json", ".lock", "parts/exposure.json",
+    "compression.json", "derived.json", "rest_mesh.ply", "crash_report.txt", "export.json", "orbit.gif",
+    "orbit.mp4", "copy.ply", "copy.spz", "clean.ply", "both.ply", "eval.json", ".lock", "parts/exposure.json",
     "test/000/000.png", "test/004.png", "render_test/000/000.png", "checkpoints/step_00000012.json",
     "checkpoints/step_00000012.safetensors", "checkpoints/step_00000011.json",
     "checkpoints/step_00000011.safetensors",
@@ -41,6 +43,8 @@ def photographs(tiny_scene: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     (data / "images" / "000.png").rename(data / "images" / "000" / "000.png")
     (data / "labels").mkdir()
     Image.new("L", (48, 36), 1).save(data / "labels" / "001.png")
+    corners = np.array([[-1, -1, 0], [1, -1, 0], [0, 1, 0]], np.float32)
+    save_mesh(data / "mesh.ply", Mesh(corners, np.array([[0, 1, 2]], np.int32), np.zeros((3, 3), np.uint8)))
     images = data / "sparse" / "0" / "images.txt"
     images.write_text(images.read_text().replace(" 000.png", " 000/000.png"))
     return data
@@ -129,6 +133,11 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
         "compress OTHER -o RUN --overwrite --steps 2 --max-loss-db 20",
         (".lock", "config.json", "metrics.json", "report.html", "point_cloud.gsz", "compression.json", "test",
          "test/000", "test/000/000.png", "parts", "parts/exposure.json"),
+    ),
+    "bind": (
+        "bind OTHER DATA/mesh.ply -o RUN --overwrite",
+        (".lock", "config.json", "metrics.json", "report.html", "point_cloud.ply", "derived.json",
+         "rest_mesh.ply", "test", "test/000", "test/000/000.png", "parts", "parts/exposure.json"),
     ),
     "segment": (
         "segment OTHER -o RUN --masks DATA/labels --overwrite",

@@ -51,6 +51,7 @@ COMMANDS = {
         "put scenes together, move them, cut out parts, choose by labels",
     ),
     "mesh": Command("trainers.commands.mesh", "mesh", "make a triangle mesh of a run or file"),
+    "bind": Command("trainers.commands.bind", "bind", "hang a scene on a mesh, to move with it"),
     "compress": Command(
         "trainers.commands.compress",
         "compress",

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, UseAppendAction, arg
 
 from gsplat_core.errors import DataError, UsageError
-from trainers.options import OptionalCount, OptionalFolder, OptionalFootprint, OptionalOrder, optional
+from trainers.options import (
+    OptionalCount,
+    OptionalFolder,
+    OptionalFootprint,
+    OptionalName,
+    OptionalOrder,
+    optional,
+)
 from trainers.paths import must_be_scene
 
 if TYPE_CHECKING:
@@ -42,6 +49,9 @@ def render(
     device: Literal["cpu", "cuda", "auto"] = "auto",
     order: OptionalOrder = None,
     footprint: OptionalFootprint = None,
+    mesh_sequence: OptionalFolder = None,
+    normal_mode: Literal["unit", "similar", "volume"] = "unit",
+    still: OptionalName = None,
     read: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
 ) -> None:
     """Render a run or a splat file along a camera path: a video, or a folder of PNG images.
@@ -69,6 +79,11 @@ def render(
             own, which does not pop (default: as the scene was trained; docs/orders.md).
         footprint: what splat a camera makes of a Gaussian: by its linearization, or of sigma points, for wide
             lenses (default: as the scene was trained; docs/cameras.md).
+        mesh_sequence: of a run that bind wrote: where its mesh goes, one file (.ply, .obj, .glb, or vertices
+            as .npy) for each image in the order of their names; after the last comes the first again.
+        normal_mode: how thick what hangs on a face becomes when the mesh stretches: as before, as the face
+            grows, or so that its volume is the same.
+        still: all images of the mesh sequence are seen from the camera of this photograph.
         read: an option of reading a file, such as axes=ply for .spz, or antialiased=true for one that does
             not say so (may be repeated).
     """
@@ -79,6 +94,10 @@ def render(
     must_be_scene(source)
     if path not in PATHS and not Path(path).is_file():
         raise UsageError(f"--path must be {', '.join(PATHS)} or the file of a path, not {path!r}.")
+    if mesh_sequence is None and still is not None:
+        raise UsageError("--still is for a scene that moves: add --mesh-sequence DIR.")
+    if mesh_sequence is not None and what == "depth":
+        raise UsageError("--mesh-sequence has no colours of depths; use --what color or normal.")
     from trainers import media
     from trainers.coordinates import share_coordinates
     from trainers.false_colors import DRAWINGS
@@ -99,7 +118,15 @@ def render(
     dataset, _ = photographs_of(source, scene, images)
     if dataset is not None:
         share_coordinates(dataset, gaussians)
-    if path in PATHS:
+    animation = None
+    if mesh_sequence is not None:
+        from trainers.animation import Animation
+
+        animation = Animation.open(source, gaussians, mesh_sequence, normal_mode)
+        frames = frames or len(animation)
+    if still is not None:
+        cameras = _one_camera(dataset, still, frames or 1)
+    elif path in PATHS:
         cameras = _cameras(gaussians, dataset, path, frames or ORBIT_FRAMES, up)
     else:
         keyed = KeyedPath.read(Path(path))
@@ -110,15 +137,18 @@ def render(
 
     def pictures() -> Iterator[Tensor]:
         draw = DRAWINGS[what](gaussians, cameras, background)
-        for camera in counted(cameras, "rendering", len(cameras)):
+        for number, camera in enumerate(counted(cameras, "rendering", len(cameras))):
+            if animation is not None:
+                draw = DRAWINGS[what](animation.at(number), cameras, background)
             picture = draw(camera)
             if picture.empty:
                 empty.append(camera.name)
             yield picture.shown
 
     folder = source if source.is_dir() else source.parent
-    video = f"{Path(path).stem if path not in PATHS else path}.mp4"
-    target = output or folder / (f"render_{path}" if path in ("test", "train") else video)
+    video = f"{Path(path).stem if path not in PATHS else path}.mp4" if still is None else "still.mp4"
+    one_each = path in ("test", "train") and still is None
+    target = output or folder / (f"render_{path}" if one_each else video)
     if media.is_video(target):
         media.write_video(target, pictures(), fps)
     else:
@@ -151,6 +181,16 @@ def _cameras(gaussians: Gaussians, dataset: Dataset | None, path: str, frames: i
     if not cameras:
         raise UsageError(f"there are no {path} views; use another --path.")
     return cameras
+
+
+def _one_camera(dataset: Dataset | None, name: str, frames: int) -> list[Camera]:
+    """That of a photograph, as many times."""
+    if dataset is None:
+        raise UsageError("--still needs the photographs' cameras: add --scene DATA.")
+    for view in (*dataset.train, *dataset.test):
+        if view.camera.name == name:
+            return [replace(view.camera, name=f"still_{number:04d}") for number in range(frames)]
+    raise UsageError(f"--still: there is no photograph {name!r}.")
 
 
 def _resized(camera: Camera, width: int | None, height: int | None) -> Camera:

@@ -1,4 +1,4 @@
-"""Twists, bends or swells a mesh, there and back: a sequence for `gsplat-core render RUN2 --mesh-sequence DIR`.
+"""Twists, bends or swells a mesh, there and back: what `gsplat-core render RUN2 --mesh-sequence DIR` takes.
 
     python tools/bend_mesh.py mesh.ply DIR [--motion twist] [--up z] [--amount 60] [--frames 60]
 

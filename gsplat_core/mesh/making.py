@@ -11,7 +11,7 @@ from gsplat_core.mesh.bounds import Box
 from gsplat_core.mesh.mesh import Mesh
 from gsplat_core.mesh.registry import method
 from gsplat_core.mesh.settings import MeshSettings
-from gsplat_core.mesh.surface import SurfaceView, surface_view
+from gsplat_core.mesh.surface import Depths, SurfaceView, densest_depths, surface_view
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
 
@@ -49,9 +49,9 @@ def mesh_of(
         ResourceError: it needs more memory than there is.
     """
 
-    def views(what: str, colors: bool) -> Iterator[SurfaceView]:
+    def views(what: str, colors: bool, depths: Depths = densest_depths) -> Iterator[SurfaceView]:
         for camera, kept in counted(seen, what, len(seen)):
-            view = surface_view(scene, camera, settings.min_alpha, kept(), colors)
+            view = surface_view(scene, camera, settings.min_alpha, kept(), colors, depths)
             if settings.depth_limit:
                 view.weights[view.depths > settings.depth_limit] = 0
             yield view

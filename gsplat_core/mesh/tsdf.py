@@ -7,7 +7,6 @@ may come in any order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +18,7 @@ from gsplat_core.memory import memory_bytes
 from gsplat_core.mesh.bounds import Box
 from gsplat_core.mesh.mesh import Mesh
 from gsplat_core.mesh.settings import MeshSettings
-from gsplat_core.mesh.surface import SurfaceView
+from gsplat_core.mesh.surface import SurfaceView, Views
 from gsplat_core.ops.tsdf import (
     BLOCK_VOXELS,
     VOXEL_VALUES,
@@ -32,9 +31,6 @@ from gsplat_core.ops.tsdf import (
 _BLOCK_BYTES = BLOCK_VOXELS * VOXEL_VALUES * 4
 _SHARE_OF_FREE = 0.5  # of memory; the rest is for the mesh and the renderings
 _BLOCK_SIDE = 8
-
-Views = Callable[[str, bool], Iterable[SurfaceView]]
-"""Called with what is being done, for progress, and whether colours are wanted; makes all views anew."""
 
 
 @dataclass(eq=False)

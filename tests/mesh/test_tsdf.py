@@ -99,7 +99,7 @@ def test_too_many_voxels_are_refused_with_the_remedy() -> None:
 def test_a_box_without_a_surface_is_told() -> None:
     with pytest.raises(UsageError, match="There is no surface"):
         mesh_of(gaussians_on(sphere(200)), twelve_views(size=32), BOX + 10, SMALL)
-    with pytest.raises(UsageError, match="--method must be one of tsdf"):
+    with pytest.raises(UsageError, match="--method must be one of tsdf, level"):
         mesh_of(gaussians_on(sphere(200)), [], BOX, SMALL, by="magic")
     with pytest.raises(UsageError, match="resolution = 2"):
         MeshSettings(resolution=2)

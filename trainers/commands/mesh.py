@@ -45,7 +45,8 @@ def mesh(
         source: run folder or splat file.
         output: file to write: .ply, .obj or .glb.
         settings: how the surface is found.
-        method: how the mesh is made: tsdf fuses the depths of all photographs.
+        method: how the mesh is made: tsdf fuses the depths of all photographs; level fuses where the density
+            of the Gaussians crosses a level, as SuGaR, without its bias.
         box: lower and upper corner of where the mesh is made (default: around the sparse points).
         triangles: the mesh is simplified to so many; 0 keeps all.
         specks: pieces with less than this share of the largest one's area are removed.

@@ -33,9 +33,9 @@ def bind(
 ) -> None:
     """Hang the Gaussians of a scene on a mesh, so that they go where its faces go.
 
-    Each hangs on the nearest face; where it is, and how it looks, does not change. `render RUN2
-    --mesh-sequence DIR` then shows the scene while the mesh moves. Writes a run folder with the mesh in it;
-    prints how far the Gaussians are from the mesh. Wants more packages: pip install 'gsplat-core[mesh]'.
+    Each hangs on the nearest face; where it is, and how it looks, does not change. The new run shows how the
+    scene moves with the mesh: render RUN2 --mesh-sequence DIR. It has the mesh in it. Prints how far the
+    Gaussians are from the mesh. Wants more packages: pip install 'gsplat-core[mesh]'.
 
     Args:
         source: run folder or splat file.

@@ -17,6 +17,7 @@ from trainers.parts.part import Part
 from trainers.parts.parts import Parts
 from trainers.parts.shapes import Shapes
 from trainers.parts.smoothing import Smoothing
+from trainers.parts.sugar import Sugar
 
 if TYPE_CHECKING:
     from trainers.config import TrainConfig
@@ -30,6 +31,7 @@ PARTS: dict[str, type[Part]] = {
     "smoothing": Smoothing,
     "shapes": Shapes,
     "frequency": Frequency,
+    "sugar": Sugar,
 }
 # What `--appearance` calls them.
 APPEARANCES = {"affine": "exposure"}

@@ -68,13 +68,20 @@ class Density:
         rows = nearest(gaussians.means) if neighbors is None else neighbors
         return cls(gaussians.means, whitenings(gaussians), gaussians.opacities, rows)
 
+    def each(self, points: Tensor, owners: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[P, K] what each neighbour is at the points, [P, K, 3] how far these are in standard deviations
+        along its axes, and [P, K] which they are."""
+        rows = self.neighbors[owners]
+        away = torch.einsum("pkij,pkj->pki", self.whitenings[rows], points[:, None] - self.means[rows])
+        return self.opacities[rows] * torch.exp(-0.5 * away.square().sum(-1)), away, rows
+
     def at(self, points: Tensor, owners: Tensor) -> Tensor:
         """[P] the density at points [P, 3] that belong to the Gaussians `owners` [P]; differentiable."""
-        return self._each(points, owners)[0].sum(dim=1)
+        return self.each(points, owners)[0].sum(dim=1)
 
     def gradient(self, points: Tensor, owners: Tensor) -> Tensor:
         """[P, 3] its derivative with respect to the points: it points to the inside of things."""
-        densities, away, rows = self._each(points, owners)
+        densities, away, rows = self.each(points, owners)
         pulls = torch.einsum("pkji,pkj->pki", self.whitenings[rows], away)
         return -(densities[..., None] * pulls).sum(dim=1)
 
@@ -99,10 +106,3 @@ class Density:
             missed = (start + foot * along).square().sum(-1, keepdim=True)
             total += self.opacities[rows, None] * torch.exp(-0.5 * (missed + squared * (steps - foot) ** 2))
         return total
-
-    def _each(self, points: Tensor, owners: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[P, K] what each neighbour is at the points, [P, K, 3] how far these are in standard deviations
-        along its axes, and [P, K] which they are."""
-        rows = self.neighbors[owners]
-        away = torch.einsum("pkij,pkj->pki", self.whitenings[rows], points[:, None] - self.means[rows])
-        return self.opacities[rows] * torch.exp(-0.5 * away.square().sum(-1)), away, rows

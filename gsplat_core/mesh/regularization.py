@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gsplat_core.mesh.density import whitenings
+from gsplat_core.mesh.density import Density
 from gsplat_core.primitive import Evaluated
 from gsplat_core.quaternions import rotation_matrices
 
@@ -21,7 +21,7 @@ SPREAD = 1.5
 """Standard deviations of a Gaussian that points are drawn around it with, in its own."""
 NEAR = 2.0
 """A Gaussian shows itself if its centre is within so many standard deviations of the depth of its pixel."""
-# The density of a point among all its neighbours' centres is then 1, and never more.
+# With it the sum of all neighbours is never more than 1.
 _FACTOR = 1 / 16
 _LEAST_DENSITY = 1e-16
 # Where the distance is 0 its root has no slope.
@@ -125,10 +125,7 @@ def surface_losses(
         return Losses(nothing, nothing)
     points, z, surface, owners = (part[visible] for part in (points, z, surface, owners))
 
-    rows = neighbors[owners]
-    apart = points[:, None] - gaussians.means[rows]
-    away = torch.einsum("pkij,pkj->pki", whitenings(gaussians)[rows], apart)
-    each = gaussians.opacities[rows] * torch.exp(-0.5 * away.square().sum(-1))
+    each, _, rows = Density.of(gaussians, neighbors).each(points, owners)
     density = _FACTOR * each.sum(dim=1)
     thickness, axis = scales.min(dim=1)
     distances = thickness[rows].mean(dim=1) * (
@@ -139,6 +136,7 @@ def surface_losses(
     normals = rotations.gather(2, axis[:, None, None].expand(-1, 3, 1))[..., 0]
     own, theirs = normals[owners], normals[rows]
     sides = torch.where((theirs * own[:, None]).sum(-1, keepdim=True) < 0, -1.0, 1.0)
+    apart = points[:, None] - gaussians.means[rows]
     weights = (each * (apart * theirs).sum(-1).abs() / thickness[rows].clamp(min=1e-12) ** 2).detach()
     blended = (weights[..., None] * sides * theirs).sum(dim=1)
     blended = blended / weights.sum(dim=1, keepdim=True).clamp(min=1e-12)

@@ -59,9 +59,7 @@ class SugarConfig:
     def __post_init__(self) -> None:
         check_ranges(self)
         if self.surfaces < self.start:
-            raise ValueError(
-                f"sugar.surfaces, {self.surfaces:g}, must not be below its start, {self.start:g}"
-            )
+            raise ValueError(f"surfaces, {self.surfaces:g}, must not be below its start, {self.start:g}")
 
 
 class Sugar(Part):

@@ -19,11 +19,19 @@ NEIGHBORS = 16
 _THINNEST = 1e-4
 
 
+def deviations(gaussians: Evaluated) -> Tensor:
+    """[N, 3] the standard deviations of Gaussians with scales along their axes: of surfels, which do not heed
+    their third scale, the third is 0."""
+    assert gaussians.scales is not None
+    if gaussians.response != "surfel":
+        return gaussians.scales
+    return gaussians.scales * gaussians.scales.new_tensor([1, 1, 0])
+
+
 def whitenings(gaussians: Evaluated) -> Tensor:
     """[N, 3, 3] M = S^-1 R^T of Gaussians with scales: |M (x - m)| counts standard deviations."""
     assert gaussians.quats is not None
-    assert gaussians.scales is not None
-    scales = gaussians.scales
+    scales = deviations(gaussians)
     scales = torch.maximum(scales, scales.amax(dim=1, keepdim=True) * _THINNEST)
     return rotation_matrices(gaussians.quats).mT / scales[..., None]
 

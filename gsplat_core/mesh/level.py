@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gsplat_core.mesh import tsdf
 from gsplat_core.mesh.bounds import Box
-from gsplat_core.mesh.density import Density
+from gsplat_core.mesh.density import Density, deviations
 from gsplat_core.mesh.mesh import Mesh
 from gsplat_core.mesh.settings import MeshSettings
 from gsplat_core.mesh.surface import Views, densest_depths
@@ -55,8 +55,7 @@ class LevelDepths:
         """[H, W] depths, 0 where a ray does not cross the level; the arguments are those of
         `densest_depths`."""
         density = self._density(gaussians)
-        assert gaussians.scales is not None
-        thickness = gaussians.scales.amin(dim=1)
+        thickness = deviations(gaussians).amin(dim=1)
         center = torch.from_numpy(camera.center).to(rays)
         found = [
             _crossing(density, thickness, center, *part)

@@ -28,8 +28,11 @@ def one(scales: list[float], turn: float) -> Gaussians:
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.5, -1.0])
-def test_a_thin_disc_is_the_plane_that_it_lies_in(turn: float) -> None:
-    view = surface_view(one([0.5, 0.5, 1e-4], turn), CAMERA, 0.5)
+@pytest.mark.parametrize(("primitive", "third"), [("gaussian", 1e-4), ("2dgs", 0.3)])
+def test_a_thin_disc_is_the_plane_that_it_lies_in(primitive: str, third: float, turn: float) -> None:
+    """A surfel is one whatever its third scale is."""
+    disc = replace(one([0.5, 0.5, third], turn), primitive=primitive)
+    view = surface_view(disc, CAMERA, 0.5)
     known = view.weights > 0
     assert known.sum() > 100
     rays = pixel_rays(CAMERA, view.depths)

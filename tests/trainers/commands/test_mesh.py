@@ -26,12 +26,14 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("ending", [".ply", ".obj", ".glb"])
-def test_a_file_with_photographs_becomes_a_mesh(ending: str, file, tiny_scene, tmp_path, capsys) -> None:
+@pytest.mark.parametrize(("ending", "method"), [(".ply", "tsdf"), (".obj", "tsdf"), (".glb", "level")])
+def test_a_file_with_photographs_becomes_a_mesh(
+    ending: str, method: str, file, tiny_scene, tmp_path, capsys
+) -> None:
     output = tmp_path / "new" / f"mesh{ending}"
     before = file.read_bytes()
     made = ["mesh", str(file), "-o", str(output), "--scene", str(tiny_scene), *SMALL, "--triangles", "3000"]
-    assert main(made) == 0
+    assert main([*made, "--method", method]) == 0
     said = capsys.readouterr().out
     mesh = load_mesh(output)
     assert 2000 < len(mesh.faces) <= 3000

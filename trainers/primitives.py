@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from gsplat_core.errors import UsageError
 from gsplat_core.primitive import no_place_for
+from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import PLAIN
 from trainers.config import ANTIALIASINGS, TrainConfig
+
+USUAL_PARTS: dict[str, tuple[str, ...]] = {"2dgs": ("surfaces",)}
+"""What a training of a primitive has besides, as its paper does."""
 
 
 def refuse_primitive(name: str, config: TrainConfig) -> None:
@@ -44,6 +48,19 @@ def _refuse_for_surfels(config: TrainConfig) -> None:
         )
     if config.order != "global" or config.footprint != "ewa":
         raise UsageError("the primitive '2dgs' knows neither --order pixel nor --footprint unscented.")
+
+
+def refuse_cameras(name: str, dataset: Dataset) -> None:
+    """Raises UsageError where a primitive cannot be seen through the lenses of the photographs."""
+    if name != "2dgs":
+        return
+    for view in (*dataset.train, *dataset.test):
+        if view.camera.model != "pinhole":
+            raise UsageError(
+                f"the primitive '2dgs' is seen by pinhole cameras only, and {view.name} was taken with a "
+                f"lens of the model {view.camera.model!r}; leave out --distortion keep, or choose another "
+                "--model."
+            )
 
 
 def refuse_codec(name: str, codec: str) -> None:

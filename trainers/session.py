@@ -28,7 +28,7 @@ from trainers.parts.codec import Codec
 from trainers.parts.density import Density
 from trainers.parts.registry import create
 from trainers.parts.results import at_test, write_part_results
-from trainers.primitives import refuse_primitive
+from trainers.primitives import refuse_cameras, refuse_primitive
 from trainers.progress import TrainingProgress, peak_memory_bytes
 from trainers.resolution import ResolutionSchedule
 from trainers.results import test_background, write_results
@@ -61,7 +61,7 @@ def train(
 
     Raises:
         UsageError: the folder holds or is used by another run; or the optimizer or the codec of the
-            configuration cannot handle its primitive.
+            configuration cannot handle its primitive, or that not the lenses of the photographs.
         DataError: photographs, poses or checkpoints that cannot be used.
         ResourceError: memory or disk are not sufficient.
         NumericalError: training diverged.
@@ -79,6 +79,7 @@ def train(
         note(summary(dataset, config.downscale))
         for warning in dataset.warnings:
             note(f"warning: {warning}")
+        refuse_cameras(config.primitive, dataset)
         if config.optimizer == "lm" and any(view.camera.model in TURN for view in dataset.train):
             raise UsageError("--optimizer lm does not know the seam of panoramas; leave it out.")
         # A damaged file shall be found now and not in the middle of the training.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,11 +14,12 @@ from models.test_ray import camera
 from gsplat_core import primitive, rasterization_2dgs
 from gsplat_core.errors import UsageError
 from gsplat_core.io import load, save
+from gsplat_core.quaternions import rotation_matrices
 from gsplat_core.render.cameras import Cameras
 from gsplat_core.render.drawing import Outputs
 from gsplat_core.render.scene import measure, render
 from trainers.presets import preset
-from trainers.primitives import refuse_primitive
+from trainers.primitives import refuse_cameras, refuse_primitive
 
 
 def test_a_scene_is_drawn_as_by_the_function_of_surfels() -> None:
@@ -74,6 +76,26 @@ def test_ply_keeps_that_it_is_drawn_so(tmp_path: Path) -> None:
     scene = plain_scene().with_primitive("2dgs")
     save(tmp_path / "a.ply", scene)
     assert load(tmp_path / "a.ply").primitive == "2dgs"
+
+
+def test_a_training_starts_with_discs_that_face_all_directions() -> None:
+    scene = plain_scene(2000).with_primitive("2dgs")
+    begin = primitive.get("2dgs").started
+    normals = rotation_matrices(begin(scene, 1).quats)[:, :, 2]
+    assert normals.mean(0).norm() < 0.1
+    assert (normals.T @ normals / 2000 - torch.eye(3) / 3).abs().max() < 0.05
+    assert torch.equal(begin(scene, 1).quats, begin(scene, 1).quats)
+    assert not torch.equal(begin(scene, 1).quats, begin(scene, 2).quats)
+
+
+def test_photographs_through_other_lenses_are_refused_by_name() -> None:
+    cameras = {"a.jpg": camera(), "b.jpg": replace(camera(), model="ortho")}
+    views = [SimpleNamespace(name=name, camera=seen) for name, seen in cameras.items()]
+    dataset = SimpleNamespace(train=views[:1], test=views[1:])
+    with pytest.raises(UsageError, match=r"b.jpg was taken with a lens of the model 'ortho'"):
+        refuse_cameras("2dgs", dataset)
+    refuse_cameras("gaussian", dataset)
+    refuse_cameras("2dgs", SimpleNamespace(train=views[:1], test=[]))
 
 
 def test_what_makes_no_sense_is_refused() -> None:

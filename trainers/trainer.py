@@ -271,6 +271,8 @@ class Trainer:
                 absgrad=wants.absgrad,
                 statistics=wants.weights,
                 depth="expected" if wants.depth else "none",
+                further=("normals",) if wants.surfaces else (),
+                hits=wants.surfaces,
             ),
             background=background,
             sh_degree=self._sh_degree(step),
@@ -284,6 +286,7 @@ class Trainer:
             rendered.meta,
             scene,
             rendered.depths if wants.depth else None,
+            rendered.hits,
         )
 
     def _evaluated(self, params: Mapping[str, Tensor], camera: Posed | None = None) -> primitive.Evaluated:

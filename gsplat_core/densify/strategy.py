@@ -46,14 +46,21 @@ class Wants:
         absgrad: `RenderStats.means2d_grad` must hold absolute gradients (rasterize with `absgrad=True`).
         weights: `RenderStats.weights` (rasterize with `statistics=True`).
         depth: the depth of each pixel, for whoever sees the rendering itself.
+        surfaces: the normal of each pixel, and what lies at which depths along its ray, likewise.
     """
 
     absgrad: bool = False
     weights: bool = False
     depth: bool = False
+    surfaces: bool = False
 
     def __or__(self, other: Wants) -> Wants:
-        return Wants(self.absgrad or other.absgrad, self.weights or other.weights, self.depth or other.depth)
+        return Wants(
+            self.absgrad or other.absgrad,
+            self.weights or other.weights,
+            self.depth or other.depth,
+            self.surfaces or other.surfaces,
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,8 +39,8 @@ class Rendered:
         alphas: [..., C, H, W, 1].
         meta: what happened between Gaussians and pixels, see :func:`gsplat_core.rasterization`.
         outputs: what was wanted.
-        hits: [..., C, H, W, 3] of surfels: with the depths z at which a pixel sees them, sums of z, 1/z and
-            1/z^2, if they are wanted.
+        hits: [..., C, H, W, 3] sums of z, 1/z and 1/z^2, if they are wanted: of surfels with the depths z at
+            which a pixel sees them, of other Gaussians with those of their centres.
     """
 
     channels: Tensor
@@ -113,7 +113,8 @@ def draw(
         channels.append(splats.depths[..., None])
     main = channels
     further = None
-    if features or outputs.further or outputs.top or flow is not None or labels is not None or not main:
+    apart = outputs.further or outputs.top or (outputs.hits and not flat)
+    if features or apart or flow is not None or labels is not None or not main:
         further = Further.of(inputs, splats, outputs, features, flow, labels, width, height, settings)
         channels = main + further.channels()
     if backgrounds is not None and len(channels) > 1:  # nothing is behind the others
@@ -137,11 +138,13 @@ def draw(
         carriers=carriers, response=inputs.response, extras=extras, rays=rays,
         depths=flat and (outputs.depth != "none" or outputs.hits),
     )  # fmt: skip
-    rendered = blended.colors
+    rendered, hits = blended.colors, blended.depths
     if further is not None:
         rendered, found = further.finish(
             rendered, drawn, tiles, width, height, settings, inputs.response, extras, rays
         )
+        if not flat:
+            hits = found.pop("hits", None)
         if copies is not None:
             found = copies.called_originals(found)
     if outputs.depth != "none" and blended.depths is not None:
@@ -170,7 +173,7 @@ def draw(
         meta["payloads"] = {name: measured[name] for name in outputs.payloads}
     if further is not None:
         meta.update(in_meta({name: as_given(image) for name, image in found.items()}, features))
-    hits = None if blended.depths is None else as_given(blended.depths)
+    hits = None if hits is None else as_given(hits)
     return Rendered(as_given(rendered), as_given(blended.alphas), meta, outputs, hits)
 
 

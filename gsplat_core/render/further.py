@@ -12,7 +12,7 @@ from gsplat_core.arguments import check_choice
 from gsplat_core.checks import checks_enabled, require_finite
 from gsplat_core.render.flow import Flow, flow_layer
 from gsplat_core.render.inputs import Inputs
-from gsplat_core.render.layers import LAYERS, Layer, check_features, feature
+from gsplat_core.render.layers import LAYERS, Layer, check_features, feature, hits
 from gsplat_core.render.outputs import FURTHER, Outputs
 from gsplat_core.render.rays import Rays
 from gsplat_core.render.seam import TURN
@@ -55,6 +55,9 @@ class Further(NamedTuple):
         for name in outputs.further:
             check_choice("outputs", name, FURTHER)
         layers = {name: LAYERS[name](inputs, splats) for name in outputs.further if name in LAYERS}
+        flat = EVERY_RESPONSE[inputs.response].flat
+        if outputs.hits and not flat:
+            layers["hits"] = hits(splats)
         check_features(features, inputs, splats.depths.shape[1])
         if checks_enabled():
             require_finite(**{f"features[{name!r}]": tensor for name, tensor in features.items()})
@@ -72,7 +75,7 @@ class Further(NamedTuple):
             beside["flow"] = flow_layer(flow, inputs, width, height, settings)
         if labels is not None:
             labels = check_labels(labels, inputs, width, height)
-        apart_from_channels = EVERY_RESPONSE[inputs.response].flat and outputs.depth != "none"
+        apart_from_channels = flat and outputs.depth != "none"
         if not layers and not outputs.colors and (apart_from_channels or outputs.depth == "none"):
             asked = outputs.further or outputs.top or outputs.hits or apart_from_channels
             if not asked and flow is None and labels is None:

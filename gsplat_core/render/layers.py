@@ -102,9 +102,18 @@ def shortest_axes_of_covariances(inputs: Inputs, seen: Tensor) -> Tensor:
 def inverse_depth(inputs: Inputs, splats: Splats) -> Layer:
     """1 over the depth, summed up like it: what the Inria rasterizer gives beside the colours."""
     del inputs
+    return Layer(_inverse_depths(splats)[..., None], lambda blended: blended[..., 0])
+
+
+def hits(splats: Splats) -> Layer:
+    """The depth z, 1/z and 1/z^2 of the centres."""
+    inverse = _inverse_depths(splats)
+    return Layer(torch.stack([splats.depths, inverse, inverse.square()], dim=-1))
+
+
+def _inverse_depths(splats: Splats) -> Tensor:
     seen = splats.depths > 0
-    inverse = torch.where(seen, torch.where(seen, splats.depths, 1.0).reciprocal(), 0.0)
-    return Layer(inverse[..., None], lambda blended: blended[..., 0])
+    return torch.where(seen, torch.where(seen, splats.depths, 1.0).reciprocal(), 0.0)
 
 
 def viewing_directions(inputs: Inputs) -> Tensor:

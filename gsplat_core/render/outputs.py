@@ -28,7 +28,7 @@ class Outputs:
         payloads: names of what is in ``meta["payloads"]``, see there.
         further: names of images that are in the meta, of those in `FURTHER`, see `outputs` there.
         top: how many of the heaviest Gaussians of a pixel are in the meta, see there.
-        hits: of surfels, `Rendered.hits`.
+        hits: `Rendered.hits`, what there is at which depths along the rays of the pixels.
     """
 
     colors: bool = True

@@ -223,6 +223,7 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     from trainers.densify_scale import with_scales
     from trainers.parts.registry import refuse_second_order, with_appearance, with_parts
     from trainers.presets import preset, scaled_to, with_antialiasing, with_primitive, with_strategy
+    from trainers.primitives import USUAL_PARTS
     from trainers.settings import with_settings
 
     if run.exists and not options.overwrite:
@@ -263,7 +264,7 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
         config = replace(config, compression=compression)
     if options.appearance is not None:
         config = with_appearance(config, options.appearance)
-    config = with_parts(config, _parts(options))
+    config = with_parts(config, (*_parts(options), *USUAL_PARTS.get(config.primitive, ())))
     if options.start is not None:
         # Colours of all directions are there from the first step on.
         config = replace(config, start=str(options.start.resolve()), sh_degree_every=0)

@@ -86,12 +86,15 @@ class Rendering(Picture):
         scene: the scene before the step.
         depths: [1, H, W] the mean depth, along the viewing axis, of what a pixel shows, in scene units; None
             where no part wants it.
+        hits: [1, H, W, 3], `gsplat_core.render.drawing.Rendered.hits`, where a part wants surfaces; then the
+            meta has "normals".
     """
 
     splats: Mapping[str, Any]
     meta: Mapping[str, Any]
     scene: SceneView
     depths: Tensor | None = None
+    hits: Tensor | None = None
 
 
 class Part:

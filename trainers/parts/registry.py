@@ -18,6 +18,7 @@ from trainers.parts.parts import Parts
 from trainers.parts.shapes import Shapes
 from trainers.parts.smoothing import Smoothing
 from trainers.parts.sugar import Sugar
+from trainers.parts.surfaces import Surfaces
 
 if TYPE_CHECKING:
     from trainers.config import TrainConfig
@@ -32,6 +33,7 @@ PARTS: dict[str, type[Part]] = {
     "shapes": Shapes,
     "frequency": Frequency,
     "sugar": Sugar,
+    "surfaces": Surfaces,
 }
 # What `--appearance` calls them.
 APPEARANCES = {"affine": "exposure"}

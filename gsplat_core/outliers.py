@@ -137,6 +137,6 @@ def _in_radii(lengths: Tensor, bulk: Extent) -> Tensor:
 
 def _median(values: Tensor, weights: Tensor) -> Tensor:
     """The weighted median of values [N]."""
-    ordered, order = values.sort()
+    ordered, order = values.sort(stable=True)
     sums = weights[order].cumsum(0)
     return ordered[int(torch.searchsorted(sums, sums[-1] / 2).clamp(max=len(values) - 1))]

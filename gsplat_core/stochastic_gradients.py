@@ -144,7 +144,7 @@ def of_rows(changes: Tensor, lists: Tensor, num: int) -> Tensor:
             f"a pixel lists number {int(lists.max())}, but a parameter has {num} rows; say whole=True of "
             "parameters whose rows are not the Gaussians"
         )
-    ordered = lists.long().sort(dim=1)[0]
+    ordered = lists.long().sort(dim=1).values
     again = torch.nn.functional.pad(ordered[:, 1:] == ordered[:, :-1], (1, 0))
     places = torch.where(again | (ordered < 0), num, ordered)
     sums = changes.new_zeros(num + 1)

@@ -90,7 +90,7 @@ def as_volume(params: Mapping[str, Tensor], anchors: Tensor, side: int) -> dict[
     Raises:
         ValueError: there are not as many, or an anchor is held twice.
     """
-    order = anchors.argsort()
+    order = anchors.argsort(stable=True)
     if not torch.equal(anchors[order], torch.arange(side**3, device=anchors.device)):
         raise ValueError(f"a volume of side {side} has {side**3} Gaussians, each with an anchor of its own")
     return {name: value[order].unflatten(0, (side,) * 3) for name, value in params.items()}

@@ -20,6 +20,9 @@ from trainers.views import Target
 if TYPE_CHECKING:
     from trainers.config import TrainConfig
 
+# What multiplies by its size, place and opacity has to be free to change them.
+_CHANGED = {"means", "scales", "opacities"}
+
 
 class Density(Part):
     """Every run has one: `TrainConfig.strategy` and `TrainConfig.densify` say which."""
@@ -50,9 +53,8 @@ class Density(Part):
         self.strategy.on_backward(step, stats)
 
     def edits(self, step: int, scene: SceneView) -> list[Edit]:
-        # What multiplies by its size, place and opacity has to be free to change them.
-        fixed = any(name not in scene.learning_rates for name in ("means", "scales", "opacities"))
-        return [] if fixed else self.strategy.on_step(step, scene)
+        free = scene.learning_rates.keys() >= _CHANGED
+        return self.strategy.on_step(step, scene) if free else []
 
     def follow(self, plan: RowPlan) -> None:
         self.strategy.follow(plan)

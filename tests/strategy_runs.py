@@ -20,12 +20,13 @@ from gsplat_core.densify.subgaussians import SubGaussiansConfig
 from gsplat_core.densify.taming import TamingConfig
 from gsplat_core.densify.turbo import TurboConfig
 from gsplat_core.densify.unified import UnifiedConfig
+from gsplat_core.scene.view_order import ViewOrder
 from trainers.session import rendered_views, resolution
 from trainers.settings import with_settings
 from trainers.sources import load_photographs
 from trainers.start import initial_gaussians
 from trainers.trainer import Trainer
-from trainers.views import Target, ViewOrder
+from trainers.views import Target
 
 CAP = 130
 

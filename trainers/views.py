@@ -1,4 +1,4 @@
-"""Which training view comes at which step, and having it ready in time."""
+"""Photographs as training looks at them, and having that of each step ready in time."""
 
 from __future__ import annotations
 
@@ -13,28 +13,7 @@ from torch import Tensor
 from gsplat_core.render.cameras import Cameras
 from gsplat_core.scene.cameras import DEFAULT_NEAR
 from gsplat_core.scene.dataset import View
-
-
-class ViewOrder:
-    """All views in random order, then all of them in another random order, and so on.
-
-    The order of an epoch depends on the seed and the epoch only, so a resumed run needs no state for it.
-    """
-
-    def __init__(self, count: int, seed: int) -> None:
-        self._count = count
-        self._seed = seed
-        self._epoch = -1
-        self._permutation: list[int] = []
-
-    def __call__(self, step: int) -> int:
-        """The index of the view of `step` (counted from 1)."""
-        epoch, position = divmod(step - 1, self._count)
-        if epoch != self._epoch:
-            generator = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
-            self._permutation = torch.randperm(self._count, generator=generator).tolist()
-            self._epoch = epoch
-        return self._permutation[position]
+from gsplat_core.scene.view_order import ViewOrder
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from gsplat_core.densify.rows import indices
 from gsplat_core.densify.store import ParameterStore
 from gsplat_core.densify.strategy import Guidance, RenderStats, SceneView
 from gsplat_core.errors import NumericalError, UsageError
-from gsplat_core.labels import LABEL
+from gsplat_core.labels import LABEL, counts, labels_of
 from gsplat_core.losses import l1_dssim
 from gsplat_core.optim import Adam
 from gsplat_core.ranges import INTERVAL, NOT_NEGATIVE, POSITIVE, SEED, SOME_SHARE, STEP, check_ranges
@@ -40,6 +40,7 @@ from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.scale import SceneScale, scene_scale
 from gsplat_core.scene.schema import FROZEN, Field
+from gsplat_core.scene.view_order import ViewOrder
 
 Provider: TypeAlias = Callable[[int, Tensor], Tensor]
 """Of the number of a camera and its rendering [H, W, 3] float32, which may lie outside [0, 1], makes the
@@ -163,6 +164,7 @@ class EditTrainer:
         self.config = config = EditConfig() if config is None else config
         self.step = 0
         self._cameras = list(cameras)
+        self._order = ViewOrder(len(cameras), config.seed)
         self._masks = [None] * len(cameras) if masks is None else list(masks)
         self._provider, self._loss, self._background = provider, loss, background
         self._targets: dict[int, Tensor] = {}
@@ -237,7 +239,7 @@ class EditTrainer:
             ValueError: the provider's target is no image of the camera's size.
         """
         step = self.step + 1
-        view = self._view_of(step)
+        view = self._order(step)
         rendered = self._rendered(view)
         image = rendered.colors[0]
         target = self._target(view, step, image.detach())
@@ -259,12 +261,6 @@ class EditTrainer:
                 self._multiply(step, view, rendered, centres[0])
         self.step = step
         return loss.detach()
-
-    def _view_of(self, step: int) -> int:
-        """All views in random order, then in another."""
-        epoch, position = divmod(step - 1, len(self._cameras))
-        random = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
-        return int(torch.randperm(len(self._cameras), generator=random)[position])
 
     def _rendered(self, view: int) -> Rendered:
         camera, params = self._cameras[view], self._store.params
@@ -345,12 +341,12 @@ def region_of(scene: Gaussians, roi: Tensor | int) -> Tensor:
         if not bool(region.any()):
             raise UsageError("No Gaussian is in the region.")
         return region
-    if LABEL not in scene.extras:
+    labels = labels_of(scene)
+    if labels is None:
         raise UsageError("The scene's Gaussians have no labels; `gsplat-core segment` gives them some.")
-    labels = scene.extras[LABEL]
     region = labels == roi
     if not bool(region.any()):
-        known = ", ".join(str(label) for label in labels.unique().tolist())
+        known = ", ".join(map(str, counts(labels)))
         raise UsageError(f"No Gaussian has the label {roi}; there are: {known or 'no Gaussians at all'}.")
     return region
 

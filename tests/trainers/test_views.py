@@ -8,8 +8,9 @@ import torch
 
 from gsplat_core.errors import DataError
 from gsplat_core.losses import l1_dssim
+from gsplat_core.scene.view_order import ViewOrder
 from trainers.sources import load_photographs
-from trainers.views import Feed, Target, ViewOrder
+from trainers.views import Feed, Target
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 43])

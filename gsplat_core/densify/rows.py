@@ -15,6 +15,11 @@ def indices(mask: Tensor) -> Tensor:
     return mask.nonzero().squeeze(1)
 
 
+def foremost(rows: Tensor, order: Tensor, count: int) -> Tensor:
+    """Those `count` of some rows [M] that are highest in an order [N], the highest first."""
+    return rows[order[rows].argsort(descending=True, stable=True)[:count]]
+
+
 def finite_rows(params: Mapping[str, Tensor]) -> Tensor:
     """[N] mask of the rows in which every number of every parameter is finite."""
     masks = [

@@ -25,7 +25,7 @@ from torch import Tensor
 from gsplat_core.activations import sigmoid
 from gsplat_core.densify.edits import Clone, Edit, Prune
 from gsplat_core.densify.refining import Refining
-from gsplat_core.densify.rows import finite_rows, in_frames, indices, offsets_within
+from gsplat_core.densify.rows import finite_rows, foremost, in_frames, indices, offsets_within
 from gsplat_core.densify.strategy import RenderStats, ScaleRule, SceneView
 from gsplat_core.densify.stretching import point_in_time, refinement_interval
 from gsplat_core.ranges import BETWEEN_0_AND_1, COUNT, INTERVAL, POSITIVE, SEED, STEP, check_ranges
@@ -115,7 +115,7 @@ class SubGaussians(Refining[SubGaussiansConfig]):
         if limit is not None:
             order = self.rows["pull"] if guidance.order is None else guidance.order
             room = max(limit - int((~gone).sum()), 0) // c.children
-            parents = parents[order[parents].argsort(descending=True, stable=True)[:room]]
+            parents = foremost(parents, order, room)
         self.initialize(view.num, gone.device)
         return [Prune(indices(gone)), self._subs(view.params, parents)]
 

@@ -31,7 +31,7 @@ from torch import Tensor
 from gsplat_core.activations import sigmoid
 from gsplat_core.densify.edits import Clone, Edit, Prune, Reset
 from gsplat_core.densify.refining import Refining
-from gsplat_core.densify.rows import finite_rows, indices, offsets_within
+from gsplat_core.densify.rows import finite_rows, foremost, indices, offsets_within
 from gsplat_core.densify.strategy import RenderStats, ScaleRule, SceneView
 from gsplat_core.densify.stretching import point_in_time, refinement_interval
 from gsplat_core.ranges import BETWEEN_0_AND_1, COUNT, INTERVAL, POSITIVE, SEED, STEP, Range, check_ranges
@@ -151,20 +151,21 @@ class Unified(Refining[UnifiedConfig]):
 
     def _refine(self, view: SceneView, opacities: Tensor) -> list[Edit]:
         guidance = view.guidance
-        finite = finite_rows(view.params)
-        leaving = ~finite if guidance.leaving is None else ~finite | guidance.leaving
+        leaving = ~finite_rows(view.params)
+        if guidance.leaving is not None:
+            leaving |= guidance.leaving
         gone = (self._superfluous(view) | leaving) & view.free
         if gone.all():  # all are faint, as after opacities were lowered, and nobody would be left
             return []
         need = self.need(view)
         if guidance.eagerness is not None:
             need = need * guidance.eagerness
-        grow = indices((need >= 1) & ~gone & view.free & finite)
+        grow = indices((need >= 1) & ~gone & view.free)
         limit = guidance.also(limit=self.config.max_gaussians).limit
         if limit is not None:
             order = need if guidance.order is None else guidance.order
             room = max(limit - int((~gone).sum()), 0)
-            grow = grow[order[grow].argsort(descending=True, stable=True)[:room]]
+            grow = foremost(grow, order, room)
         return [Prune(indices(gone)), self._copies(view.params, grow, opacities)]
 
     def _superfluous(self, view: SceneView) -> Tensor:

@@ -20,10 +20,8 @@ from torch import Tensor
 from gsplat_core.densify.plan import RowPlan
 from gsplat_core.densify.rows import indices
 from gsplat_core.ranges import NOT_NEGATIVE, Range, check_ranges
+from gsplat_core.scene.scale import PUBLISHED_LENGTH
 from gsplat_core.scene.schema import GAUSSIAN, Schema
-
-# The weights were published for scenes about this large, in their units.
-_LENGTH = 5.0
 
 
 @dataclass(frozen=True)
@@ -79,14 +77,14 @@ class Anchors:
         config: AnchorConfig,
         params: Mapping[str, Tensor],
         trained: Tensor,
-        length: float = _LENGTH,
+        length: float = PUBLISHED_LENGTH,
         schema: Schema = GAUSSIAN,
     ) -> None:
         self.config = config
         self.generations = torch.zeros(len(trained), dtype=torch.int64, device=trained.device)
         self.strengths = [config.first]
         self._weights = {field.name: self._weight(field.name, schema) for field in schema.parameters}
-        self._weights["means"] *= (_LENGTH / length) ** 2
+        self._weights["means"] *= (PUBLISHED_LENGTH / length) ** 2
         self._drop(params, trained)
 
     def loss(self, params: Mapping[str, Tensor]) -> Tensor:

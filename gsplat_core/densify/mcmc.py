@@ -45,9 +45,8 @@ from gsplat_core.ranges import (
     Range,
     check_ranges,
 )
+from gsplat_core.scene.scale import PUBLISHED_LENGTH
 
-# Scenes for which the strength of the noise was published are about this large, in their units.
-_NOISE_LENGTH = 5.0
 _MOST_COPIES = 51  # of one Gaussian in one step, as in the paper's code
 _LARGEST_OPACITY = 1 - 2.0**-23
 # Of short runs, measured on real scenes (docs/strategies.md): `scatter`, and `grow_until` of 30 000.
@@ -178,7 +177,7 @@ class MCMC(Refining[MCMCConfig]):
         strength = c.noise * view.learning_rates["means"]
         if c.scale == "seen":
             # A covariance times a length is no length: as published, noise depends on the units of the scene.
-            strength *= (_NOISE_LENGTH / view.scene_extent) ** 2
+            strength *= (PUBLISHED_LENGTH / view.scene_extent) ** 2
         if strength == 0:
             return []
         moved = perturb_means(

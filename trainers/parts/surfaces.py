@@ -17,14 +17,12 @@ from gsplat_core.densify.strategy import Wants
 from gsplat_core.ranges import NOT_NEGATIVE, SHARE, check_ranges
 from gsplat_core.render.surfaces import DISTORTION_FAR, DISTORTION_NEAR, distortion, normals_of_depths
 from gsplat_core.scene.dataset import View
+from gsplat_core.scene.scale import PUBLISHED_LENGTH
 from trainers.parts.part import Part, Rendering
 from trainers.views import Target
 
 if TYPE_CHECKING:
     from trainers.config import TrainConfig
-
-USUAL_LENGTH = 5.0
-"""Of a scene in whose units near and far of the distortion are published."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +77,8 @@ class Surfaces(Part):
         if self._normals_count(step) and target.model == "pinhole":
             terms.append(self._settings.normal * _mean(_disagreement(rendering, target), counts))
         if self._distortion_counts(step):
-            # Near and far as in a scene of the usual length, so that units do not matter.
-            unit = rendering.scene.scene_extent / USUAL_LENGTH
+            # Near and far as in a scene of that length, so that units do not matter.
+            unit = rendering.scene.scene_extent / PUBLISHED_LENGTH
             apart = distortion(
                 rendering.alphas, rendering.hits, DISTORTION_NEAR * unit, DISTORTION_FAR * unit
             )

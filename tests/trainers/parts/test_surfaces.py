@@ -15,12 +15,13 @@ from gsplat_core.render.drawing import Outputs
 from gsplat_core.render.scene import render
 from gsplat_core.render.settings import USUAL
 from gsplat_core.render.surfaces import normals_of_depths
+from gsplat_core.scene.scale import PUBLISHED_LENGTH
 from trainers.parts.part import Rendering
 from trainers.parts.registry import refuse_second_order
-from trainers.parts.surfaces import USUAL_LENGTH, Surfaces, SurfacesConfig
+from trainers.parts.surfaces import Surfaces, SurfacesConfig
 from trainers.views import Target
 
-LENGTH = 2 * USUAL_LENGTH
+LENGTH = 2 * PUBLISHED_LENGTH
 BOTH = SurfacesConfig(normal=0.05, normal_from=0.0, distortion=10.0, distortion_from=0.0)
 KINDS = ("gaussian", "2dgs")
 
@@ -68,7 +69,7 @@ def test_the_losses_are_those_of_the_formulas(kind, config) -> None:
     depths = (hits[..., 0] / alphas.clamp(min=1e-10))[None]
     found = normals_of_depths(depths, seen.viewmat.double(), seen.K.double())[0]
     normals = 1 - alphas * (rendering.meta["normals"][0].double() * found).sum(-1)
-    unit = LENGTH / USUAL_LENGTH
+    unit = LENGTH / PUBLISHED_LENGTH
     near, far = 0.2 * unit, 100.0 * unit
     scale = far * near / (far - near)
     apart = scale**2 * (alphas * hits[..., 2] - hits[..., 1] ** 2)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gsplat_core import primitive
 from gsplat_core.losses import as_float
 from gsplat_core.metrics import psnr
 from gsplat_core.render.cameras import Cameras
+from gsplat_core.render.scene import evaluated
 from gsplat_core.render.scene import render as render_scene
 from gsplat_core.render.settings import USUAL
 from gsplat_core.scene.cameras import Camera
@@ -20,6 +20,7 @@ from gsplat_core.scene.gaussians import Gaussians
 from trainers.evaluation import capped, mean, render
 from trainers.waiting import counted
 
+PLACES = ("inside", "outside")
 INSIDE = 0.5
 """A pixel is inside where the region makes up at least this share of it ..."""
 OUTSIDE = 0.01
@@ -29,8 +30,9 @@ OUTSIDE = 0.01
 @torch.no_grad()
 def share_of(scene: Gaussians, region: Tensor, camera: Camera) -> Tensor:
     """[H, W] which share of each pixel the Gaussians of a region [N] make up."""
-    context = {"viewmats": Cameras.of(camera, scene.device).viewmats}
-    shown = primitive.evaluate(scene, context)._replace(colors=region[:, None].to(scene.means.dtype))
+    shown = evaluated(scene, Cameras.of(camera, scene.device))._replace(
+        colors=region[:, None].to(scene.means.dtype)
+    )
     return render_scene(shown, camera, USUAL.as_trained(scene.metadata)).colors[0, ..., 0]
 
 
@@ -64,9 +66,6 @@ def measure(
             for when, image in images.items():
                 scores[f"{where}_{when}"].append(psnr(image, truth, counted_pixels))
     return {name: _mean(values) for name, values in scores.items()}
-
-
-PLACES = ("inside", "outside")
 
 
 def _mean(values: Sequence[float]) -> float | None:

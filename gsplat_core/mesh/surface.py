@@ -13,6 +13,7 @@ from gsplat_core.mesh.density import whitenings
 from gsplat_core.primitive import Evaluated
 from gsplat_core.render.cameras import Cameras
 from gsplat_core.render.outputs import Outputs
+from gsplat_core.render.rays import pixel_rays as rays_of_pixels
 from gsplat_core.render.scene import evaluated, render
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
@@ -74,10 +75,8 @@ class Views(Protocol):
 def pixel_rays(camera: Camera, like: Tensor) -> Tensor:
     """[H, W, 3] world directions of the rays through the pixels of a pinhole, of depth 1 each."""
     viewmat, K = torch.from_numpy(camera.viewmat).to(like), torch.from_numpy(camera.K).to(like)
-    x = (torch.arange(camera.width, device=like.device) + 0.5 - K[0, 2]) / K[0, 0]
-    y = (torch.arange(camera.height, device=like.device) + 0.5 - K[1, 2]) / K[1, 1]
-    x, y = torch.meshgrid(x, y, indexing="xy")
-    return torch.stack([x, y, torch.ones_like(x)], dim=-1) @ viewmat[:3, :3]
+    rays = rays_of_pixels("pinhole", viewmat[None, None], K[None, None], None, camera.width, camera.height)
+    return rays[0, 0]
 
 
 def densest_depths(gaussians: Evaluated, ids: Tensor, depths: Tensor, camera: Camera, rays: Tensor) -> Tensor:

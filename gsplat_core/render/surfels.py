@@ -8,12 +8,11 @@ the low-pass filter has its centre, and where in the image it is seen.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
 from gsplat_core.quaternions import rotation_matrices
+from gsplat_core.render.ellipses import Ellipses, ellipses_in_image
 from gsplat_core.render.inputs import Inputs
 from gsplat_core.render.rays import LEAST_SCALE, Rays, pixel_rays, places_of
 from gsplat_core.render.settings import RenderSettings
@@ -101,13 +100,7 @@ def centres_of_filters(on_screen: Tensor) -> Tensor:
     return torch.where(in_front, middle, centre)
 
 
-class _Bounds(NamedTuple):
-    visible: Tensor  # [B, C, N]
-    shapes: Tensor  # [B, C, N, 3], zero where not visible
-    radii: Tensor  # [B, C, N, 2] int32, likewise
-
-
-def _bounds(in_camera: Tensor, inputs: Inputs, width: int, height: int, settings: RenderSettings) -> _Bounds:
+def _bounds(in_camera: Tensor, inputs: Inputs, width: int, height: int, settings: RenderSettings) -> Ellipses:
     """The least ellipses known around the centres of the filters that hold all pixels in which alpha reaches
     1/255.
 
@@ -150,19 +143,8 @@ def _bounds(in_camera: Tensor, inputs: Inputs, width: int, height: int, settings
     size = middle.new_tensor([width, height])
     everywhere = (2 * (middle - 0.5 * size).abs().sum(-1) + width + height)[..., None, None] ** 2
     matrix = torch.where(in_front[..., None, None], matrix, everywhere * unit)
-    half = matrix.diagonal(dim1=-2, dim2=-1).clamp(min=0.0).sqrt()
-    visible &= ((middle + half > 0) & (middle - half < size)).all(-1) & (half.amax(-1) > settings.radius_clip)
-    visible &= matrix.isfinite().all(-1).all(-1)
-
-    one = matrix / torch.where(visible, q, 1.0)[..., None, None]
-    xx, xy, yy = one[..., 0, 0], one[..., 0, 1], one[..., 1, 1]
-    det = xx * yy - xy * xy
-    visible &= (det > 0) & (yy > 0)
-    det, yy = torch.where(visible, det, 1.0), torch.where(visible, yy, 1.0)
-    shapes = torch.stack([(yy / det).sqrt(), -xy / (yy * det).sqrt(), yy.rsqrt()], dim=-1)
-    shapes = torch.where(visible[..., None], shapes, 0.0).to(in_camera.dtype)
-    radii = torch.where(visible[..., None], half.clamp(max=2.0**30).ceil(), 0.0).int()
-    return _Bounds(visible, shapes, radii)
+    found = ellipses_in_image(visible, middle, matrix, q, width, height, settings.radius_clip)
+    return found._replace(shapes=found.shapes.to(in_camera.dtype))
 
 
 def _solved(matrix: Tensor, right: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ MODELS: Mapping[str, str] = {
     "2dgs": "surfel",
     "6dgs": "directional",
     "analytic": "analytic",
+    "flat": "flat",
     "generalized": "generalized",
     "ges": "ges",
     "mip": "mip",
@@ -57,6 +58,7 @@ class Evaluated(NamedTuple):
     response: str = "gaussian"  # how opacity falls with the distance from a splat's centre
     extras: Tensor | None = None  # [..., N, E] the response's numbers per splat
     sh_means: Tensor | None = None  # [..., N, 3] that harmonics are seen at, where that is not at the means
+    planes: bool = False  # whether they are flat, with depths of their planes, gsplat_core.render.planes
 
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of :func:`gsplat_core.rasterization` that describe the scene; optional ones
@@ -70,6 +72,8 @@ class Evaluated(NamedTuple):
             del given["extras"]
         if self.sh_means is None:
             del given["sh_means"]
+        if not self.planes:
+            del given["planes"]
         return given
 
 

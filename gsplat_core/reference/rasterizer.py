@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.reference import outputs
+from gsplat_core.reference import planes as flat
 from gsplat_core.reference.blending import Drawn, blend
 from gsplat_core.reference.cameras import CAMERAS, Intrinsics
 from gsplat_core.reference.compositors import COMPOSITORS
@@ -62,6 +63,7 @@ def rasterization(
     weights: bool = False,
     unscented: Unscented | None = None,
     windshield: Pane | None = None,
+    planes: bool = False,
     band: float = 1e-3,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Renders like :func:`gsplat_core.rasterization`, whose arguments of the same names these are.
@@ -76,6 +78,8 @@ def rasterization(
         unscented: the numbers of the unscented transform by which Gaussians are projected; None for a
             linearization.
         windshield: a pane before the cameras; None for none.
+        planes: whether Gaussians are flat. Then there is ``meta["hits"]`` [..., C, H, W, 3], the sums of z,
+            1/z and 1/z^2.
         band: see below.
 
     Returns:
@@ -92,6 +96,9 @@ def rasterization(
     lens = viewmats.new_zeros(*batch, num_cameras, 0) if lens is None else lens
     extras = means.new_zeros(*batch, num, 0) if extras is None else extras
     camera, responds = CAMERAS[camera_model], RESPONSES[response]
+    if planes:
+        assert scales is not None
+        scales = torch.cat([scales[..., :2], torch.zeros_like(scales[..., 2:])], dim=-1)
     if responds.integrates:  # without a screen filter, but for what gives flat splats an area
         if rasterize_mode == "antialiased":
             raise ValueError(
@@ -136,6 +143,12 @@ def rasterization(
         near_plane, far_plane, radius_clip, eps2d, rasterize_mode == "antialiased", unscented, band,
     )  # fmt: skip
     doubtful = splats.doubtful
+    if planes:
+        assert quats is not None
+        axes = flat.normals(quats).reshape(num_batches, 1, num, 3)
+        cosines = flat.cosines(axes, means, viewmats)
+        splats = splats._replace(visible=splats.visible & (cosines < -flat.LEAST_COSINE))
+        doubtful = doubtful | ((cosines / flat.LEAST_COSINE + 1).abs() < band)
     if sh_degree is not None:
         colors, nearly_black = view_dependent(colors, means, viewmats, splats.visible, sh_degree, band)
         doubtful = doubtful | nearly_black
@@ -161,7 +174,7 @@ def rasterization(
     }
     if absgrad:
         carriers["absgrad"].register_hook(lambda sums: setattr(means2d, "absgrad", sums))
-    images, dense_weights, dense_depths, distances = [], [], [], []
+    images, dense_weights, dense_depths, distances, hits = [], [], [], [], []
     for image in range(num_batches * num_cameras):
         b, c = divmod(image, num_cameras)
         turn = camera.turn * Ks[b, c, 0, 0, 0]
@@ -200,6 +213,12 @@ def rasterization(
         )  # fmt: skip
         drawing = blend(drawn, responds, COMPOSITORS[compositor], width, height, max_alpha, band)
         images.append(drawing[:4])
+        if planes:
+            ahead = pixel_rays(camera_model, torch.eye(4).double(), of_image)[1]
+            lit = ahead.any(-1, keepdim=True)
+            ahead = ahead / camera.depth(torch.where(lit, ahead, 1.0))[:, None]
+            in_camera = flat.in_camera(axes[b, 0, listed], means[b, 0, listed], viewmats[b, c, 0])
+            hits.append(flat.depth_sums(drawing.weights.flatten(1), *in_camera, ahead))
         if render_mode.endswith("d"):
             distance = drawing.distances
             if distance is None:  # of the splat's depth along the pixel's ray
@@ -221,6 +240,10 @@ def rasterization(
     each = rendered.split([values.shape[-1] for values in blended.values()], dim=-1)
     finished = dict(zip(blended, each, strict=True))
     rendered = finished.pop("")
+    if hits:
+        finished["hits"] = torch.stack(hits).reshape(*shape, 3)
+        if render_mode.endswith("D"):
+            rendered = torch.cat([rendered[..., :-1], finished["hits"][..., :1]], dim=-1)
     if distances:
         rendered = torch.cat([rendered[..., :-1], torch.stack(distances).reshape(*shape, 1)], dim=-1)
 
@@ -249,6 +272,8 @@ def rasterization(
         meta["payloads"] = {name: carriers[name] for name in payloads}
     for name in further:
         meta[name] = finished[name].squeeze(-1)
+    if hits:
+        meta["hits"] = finished["hits"]
     if features:
         meta["features"] = {name: finished[f"features {name}"] for name in features}
     if weights:

@@ -21,6 +21,7 @@ from gsplat_core.render.lists import listed, projected
 from gsplat_core.render.meta import Meta, render_meta
 from gsplat_core.render.outputs import COLORS as COLORS
 from gsplat_core.render.outputs import Outputs as Outputs
+from gsplat_core.render.planes import plane_hits
 from gsplat_core.render.seen import Labels
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.render.stages import Blended, Splats, colour, composite
@@ -40,7 +41,8 @@ class Rendered:
         meta: what happened between Gaussians and pixels, see :func:`gsplat_core.rasterization`.
         outputs: what was wanted.
         hits: [..., C, H, W, 3] sums of z, 1/z and 1/z^2, if they are wanted: of surfels with the depths z at
-            which a pixel sees them, of other Gaussians with those of their centres.
+            which a pixel sees them, of flat Gaussians with those of their planes (then the first sum is alpha
+            times the harmonic mean), of other Gaussians with those of their centres.
     """
 
     channels: Tensor
@@ -109,11 +111,13 @@ def draw(
     if outputs.colors:
         channels.append(_colours(inputs, sh_degree, splats.radii, sh_optimizer, sh_leaves))
     flat = EVERY_RESPONSE[inputs.response].flat  # surfels, whose depths are found in the pixels
-    if outputs.depth != "none" and not flat:
+    in_pixels = flat or inputs.planes
+    if outputs.depth != "none" and not in_pixels:
         channels.append(splats.depths[..., None])
     main = channels
     further = None
-    apart = outputs.further or outputs.top or (outputs.hits and not flat)
+    planes = inputs.planes and (outputs.depth != "none" or outputs.hits)
+    apart = outputs.further or outputs.top or planes or (outputs.hits and not flat)
     if features or apart or flow is not None or labels is not None or not main:
         further = Further.of(inputs, splats, outputs, features, flow, labels, width, height, settings)
         channels = main + further.channels()
@@ -145,10 +149,14 @@ def draw(
         )
         if not flat:
             hits = found.pop("hits", None)
+        if planes:
+            assert hits is not None
+            hits = plane_hits(hits, blended.alphas, inputs)
         if copies is not None:
             found = copies.called_originals(found)
-    if outputs.depth != "none" and blended.depths is not None:
-        rendered = torch.cat([rendered, blended.depths[..., :1]], dim=-1)
+    if outputs.depth != "none" and in_pixels:
+        assert hits is not None
+        rendered = torch.cat([rendered, hits[..., :1]], dim=-1)
     if outputs.depth in ("distance", "expected_distance"):
         if EVERY_RESPONSE[inputs.response].along_rays and not flat:
             distances = distances_along_rays(inputs, lists, width, height, settings)
@@ -173,7 +181,7 @@ def draw(
         meta["payloads"] = {name: measured[name] for name in outputs.payloads}
     if further is not None:
         meta.update(in_meta({name: as_given(image) for name, image in found.items()}, features))
-    hits = None if hits is None else as_given(hits)
+    hits = as_given(hits) if outputs.hits and hits is not None else None
     return Rendered(as_given(rendered), as_given(blended.alphas), meta, outputs, hits)
 
 

@@ -14,6 +14,7 @@ from gsplat_core.render.flow import Flow, flow_layer
 from gsplat_core.render.inputs import Inputs
 from gsplat_core.render.layers import LAYERS, Layer, check_features, feature, hits
 from gsplat_core.render.outputs import FURTHER, Outputs
+from gsplat_core.render.planes import plane_layer
 from gsplat_core.render.rays import Rays
 from gsplat_core.render.seam import TURN
 from gsplat_core.render.seen import Labels, check_labels, look
@@ -56,7 +57,9 @@ class Further(NamedTuple):
             check_choice("outputs", name, FURTHER)
         layers = {name: LAYERS[name](inputs, splats) for name in outputs.further if name in LAYERS}
         flat = EVERY_RESPONSE[inputs.response].flat
-        if outputs.hits and not flat:
+        if inputs.planes and (outputs.hits or outputs.depth != "none"):
+            layers["hits"] = plane_layer(inputs, splats, squares=outputs.hits)
+        elif outputs.hits and not flat:
             layers["hits"] = hits(splats)
         check_features(features, inputs, splats.depths.shape[1])
         if checks_enabled():

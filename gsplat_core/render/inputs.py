@@ -49,6 +49,7 @@ class Inputs(NamedTuple):
     sh_means: Tensor | None = None  # [B, N, 3] that harmonics are seen at, where that is not at the means
     rays: Tensor | None = None  # [B, C, H, W, 6] origins and directions, in place of the cameras'
     windshield: Windshield | None = None
+    planes: bool = False  # Gaussians are flat, gsplat_core.render.planes
 
     def detached(self) -> Inputs:
         """The same as constants."""
@@ -65,7 +66,7 @@ class Inputs(NamedTuple):
     def named_tensors(self) -> dict[str, Tensor | None]:
         """All tensors by the name of their argument."""
         named = self._asdict()
-        del named["batch"], named["camera"], named["response"]
+        del named["batch"], named["camera"], named["response"], named["planes"]
         named["viewmats_rs"] = named.pop("motion")
         if (pane := named.pop("windshield")) is not None:
             named["external_distortion_coeffs"] = torch.cat([pane.horizontal, pane.vertical])
@@ -93,6 +94,7 @@ def prepare(
     sh_means: Tensor | None = None,
     rays: Tensor | None = None,
     size: tuple[int, int] = (0, 0),
+    planes: bool = False,
 ) -> Inputs:
     """Checks the arguments of :func:`gsplat_core.rasterization` of the same names and reshapes them.
 
@@ -170,6 +172,7 @@ def prepare(
         response=response,
         sh_means=None if sh_means is None else flat(sh_means),
         rays=None if rays is None else flat(rays),
+        planes=planes,
     )
     check_same_device(inputs.named_tensors())
     check_cameras(viewmats, Ks, rigid=sh_degree is not None)

@@ -47,7 +47,7 @@ def feature(tensor: Tensor, inputs: Inputs, splats: Splats) -> Layer:
 
 
 def normals(inputs: Inputs, splats: Splats) -> Layer:
-    """Unit normals in world space: the axis along which a Gaussian is shortest, of a surfel the third one,
+    """Unit normals in world space: the axis along which a Gaussian is shortest, of flat ones the third one,
     turned to the camera.
 
     Differentiable with respect to the rotation, or the covariance; which axis it is and which way it points
@@ -69,7 +69,7 @@ def shortest_axes(inputs: Inputs, seen: Tensor) -> Tensor:
     unit = inputs.quats.new_tensor([1.0, 0.0, 0.0, 0.0])
     quats = torch.nn.functional.normalize(torch.where(seen, inputs.quats, unit), dim=-1)
     w, u = quats[..., :1], quats[..., 1:]
-    if EVERY_RESPONSE[inputs.response].flat:
+    if EVERY_RESPONSE[inputs.response].flat or inputs.planes:
         least = torch.full_like(inputs.scales[..., :1], 2, dtype=torch.int64)
     else:
         least = inputs.scales.detach().argmin(-1, keepdim=True)

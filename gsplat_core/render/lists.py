@@ -8,6 +8,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from gsplat_core.render.inputs import Inputs
+from gsplat_core.render.planes import flattened, fronts
 from gsplat_core.render.rays import Rays, places_of, rays_of
 from gsplat_core.render.seam import TURN, Copies
 from gsplat_core.render.settings import RenderSettings
@@ -37,7 +38,13 @@ class Listed(NamedTuple):
 
 
 def projected(inputs: Inputs, width: int, height: int, settings: RenderSettings) -> Projected:
-    """Projects, differentiably. The settings are those for the response, `RenderSettings.for_response`."""
+    """Projects, differentiably. The settings are those for the response, `RenderSettings.for_response`.
+
+    Raises:
+        NotImplementedError: Gaussians or cameras of which that is not known.
+    """
+    if inputs.planes:
+        inputs = flattened(inputs)
     if EVERY_RESPONSE[inputs.response].flat:
         splats, surfels = seen_surfels(inputs, width, height, settings)
         return Projected(splats, None, surfels)
@@ -54,6 +61,8 @@ def projected(inputs: Inputs, width: int, height: int, settings: RenderSettings)
     rays = rays_of(inputs, width, height, settings)
     if EVERY_RESPONSE[inputs.response].along_rays:
         splats = places_of(splats)
+    if inputs.planes:
+        splats = fronts(inputs, splats)
     return Projected(splats, extras, rays)
 
 

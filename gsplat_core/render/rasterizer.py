@@ -96,6 +96,7 @@ def rasterization(
     flow: Flow | None = None,
     labels: Labels | None = None,
     rays: Tensor | None = None,
+    planes: bool = False,
 ) -> tuple[Tensor, Tensor, Meta]:
     """Renders 3D Gaussians into images (Kerbl et al. 2023), differentiably.
 
@@ -235,6 +236,9 @@ def rasterization(
         rays: [..., C, H, W, 6] origins and directions (of any length, zero for none) of the pixels' rays in
             the world, for responses along them, in place of those of the cameras; differentiable. Where
             splats are looked for is still up to the cameras.
+        planes: whether Gaussians are flat (AT-GS): their third scales count as zero and their third axes are
+            normals; they are seen from the front only, at the depths at which the rays of pixels meet their
+            planes, of which the mean is the harmonic one (:mod:`gsplat_core.render.planes`).
         distributed: only the default is supported.
 
     Returns:
@@ -290,7 +294,7 @@ def rasterization(
     inputs = prepare(
         means, quats, scales, covars, opacities, colors if with_colors else None, sh_degree, viewmats, Ks,
         backgrounds if with_colors else None, lens, camera_model, extras, response,
-        (radial_coeffs, tangential_coeffs, thin_prism_coeffs), sh_means, rays, (width, height),
+        (radial_coeffs, tangential_coeffs, thin_prism_coeffs), sh_means, rays, (width, height), planes,
     )  # fmt: skip
     if external_distortion_coeffs is not None:
         check_cameras(viewmats, Ks, rigid=True)

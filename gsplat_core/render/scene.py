@@ -191,7 +191,7 @@ class _Shot(NamedTuple):
         inputs = prepare(
             seen.means, seen.quats, seen.scales, seen.covars, seen.opacities, shown, degree,
             cameras.viewmats, cameras.Ks, background, cameras.lens, cameras.model, seen.extras, seen.response,
-            sh_means=seen.sh_means,
+            sh_means=seen.sh_means, planes=seen.planes,
         )  # fmt: skip
         return _Shot(inputs, cameras, cameras.applied_to(settings), shown, degree)
 

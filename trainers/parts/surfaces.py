@@ -1,7 +1,7 @@
 """The losses of 2D Gaussian Splatting (Huang et al. 2024) by which surfels lie in surfaces: the normals that
 a pixel shows are those of the surface that its depths describe, and what it shows lies at one depth.
-Gaussians of any kind can be trained with them; of other than surfels the normal is the shortest axis, and
-depths are those of the centres.
+Gaussians of any kind can be trained with them; of other than flat ones the normal is the shortest axis,
+and depths are those of the centres.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class SurfacesConfig:
 
 
 class Surfaces(Part):
-    """`--parts surfaces`, and part of every training of `--model 2dgs`."""
+    """`--parts surfaces`, and part of every training of `--model 2dgs` or `flat`."""
 
     settings: ClassVar[type[Any] | None] = SurfacesConfig
     first_order: ClassVar[str | None] = "knows no surfaces; leave out --parts surfaces"

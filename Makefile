@@ -17,6 +17,7 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python
 PIP := $(BIN)/pip --disable-pip-version-check
 SECONDS ?= 600
+WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile
 CPP_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
 .PHONY: help demo test build lint format recipes sanitize build-report cuda-report mutations fuzz soak faults docs viewer bench clean
@@ -47,7 +48,7 @@ demo: build
 
 test: build
 	PYTHONPATH=tests:. $(RUN) -m cuda_on_cpu.operators
-	$(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(RUN) -m pytest $(WORKERS)
 
 build: $(VENV)/.installed
 	$(RUN) setup.py -q build_ext --inplace
@@ -73,8 +74,8 @@ sanitize: build
 	PYTHONPATH=tests:. $(RUN) -m cuda_on_cpu.operators address
 	CXX=$${CXX:-c++} && GSPLAT_LIBRARY=build/sanitize/_ops.abi3.so ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	LD_PRELOAD="$$($$CXX -print-file-name=libasan.so) $$($$CXX -print-file-name=libstdc++.so)" \
-	$(RUN) -m pytest tests/ops tests/render/test_rasterizer.py tests/test_forward_mode.py tests/second_order/test_linearization.py \
-	tests/second_order/test_solver.py
+	$(RUN) -m pytest $(WORKERS) tests/ops tests/render/test_rasterizer.py tests/test_forward_mode.py \
+	tests/second_order/test_linearization.py tests/second_order/test_solver.py
 
 build-report: build
 	$(RUN) tools/build_report.py --check

@@ -150,6 +150,24 @@ def decode_labels(path: Path) -> npt.NDArray[np.int32]:
             return np.asarray(image).astype(np.int32)
 
 
+def decode_grey(path: Path) -> npt.NDArray[np.int32]:
+    """[H, W] the levels of an image of one channel with 8 or 16 bits, PNG or TIFF, such as detectors store.
+
+    Raises:
+        DataError: as read_header; the image has colours or transparency, or is of a kind that loses digits.
+    """
+    with _errors_of(path), _opened(path) as image:
+        _refuse_kind(path, image)
+        if image.format not in ("PNG", "TIFF") or image.mode.partition(";")[0] not in ("L", "I"):
+            raise DataError(
+                path,
+                f"expected one channel as PNG or TIFF, this is {image.format} of mode {image.mode}",
+                remedy="Save it as greyscale of 8 or 16 bits, or as .npy.",
+            )
+        with room_for(image.width * image.height):
+            return np.asarray(image).astype(np.int32)
+
+
 def turned_like(path: Path, pixels: npt.NDArray[Number]) -> npt.NDArray[Number]:
     """Pixels [H, W] or [H, W, C] turned as the EXIF data of an image file ask for."""
     with _errors_of(path), _opened(path) as photograph:

@@ -57,6 +57,7 @@ COMMANDS = {
         "compress",
         "make a run's scene small, at a quality or size of your choice",
     ),
+    "ct": Command("trainers.commands.ct", "ct", "reconstruct a volume from X-ray projections"),
     "segment": Command("trainers.commands.segment", "segment", "give Gaussians the labels of masks"),
     "edit": Command("trainers.commands.edit", "edit", "change a region until it looks like edited pictures"),
     "info": Command("trainers.commands.info", "info", "what is in a splat file, a run or a photo folder"),

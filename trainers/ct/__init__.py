@@ -1,0 +1,1 @@
+"""Trainings on X-ray projections: `gsplat-core ct`."""

@@ -29,6 +29,7 @@ class Run:
         self.after_step = after_step
         self.measure = measure
         self.output = StringIO()
+        self.notes = []
 
     def loop(self):
         dataset = load_photographs(self.config)
@@ -39,6 +40,7 @@ class Run:
             rendered_views(self.config, dataset),
             create(self.config, dataset.train),
         )
+        self.trainer.parts.prepare(dataset, self.notes.append)
         self.trainer.advance = self._followed(self.trainer.advance)
         self.trainer.refine = self._followed(self.trainer.refine)
         progress = TrainingProgress(self.config.steps, Console(file=self.output, width=200))

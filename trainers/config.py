@@ -306,6 +306,16 @@ class TrainConfig:
         return appearance_of(self.parts)
 
     @property
+    def depth(self) -> str | None:
+        """What `--depth` says."""
+        return self.parts["depth"].folder if "depth" in self.parts else None
+
+    @property
+    def normals(self) -> str | None:
+        """What `--normals` says."""
+        return self.parts["normals"].folder if "normals" in self.parts else None
+
+    @property
     def adam_steps(self) -> int:
         """How many steps Adam takes; with Levenberg-Marquardt not fewer than density control needs."""
         if self.optimizer == "adam":

@@ -94,6 +94,7 @@ def train(
             note(f"{gaussians.num:,} Gaussians to begin with, on {device}.")
         views = rendered_views(config, dataset)
         trainer = Trainer(limited, gaussians, dataset.scale, views, create(limited, dataset.train))
+        trainer.parts.prepare(dataset, note)
         factor_at = resolution(config, dataset)
         with TrainingProgress(config.last_step, console, time_left(trainer, factor_at)) as progress:
             loop = Loop(

@@ -168,6 +168,25 @@ def decode_grey(path: Path) -> npt.NDArray[np.int32]:
             return np.asarray(image).astype(np.int32)
 
 
+def decode_numbers(path: Path) -> npt.NDArray[np.generic]:
+    """[H, W] the numbers that a PNG or TIFF of one channel stores: whole ones of up to 32 bits, or floats.
+
+    Raises:
+        DataError: as read_header; the image has colours or transparency, or is of another format.
+    """
+    with _errors_of(path), _opened(path) as image:
+        kind = image.mode.partition(";")[0]
+        if image.format not in ("PNG", "TIFF") or kind not in ("L", "I", "F"):
+            raise DataError(
+                path,
+                f"a map of numbers has one channel of 8, 16 or 32 bits, this is {image.format} of mode "
+                f"{image.mode}",
+                remedy="Save the numbers as .npy, or as greyscale of 16 bits (.png) or 32 bits (.tif).",
+            )
+        with room_for(image.width * image.height):
+            return np.array(image)
+
+
 def turned_like(path: Path, pixels: npt.NDArray[Number]) -> npt.NDArray[Number]:
     """Pixels [H, W] or [H, W, C] turned as the EXIF data of an image file ask for."""
     with _errors_of(path), _opened(path) as photograph:

@@ -14,6 +14,11 @@ from trainers.options import OptionalDistortion, OptionalFolder, OptionalName
 from trainers.paths import must_exist
 
 MOST_LABELS = 30
+MAP_FOLDERS = {
+    "depth": ("depth", "depths", "depth_maps", "stereo/depth_maps"),
+    "normals": ("normals", "normal", "normal_maps", "stereo/normal_maps"),
+}
+"""What folders of maps are called; `train` uses the one that it is told."""
 QUANTILES = {"smallest": 0.0, "median": 0.5, "largest": 1.0}
 
 
@@ -23,6 +28,8 @@ def info(
     sparse_model: OptionalName = None,
     images: OptionalFolder = None,
     masks: OptionalFolder = None,
+    depth: OptionalFolder = None,
+    normals: OptionalFolder = None,
     exif_rotate: bool = False,
     distortion: OptionalDistortion = None,
 ) -> None:
@@ -34,12 +41,13 @@ def info(
         sparse_model: of photographs: which sparse model of the folder, for example 0.
         images: of photographs: their folder, inside PATH or anywhere.
         masks: of photographs: the folder of their masks, or none.
+        depth, normals: of photographs: the folders of their depth and normal maps.
         exif_rotate: turn photographs as their EXIF data ask for, where they fit their camera that way.
         distortion: of photographs: undistort them, or use them as they are.
     """
     given = {
         "sparse_model": sparse_model, "images": images, "masks": masks, "exif_rotate": exif_rotate or None,
-        "distortion": distortion,
+        "distortion": distortion, "depth": depth, "normals": normals,
     }  # fmt: skip
     facts = describe(path, {name: value for name, value in given.items() if value is not None})
     if json:
@@ -212,6 +220,7 @@ def _describe_photographs(path: Path, loading: dict[str, Any]) -> dict[str, Any]
     folders: dict[str, Any] = {
         name: folder_of(path, loading[name]) for name in ("images", "masks") if name in loading
     }
+    maps = {name: loading.pop(name) for name in MAP_FOLDERS if name in (loading := dict(loading))}
     config = replace(TrainConfig(data=str(path)), **{**loading, **folders})
     dataset = load_photographs(config, decode=False)
     views = [*dataset.train, *dataset.test]
@@ -229,8 +238,41 @@ def _describe_photographs(path: Path, loading: dict[str, Any]) -> dict[str, Any]
         "scene_extent": dataset.scene_extent,
         **({"offset": dataset.offset.tolist()} if dataset.offset.any() else {}),
         "scene_length": dataset.scale.length,
+        **_describe_maps(path, dataset, maps),
         "warnings": dataset.warnings,
     }
+
+
+def _describe_maps(path: Path, dataset: Any, given: dict[str, Path]) -> dict[str, Any]:
+    """What the folders of maps hold: those that were named, and those that are called like one."""
+    from gsplat_core.errors import GsplatError
+    from gsplat_core.scene.known_depths import of_files
+    from gsplat_core.scene.normal_maps import find_normal_maps
+    from trainers.sources import folder_of
+
+    base = path if path.is_dir() else path.parent
+    facts: dict[str, Any] = {}
+    for name, usual in MAP_FOLDERS.items():
+        named = given.get(name)
+        there = [named] if named is not None else [Path(f) for f in usual if (base / f).is_dir()]
+        if not there:
+            continue
+        folder = base / folder_of(path, there[0])
+        try:
+            if name == "depth":
+                facts[name] = of_files(folder, dataset).told
+            else:
+                found = len(find_normal_maps(folder, dataset.train))
+                facts[name] = [
+                    f"{found} of {len(dataset.train)} training photographs have a map in {folder}."
+                ]
+        except GsplatError as error:
+            if named is not None:
+                raise
+            facts[name] = [str(error)]
+        if named is None:
+            facts[name].append(f"train uses them with --{name} {there[0]}.")
+    return facts
 
 
 def _rows(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

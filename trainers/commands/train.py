@@ -90,6 +90,11 @@ class TrainOptions:
     """Folder of the photographs, inside DATA or anywhere."""
     masks: Annotated[Path | None, _option("FOLDER|none", "DATA/masks, if it is there")] = None
     """Folder of their masks: white is kept, black ignored; none uses all photographs whole."""
+    depth: Annotated[Path | None, _option("FOLDER|sparse", "no")] = None
+    """Folder of depth maps, one for each photograph, that the scene is to agree with; sparse: the 3D points
+    (docs/surfaces.md)."""
+    normals: Annotated[Path | None, _option("FOLDER", "no")] = None
+    """Folder of normal maps, one for each photograph, that the scene is to agree with (docs/surfaces.md)."""
     alpha: Annotated[Alpha | None, _option("{auto,black,white,ignore}", "auto")] = None
     """What transparent photographs are composited on; auto: on the background of the scene."""
     distortion: Annotated[Distortion | None, _option("{undistort,keep}", "undistort")] = None
@@ -205,6 +210,17 @@ def _parts(options: TrainOptions) -> tuple[str, ...]:
     return (*options.parts, "confidence") if options.confidence else options.parts
 
 
+def _supervision(options: TrainOptions) -> dict[str, str]:
+    """The folders of depth and normal maps, as the configuration has them."""
+    from trainers.parts.depth import SPARSE
+    from trainers.sources import folder_of
+
+    return {
+        name: SPARSE if str(folder) == SPARSE else folder_of(options.data, folder)
+        for name, folder in _given(options, "depth", "normals").items()
+    }
+
+
 def _loading(options: TrainOptions) -> dict[str, Any]:
     """What was given of how photographs are found and read, as the configuration has it."""
     from trainers.sources import folder_of
@@ -221,7 +237,7 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     from gsplat_core.compress.training import CompressionConfig
     from trainers.config import read_config
     from trainers.densify_scale import with_scales
-    from trainers.parts.registry import refuse_second_order, with_appearance, with_parts
+    from trainers.parts.registry import refuse_second_order, with_appearance, with_folder, with_parts
     from trainers.presets import preset, scaled_to, with_antialiasing, with_primitive, with_strategy
     from trainers.primitives import USUAL_PARTS
     from trainers.settings import with_settings
@@ -265,6 +281,8 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     if options.appearance is not None:
         config = with_appearance(config, options.appearance)
     config = with_parts(config, (*_parts(options), *USUAL_PARTS.get(config.primitive, ())))
+    for part, folder in _supervision(options).items():
+        config = with_folder(config, part, folder)
     if options.start is not None:
         # Colours of all directions are there from the first step on.
         config = replace(config, start=str(options.start.resolve()), sh_degree_every=0)
@@ -312,7 +330,7 @@ def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
         *names, *background, "strategy", "compress", "optimizer", "appearance", "antialiasing", "order",
         "footprint",
     )  # fmt: skip
-    given = _given(options, *names) | _loading(options)
+    given = _given(options, *names) | _loading(options) | _supervision(options)
     if options.strategy is not None and options.densify_scale is not None:
         given["strategy"] = with_classes(options.strategy)
     if options.start is not None:

@@ -26,7 +26,7 @@ from torch import Tensor
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plan import RowPlan
 from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
-from gsplat_core.scene.dataset import View
+from gsplat_core.scene.dataset import Dataset, View
 from trainers.views import Target
 
 if TYPE_CHECKING:
@@ -121,6 +121,17 @@ class Part:
 
     def __init__(self, settings: Any = None, config: TrainConfig | None = None, views: Sequence[View] = ()):
         """Called by `of`; `settings` is of the class that the part names."""
+
+    def prepare(self, dataset: Dataset, note: Callable[[str], None]) -> None:
+        """Reads what a training needs besides photographs, before its first step, after `initialize`. Those
+        who only measure or polish a scene do not ask for it: then the part does nothing.
+
+        Args:
+            note: told what a person should know, a sentence each.
+
+        Raises:
+            DataError: a file cannot be used.
+        """
 
     def initialize(self, num: int, device: torch.device) -> None:
         """Starts with a scene of `num` Gaussians; tensors belong on this device."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plan import RowPlan
 from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
+from gsplat_core.scene.dataset import Dataset
 from trainers.parts.part import Group, Part, Picture, Rendering
 from trainers.views import Target
 
@@ -38,6 +39,10 @@ class Parts(Part):
     def initialize(self, num: int, device: torch.device) -> None:
         for part in self._each:
             part.initialize(num, device)
+
+    def prepare(self, dataset: Dataset, note: Callable[[str], None]) -> None:
+        for part in self._each:
+            part.prepare(dataset, note)
 
     def parameters(self) -> list[Group]:
         return [

@@ -11,8 +11,10 @@ from gsplat_core.scene.dataset import View
 from trainers.parts.codec import Codec
 from trainers.parts.confidence import Confidence
 from trainers.parts.density import Density
+from trainers.parts.depth import Depth
 from trainers.parts.exposure import Exposure
 from trainers.parts.frequency import Frequency
+from trainers.parts.normals import Normals
 from trainers.parts.part import Part
 from trainers.parts.parts import Parts
 from trainers.parts.shapes import Shapes
@@ -34,6 +36,8 @@ PARTS: dict[str, type[Part]] = {
     "frequency": Frequency,
     "sugar": Sugar,
     "surfaces": Surfaces,
+    "depth": Depth,
+    "normals": Normals,
 }
 # What `--appearance` calls them.
 APPEARANCES = {"affine": "exposure"}
@@ -73,6 +77,12 @@ def with_parts(config: TrainConfig, names: Sequence[str]) -> TrainConfig:
     """
     added = {name: settings_class(name)() for name in names if name not in config.parts}
     return replace(config, parts={**config.parts, **added})
+
+
+def with_folder(config: TrainConfig, part: str, folder: str) -> TrainConfig:
+    """The configuration with a part that reads files of a folder, which keeps its other settings."""
+    settings = config.parts.get(part) or settings_class(part)()
+    return replace(config, parts={**config.parts, part: replace(settings, folder=folder)})
 
 
 def with_appearance(config: TrainConfig, appearance: str) -> TrainConfig:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from splat_files import typical_scene
@@ -160,3 +162,20 @@ def test_a_scene_without_outliers_needs_no_remedy(tmp_path: Path) -> None:
         facts = describe(path)
         assert set(facts["outliers"].values()) == {0}
         assert "remedy" not in facts
+
+
+def test_maps_of_depths_and_normals_are_described(tiny_scene: Path, tmp_path: Path) -> None:
+    assert "depth" not in describe(tiny_scene)
+    folder = tmp_path / "capture"
+    shutil.copytree(tiny_scene, folder)
+    for name, values in (("depths", np.ones((36, 48))), ("given", np.full((36, 48, 3), -0.6))):
+        (folder / name).mkdir()
+        np.save(folder / name / "001.npy", values)
+    facts = describe(folder, {"normals": Path("given")})
+    assert facts["normals"] == [f"1 of 10 training photographs have a map in {folder / 'given'}."]
+    assert "1 of 10 training photographs have a map" in facts["depth"][0]
+    assert facts["depth"][-1] == "train uses them with --depth depths."
+    (folder / "depths" / "001.npy").write_bytes(b"broken")
+    assert "001.npy: cannot be read" in describe(folder)["depth"][0]
+    with pytest.raises(DataError, match=r"001\.npy: cannot be read"):
+        describe(folder, {"depth": Path("depths")})

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from part_renderings import drawn, leaves, target
 from training_runs import Run, assert_same_bits, interrupted_at
 
 from gsplat_core.densify.strategy import SceneView, Wants
@@ -16,43 +17,12 @@ from gsplat_core.render.scene import render
 from gsplat_core.render.settings import USUAL
 from gsplat_core.render.surfaces import normals_of_depths
 from gsplat_core.scene.scale import PUBLISHED_LENGTH
-from trainers.parts.part import Rendering
 from trainers.parts.registry import refuse_second_order
 from trainers.parts.surfaces import Surfaces, SurfacesConfig
-from trainers.views import Target
 
 LENGTH = 2 * PUBLISHED_LENGTH
 BOTH = SurfacesConfig(normal=0.05, normal_from=0.0, distortion=10.0, distortion_from=0.0)
 KINDS = ("gaussian", "2dgs")
-
-
-def leaves(num=30, seed=0):
-    g = torch.Generator().manual_seed(seed)
-    params = {
-        "means": torch.randn(num, 3, generator=g) * 0.6 + torch.tensor([0.0, 0.0, 4.0]),
-        "quats": torch.randn(num, 4, generator=g),
-        "scales": torch.randn(num, 3, generator=g) * 0.3 - 1.0,
-        "opacities": torch.randn(num, generator=g),
-        "sh0": torch.randn(num, 1, 3, generator=g),
-        "shN": torch.zeros(num, 0, 3),
-    }
-    return {name: value.requires_grad_() for name, value in params.items()}
-
-
-def target(mask=None, model="pinhole"):
-    K = torch.tensor([[[40.0, 0.0, 16.0], [0.0, 40.0, 12.0], [0.0, 0.0, 1.0]]])
-    image = torch.zeros(24, 32, 3, dtype=torch.uint8)
-    return Target(image, torch.eye(4)[None], K, 32, 24, 0, mask=mask, model=model)
-
-
-def drawn(kind, params, seen):
-    splats = evaluate(params, None, kind)
-    outputs = Outputs(further=("normals",), hits=True)
-    rendered = render(splats, seen, USUAL, outputs=outputs, sh_degree=0)
-    scene = SceneView(params, LENGTH)
-    return Rendering(
-        rendered.colors, rendered.alphas, None, splats.arguments(), rendered.meta, scene, hits=rendered.hits
-    )
 
 
 def part_of(settings, config):
@@ -64,7 +34,7 @@ def test_the_losses_are_those_of_the_formulas(kind, config) -> None:
     mask = torch.ones(24, 32, dtype=torch.bool)
     mask[:, :10] = False
     seen = target(mask)
-    rendering = drawn(kind, leaves(), seen)
+    rendering = drawn(kind, leaves(), seen, LENGTH)
     alphas, hits = rendering.alphas[0, ..., 0].double(), rendering.hits[0].double()
     depths = (hits[..., 0] / alphas.clamp(min=1e-10))[None]
     found = normals_of_depths(depths, seen.viewmat.double(), seen.K.double())[0]
@@ -87,7 +57,9 @@ def test_what_is_not_a_surfel_is_hit_at_its_centre(config) -> None:
     by_features = render(
         splats, seen, USUAL, outputs=Outputs(colors=False), features={"powers": powers}, sh_degree=0
     )
-    torch.testing.assert_close(drawn("gaussian", params, seen).hits, by_features.meta["features"]["powers"])
+    torch.testing.assert_close(
+        drawn("gaussian", params, seen, LENGTH).hits, by_features.meta["features"]["powers"]
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -98,7 +70,7 @@ def test_units_do_not_matter(kind, config) -> None:
             params["means"] *= factor
             params["scales"] += torch.tensor(factor).log()
         seen = target()
-        rendering = drawn(kind, params, seen)
+        rendering = drawn(kind, params, seen, LENGTH)
         rendering = replace(rendering, scene=SceneView(params, factor * LENGTH))
         return part_of(BOTH, config).loss(1, rendering, seen)
 
@@ -113,7 +85,7 @@ def test_going_down_the_slope_of_a_loss_lowers_it(kind, config) -> None:
         losses = []
         for _ in range(40):
             optimizer.zero_grad()
-            loss = part.loss(1, drawn(kind, params, seen), seen)
+            loss = part.loss(1, drawn(kind, params, seen, LENGTH), seen)
             loss.backward()
             optimizer.step()
             losses.append(float(loss.detach()))
@@ -123,14 +95,14 @@ def test_going_down_the_slope_of_a_loss_lowers_it(kind, config) -> None:
 def test_pixels_that_are_masked_out_do_not_count(config) -> None:
     part, params = part_of(BOTH, config), leaves()
     nothing = target(torch.zeros(24, 32, dtype=torch.bool))
-    assert float(part.loss(1, drawn("2dgs", params, nothing), nothing).detach()) == 0
+    assert float(part.loss(1, drawn("2dgs", params, nothing, LENGTH), nothing).detach()) == 0
 
 
 def test_each_counts_from_its_share_of_the_run_on(config) -> None:
     part = Surfaces(SurfacesConfig(distortion=1.0), replace(config, steps=30_000), ())
     assert [part.wants(step) for step in (3000, 3001)] == [Wants(), Wants(surfaces=True)]
     seen = target()
-    rendering = drawn("gaussian", leaves(), seen)
+    rendering = drawn("gaussian", leaves(), seen, LENGTH)
     first, both = (float(part.loss(step, rendering, seen).detach()) for step in (7000, 7001))
     assert 0 < first < both
     only_normals = Surfaces(SurfacesConfig(), replace(config, steps=30_000), ())
@@ -139,7 +111,7 @@ def test_each_counts_from_its_share_of_the_run_on(config) -> None:
 
 def test_through_other_lenses_there_are_no_normals(config) -> None:
     part = part_of(replace(BOTH, distortion=0.0), config)
-    assert part.loss(1, drawn("gaussian", leaves(), target()), target(model="fisheye")) is None
+    assert part.loss(1, drawn("gaussian", leaves(), target(), LENGTH), target(model="fisheye")) is None
 
 
 @pytest.mark.parametrize("kind", KINDS)

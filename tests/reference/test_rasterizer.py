@@ -110,7 +110,8 @@ def test_gradients_agree_with_finite_differences(camera: str, response: str, ras
             rasterization(**scene.arguments(), **options)
         return
     assert rasterization(**scene.arguments(), **options)[2]["ambiguous"].double().mean() < 0.2
-    assert torch.autograd.gradcheck(render, tuple(leaves.values()), eps=1e-7, atol=1e-5)
+    # Of each argument the derivative along one random direction: all of them take a third of the whole suite.
+    assert torch.autograd.gradcheck(render, tuple(leaves.values()), eps=1e-7, atol=1e-5, fast_mode=True)
 
 
 @pytest.mark.parametrize("name", ["lens", "extras"])

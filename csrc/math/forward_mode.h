@@ -181,6 +181,16 @@ struct Moving<Response, F, SurfelFamily> {
     return {value, zero_unless(uncapped, value * t_log)};
   }
 
+  // What a pixel adds to the tangents of its sums of depths (SurfelFamily::depths): z changes by -z^2 as 1/z.
+  GSPLAT_HD_INLINE Vec3<F> depths(const Dual<F>& weight, const typename SurfelFamily::template At<F>& at,
+                                  const MovingRay<F>& motion) const {
+    const F moved = weight.value * (dot(prepared.frame.inverse, motion.tangent.direction) +
+                                    dot(tangent.inverse, motion.ray.direction));
+    const Vec3<F> of = SurfelFamily::depths(at);
+    return {fma(weight.tangent, of.x, -(at.depth * at.depth * moved)), fma(weight.tangent, of.y, moved),
+            fma(weight.tangent, of.z, F(2.0) * (at.place.z * moved))};
+  }
+
 private:
   GSPLAT_HD_INLINE static Vec3<F> row(const Vec3<float>& v) { return {F(v.x), F(v.y), F(v.z)}; }
 };

@@ -17,13 +17,6 @@ namespace gsplat::ops {
 #define GSPLAT_TENSOR(name, Type) , Tensor
 
 template <class Kernels>
-void check_depths(const std::string& response) {
-  STD_TORCH_CHECK(choose_response<Kernels>(response).traits.flat,
-                  "gsplat_core: pixels have depths of their own of surfels only, not of the response '",
-                  response, "'");
-}
-
-template <class Kernels>
 std::tuple<Tensor, Tensor, Tensor, Tensor> composite(
     Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, std::optional<Tensor> backgrounds,
     Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots, int64_t width,

@@ -122,4 +122,11 @@ struct CompositeArguments : SplatArguments {
   }
 };
 
+template <class Kernels>
+void check_depths(const std::string& response) {
+  STD_TORCH_CHECK(choose_response<Kernels>(response).traits.flat,
+                  "gsplat_core: pixels have depths of their own of surfels only, not of the response '",
+                  response, "'");
+}
+
 }  // namespace gsplat::ops

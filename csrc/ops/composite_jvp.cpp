@@ -14,8 +14,8 @@ STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
       "slots, int width, int height, float[] settings, Tensor? extras, str response, Tensor? canonical, "
       "Tensor? rays, Tensor t_means2d, "
       "Tensor t_shapes, Tensor "
-      "t_opacities2d, Tensor t_colors, Tensor? t_extras, Tensor? t_canonical, Tensor? t_rays) -> (Tensor, "
-      "Tensor)");
+      "t_opacities2d, Tensor t_colors, Tensor? t_extras, Tensor? t_canonical, Tensor? t_rays, bool "
+      "depths_wanted=False) -> (Tensor, Tensor, Tensor)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) {

@@ -12,15 +12,13 @@
 namespace gsplat::ops {
 
 template <class Kernels>
-std::tuple<Tensor, Tensor> composite_jvp(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors,
-                                         std::optional<Tensor> backgrounds, Tensor tile_offsets,
-                                         Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots,
-                                         int64_t width, int64_t height, std::vector<double> settings,
-                                         std::optional<Tensor> extras, std::string response,
-                                         std::optional<Tensor> canonical, std::optional<Tensor> rays,
-                                         Tensor t_means2d, Tensor t_shapes, Tensor t_opacities2d,
-                                         Tensor t_colors, std::optional<Tensor> t_extras,
-                                         std::optional<Tensor> t_canonical, std::optional<Tensor> t_rays) {
+std::tuple<Tensor, Tensor, Tensor> composite_jvp(
+    Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor colors, std::optional<Tensor> backgrounds,
+    Tensor tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots, int64_t width,
+    int64_t height, std::vector<double> settings, std::optional<Tensor> extras, std::string response,
+    std::optional<Tensor> canonical, std::optional<Tensor> rays, Tensor t_means2d, Tensor t_shapes,
+    Tensor t_opacities2d, Tensor t_colors, std::optional<Tensor> t_extras, std::optional<Tensor> t_canonical,
+    std::optional<Tensor> t_rays, bool depths_wanted) {
   const CompositeArguments a(colors, backgrounds, means2d, shapes, opacities2d, tile_offsets, flatten_ids,
                              order, slot_offsets, slots, width, height, settings, extras,
                              choose_response<Kernels>(response), canonical, rays);
@@ -57,12 +55,16 @@ std::tuple<Tensor, Tensor> composite_jvp(Tensor means2d, Tensor shapes, Tensor o
                      {"t_rays", t_rays}});
   Tensor t_image = empty_like_device(a.means2d, {images, height, width, channels});
   Tensor t_alphas = empty_like_device(a.means2d, {images, height, width, 1});
+  if (depths_wanted) check_depths<Kernels>(response);
+  Tensor t_depths =
+      depths_wanted ? empty_like_device(a.means2d, {images, height, width, kDepths}) : absent(a.means2d);
   const CompositeTangents tangents = {floats(t_means2d), floats(t_shapes), floats(t_opacities2d),
                                       floats(t_extras),  floats(t_colors), floats(t_canonical),
                                       floats(t_rays)};
-  const CompositeOutputs out = {mutable_floats(t_image), mutable_floats(t_alphas)};
+  const CompositeOutputs out = {mutable_floats(t_image), mutable_floats(t_alphas),
+                                depths_wanted ? mutable_floats(t_depths) : nullptr};
   Kernels::composite_jvp(a.means2d, a.inputs, tangents, out);
-  return {t_image, t_alphas};
+  return {t_image, t_alphas, t_depths};
 }
 
 }  // namespace gsplat::ops

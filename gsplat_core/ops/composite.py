@@ -60,9 +60,13 @@ def _(
 
 
 @fake_kernel("composite_jvp")
-def _(means2d: Tensor, colors: Tensor, width: int, height: int) -> tuple[Tensor, ...]:
+def _(means2d: Tensor, colors: Tensor, width: int, height: int, depths_wanted: bool) -> tuple[Tensor, ...]:
     shape = (means2d.shape[0], height, width)
-    return means2d.new_empty(*shape, colors.shape[-1]), means2d.new_empty(*shape, 1)
+    return (
+        means2d.new_empty(*shape, colors.shape[-1]),
+        means2d.new_empty(*shape, 1),
+        means2d.new_empty((*shape, 3) if depths_wanted else 0),
+    )
 
 
 _reverse = Derivative("composite_backward", of="composite")
@@ -108,13 +112,13 @@ def _jvp(
     (settings,) = _settings(inputs)
     if settings[_ORDER] != 0:
         raise NotImplementedError("there is no forward mode for the order 'pixel', only for 'global'")
-    if depths.dim() > 1:
-        raise NotImplementedError("there is no forward mode for the depths of surfels")
-    t_image, t_alphas = _forward(_forward.shared(inputs), **_forward.tangents(tangents))
+    t_image, t_alphas, t_depths = _forward(
+        _forward.shared(inputs), depths_wanted=depths.dim() > 1, **_forward.tangents(tangents)
+    )
     (t_backgrounds,) = _backgrounds(tangents)
     if t_backgrounds is not None:
         t_image = t_image + (1 - alphas) * t_backgrounds[:, None, None]
-    return t_image, t_alphas, torch.zeros_like(probe), torch.zeros_like(depths)
+    return t_image, t_alphas, torch.zeros_like(probe), t_depths
 
 
 map_over_directions("composite_backward")

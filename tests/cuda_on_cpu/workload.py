@@ -172,9 +172,14 @@ def _measured_surfels(scene: Scene) -> dict[str, Tensor]:
     first = render(gaussians, cameras, outputs=Outputs(further=("first_ids",))).meta
 
     def image(means: Tensor) -> Tensor:
-        return render(gaussians._replace(means=means), cameras).channels
+        found = render(gaussians._replace(means=means), cameras, outputs=Outputs(hits=True))
+        assert found.hits is not None
+        return torch.cat([found.channels, found.hits], dim=-1)
 
+    means = t["means"].clone().requires_grad_()
+    image(means).sum().backward()  # of cameras that are not trained
     return {
+        "means": means.grad,
         "contributions": measure(gaussians, cameras)[0],
         "tangents": torch.func.jvp(image, (t["means"],), (torch.ones_like(t["means"]),))[1],
         "first_ids": first["first_ids"],

@@ -16,6 +16,7 @@
 #include "math/gauss_newton.h"
 #include "math/projection_methods.h"
 #include "math/spherical_harmonics.h"
+#include "math/surfel_projection.h"
 #include "raster/camera_models.h"
 #include "raster/variants.h"
 
@@ -146,6 +147,28 @@ Formula project_formula(bool antialiased) {
         const auto v_gaussian = Method::template of<double>(antialiased)
                                     .vjp(camera, gaussian, v_mean, v_root, v_depth, v_opacity, v_camera);
         return flat(v_camera, v_gaussian);
+      });
+}
+
+// What is seen of a surfel, as a function of a pinhole camera and of the surfel.
+Formula seen_surfel_formula() {
+  using gsplat::SeenSurfel;
+  using gsplat::Surfel;
+  return formula(
+      []<class T>(const ListOf<T>& x) {
+        Reader<T> in(x);
+        const auto camera = take_camera<gsplat::Pinhole>(in);
+        const auto surfel = in.template take<Surfel<T>>();
+        return flat<T>(gsplat::seen_surfel(camera, surfel, gsplat::SurfelInCamera<T>(camera, surfel)));
+      },
+      [](const List& x, const List& v) {
+        Reader<double> in(x);
+        const auto camera = take_camera<gsplat::Pinhole>(in);
+        const auto surfel = in.take<Surfel<double>>();
+        CameraGrad<double, gsplat::Pinhole> v_camera = {};
+        const auto v_surfel =
+            gsplat::seen_surfel_vjp(camera, surfel, Reader<double>(v).take<SeenSurfel<double>>(), v_camera);
+        return flat(v_camera, v_surfel);
       });
 }
 
@@ -593,6 +616,7 @@ std::map<std::string, Formula> formulas() {
         return flat(v_a, v_sigma);
       });
   f["directional_slice"] = directional_formula();
+  f["seen_surfel"] = seen_surfel_formula();
   f["screen_filter"] = formula(
       []<class T>(const ListOf<T>& x) {
         const auto p = gsplat::screen_filter(Reader<T>(x).template take<Covariance2<T>>(), T(0.3));

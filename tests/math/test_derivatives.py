@@ -149,6 +149,7 @@ INPUTS: Inputs = {
     "opacity_of_logit": lambda rng: rng.normal(size=1),
     "directional_slice": lambda rng: np.concatenate([rng.normal(size=10), 0.3 * rng.normal(size=15)]),
     "response_surfel": surfel_in_pixels,
+    "seen_surfel": lambda rng: gaussian(rng, 0),
     "log_alpha_change": lambda rng: np.array([0.4, 0.3, 0.9, -0.3, 0.7, 0.8]) * rng.uniform(0.8, 1.2, 6),
     **{f"blending_{name}{form}": blended_splats for name in COMPOSITORS for form in ("", "_by_logarithm")},
     **{f"sh_basis_{degree}": lambda rng: rng.normal(size=3) for degree in range(5)},

@@ -43,6 +43,13 @@ def test_project_jvp(covars: bool, camera: str) -> None:
     torch.library.opcheck(ops.project_jvp, (*tensors, camera, *DRAWING, radii, *like(tensors)))
 
 
+def test_project_surfels_jvp() -> None:
+    means, quats, scales, _, opacities, viewmats, Ks, _ = gaussians_and_cameras()
+    tensors = (means, quats, scales, opacities, viewmats, Ks)
+    radii = ops.project_surfels(*tensors, *DRAWING)[4]
+    torch.library.opcheck(ops.project_surfels_jvp, (*tensors, *DRAWING, radii, *like(tensors)))
+
+
 @pytest.mark.parametrize("split", [False, True])
 def test_spherical_harmonics_jvp(split: bool) -> None:
     tensors = gaussians_and_cameras()

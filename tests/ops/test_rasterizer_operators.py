@@ -60,6 +60,17 @@ def test_project(antialiased: bool, covars: bool, camera: str) -> None:
         )
 
 
+def test_project_surfels() -> None:
+    means, quats, scales, _, opacities, viewmats, Ks, *_ = project_arguments(False, False)
+    arguments = (means, quats, scales, opacities, viewmats, Ks, *DRAWING)
+    torch.library.opcheck(ops.project_surfels, arguments)
+    plain = tuple(a.detach() if isinstance(a, Tensor) else a for a in arguments)
+    *_, depths, opacities2d, radii, canonical = ops.project_surfels(*plain)
+    v = [torch.rand_like(x) for x in (depths, opacities2d, canonical)]
+    for needs_camera in (False, True):
+        torch.library.opcheck(ops.project_surfels_backward, (*plain, radii, *v, needs_camera))
+
+
 @pytest.mark.parametrize(("degree", "split"), [(0, True), (3, False), (3, True)])
 def test_spherical_harmonics(degree: int, split: bool) -> None:
     arguments = project_arguments(False, False)

@@ -24,6 +24,7 @@ CAMERA_OF_THE_OPERATOR = (*CAMERA[:2], None, "pinhole", *CAMERA[2:])
 DRAWING = (
     "project", "project_backward", "project_jvp", "bin_splats", "bin_splats_bounded", "composite",
     "composite_backward", "composite_jvp", "contributions", "composite_moments", "gauss_newton_blocks",
+    "project_surfels", "project_surfels_backward", "project_surfels_jvp",
 )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 // Front-to-back compositing of the splats of each tile.
 #include "cuda/composite.h"
+#include "cuda/depth_sums.cuh"
 #include "cuda/pixel_order.cuh"
 #include "math/response/selected.h"
 #include "raster/channels.h"
@@ -36,31 +37,6 @@ struct Colors {
       colors[c] = background == nullptr ? sum[c] : fma(transmittance, background[c], sum[c]);
     }
     out.alphas[place.index] = 1.0f - transmittance;
-  }
-};
-
-// Sums of the depths at which a pixel sees surfels; nothing for other responses.
-template <class Response, bool kFlat = Response::Family::kFlat>
-struct Depths {
-  __device__ void blend(float, const Blend<Response>&) {}
-  __device__ void store(const CompositeInputs&, const Tile&, int, const CompositeOutputs&) const {}
-};
-
-template <class Response>
-struct Depths<Response, true> {
-  Vec3<float> sum = {0.0f, 0.0f, 0.0f};
-
-  __device__ void blend(float weight, const Blend<Response>& blend) {
-    sum = sum + weight * Response::Family::depths(blend.at);
-  }
-  __device__ void store(const CompositeInputs& in, const Tile& tile, int y,
-                        const CompositeOutputs& out) const {
-    const PixelPlace place(in, tile, pixel_x(), y);
-    if (out.depths == nullptr || !place.exists) return;
-    float* depths = out.depths + place.index * kDepths;
-    depths[0] = sum.x;
-    depths[1] = sum.y;
-    depths[2] = sum.z;
   }
 };
 

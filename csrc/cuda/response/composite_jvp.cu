@@ -3,7 +3,7 @@
 // The walk of the forward pass, which carries the tangent of the transmittance next to the transmittance
 // itself. Which splat is skipped, capped or the last one was decided by the values.
 #include "cuda/composite.h"
-#include "cuda/composite_tile.cuh"
+#include "cuda/depth_sums.cuh"
 #include "math/forward_mode.h"
 #include "math/response/selected.h"
 #include "raster/channels.h"
@@ -70,6 +70,7 @@ template <int kColors>
 struct PixelTangents {
   float colors[kColors];
   float transmittance;
+  Depths<Response> depths;
   PixelMotion<Response> motion;
 
   __device__ PixelTangents(const CompositeInputs& in, const CompositeTangents& t, const PixelPlace& place)
@@ -91,6 +92,7 @@ struct PixelTangents {
       pixel[c] = background == nullptr ? colors[c] : fma(transmittance, background[c], colors[c]);
     }
     out.alphas[place.index] = -transmittance;
+    if (first_channel == 0) depths.store(in, tile, y, out);
   }
 };
 
@@ -102,8 +104,8 @@ __device__ void blend_tangents(const StagedSplat<Response, kColors>& splat, cons
   const Blend<Response> blend(splat, dx, max_alpha, pixel);
   if (!blend.blends) return;
   const Moving<Response, float> moving(splat.shape, blend.prepared, t.splat, t.extras());
-  const Dual<float> alpha = moving.alpha(blend.alpha, blend.uncapped <= max_alpha, blend.at,
-                                         tangents.motion.of(pixel, {dx, blend.dy}));
+  const auto motion = tangents.motion.of(pixel, {dx, blend.dy});
+  const Dual<float> alpha = moving.alpha(blend.alpha, blend.uncapped <= max_alpha, blend.at, motion);
   const Dual<float> transmittance(pixel.transmittance, tangents.transmittance);
   const Dual<float> weight = alpha * transmittance;
 #pragma unroll
@@ -111,6 +113,7 @@ __device__ void blend_tangents(const StagedSplat<Response, kColors>& splat, cons
     tangents.colors[c] =
         fma(weight.tangent, splat.colors()[c], fma(weight.value, t.colors()[c], tangents.colors[c]));
   }
+  tangents.depths.move(moving, weight, blend, motion);
   tangents.transmittance = Over::behind(transmittance, alpha).tangent;
   pixel.transmittance = blend.behind;
 }

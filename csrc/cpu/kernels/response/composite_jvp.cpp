@@ -26,6 +26,7 @@ struct alignas(64) SplatTangent {
 struct BlockScratch {
   BlockSplats<Response> splats;
   Buffer<float> t_colors;  // [channel, pixel of a block]
+  Buffer<float> t_depths;  // [kDepths, pixel of a block], of surfels
   RayPlanes t_rays;        // of responses along rays
 };
 
@@ -46,10 +47,12 @@ SplatTangent* make_tangents(const CompositeInputs& in, const CompositeTangents& 
   return tangents;
 }
 
-// Tangents of a block's pixels: of the transmittance, and planes of the colours; zero at first.
+// Tangents of a block's pixels: of the transmittance, and planes of the colours and, if they are wanted, the
+// depths; zero at first.
 struct PixelTangents {
   alignas(64) float transmittance[kBlockPixels] = {};
   float* colors;
+  float* depths;
   const RayPlanes* rays;  // null for responses on the screen
 };
 
@@ -87,6 +90,17 @@ private:
     return ray;
   }
 };
+
+template <class Moving, class At, class Motion>
+[[gnu::always_inline]] inline void add_depths(const Moving& moving, const Dual<Float>& weight, const At& at,
+                                              const Motion& motion, float* sums) {
+  if constexpr (Family::kFlat) {
+    const Vec3<Float> added = moving.depths(weight, at, motion);
+    (Float::load(sums) + added.x).store(sums);
+    (Float::load(sums + kBlockPixels) + added.y).store(sums + kBlockPixels);
+    (Float::load(sums + 2 * kBlockPixels) + added.z).store(sums + 2 * kBlockPixels);
+  }
+}
 
 template <int kChannels>
 void jvp_block(const CompositeInputs& in, const CompositeTangents& t, const SplatTangent* tangents,
@@ -131,6 +145,8 @@ void jvp_block(const CompositeInputs& in, const CompositeTangents& t, const Spla
         } else {
           for (int c = 0; c < in.channels; ++c) add_channel(c);
         }
+        if (pixels.depths != nullptr)
+          add_depths(moving, weight, at.pixel[i], motion[i], pixels.depths + first);
       });
     });
   }
@@ -148,8 +164,10 @@ void jvp_all(const CompositeInputs& in, const CompositeTangents& t, const Compos
         PixelTangents pixels;
         pixels.rays = state.tangents(in, place, t.rays, scratch.t_rays);
         pixels.colors = zero_planes(scratch.t_colors, in.channels);
+        pixels.depths = out.depths == nullptr ? nullptr : zero_planes(scratch.t_depths, kDepths);
         jvp_block<kChannels>(in, t, tangents, scratch.splats, place, state, pixels);
         write_colors<kChannels>(in, place, pixels.colors, pixels.transmittance, out.colors);
+        if (pixels.depths != nullptr) write_planes(pixels.depths, kDepths, in.image, place, out.depths);
         for (float& t_transmittance : pixels.transmittance) t_transmittance = -t_transmittance;
         write_plane(pixels.transmittance, in.image, place, out.alphas);
       });

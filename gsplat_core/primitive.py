@@ -29,6 +29,7 @@ from gsplat_core.scene import schema as schemas
 from gsplat_core.scene.schema import Schema
 
 if TYPE_CHECKING:
+    from gsplat_core.render.volume import Volume
     from gsplat_core.scene.gaussians import Gaussians
 
 # Primitives of gsplat_core/models, each with the module that registers it. To add one: write its file, and
@@ -43,6 +44,7 @@ MODELS: Mapping[str, str] = {
     "mip": "mip",
     "ndg": "directional",
     "ray": "ray",
+    "raygauss": "raygauss",
 }
 
 
@@ -59,11 +61,13 @@ class Evaluated(NamedTuple):
     extras: Tensor | None = None  # [..., N, E] the response's numbers per splat
     sh_means: Tensor | None = None  # [..., N, 3] that harmonics are seen at, where that is not at the means
     planes: bool = False  # whether they are flat, with depths of their planes, gsplat_core.render.planes
+    volume: Volume | None = None  # what else they are, where rays are cast through them
 
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of :func:`gsplat_core.rasterization` that describe the scene; optional ones
-        only where they are not as by default."""
+        only where they are not as by default. Of a density they are Gaussians that look much like it."""
         given = self._asdict()
+        del given["volume"]
         if self.covars is None:
             del given["covars"]
         if self.response == "gaussian":

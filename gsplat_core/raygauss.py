@@ -21,14 +21,12 @@ from gsplat_core.arguments import check_choice, check_same_device, check_tensor
 from gsplat_core.ops.volume import cast_rays
 from gsplat_core.pinhole import check_cameras
 from gsplat_core.render.ellipsoids import CAMERAS, seen_ellipsoids
-from gsplat_core.render.rays import canonical_frames, pixel_rays
-from gsplat_core.render.settings import TILE_SIZES, RenderSettings
+from gsplat_core.render.rays import canonical_frames
+from gsplat_core.render.settings import TILE_SIZES
+from gsplat_core.render.volume import MOST_SAMPLES, lists_of, rays_of_samples
 
 OFFSETS = ("mid", "start", "random")
 """Where in its step a sample is taken."""
-
-MOST_SAMPLES = 2**24
-"""Of a ray; what is farther away is not seen."""
 
 
 def raycast(
@@ -107,18 +105,19 @@ def raycast(
 
     levels = 2 * (densities.detach() / density_threshold).log()
     seen = seen_ellipsoids(means, quats, scales, levels, camera_model, viewmats, Ks, width, height, near, far)
-    lists = torch.ops.gsplat_core.bin_splats(
-        seen.middles, seen.shapes, seen.reaches[..., 0], torch.ones_like(seen.reaches[..., 0]), seen.radii,
-        width, height, RenderSettings(tile_size=tile_size).numbers(), torch.ones_like(seen.reaches[..., 0]),
-    )  # fmt: skip
+    first: Tensor | float = near + (0.5 * step if offset == "mid" else 0.0)
+    if offset == "random":
+        generator = torch.Generator().manual_seed(seed)
+        shares = torch.rand(len(viewmats), height, width, generator=generator)
+        first = near + step * shares.to(means.device)
     cameras = (len(viewmats), len(means))
     images, transmittances = cast_rays(
         canonical_frames(means[None], quats[None], scales[None], None, viewmats[None])[0],
         densities.expand(cameras),
         colors.expand(*cameras, 3),
         seen.reaches,
-        _rays(camera_model, viewmats, Ks, width, height, near, step, offset, seed),
-        lists,
+        rays_of_samples(camera_model, viewmats, Ks, width, height, first),
+        lists_of(seen, width, height, tile_size),
         tile_size,
         step=step,
         near=near,
@@ -128,27 +127,3 @@ def raycast(
     if backgrounds is not None:
         images = images + transmittances[..., None] * backgrounds[:, None, None]
     return images, 1 - transmittances[..., None], {"visible": seen.visible, "radii": seen.radii}
-
-
-def _rays(
-    camera: str,
-    viewmats: Tensor,
-    Ks: Tensor,
-    width: int,
-    height: int,
-    near: float,
-    step: float,
-    offset: str,
-    seed: int,
-) -> Tensor:
-    """[C, H, W, 7], as :func:`gsplat_core.ops.volume.cast_rays` takes them."""
-    found = pixel_rays(camera, viewmats[None], Ks[None], None, width, height)[0]
-    directions = torch.nn.functional.normalize(found[..., :3], dim=-1)
-    origins = found[..., 3:] if found.shape[-1] > 3 else torch.zeros_like(directions)
-    if offset == "random":
-        shares = torch.rand(directions.shape[:-1], generator=torch.Generator().manual_seed(seed))
-        starts = near + step * shares.to(directions.device)
-    else:
-        first = near + (0.5 * step if offset == "mid" else 0.0)
-        starts = torch.full(directions.shape[:-1], first, device=directions.device)
-    return torch.cat([directions, origins, starts[..., None]], dim=-1)

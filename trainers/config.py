@@ -22,6 +22,7 @@ from gsplat_core.ranges import INTERVAL, NOT_NEGATIVE, STEP, Range, check_ranges
 from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.scene.gaussians import PLAIN
 from gsplat_core.scene.images import AlphaRule
+from gsplat_core.scene.metadata import RAY_STEP
 from gsplat_core.scene.schema import GAUSSIAN, PARAMETERS, Field, Schema
 from gsplat_core.strict_json import parse_json
 from trainers.fields import from_json
@@ -181,6 +182,8 @@ class TrainConfig:
     footprint: Literal["ewa", "unscented"] = "ewa"
     """What splat a camera makes of a Gaussian: by its linearization (EWA), or with the mean and covariance of
     sigma points that it maps, for wide lenses (the unscented transform, docs/cameras.md)."""
+    ray_step: Annotated[float, Range(1e-6, 1.0)] = RAY_STEP
+    """Between the samples of rays that are cast through the scene (--model raygauss), in lengths of it."""
     lambda_dssim: Annotated[float, Range(0, 1)] = 0.2
     learning_rates: LearningRates = field(default_factory=LearningRates)
     rate_exponent: Annotated[float, Range(0, 10)] = 0.0

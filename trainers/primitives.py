@@ -11,6 +11,9 @@ from trainers.config import ANTIALIASINGS, TrainConfig
 USUAL_PARTS: dict[str, tuple[str, ...]] = {"2dgs": ("surfaces",), "flat": ("surfaces",)}
 """What a training of a primitive has besides, as its paper does."""
 
+BY_SPLATS = ("fastgs", "pruning", "taming", "turbo")
+"""Parts of density controls that measure how much of each splat images show."""
+
 
 def refuse_primitive(name: str, config: TrainConfig) -> None:
     """Raises UsageError where a run gives a primitive to what knows plain Gaussians only."""
@@ -36,6 +39,8 @@ def refuse_primitive(name: str, config: TrainConfig) -> None:
         )
     if name == "2dgs":
         _refuse_for_surfels(config)
+    if name == "raygauss":
+        _refuse_for_rays(config)
     if config.compress is not None:
         refuse_codec(name, config.compress)
 
@@ -50,14 +55,27 @@ def _refuse_for_surfels(config: TrainConfig) -> None:
         raise UsageError("the primitive '2dgs' knows neither --order pixel nor --footprint unscented.")
 
 
+def _refuse_for_rays(config: TrainConfig) -> None:
+    if config.antialiased or config.order != "global" or config.footprint != "ewa":
+        raise UsageError(
+            "rays are cast through the primitive 'raygauss': there is no order, no footprint and no screen "
+            "filter to compensate for; leave out --order, --footprint and antialiased=true."
+        )
+    if unknown := [name for name in config.densify if name in BY_SPLATS]:
+        raise UsageError(
+            f"the density control {unknown[0]!r} asks how much each splat shows in images, which is not known "
+            "of the primitive 'raygauss', through which rays are cast; add --strategy adc, for example."
+        )
+
+
 def refuse_cameras(name: str, dataset: Dataset) -> None:
     """Raises UsageError where a primitive cannot be seen through the lenses of the photographs."""
-    if name != "2dgs":
+    if name not in ("2dgs", "raygauss"):
         return
     for view in (*dataset.train, *dataset.test):
         if view.camera.model != "pinhole":
             raise UsageError(
-                f"the primitive '2dgs' is seen by pinhole cameras only, and {view.name} was taken with a "
+                f"the primitive {name!r} is seen by pinhole cameras only, and {view.name} was taken with a "
                 f"lens of the model {view.camera.model!r}; leave out --distortion keep, or choose another "
                 "--model."
             )

@@ -73,6 +73,8 @@ class Trainer:
         self.settings = config.drawn
         self.scale = scale
         self.scene_extent = scale.published if config.scale_rule == "published" else scale.length
+        if config.primitive == "raygauss":
+            self.settings = replace(self.settings, ray_step=config.ray_step * self.scene_extent)
         self.step = 0
         self.lr_factor = 1.0
         self.lm = LevenbergMarquardt(
@@ -94,6 +96,7 @@ class Trainer:
         self.metadata = replace(
             gaussians.metadata, antialiased=self.config.antialiased, eps2d=self.config.eps2d,
             pixel_order=self.config.order == "pixel", unscented=self.config.footprint == "unscented",
+            ray_step=self.settings.ray_step,
         )  # fmt: skip
         self.primitive = gaussians.primitive
         self._per_camera = primitive.get(self.primitive).per_camera

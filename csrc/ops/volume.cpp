@@ -23,12 +23,12 @@ struct CpuKernels {
 STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
       "cast_rays(Tensor frames, Tensor densities, Tensor colors, Tensor reaches, Tensor rays, Tensor "
-      "tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots, int tile_size, "
+      "tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots, int tile_side, "
       "float step, float near, float far, float threshold) -> (Tensor seen, Tensor transmittances)");
   m.def(
       "cast_rays_backward(Tensor frames, Tensor densities, Tensor colors, Tensor reaches, Tensor rays, "
       "Tensor "
-      "tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots, int tile_size, "
+      "tile_offsets, Tensor flatten_ids, Tensor order, Tensor slot_offsets, Tensor slots, int tile_side, "
       "float step, float near, float far, float threshold, Tensor seen, Tensor transmittances, Tensor "
       "v_seen, "
       "Tensor v_transmittances, bool wants_rays) -> (Tensor v_gaussians, Tensor v_rays)");

@@ -20,7 +20,7 @@ struct VolumeArguments {
   VolumeArguments(const Tensor& frames_, const Tensor& densities_, const Tensor& colors_,
                   const Tensor& reaches_, const Tensor& rays_, const Tensor& tile_offsets_,
                   const Tensor& flatten_ids_, const Tensor& order_, const Tensor& slot_offsets_,
-                  const Tensor& slots_, int64_t tile_size, double step, double near, double far,
+                  const Tensor& slots_, int64_t tile_side, double step, double near, double far,
                   double threshold)
       : frames(packed(frames_)),
         densities(packed(densities_)),
@@ -39,11 +39,11 @@ struct VolumeArguments {
     check_tensor(reaches, "reaches", {images, n, 2});
     check_tensor(rays, "rays", {images, kAny, kAny, kRayNumbers});
     const ImageSize image = check_image(rays.size(2), rays.size(1));
-    STD_TORCH_CHECK(tile_size == 8 || tile_size == 16 || tile_size == 32,
-                    "gsplat_core: argument 'tile_size' must be 8, 16 or 32, got ", tile_size);
+    STD_TORCH_CHECK(tile_side == 8 || tile_side == 16 || tile_side == 32,
+                    "gsplat_core: argument 'tile_side' must be 8, 16 or 32, got ", tile_side);
     STD_TORCH_CHECK(step > 0 && near >= 0 && far > near && threshold > 0 && std::isfinite(far),
                     "gsplat_core: arguments 'step' and 'threshold' must be positive, and 0 <= near < far");
-    const TileGrid grid(image, static_cast<int>(tile_size));
+    const TileGrid grid(image, static_cast<int>(tile_side));
     check_tensor(tile_offsets, "tile_offsets", {images * grid.count() + 1}, ScalarType::Int);
     check_tensor(flatten_ids, "flatten_ids", {kAny}, ScalarType::Int);
     check_tensor(order, "order", {kAny}, ScalarType::Int);
@@ -62,7 +62,7 @@ struct VolumeArguments {
     inputs = {images,
               n,
               image,
-              static_cast<int>(tile_size),
+              static_cast<int>(tile_side),
               floats(frames),
               floats(densities),
               floats(colors),
@@ -80,10 +80,10 @@ struct VolumeArguments {
 template <class Kernels>
 std::tuple<Tensor, Tensor> cast_rays(Tensor frames, Tensor densities, Tensor colors, Tensor reaches,
                                      Tensor rays, Tensor tile_offsets, Tensor flatten_ids, Tensor order,
-                                     Tensor slot_offsets, Tensor slots, int64_t tile_size, double step,
+                                     Tensor slot_offsets, Tensor slots, int64_t tile_side, double step,
                                      double near, double far, double threshold) {
   const VolumeArguments a(frames, densities, colors, reaches, rays, tile_offsets, flatten_ids, order,
-                          slot_offsets, slots, tile_size, step, near, far, threshold);
+                          slot_offsets, slots, tile_side, step, near, far, threshold);
   const VolumeInputs& in = a.inputs;
   Tensor seen = empty_like_device(a.frames, {in.images, in.image.height, in.image.width, 3});
   Tensor transmittances = empty_like_device(a.frames, {in.images, in.image.height, in.image.width});
@@ -96,11 +96,11 @@ template <class Kernels>
 std::tuple<Tensor, Tensor> cast_rays_backward(Tensor frames, Tensor densities, Tensor colors, Tensor reaches,
                                               Tensor rays, Tensor tile_offsets, Tensor flatten_ids,
                                               Tensor order, Tensor slot_offsets, Tensor slots,
-                                              int64_t tile_size, double step, double near, double far,
+                                              int64_t tile_side, double step, double near, double far,
                                               double threshold, Tensor seen, Tensor transmittances,
                                               Tensor v_seen, Tensor v_transmittances, bool wants_rays) {
   const VolumeArguments a(frames, densities, colors, reaches, rays, tile_offsets, flatten_ids, order,
-                          slot_offsets, slots, tile_size, step, near, far, threshold);
+                          slot_offsets, slots, tile_side, step, near, far, threshold);
   const VolumeInputs& in = a.inputs;
   const int64_t height = in.image.height, width = in.image.width;
   for (Tensor* t : {&seen, &transmittances, &v_seen, &v_transmittances}) *t = packed(*t);

@@ -5,6 +5,7 @@
     comment screen_filter V           ours: the variance of the screen filter, 0.3 square pixels without it
     comment pixel_order 1             ours: drawn in the order of each pixel's own
     comment unscented 1               ours: drawn with splats of the unscented transform
+    comment ray_step V                ours: between the samples of rays that are cast through the scene
     comment offset X Y Z              ours: where the scene's origin lies in its original coordinates
     comment original_coordinates X Y Z    ours: the same, but the file's positions are the original ones
     comment splat_primitive NAME          ours: what the splats are, where they are not plain Gaussians
@@ -28,6 +29,7 @@ ORIGINAL = "original_coordinates"
 _FILTER = "screen_filter"
 _ORDER = "pixel_order"
 _FOOTPRINT = "unscented"
+_STEP = "ray_step"
 _PRIMITIVE = "splat_primitive"
 
 
@@ -40,6 +42,8 @@ def comments_of(metadata: Metadata, original: bool = False, primitive: str = PLA
         lines.append(f"comment {_ORDER} 1")
     if metadata.unscented:
         lines.append(f"comment {_FOOTPRINT} 1")
+    if metadata.ray_step != Metadata().ray_step:
+        lines.append(f"comment {_STEP} {metadata.ray_step!r}")
     if any(metadata.offset):
         lines.append(f"comment {ORIGINAL if original else 'offset'} " + " ".join(map(repr, metadata.offset)))
     return lines if primitive == PLAIN else [*lines, f"comment {_PRIMITIVE} {primitive}"]
@@ -55,8 +59,8 @@ def metadata_of(comments: Sequence[str], path: str | os.PathLike[str]) -> dict[s
     """The entries of `Metadata` that the comments name, also where they are as usual; and `original` where
     the file's positions have the offset in them.
 
-    An offset or a filter that makes no sense is left out with a `DataWarning`, and one is given where the
-    file says that its splats are flat discs.
+    An offset, a filter or a step that makes no sense is left out with a `DataWarning`, and one is given where
+    the file says that its splats are flat discs.
     """
     facts: dict[str, Any] = {}
     for comment in comments:
@@ -82,6 +86,14 @@ def metadata_of(comments: Sequence[str], path: str | os.PathLike[str]) -> dict[s
             except ValueError:
                 warnings.warn(
                     f"{os.fspath(path)}: the comment {comment[:80]!r} is ignored: it has no variance",
+                    DataWarning, stacklevel=3,
+                )  # fmt: skip
+        elif comment.startswith(f"{_STEP} "):
+            try:
+                facts["ray_step"] = Metadata(ray_step=float(comment.split(maxsplit=1)[1])).ray_step
+            except ValueError:
+                warnings.warn(
+                    f"{os.fspath(path)}: the comment {comment[:80]!r} is ignored: it has no length",
                     DataWarning, stacklevel=3,
                 )  # fmt: skip
         elif comment.lower().startswith("offset "):

@@ -21,6 +21,7 @@ from gsplat_core.render.lists import listed, projected
 from gsplat_core.render.seam import Copies
 from gsplat_core.render.seen import Labels, check_labels
 from gsplat_core.render.settings import USUAL, RenderSettings
+from gsplat_core.render.volume import Volume, draw_volume
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.metadata import Metadata
 
@@ -61,8 +62,16 @@ def render(
     Raises:
         ValueError: a tensor has a wrong shape or type; the message names the argument of
             :func:`gsplat_core.rasterization` that it is.
+        NotImplementedError: the scene's primitive is not drawn so.
     """
     shot = _Shot.of(scene, camera, settings, context, outputs.colors, background, sh_degree)
+    if shot.volume is not None:
+        if features or flow is not None or labels is not None:
+            raise NotImplementedError("a density that rays are cast through has no features, flow or labels")
+        return draw_volume(
+            shot.inputs, shot.volume, shot.sh_degree, shot.cameras.width, shot.cameras.height, shot.settings,
+            outputs,
+        )  # fmt: skip
     return draw(
         shot.inputs, shot.sh_degree, shot.cameras.width, shot.cameras.height, shot.settings, outputs,
         features=features, flow=flow, labels=labels, sh_optimizer=sh_optimizer, sh_leaves=shot.colors,
@@ -140,6 +149,10 @@ class _SeenIn(NamedTuple):
 
 def _seen_in(shot: _Shot) -> _SeenIn:
     inputs, size = shot.inputs, (shot.cameras.width, shot.cameras.height)
+    if shot.volume is not None:
+        raise NotImplementedError(
+            "what is seen of each Gaussian is not known where rays are cast through them"
+        )
     settings = shot.settings.for_response(inputs.response)
     splats, extras, rays = projected(inputs, *size, settings)
     copies, drawn, extras, rays, tiles = listed(inputs, splats, extras, rays, *size, settings)
@@ -166,6 +179,7 @@ class _Shot(NamedTuple):
     colors: Tensor | tuple[Tensor, Tensor] | None
     """As the scene has them; None where they are not wanted."""
     sh_degree: int | None
+    volume: Volume | None
 
     @staticmethod
     def of(
@@ -193,7 +207,7 @@ class _Shot(NamedTuple):
             cameras.viewmats, cameras.Ks, background, cameras.lens, cameras.model, seen.extras, seen.response,
             sh_means=seen.sh_means, planes=seen.planes,
         )  # fmt: skip
-        return _Shot(inputs, cameras, cameras.applied_to(settings), shown, degree)
+        return _Shot(inputs, cameras, cameras.applied_to(settings), shown, degree, seen.volume)
 
 
 def stored_degree(colors: Tensor | tuple[Tensor, Tensor] | None) -> int | None:

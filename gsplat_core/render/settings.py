@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from gsplat_core.render.camera_types import UnscentedTransformParameters
 from gsplat_core.render.variants import EVERY_RESPONSE
-from gsplat_core.scene.metadata import Metadata
+from gsplat_core.scene.metadata import RAY_STEP, Metadata
 
 TILE_SIZES = (8, 16, 32)
 
@@ -44,6 +44,8 @@ class RenderSettings:
             cover the image if the camera does not see all sigma points.
         order: in which order a pixel blends its splats: "global", that of the depths of their centres, or
             "pixel", that of the depths at which the pixel's ray sees most of them (docs/orders.md).
+        ray_step: between the samples of rays that are cast through a density, scene units
+            (docs/raygauss.md).
 
     Raises:
         ValueError: a value is of another kind or outside its range; the message names it.
@@ -66,6 +68,7 @@ class RenderSettings:
     require_all_sigma_points_valid: bool = False
     bounds_only: bool = False
     order: str = "global"
+    ray_step: float = RAY_STEP
 
     def __post_init__(self) -> None:
         for name in FLAGS:
@@ -78,6 +81,8 @@ class RenderSettings:
         for name in ("eps2d", "margin", "in_image_margin_factor"):
             if getattr(self, name) < 0:
                 raise ValueError(f"argument {name!r} must not be negative, got {getattr(self, name)}")
+        if not 0 < self.ray_step < math.inf:
+            raise ValueError(f"argument 'ray_step' must be positive and finite, got {self.ray_step}")
         if not 0 < self.max_alpha < 1:
             raise ValueError(f"argument 'max_alpha' must lie between 0 and 1, got {self.max_alpha}")
         if self.tile_size not in TILE_SIZES:
@@ -145,10 +150,13 @@ class RenderSettings:
         eps2d = self.eps2d if scene.eps2d == USUAL.eps2d else scene.eps2d
         order = "pixel" if scene.pixel_order else self.order
         unscented = scene.unscented or self.unscented
-        wanted = (scene.antialiased, eps2d, order, unscented)
-        if (self.antialiased, self.eps2d, self.order, self.unscented) == wanted:
+        step = self.ray_step if scene.ray_step == USUAL.ray_step else scene.ray_step
+        wanted = (scene.antialiased, eps2d, order, unscented, step)
+        if (self.antialiased, self.eps2d, self.order, self.unscented, self.ray_step) == wanted:
             return self
-        return replace(self, antialiased=scene.antialiased, eps2d=eps2d, order=order, unscented=unscented)
+        return replace(
+            self, antialiased=scene.antialiased, eps2d=eps2d, order=order, unscented=unscented, ray_step=step
+        )
 
     def from_near(self, near: float) -> RenderSettings:
         """With another near plane, and a far plane that is at least as many times farther away as usual: in
@@ -157,8 +165,8 @@ class RenderSettings:
         return replace(self, near_plane=near, far_plane=far)
 
 
-FIELDS = tuple(RenderSettings.__dataclass_fields__)
-"""The names of the numbers."""
+FIELDS = tuple(name for name in RenderSettings.__dataclass_fields__ if name != "ray_step")
+"""The names of the numbers; what is no field of the rasterizer comes last."""
 
 FLAGS = ("antialiased", "unscented", "require_all_sigma_points_valid", "bounds_only")
 """Those that are true or false."""

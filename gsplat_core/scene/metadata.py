@@ -11,6 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+RAY_STEP = 0.0025
+"""Scene units, of scenes about as large as 1 (RayGauss, Blanc et al. 2025)."""
+
 
 @dataclass(frozen=True)
 class Metadata:
@@ -25,6 +28,8 @@ class Metadata:
             looks right only when it is drawn so.
         unscented: the scene was trained with splats of the unscented transform (`RenderSettings.unscented`),
             and looks right through wide lenses only when it is drawn so.
+        ray_step: between the samples of rays with which the scene was trained, in scene units, if they are
+            cast through it (`RenderSettings.ray_step`).
         offset: where the origin of the scene's coordinates lies in the original ones of the capture, which
             may be too large for float32 (x, y, z): original = means + offset. Moving Gaussians does not
             change it.
@@ -37,6 +42,7 @@ class Metadata:
     eps2d: float = 0.3
     pixel_order: bool = False
     unscented: bool = False
+    ray_step: float = RAY_STEP
     offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
@@ -47,6 +53,10 @@ class Metadata:
             raise ValueError(f"eps2d: expected a number, got {self.eps2d!r:.80}")
         if not 0 <= self.eps2d < math.inf:
             raise ValueError(f"eps2d: expected a finite number that is not negative, got {self.eps2d}")
+        if isinstance(self.ray_step, bool) or not isinstance(self.ray_step, int | float):
+            raise ValueError(f"ray_step: expected a number, got {self.ray_step!r:.80}")
+        if not 0 < self.ray_step < math.inf:
+            raise ValueError(f"ray_step: expected a positive finite number, got {self.ray_step}")
         try:
             offset = tuple(float(value) for value in self.offset)
         except (TypeError, ValueError):

@@ -63,8 +63,8 @@ def _refuse_for_rays(config: TrainConfig) -> None:
         )
     if unknown := [name for name in config.densify if name in BY_SPLATS]:
         raise UsageError(
-            f"the density control {unknown[0]!r} asks how much each splat shows in images, which is not known "
-            "of the primitive 'raygauss', through which rays are cast; add --strategy adc, for example."
+            f"the density control {unknown[0]!r} asks how much images show of each splat, which is not known "
+            "of the primitive 'raygauss', as rays are cast through it; add --strategy adc, for example."
         )
 
 

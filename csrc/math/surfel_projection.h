@@ -177,9 +177,9 @@ struct SurfelBounds {
 
 // The least ellipse known around the middle of the filter that holds all pixels in which alpha reaches 1/255.
 //
-// The disc's and the circle of the filter lie in an ellipse with the sum of their matrices. Moved by d to the
-// middle, an ellipse of the matrix M lies in that of (1 + m) (M + d d^T / m), with m^2 = d^T M^-1 d, whose
-// determinant is (1 + m)^3 |M|. Determinants are sums of squares here, too.
+// The disc's and the circle of the filter lie in the ellipse of the disc's axes that are no shorter than the
+// circle's. Moved by d to the middle, an ellipse of the matrix M lies in that of (1 + m) (M + d d^T / m),
+// with m^2 = d^T M^-1 d, whose determinant is (1 + m)^3 |M|. No determinant is a difference here, either.
 template <class T>
 GSPLAT_HD SurfelBounds<T> surfel_bounds(const Camera<T, Pinhole>& camera, const Surfel<T>& g,
                                         const ProjectOptions<T>& options, const SurfelInCamera<T>& s,
@@ -193,30 +193,35 @@ GSPLAT_HD SurfelBounds<T> surfel_bounds(const Camera<T, Pinhole>& camera, const 
   const Vec2<T> bent = {k[0] * s.bent.x, k[1] * s.bent.y};
   const Vec2<T> c = {-(scale * bent.x), -(scale * bent.y)};
   const Vec2<T> d = {c.x - s.pull * bent.x, c.y - s.pull * bent.y};
-  const auto out_of = [](const Vec2<T>& u, const Vec2<T>& v) {  // u x v, squared
-    const T product = fma(u.x, v.y, -(u.y * v.x));
-    return product * product;
-  };
   const T xx = fma(scale, fma(a.x, a.x, b.x * b.x), c.x * c.x);
   const T xy = fma(scale, fma(a.x, a.y, b.x * b.y), c.x * c.y);
   const T yy = fma(scale, fma(a.y, a.y, b.y * b.y), c.y * c.y);
+  // The longer axis, of the length 1.
+  const T half = T(0.5), h = half * (xx - yy), size = half * (xx + yy), r = sqrt(fma(h, h, xy * xy));
+  const T along = r + abs(h), length = sqrt(T(2.0) * r * along);
+  const Mask<T> wide = h >= zero, oblong = length > T(1e-30);
+  const T by_length = select(oblong, one / select(oblong, length, one), zero);
+  const T ex = select(oblong, by_length * select(wide, along, xy), one);
+  const T ey = by_length * select(wide, xy, along);
   // And what rounding may do, to S more than to anything else.
-  const T wider = fma(T(0.5), q, T(0.1)) + (T(1e-5) + T(1e-6) * (z2 / safe)) * (xx + yy);
-  const T det = scale * fma(scale, out_of(a, b), out_of(a, c) + out_of(b, c)) + wider * (wider + xx + yy);
-  const T squared = scale * (out_of(a, d) + out_of(b, d)) + out_of(c, d) + wider * fma(d.x, d.x, d.y * d.y);
+  const T rounding = fma(T(1e-5) + T(1e-6) * (z2 / safe), size, T(0.1)), circle = half * q;
+  const T longer = max(size + r, circle) + rounding, shorter = max(size - r, circle) + rounding;
+  const T disc_xx = fma(longer * ex, ex, shorter * ey * ey),
+          disc_yy = fma(longer * ey, ey, shorter * ex * ex);
+  const T disc_xy = (longer - shorter) * ex * ey, det = longer * shorter;
+  const T d_along = fma(d.x, ex, d.y * ey), d_across = fma(d.x, ey, -(d.y * ex));
+  const T squared = fma(shorter * d_along, d_along, longer * d_across * d_across);
   const T m = sqrt(squared / det), more = one + m, by_m = one / max(m, T(1e-12));
   const T huge(1e36);
   const Mask<T> known = in_front & (det < huge) & (squared < huge) & (xx < T(1e18)) & (yy < T(1e18));
 
   const Vec2<T>& middle = seen.middle;
-  const T half_size = T(0.5);
-  const T far =
-      T(2.0) * (abs(middle.x - half_size * camera.width) + abs(middle.y - half_size * camera.height)) +
-      camera.width + camera.height;
+  const T far = T(2.0) * (abs(middle.x - half * camera.width) + abs(middle.y - half * camera.height)) +
+                camera.width + camera.height;
   const T far2 = far * far;
-  const T mxx = select(known, more * fma(d.x * by_m, d.x, xx + wider), far2);
-  const T mxy = select(known, more * fma(d.x * by_m, d.y, xy), zero);
-  const T myy = select(known, more * fma(d.y * by_m, d.y, yy + wider), far2);
+  const T mxx = select(known, more * fma(d.x * by_m, d.x, disc_xx), far2);
+  const T mxy = select(known, more * fma(d.x * by_m, d.y, disc_xy), zero);
+  const T myy = select(known, more * fma(d.y * by_m, d.y, disc_yy), far2);
   const T root_det = select(known, more * sqrt(more * det), far2);
   const T root_q = sqrt(max(q, zero)), root_yy = sqrt(myy);
   const T half_x = sqrt(mxx), largest(1073741824.0);
@@ -228,8 +233,8 @@ GSPLAT_HD SurfelBounds<T> surfel_bounds(const Camera<T, Pinhole>& camera, const 
   result.radius_y = -floor(-min(root_yy, largest));
 
   // Every comparison is false for NaN and one of them for infinities.
-  const auto size = [](const Vec3<T>& v) { return abs(v.x) + abs(v.y) + abs(v.z); };
-  const T numbers = size(seen.first) + size(seen.second) + size(seen.offset) + size(s.p) +
+  const auto length_of = [](const Vec3<T>& v) { return abs(v.x) + abs(v.y) + abs(v.z); };
+  const T numbers = length_of(seen.first) + length_of(seen.second) + length_of(seen.offset) + length_of(s.p) +
                     abs(g.shape.scales.x) + abs(g.shape.scales.y) + abs(middle.x) + abs(middle.y);
   result.visible = (numbers < T(1e15)) & (seen.depth > options.near_plane) & (seen.depth > zero) &
                    (seen.depth < options.far_plane) & (q > zero) & (g.opacity < T(1e30)) &

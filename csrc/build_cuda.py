@@ -36,6 +36,8 @@ _FLAGS_OF = {
     "contributions": _FAST_MATH,
     "label_weights": _FAST_MATH,
     "sightings": _FAST_MATH,
+    "sum_splats": _FAST_MATH,
+    "voxelize": _FAST_MATH,
     "knn": ["-fmad=false"],
 }
 

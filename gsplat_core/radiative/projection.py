@@ -7,9 +7,15 @@ from typing import Literal
 from torch import Tensor
 
 from gsplat_core.arguments import check_choice, check_tensor
+from gsplat_core.ops.radiative import LEAST, project_integrals, sum_splats
 from gsplat_core.pinhole import check_cameras
 from gsplat_core.radiative.arguments import check_field, check_threshold
-from gsplat_core.reference import radiative as reference
+from gsplat_core.render import stages
+from gsplat_core.render.settings import RenderSettings
+
+_CAMERAS = {"cone": "pinhole", "parallel": "ortho"}
+# No dilation, and a Gaussian is seen however near or far it is.
+_SETTINGS = RenderSettings(eps2d=0.0, near_plane=0.0, far_plane=1e30, tile_size=16)
 
 
 def project(
@@ -54,7 +60,18 @@ def project(
     check_tensor("viewmats", viewmats, "C 4 4", sizes, ())
     check_tensor("Ks", Ks, "C 3 3", sizes, ())
     check_cameras(viewmats, Ks, rigid=True)
-    check_choice("beam", beam, ("cone", "parallel"))
+    check_choice("beam", beam, tuple(_CAMERAS))
     check_threshold(threshold)
-    images = reference.project(means, quats, scales, densities, viewmats, Ks, width, height, beam, threshold)
-    return images.to(means.dtype)
+    unit = threshold / LEAST
+    splats = stages.Splats(
+        *project_integrals(
+            means[None], quats[None], scales[None], None, (densities / unit)[None], viewmats[None], Ks[None],
+            None, _CAMERAS[beam], width, height, _SETTINGS.numbers(), None, None,
+        )
+    )  # fmt: skip
+    lists = stages.bin_splats(splats, width, height, _SETTINGS)
+    sums: Tensor = sum_splats(
+        splats.means2d[0], splats.shapes[0], splats.opacities[0], lists.offsets, lists.flatten_ids,
+        width, height, _SETTINGS.tile_size, unit,
+    )  # fmt: skip
+    return sums

@@ -5,10 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
+from gsplat_core.ops.radiative import LEAST
+from gsplat_core.ops.radiative import voxelize as voxelize_op
 from gsplat_core.radiative.arguments import check_field, check_threshold
-from gsplat_core.reference import radiative as reference
+from gsplat_core.render import stages
+from gsplat_core.render.settings import RenderSettings
+
+# No dilation, and lists of columns of voxels in tiles of the kernels' size, csrc/raster/radiative.h.
+_SETTINGS = RenderSettings(eps2d=0.0, near_plane=0.0, tile_size=8)
 
 
 def voxelize(
@@ -50,6 +57,20 @@ def voxelize(
         raise ValueError(f"argument 'spacing' must be one or three positive numbers, got {spacing!r}")
     if len(counts) != 3 or not all(count > 0 for count in counts):
         raise ValueError(f"argument 'shape' must be three positive numbers, got {shape!r}")
-    return reference.voxelize(means, quats, scales, densities, corner, sizes, counts, threshold).to(
-        means.dtype
-    )
+    (x, y, _), (dx, dy, _) = corner, sizes
+    unit = threshold / LEAST
+    opacities = densities / unit
+    with torch.no_grad():
+        # Which columns along z see a Gaussian is what a parallel beam along z tells, x being downwards.
+        viewmats = means.new_tensor([[0.0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 1]])
+        Ks = means.new_tensor([[1 / dy, 0, -y / dy], [0, 1 / dx, -x / dx], [0, 0, 1]])
+        splats = stages.project(
+            means[None], quats[None], scales[None], None, opacities[None], viewmats[None, None],
+            Ks[None, None], counts[1], counts[0], _SETTINGS, camera="ortho",
+        )  # fmt: skip
+        lists = stages.bin_splats(splats, counts[1], counts[0], _SETTINGS)
+    volume: Tensor = voxelize_op(
+        means, quats, scales, opacities, splats.radii[0, 0], lists.offsets, lists.flatten_ids, corner, sizes,
+        *counts, unit,
+    )  # fmt: skip
+    return volume

@@ -6,15 +6,17 @@ early, and some splats are culled.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import torch
+from radiative.fields import detectors, field, leaves
 from second_order.scenes import Camera
 from splats import Scene, adapted, covariances, random_scene, render_with_gradients
 from torch import Tensor
 
 import gsplat_core
+from gsplat_core import radiative
 from gsplat_core.ops.variants import GAUSSIAN
 from gsplat_core.primitive import Evaluated
 from gsplat_core.render.camera_types import RollingShutterType
@@ -382,6 +384,26 @@ def sorted_grid() -> dict[str, Tensor]:
     return {"order": order}
 
 
+def radiative_field() -> dict[str, Tensor]:
+    """More Gaussians than a batch holds in pixels and in voxels, of which nobody sees some."""
+    results = {}
+    gaussians = field(150)
+    gaussians[0][::9] *= 10
+    for beam in ("cone", "parallel"):
+        inputs = leaves([*gaussians, *detectors(beam)])
+        images = radiative.project(*inputs, 21, 19, beam=beam)
+        results |= _named(beam, images, torch.autograd.grad(images.square().sum(), inputs))
+        fixed = radiative.project(*inputs[:4], *detectors(beam), 21, 19, beam=beam)
+        results |= _named(f"{beam}, fixed detectors", fixed, torch.autograd.grad(fixed.sum(), inputs[:4]))
+    inputs = leaves(gaussians)
+    volume = radiative.voxelize(*inputs, origin=(-1, -1, -1), spacing=0.2, shape=(9, 10, 11))
+    return results | _named("voxels", volume, torch.autograd.grad(volume.square().sum(), inputs))
+
+
+def _named(name: str, result: Tensor, gradients: Iterable[Tensor]) -> dict[str, Tensor]:
+    return {name: result.detach()} | {f"{name}, gradient {i}": v for i, v in enumerate(gradients)}
+
+
 CASES: list[Callable[[], dict[str, Tensor]]] = [
     crowded,
     opaque,
@@ -404,4 +426,5 @@ CASES: list[Callable[[], dict[str, Tensor]]] = [
     clusters,
     neighbours,
     sorted_grid,
+    radiative_field,
 ]

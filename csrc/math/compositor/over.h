@@ -13,13 +13,13 @@
 // A compositor is a struct of these four functions and a line of raster/variants.h. The tests compare those
 // of each one listed with finite differences and with the reference's weights; the kernels call this one by
 // its name. A second one would double all kernels of {cpu/kernels,cuda}/response, and what it has to settle
-// is not in these functions: what A and the background are where the weights do not add up to 1 - T_N, as in
-// a sum, and what stands for the cap and for skipping below 1/255. The first method that wants one thus
-//   - writes `Compositor` for Over in cpu/simd/pixel_block.h, cuda/composite_tile.cuh and the kernels, with a
-//     function for A, and for the part of A and the background in E and g;
-//   - lets csrc/build_units.py make a unit for each response and compositor (-DGSPLAT_COMPOSITOR, and its
-//   name
-//     behind that of the response in the namespace), and the calls for a response switch by both;
+// is not in these functions: what A and the background are where the weights do not add up to 1 - T_N, and
+// what stands for the cap and for skipping below 1/255. Sums, such as line integrals of radiative fields, are
+// no case of it: they have lean kernels of their own, {cpu/kernels,cuda}/sum_splats.*, for one response and
+// one channel, without order and transmittance. The first method that wants another compositor
+//   - writes `Compositor` for Over in cpu/simd/pixel_block.h, cuda/composite_tile.cuh and the kernels;
+//   - lets csrc/build_units.py make a unit for each response and compositor (-DGSPLAT_COMPOSITOR), and the
+//     calls for a response switch by both;
 //   - makes its place in the list a number of RenderSettings (raster/settings.h, render/settings.py);
 //   - has kernels that rely on Over refuse it: composite_moments of Gauss-Newton.
 #pragma once

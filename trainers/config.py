@@ -27,6 +27,7 @@ from gsplat_core.scene.schema import GAUSSIAN, PARAMETERS, Field, Schema
 from gsplat_core.strict_json import parse_json
 from trainers.fields import from_json
 from trainers.lm import LMConfig
+from trainers.parts.faces import FacesConfig
 from trainers.parts.registry import appearance_of, settings_class
 from trainers.resolution import ResolutionConfig
 
@@ -284,6 +285,21 @@ class TrainConfig:
         """What concerns the whole run, told to each part of the density control that has a field for it."""
         densify = {part: with_shared(settings, **values) for part, settings in self.densify.items()}
         return replace(self, densify=densify)
+
+    @property
+    def on_mesh(self) -> FacesConfig | None:
+        """How the Gaussians hang on the faces of a mesh, where they do."""
+        return self.parts.get("faces")
+
+    @property
+    def mesh(self) -> str | None:
+        """The mesh whose faces carry the Gaussians, if any."""
+        return None if self.on_mesh is None else self.on_mesh.mesh
+
+    @property
+    def faces(self) -> str | None:
+        """What Gaussians on faces are, as `--faces` has it."""
+        return None if self.on_mesh is None else self.on_mesh.model
 
     @property
     def model(self) -> str:

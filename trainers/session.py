@@ -133,6 +133,7 @@ def train(
             result = gsz.load(run.compressed).to(device)
         export_verified(run.point_cloud, result)
         write_part_results(run.parts, trainer.parts.result())
+        trainer.parts.keep(run)
         costs = {
             "steps": trainer.step,
             "train_seconds": totals.train_seconds,

@@ -18,6 +18,7 @@ from gsplat_core.scene.init import initialize, random_points
 from gsplat_core.scene.surroundings import surroundings
 from trainers.background import PLAIN, cut_out
 from trainers.config import TrainConfig
+from trainers.parts.faces import FacesConfig, Surface
 from trainers.sources import load_scene
 from trainers.visibility import sees
 
@@ -31,19 +32,32 @@ def initial_gaussians(
     config: TrainConfig, dataset: Dataset, note: Callable[[str], None] = lambda text: None
 ) -> Gaussians:
     """Gaussians at the sparse points of the reconstruction and where it has none, or at random; or those of
-    the scene that the configuration names, whose coordinates they keep.
+    the scene that the configuration names, whose coordinates they keep; or on the faces of its mesh.
 
     Args:
         config: its cap holds from the start: where there are more points, so many are drawn.
         note: told what a person should know.
 
     Raises:
-        DataError: that scene cannot be read.
+        DataError: that scene, or the mesh, cannot be read.
         UsageError: it has more Gaussians than there may be, or none of a label that has a threshold.
     """
-    gaussians = _of_scene(config, note) if config.start is not None else _of_points(config, dataset, note)
+    if config.on_mesh is not None:
+        gaussians = _on_mesh(config, config.on_mesh, dataset)
+    elif config.start is not None:
+        gaussians = _of_scene(config, note)
+    else:
+        gaussians = _of_points(config, dataset, note)
     _check_labels(config, gaussians)
     return gaussians
+
+
+def _on_mesh(config: TrainConfig, settings: FacesConfig, dataset: Dataset) -> Gaussians:
+    gaussians = Surface.open(settings).started(
+        settings, dataset.scale.published, config.sh_degree, config.seed
+    )
+    gaussians = gaussians.with_metadata(offset=tuple(dataset.offset.tolist()))
+    return gaussians.with_primitive(config.primitive)
 
 
 def _of_scene(config: TrainConfig, note: Callable[[str], None]) -> Gaussians:

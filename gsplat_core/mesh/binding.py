@@ -35,7 +35,7 @@ from gsplat_core.mesh.distances import nearest_faces
 from gsplat_core.mesh.mesh import Mesh
 from gsplat_core.quaternions import quaternions_of, rotation_matrices
 from gsplat_core.scene.gaussians import Gaussians
-from gsplat_core.scene.schema import PARAMETERS
+from gsplat_core.scene.schema import PARAMETERS, Schema
 from gsplat_core.scene.sh_rotation import rotate_each_sh
 
 FACE = "face"
@@ -77,16 +77,26 @@ def bind(scene: Gaussians, mesh: Mesh, within: float = math.inf) -> tuple[Gaussi
         ValueError: the mesh has no face to hang something on.
         UsageError: scipy or trimesh is not installed; fields of the scene's primitive cannot follow a mesh.
     """
-    _require_bendable(scene)
-    heights = _flatness(torch.from_numpy(mesh.vertices[mesh.faces].astype(np.float64))).numpy()
-    sound = np.flatnonzero(heights > _SLIVER)
-    if not len(sound):
-        raise ValueError("there is no face with an area")
+    require_bendable(scene.primitive, scene.schema)
+    sound = sound_faces(mesh)
     centres = scene.means.detach().cpu().double().numpy()
     nearest, distances = nearest_faces(centres, replace(mesh, faces=mesh.faces[sound]))
     faces = np.where(distances <= within, sound[nearest], UNBOUND)
     extras = {**scene.extras, FACE: torch.from_numpy(faces.astype(np.int32)).to(scene.device)}
     return replace(scene, extras=extras), distances
+
+
+def sound_faces(mesh: Mesh) -> npt.NDArray[np.int64]:
+    """The faces that something can hang on: all but those that are next to nothing.
+
+    Raises:
+        ValueError: there is none.
+    """
+    heights = _flatness(torch.from_numpy(mesh.vertices[mesh.faces].astype(np.float64))).numpy()
+    sound = np.flatnonzero(heights > _SLIVER)
+    if not len(sound):
+        raise ValueError("there is no face with an area")
+    return sound
 
 
 def faces_of(scene: Gaussians) -> Tensor | None:
@@ -172,16 +182,14 @@ def deformed(scene: Gaussians, rest: Mesh, vertices: Tensor, normal_mode: Normal
     )
 
 
-def _require_bendable(scene: Gaussians) -> None:
+def require_bendable(primitive: str, schema: Schema) -> None:
+    """Raises UsageError where fields of a primitive cannot follow a mesh."""
     stuck = [
-        field.name
-        for field in scene.schema
-        if field.name not in PARAMETERS and field.similarity != "invariant"
+        field.name for field in schema if field.name not in PARAMETERS and field.similarity != "invariant"
     ]
     if stuck:
         raise UsageError(
-            f"Scenes of the primitive {scene.primitive!r} cannot follow a mesh, as their "
-            f"{', '.join(stuck)} cannot."
+            f"Scenes of the primitive {primitive!r} cannot follow a mesh, as their {', '.join(stuck)} cannot."
         )
 
 
@@ -218,7 +226,7 @@ def _moved(
     scene: Gaussians, rest: Mesh, vertices: Tensor, normal_mode: NormalMode
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Rows [M] that hang on faces; of each F [M, 3, 3], the centre [M, 3], F Q S [M, 3, 3]; float64."""
-    _require_bendable(scene)
+    require_bendable(scene.primitive, scene.schema)
     check_pose(scene, rest, vertices)
     faces = faces_of(scene)
     assert faces is not None

@@ -27,6 +27,10 @@ Alpha = Literal["auto", "black", "white", "ignore"]
 Distortion = Literal["undistort", "keep"]
 
 
+_OF_NUMBERS = ("strategy", "densify_threshold", "densify_scale", "max_gaussians", "start", "sky", "gaps")
+"""Options that say how many Gaussians there are, or where they start."""
+
+
 def _option(metavar: str, default: str, *aliases: str) -> Any:
     """Help of an option that is None when not given: then the preset or the resumed run decides."""
     return arg(metavar=metavar, help_behavior_hint=f"(default: {default})", aliases=aliases)
@@ -111,6 +115,12 @@ class TrainOptions:
     """Start with Gaussians in gaps between the 3D points, too; auto: where these are large."""
     start: Annotated[Path | None, _option("SCENE", "3D points")] = None
     """Start with the Gaussians of a run or splat file, whatever fields they have, instead of 3D points."""
+    mesh: Annotated[Path | None, _option("MESH", "none")] = None
+    """Train Gaussians on the faces of this mesh (.ply, .obj, .glb), in the coordinates of the scene, and the
+    mesh with them (docs/binding.md). The result hangs on the mesh: render RUN --mesh-sequence DIR."""
+    faces: Annotated[Literal["sugar", "games"] | None, _option("{sugar,games}", "sugar")] = None
+    """What Gaussians on faces are: discs at fixed places of faces whose vertices move (SuGaR), or ellipses
+    that have the shape of their face and slide in it (GaMeS)."""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = ()
     """Change entries of config.json, such as mcmc.refine_every=50 or learning_rates.opacities=0.025."""
     config: Annotated[Path | None, _option("FILE", "the preset")] = None
@@ -137,6 +147,7 @@ def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
     _check(options)
     must_exist(options.config)
     must_exist(options.start)
+    must_exist(options.mesh)
 
     from rich.console import Console
 
@@ -198,6 +209,8 @@ def _check(options: TrainOptions) -> None:
         )
     if options.resume and options.overwrite:
         raise UsageError("--resume continues a run and --overwrite replaces it; use one of them.")
+    if options.faces and not options.mesh:
+        raise UsageError("--faces says what Gaussians on a mesh are; add --mesh MESH.")
     if options.preset and options.config:
         raise UsageError("--preset and --config both choose the settings; use one of them.")
 
@@ -237,6 +250,7 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     from gsplat_core.compress.training import CompressionConfig
     from trainers.config import read_config
     from trainers.densify_scale import with_scales
+    from trainers.on_mesh import refuse_without_meaning, with_mesh
     from trainers.parts.registry import refuse_second_order, with_appearance, with_folder, with_parts
     from trainers.presets import preset, scaled_to, with_antialiasing, with_primitive, with_strategy
     from trainers.primitives import USUAL_PARTS
@@ -280,6 +294,9 @@ def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
         config = replace(config, compression=compression)
     if options.appearance is not None:
         config = with_appearance(config, options.appearance)
+    if options.mesh is not None:
+        refuse_without_meaning({name: getattr(options, name) for name in _OF_NUMBERS})
+        config = with_mesh(config, options.mesh, options.faces)
     config = with_parts(config, (*_parts(options), *USUAL_PARTS.get(config.primitive, ())))
     for part, folder in _supervision(options).items():
         config = with_folder(config, part, folder)
@@ -335,6 +352,8 @@ def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
         given["strategy"] = with_classes(options.strategy)
     if options.start is not None:
         given["start"] = str(options.start.resolve())
+    if options.mesh is not None:
+        given |= _given(options, "faces") | {"mesh": str(options.mesh.resolve())}
     for name, value in given.items():
         if value != getattr(config, name):
             option = "--" + name.replace("_", "-")

@@ -25,14 +25,15 @@ _CHANGED = {"means", "scales", "opacities"}
 
 
 class Density(Part):
-    """Every run has one: `TrainConfig.strategy` and `TrainConfig.densify` say which."""
+    """Every run has one, but for those on a mesh; `TrainConfig.strategy` and `TrainConfig.densify` say
+    which."""
 
     def __init__(self, strategy: Strategy) -> None:
         self.strategy = strategy
 
     @classmethod
-    def of(cls, name: str, config: TrainConfig, views: Sequence[View]) -> Density:
-        return cls(create(config.strategy, config.densify))
+    def of(cls, name: str, config: TrainConfig, views: Sequence[View]) -> Density | None:
+        return cls(create(config.strategy, config.densify)) if config.on_mesh is None else None
 
     def initialize(self, num: int, device: torch.device) -> None:
         self.strategy.initialize(num, device)

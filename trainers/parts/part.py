@@ -31,6 +31,7 @@ from trainers.views import Target
 
 if TYPE_CHECKING:
     from trainers.config import TrainConfig
+    from trainers.run_folder import RunFolder
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,6 +202,13 @@ class Part:
         """JSON values that belong to the trained scene, for those who measure it or train it on; None where
         there is nothing to tell."""
         return None
+
+    def keep(self, run: RunFolder) -> None:
+        """Writes the files that belong to the trained scene into its folder, which the caller owns.
+
+        Raises:
+            ResourceError: one cannot be written.
+        """
 
     def settle(self, result: Mapping[str, Any]) -> None:
         """Takes what `result` told as given: the part trains nothing any more. Called before `initialize`.

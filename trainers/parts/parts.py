@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,9 @@ from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
 from gsplat_core.scene.dataset import Dataset
 from trainers.parts.part import Group, Part, Picture, Rendering
 from trainers.views import Target
+
+if TYPE_CHECKING:
+    from trainers.run_folder import RunFolder
 
 P = TypeVar("P", bound=Part)
 R = TypeVar("R", bound=Picture)
@@ -128,6 +131,10 @@ class Parts(Part):
         """By name: the results of those that have one."""
         results = {name: part.result() for name, part in self._parts.items()}
         return {name: result for name, result in results.items() if result is not None}
+
+    def keep(self, run: RunFolder) -> None:
+        for part in self._each:
+            part.keep(run)
 
     def settle(self, result: Mapping[str, Any]) -> None:
         for name, part in self._parts.items():

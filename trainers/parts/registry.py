@@ -13,6 +13,7 @@ from trainers.parts.confidence import Confidence
 from trainers.parts.density import Density
 from trainers.parts.depth import Depth
 from trainers.parts.exposure import Exposure
+from trainers.parts.faces import Faces
 from trainers.parts.frequency import Frequency
 from trainers.parts.normals import Normals
 from trainers.parts.part import Part
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 # In the order in which they are asked.
 PARTS: dict[str, type[Part]] = {
     "density": Density,
+    "faces": Faces,
     "codec": Codec,
     "exposure": Exposure,
     "confidence": Confidence,

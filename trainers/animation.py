@@ -15,6 +15,28 @@ from trainers.run_folder import RunFolder
 from trainers.waiting import counted
 
 
+def rest_mesh(run: Path, scene: Gaussians) -> Mesh:
+    """The mesh that the scene of a run hangs on, as it was when the scene was bound.
+
+    Raises:
+        UsageError: the scene is not bound.
+        DataError: the mesh is not there, cannot be used, or is another.
+    """
+    faces = faces_of(scene)
+    if faces is None or not bool((faces >= 0).any()):
+        raise UsageError(f"{run} does not hang on a mesh: gsplat-core bind {run} MESH -o RUN2")
+    path = RunFolder(run if run.is_dir() else run.parent).rest_mesh
+    if not path.is_file():
+        raise DataError(
+            path, "is not there, and without it nobody knows where the Gaussians hang",
+            remedy="Take the run that bind or train --mesh wrote, or bind the scene again.",
+        )  # fmt: skip
+    rest = load_mesh(path)
+    if int(faces.max()) >= len(rest.faces):
+        raise DataError(path, "is not the mesh that the scene was bound to", remedy="Bind it again.")
+    return rest
+
+
 @dataclass(frozen=True, eq=False)
 class Animation:
     """The scene in rest pose, and the files that say where the mesh goes."""
@@ -32,18 +54,7 @@ class Animation:
             UsageError: the scene is not bound.
             DataError: its mesh, or one of the sequence, cannot be used.
         """
-        faces = faces_of(scene)
-        if faces is None or not bool((faces >= 0).any()):
-            raise UsageError(f"{run} does not hang on a mesh: gsplat-core bind {run} MESH -o RUN2")
-        path = RunFolder(run if run.is_dir() else run.parent).rest_mesh
-        if not path.is_file():
-            raise DataError(
-                path, "is not there, and without it nobody knows where the Gaussians hang",
-                remedy="Render the run that bind wrote, or bind the scene again.",
-            )  # fmt: skip
-        rest = load_mesh(path)
-        if int(faces.max()) >= len(rest.faces):
-            raise DataError(path, "is not the mesh that the scene was bound to", remedy="Bind it again.")
+        rest = rest_mesh(run, scene)
         files = sequence_files(folder)
         for file in counted(files, "reading meshes", len(files)):
             read_vertices(file, rest, scene)

@@ -118,6 +118,33 @@ def test_as_many_images_as_meshes_from_the_camera_of_a_photograph(bound, tmp_pat
     assert (bound.path / "still.mp4").exists()
 
 
+def test_a_triangle_for_each_and_the_scene_that_follows_when_they_are_edited(
+    file, tiny_scene, tmp_path, capsys
+) -> None:
+    run, soup = RunFolder(tmp_path / "run"), tmp_path / "soup.ply"
+    made = ["bind", str(file), "--pseudo-mesh", str(soup), "-o", str(run.path), "--scene", str(tiny_scene)]
+    assert main(made) == 0
+    mesh, scene = load_mesh(soup), load(run.point_cloud)
+    assert (len(mesh.faces), scene.num) == (300, 300)
+    assert soup.read_bytes() == run.rest_mesh.read_bytes()
+    save_mesh(tmp_path / "edited.ply", replace(mesh, vertices=mesh.vertices * np.float32(1.5)))
+    moved = RunFolder(tmp_path / "moved")
+    follow = ["bind", str(run.path), str(tmp_path / "edited.ply"), "--follow", "-o", str(moved.path)]
+    assert main([*follow, "--normal-mode", "similar"]) == 0
+    after = load(moved.point_cloud)
+    torch.testing.assert_close(after.means, 1.5 * scene.means)
+    torch.testing.assert_close(
+        after.scales.sort(1).values, scene.scales.sort(1).values + np.log(1.5), atol=1e-3, rtol=0
+    )
+    # It hangs on the mesh as it is now.
+    assert main(["bind", str(moved.path), str(soup), "--follow", "-o", str(tmp_path / "back")]) == 0
+    torch.testing.assert_close(load(tmp_path / "back" / "point_cloud.ply").means, scene.means)
+    save_mesh(tmp_path / "other.ply", mesh.with_faces(mesh.faces[:-1]))
+    follow[2] = str(tmp_path / "other.ply")
+    assert main([*follow, "--overwrite"]) == 3
+    assert "vertices [897, 3] of a mesh that has [900, 3]" in " ".join(capsys.readouterr().err.split())
+
+
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
@@ -129,6 +156,11 @@ def test_as_many_images_as_meshes_from_the_camera_of_a_photograph(bound, tmp_pat
         (["{file}"], 3, "has no faces"),
         (["nothing.ply"], 3, "cannot be read"),
         (["mesh.stl"], 2, "meshes are written as"),
+        ([], 2, "or --pseudo-mesh MESH to make one of it"),
+        (["{mesh}", "--pseudo-mesh", "{far}"], 2, "or --pseudo-mesh MESH to make one of it"),
+        (["--pseudo-mesh", "soup.stl"], 2, "meshes are written as"),
+        (["--pseudo-mesh", "soup.ply", "--within", "0.1"], 2, "leave it out"),
+        (["{mesh}", "--follow"], 2, "does not hang on a mesh"),
     ],
 )
 def test_mistakes_of_binding_are_told_and_write_nothing(

@@ -38,7 +38,7 @@ _FLAGS_OF = {
     "sightings": _FAST_MATH,
     "sum_splats": _FAST_MATH,
     "voxelize": _FAST_MATH,
-    "knn": ["-fmad=false"],
+    "neighbors": ["-fmad=false"],
 }
 
 

@@ -21,7 +21,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gsplat_core.ops.knn import knn
+from gsplat_core.ops.neighbors import knn
 from gsplat_core.render.drawing import Outputs
 from gsplat_core.render.scene import Scene, measure_labels, render
 from gsplat_core.render.settings import USUAL, RenderSettings

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gsplat_core.ops.knn import knn
+from gsplat_core.ops.neighbors import knn
 from gsplat_core.scene.gaussians import Gaussians
 
 INVISIBLE = 1 / 255
@@ -69,8 +69,7 @@ def isolation(scene: Gaussians) -> Tensor:
     """
     if scene.num <= 2 * NEIGHBOURS:
         return scene.means.new_zeros(scene.num)
-    _, squared = knn(scene.means.detach().float(), NEIGHBOURS)
-    gaps = squared.sqrt().mean(dim=1)
+    gaps = _gaps(scene.means)
     return _in_sizes(gaps, scene, float(gaps.median()))
 
 
@@ -98,26 +97,24 @@ def _isolated_of_sample(scene: Gaussians, step: int) -> int:
     whole scene.
     """
     sample = scene.subset(slice(None, None, step))
-    _, squared = knn(sample.means.detach().float(), NEIGHBOURS)
-    gaps = squared.sqrt().mean(dim=1)
+    gaps = _gaps(sample.means)
     usual = float(gaps.median()) / step**0.5
     rows = (_in_sizes(gaps, sample, usual) > ISOLATED).nonzero().squeeze(1)
     if not len(rows):
         return 0
-    few = sample.subset(rows[:: -(-len(rows) // LOOKED_AT)])
-    gaps = _gaps_of(few.means.detach().float(), scene.means.detach().float())
+    some = rows[:: -(-len(rows) // LOOKED_AT)]
+    few = sample.subset(some)
+    gaps = _gaps(scene.means, few.means, step * some)
     alone = _in_sizes(gaps, few, usual) > ISOLATED
     return round(float(alone.double().mean()) * len(rows))
 
 
-def _gaps_of(places: Tensor, points: Tensor) -> Tensor:
-    """Mean distances to the nearest neighbours of a few of the points, [M], by looking at all."""
-    nearest = places.new_full((len(places), NEIGHBOURS + 1), torch.inf)
-    for part in points.split(1 << 16):
-        near = torch.cdist(places, part, compute_mode="donot_use_mm_for_euclid_dist")
-        near = near.topk(min(NEIGHBOURS + 1, len(part)), largest=False).values
-        nearest = torch.cat([nearest, near], dim=1).topk(NEIGHBOURS + 1, largest=False).values
-    return nearest.sort(dim=1).values[:, 1:].mean(dim=1)  # the first is the point itself
+def _gaps(points: Tensor, places: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
+    """Mean distances to the nearest neighbours, of all the points or of some, which are in these rows of
+    them."""
+    some = None if places is None else places.detach().float()
+    _, squared = knn(points.detach().float(), NEIGHBOURS, some, own=rows)
+    return squared.sqrt().mean(dim=1)
 
 
 def _in_sizes(gaps: Tensor, scene: Gaussians, usual: float) -> Tensor:

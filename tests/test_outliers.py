@@ -84,11 +84,3 @@ def test_a_large_scene_is_counted_in_a_sample(monkeypatch: pytest.MonkeyPatch) -
     assert whole["isolated"] == 400
     assert sampled["isolated"] == pytest.approx(400, rel=0.2)
     assert {**sampled, "isolated": 0} == {**whole, "isolated": 0}
-
-
-def test_neighbours_of_a_few_are_those_among_all() -> None:
-    points = torch.rand(70_000, 3, generator=torch.Generator().manual_seed(0))
-    _, squared = outliers.knn(points, outliers.NEIGHBOURS)
-    rows = [0, 5, 69_999]
-    found = outliers._gaps_of(points[rows], points)
-    torch.testing.assert_close(found, squared[rows].sqrt().mean(dim=1), rtol=1e-5, atol=1e-7)

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from gsplat_core.errors import UsageError
-from gsplat_core.ops.knn import knn
+from gsplat_core.ops.neighbors import knn
 from gsplat_core.scene.gaussians import Gaussians
 
-_BLOCK = 1 << 22  # distances at a time
 _MOST_CANDIDATES, _MOST = 1 << 16, 1 << 12  # that are looked at, and that are the boundary
 
 
@@ -26,17 +25,6 @@ class Boundary(NamedTuple):
 
     rows: Tensor
     neighbours: Tensor
-
-
-def nearest(points: Tensor, among: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k nearest [N, k] of the points `among` [M, 3], M >= k, to each of `points` [N, 3], and their
-    distances, ascending. By brute force, in blocks."""
-    rows = max(1, _BLOCK // len(among))
-    found = [torch.cdist(some, among).topk(k, largest=False) for some in points.split(rows)]
-    if not found:
-        return points.new_zeros(0, k, dtype=torch.int64), points.new_zeros(0, k)
-    distances, indices = (torch.cat(parts) for parts in zip(*found, strict=True))
-    return indices, distances
 
 
 def find_boundary(
@@ -63,8 +51,8 @@ def find_boundary(
     candidates = _some(_rows_in_box_of(around, reach, places), _MOST_CANDIDATES)
     near = torch.zeros(len(candidates), dtype=torch.bool, device=places.device)
     if len(sources) >= neighbours:
-        found, distances = nearest(places[candidates], around[sources], neighbours)
-        near = distances.mean(1) < reach
+        found, squared = knn(around[sources], neighbours, places[candidates])
+        near = squared.sqrt().mean(1) < reach
     if int(near.sum()) < neighbours:
         raise UsageError(
             f"The scenes do not touch: {int(near.sum())} Gaussians of one are within {reach:.3g} of those "
@@ -99,7 +87,6 @@ def drivers(places: Tensor, boundary: Tensor, size: float, waves: float, k: int)
     drivers, and its colours come in patches, not in stripes.
     """
     k = min(k, len(boundary))
-    closest, _ = nearest(places, boundary, 1)
+    closest, _ = knn(boundary, 1, places)
     offsets = (places - boundary[closest[:, 0]]) / size
-    found, _ = nearest(places + size * torch.sin(waves * offsets), boundary, k)
-    return found
+    return knn(boundary, k, places + size * torch.sin(waves * offsets))[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from gsplat_core.ops.knn import knn
+from gsplat_core.ops.neighbors import knn
 
 
 def distCUDA2(points: Tensor) -> Tensor:

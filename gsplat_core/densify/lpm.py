@@ -37,6 +37,7 @@ from gsplat_core.densify.stretching import SHORT_RUN, point_in_time, refinement_
 from gsplat_core.densify.two_views import axis, center
 from gsplat_core.densify.views import Views
 from gsplat_core.densify.zones import Zones, bounding_box, in_front, inside_sphere, union, zone
+from gsplat_core.ops.neighbors import knn
 from gsplat_core.ranges import BETWEEN_0_AND_1, SEED, SOME_SHARE, STEP, Range, check_ranges
 
 
@@ -229,7 +230,7 @@ class LPM(Plugin):
         if not empty:
             return []
         places = zones.centers[empty].to(means)
-        nearest = usable[torch.cdist(places, means[usable]).argmin(dim=1)]
+        nearest = usable[knn(means.detach()[usable], 1, places)[0][:, 0]]
         size = zones.radii[empty].to(means).clamp(min=1e-12).log()[:, None].expand(-1, 3)
         return [
             Clone(nearest, {"means": places, "scales": torch.minimum(size, view.params["scales"][nearest])})

@@ -29,6 +29,7 @@ from gsplat_core.densify.strategy import SceneView, Strategy
 from gsplat_core.densify.stretching import point_in_time
 from gsplat_core.densify.two_views import center, rays
 from gsplat_core.densify.views import Views
+from gsplat_core.ops.neighbors import knn
 from gsplat_core.ranges import BETWEEN_0_AND_1, POSITIVE, SEED, STEP, Range, check_ranges
 from gsplat_core.scene.harmonics import sh0_of
 
@@ -113,7 +114,7 @@ class Seeding(Plugin):
         if added and len(usable):
             # Fields of other modules are those of the nearest Gaussian.
             means = view.params["means"].detach()[usable]
-            edits.append(Clone(usable[_nearest(new["means"], means)], new))
+            edits.append(Clone(usable[knn(means, 1, new["means"])[0][:, 0]], new))
         return edits
 
     def _seeds(self, view: SceneView, views: Views) -> dict[str, Tensor]:
@@ -157,9 +158,3 @@ def _smoothed(errors: Tensor) -> Tensor:
     return torch.nn.functional.avg_pool2d(
         errors[None], _WINDOW, stride=1, padding=_WINDOW // 2, count_include_pad=False
     )[0]
-
-
-def _nearest(places: Tensor, means: Tensor) -> Tensor:
-    """[M] the row of means [N, 3] nearest to each place [M, 3], of a sample of them."""
-    sample = torch.arange(0, len(means), max(len(means) // 4096, 1), device=means.device)
-    return sample[torch.cdist(places, means[sample]).argmin(dim=1)]

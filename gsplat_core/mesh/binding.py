@@ -75,7 +75,7 @@ def bind(scene: Gaussians, mesh: Mesh, within: float = math.inf) -> tuple[Gaussi
 
     Raises:
         ValueError: the mesh has no face to hang something on.
-        UsageError: scipy or trimesh is not installed; fields of the scene's primitive cannot follow a mesh.
+        UsageError: trimesh is not installed; fields of the scene's primitive cannot follow a mesh.
     """
     require_bendable(scene.primitive, scene.schema)
     sound = sound_faces(mesh)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.errors import UsageError
-from gsplat_core.ops.knn import knn
+from gsplat_core.ops.neighbors import knn
 from gsplat_core.primitive import Evaluated
 from gsplat_core.quaternions import rotation_matrices
 

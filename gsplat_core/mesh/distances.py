@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from gsplat_core.mesh.mesh import Mesh
 from gsplat_core.mesh.packages import package
+from gsplat_core.ops.neighbors import knn
 
 # Samples of the surface tell which triangles are near; the distances to these are exact.
 _SAMPLES = 400_000
@@ -45,18 +47,22 @@ def nearest_faces(
 
     Raises:
         ValueError: the mesh has no faces.
-        UsageError: scipy or trimesh is not installed.
+        UsageError: trimesh is not installed.
     """
     if not len(mesh.faces):
         raise ValueError("a mesh without faces is nowhere")
     samples, faces = surface_samples(mesh, _SAMPLES)
-    tree, closest = package("scipy.spatial").cKDTree(samples), package("trimesh.triangles").closest_point
+    closest = package("trimesh.triangles").closest_point
     triangles = mesh.vertices[mesh.faces].astype(np.float64)
-    nearest = min(_NEAREST, len(samples))
+    points = np.asarray(points, np.float64)
+    # Candidates are told apart in float32, so around the mesh.
+    middle, nearest = samples.mean(axis=0), min(_NEAREST, len(samples))
+    around, places = (torch.from_numpy((xyz - middle).astype(np.float32)) for xyz in (samples, points))
+    candidates = faces[knn(around, nearest, places)[0].numpy()]
     found, distances = np.empty(len(points), np.int64), np.empty(len(points))
     for start in range(0, len(points), _POINTS_AT_A_TIME):
-        some = np.asarray(points[start : start + _POINTS_AT_A_TIME], np.float64)
-        near = faces[tree.query(some, k=nearest)[1].reshape(len(some), nearest)]
+        some = points[start : start + _POINTS_AT_A_TIME]
+        near = candidates[start : start + _POINTS_AT_A_TIME]
         feet = closest(triangles[near.ravel()], np.repeat(some, nearest, axis=0))
         apart = np.linalg.norm(feet.reshape(len(some), nearest, 3) - some[:, None], axis=2)
         rows, best = np.arange(len(some)), apart.argmin(axis=1)
@@ -70,6 +76,6 @@ def distances_to_mesh(points: npt.NDArray[np.float64], mesh: Mesh) -> npt.NDArra
 
     Raises:
         ValueError: the mesh has no faces.
-        UsageError: scipy or trimesh is not installed.
+        UsageError: trimesh is not installed.
     """
     return nearest_faces(points, mesh)[1]

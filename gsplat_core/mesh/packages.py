@@ -7,7 +7,7 @@ from typing import Any
 
 from gsplat_core.errors import UsageError
 
-NEEDED = ("trimesh", "fast_simplification", "scipy.spatial", "scipy.sparse.csgraph")
+NEEDED = ("trimesh", "fast_simplification", "scipy.sparse.csgraph")
 
 
 def package(name: str) -> Any:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from gsplat_core.mesh.mesh import Mesh
 from gsplat_core.mesh.packages import package
+from gsplat_core.ops.neighbors import knn
 
 
 def without_specks(mesh: Mesh, share: float) -> Mesh:
@@ -33,13 +35,14 @@ def simplified(mesh: Mesh, triangles: int) -> Mesh:
     Vertices take the colour of the nearest one that there was.
 
     Raises:
-        UsageError: fast-simplification or scipy is not installed.
+        UsageError: fast-simplification is not installed.
     """
     if len(mesh.faces) <= triangles:
         return mesh
     vertices, faces = package("fast_simplification").simplify(
         mesh.vertices, mesh.faces, target_count=triangles
     )[:2]
-    nearest = package("scipy.spatial").cKDTree(mesh.vertices).query(vertices)[1]
-    made = Mesh(vertices.astype(np.float32), faces.astype(np.int32), mesh.colors[nearest])
+    vertices = vertices.astype(np.float32)
+    nearest = knn(torch.from_numpy(mesh.vertices), 1, torch.from_numpy(vertices))[0][:, 0].numpy()
+    made = Mesh(vertices, faces.astype(np.int32), mesh.colors[nearest])
     return made.with_faces(made.faces)

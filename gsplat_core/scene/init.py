@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsplat_core.ops.knn import knn
+from gsplat_core.ops.neighbors import knn
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.harmonics import sh0_of

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from gsplat_core.ops.neighbors import knn
 from gsplat_core.scene.cameras import Matrix
 from gsplat_core.scene.coverage import Coverage, has_gaps, has_sky
 from gsplat_core.scene.dataset import Dataset, Points, View
@@ -130,9 +131,10 @@ def _gaps(
         if not len(middles) or not len(cover.depths):
             continue
         every = max(len(cover.pixels) // _SAMPLE, 1)
-        squared = ((middles[:, None] - cover.pixels[::every]) ** 2).sum(axis=2)
-        nearest = np.argsort(squared, axis=1)[:, :_NEIGHBORS]
-        depth = np.quantile(cover.depths[::every][nearest], _BEHIND, axis=1)
+        depths = cover.depths[::every]
+        known, asked = _in_space(cover.pixels[::every]), _in_space(middles)
+        nearest = knn(known, min(_NEIGHBORS, len(known)), asked)[0].numpy()
+        depth = np.quantile(depths[nearest], _BEHIND, axis=1)
         steps = (np.arange(_PER_SIDE) + 0.5) / _PER_SIDE - 0.5
         within = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2) * cover.side
         pixels = (middles[:, None] + within).reshape(-1, 2)
@@ -149,6 +151,11 @@ def _gaps(
     spread = _thinned(np.concatenate(places), np.concatenate(sizes), scale)
     rows = spread[:: -(-len(spread) // most) or 1]
     return np.concatenate(places)[rows], np.concatenate(colors)[rows]
+
+
+def _in_space(pixels: Matrix) -> torch.Tensor:
+    """[M, 3] float32, all at depth 0."""
+    return torch.nn.functional.pad(torch.from_numpy(pixels.astype(np.float32)), (0, 1))
 
 
 def _thinned(places: Matrix, sizes: Matrix, scale: SceneScale) -> Rows:

@@ -371,10 +371,13 @@ def clusters() -> dict[str, Tensor]:
 
 
 def neighbours() -> dict[str, Tensor]:
-    """Warps with points of one node of the tree, and of several; a last warp that is not full."""
-    points = torch.randn(300, 3, generator=torch.Generator().manual_seed(8))
+    """Warps with points of one node of the tree, and of several; a last warp that is not full; places
+    elsewhere, which have a tree of their own."""
+    g = torch.Generator().manual_seed(8)
+    points, queries = torch.randn(300, 3, generator=g), torch.randn(150, 3, generator=g)
     _, squared_distances = ops.knn(points, 4)
-    return {"squared": squared_distances}
+    _, _, within = ops.neighbors_within(points, torch.rand(150, generator=g), queries)
+    return {"squared": squared_distances, "within": within}
 
 
 def sorted_grid() -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from densify.tracked_scene import TrackedScene
 from torch import Tensor
 
 from gsplat_core.densify import ADC, MCMC, ADCConfig, Lens, MCMCConfig, SceneView, create
-from gsplat_core.densify.seeding import Seeding, SeedingConfig, _nearest
+from gsplat_core.densify.seeding import Seeding, SeedingConfig
 from gsplat_core.densify.views import Shares
 from gsplat_core.scene.harmonics import rgb_of
 
@@ -131,9 +131,3 @@ def test_without_views_it_says_so() -> None:
 def test_settings_out_of_range_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         SeedingConfig(**wrong)
-
-
-def test_the_nearest_row_is_found() -> None:
-    means = torch.rand(300, 3, generator=torch.Generator().manual_seed(0))
-    rows = torch.tensor([0, 7, 298, 299])
-    assert torch.equal(_nearest(means[rows] + 1e-4, means), rows)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.activations import sigmoid
-from gsplat_core.ops.knn import knn
+from gsplat_core.ops.neighbors import knn
 from gsplat_core.radiative import project, voxelize
 from gsplat_core.scene.schema import Activation, Field
 from gsplat_core.tomography.grid import Grid

@@ -11,7 +11,7 @@ from gsplat_core.densify.adc import ADC, ADCConfig
 from gsplat_core.densify.store import ParameterStore
 from gsplat_core.densify.strategy import RenderStats, SceneView
 from gsplat_core.losses import l1_dssim
-from gsplat_core.ops.knn import knn
+from gsplat_core.ops.neighbors import knn
 from gsplat_core.optim import Adam
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.harmonics import rgb_of, sh0_of

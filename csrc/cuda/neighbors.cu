@@ -197,8 +197,9 @@ void count_within(const NeighborSearch& search, int64_t* offsets, void* workspac
   check(cudaMemsetAsync(offsets, 0, sizeof(int64_t), stream), "memset");
   count_neighbors<<<blocks_of(kThreads, count), kThreads, 0, stream>>>(search, offsets + 1);
   check_launch("count_neighbors");
-  check(cub::DeviceScan::InclusiveSum(w.temporary, w.temporary_bytes, offsets + 1, offsets + 1, count, stream),
-        "scan");
+  check(
+      cub::DeviceScan::InclusiveSum(w.temporary, w.temporary_bytes, offsets + 1, offsets + 1, count, stream),
+      "scan");
 }
 
 void neighbors_within(const NeighborSearch& search, const WithinRows& out, Stream stream) {

@@ -1,6 +1,6 @@
-// What is looked for in a tree of points, the same for all backends: the nearest ones, or all within a radius.
-// Of points that are equally far the one with the smaller index is the nearer one, so results depend on
-// nothing but the points.
+// What is looked for in a tree of points, the same for all backends: the nearest ones, or all within a
+// radius. Of points that are equally far the one with the smaller index is the nearer one, so results depend
+// on nothing but the points.
 #pragma once
 
 #include <cstdint>
@@ -132,8 +132,8 @@ struct WithinRows {
   float* squared_distances;
 };
 
-// One query after the other, in the order of a tree of theirs, so that those that follow each other, or run in
-// threads beside each other, touch the same leaves.
+// One query after the other, in the order of a tree of theirs, so that those that follow each other, or run
+// in threads beside each other, touch the same leaves.
 struct NeighborSearch {
   PointTree tree;
   NeighborQueries queries;
@@ -141,7 +141,8 @@ struct NeighborSearch {
 
   GSPLAT_HD NeighborLimits limits(int64_t row) const {
     const int64_t own = queries.own == nullptr ? -1 : queries.own[row];
-    const float radius = queries.radii == nullptr ? std::numeric_limits<float>::infinity() : queries.radii[row];
+    const float radius =
+        queries.radii == nullptr ? std::numeric_limits<float>::infinity() : queries.radii[row];
     return {queries.places == nullptr ? row : own, radius * radius};
   }
 

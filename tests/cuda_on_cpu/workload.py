@@ -19,6 +19,7 @@ import gsplat_core
 from gsplat_core import radiative
 from gsplat_core.ops.variants import GAUSSIAN
 from gsplat_core.primitive import Evaluated
+from gsplat_core.raygauss import raycast
 from gsplat_core.render.camera_types import RollingShutterType
 from gsplat_core.render.cameras import Cameras
 from gsplat_core.render.drawing import Outputs
@@ -300,6 +301,27 @@ def slices() -> dict[str, Tensor]:
     return {"means": means, "opacities": opacities, **{f"gradient {i}": g for i, g in enumerate(gradients)}}
 
 
+def volume() -> dict[str, Tensor]:
+    """Rays through more Gaussians than are staged at a time, some of which end before the last of them."""
+    g = torch.Generator().manual_seed(8)
+    viewmat = torch.eye(4)
+    viewmat[2, 3] = 3.0
+    gaussians = (
+        0.4 * torch.randn(70, 3, generator=g),
+        torch.randn(70, 4, generator=g),
+        0.1 + 0.1 * torch.rand(70, 3, generator=g),
+        4.0 * torch.rand(70, generator=g),
+        torch.rand(70, 3, generator=g),
+        viewmat[None],
+    )
+    leaves = [tensor.requires_grad_() for tensor in gaussians]
+    K = torch.tensor([[[9.0, 0.0, 4.5], [0.0, 9.0, 2.5], [0.0, 0.0, 1.0]]])
+    images, alphas, _ = raycast(*leaves, K, 9, 5, step=0.2, near=0.1, far=6.0, tile_size=8)
+    (images.sum() + alphas.square().sum()).backward()
+    gradients = {f"gradient {i}": leaf.grad for i, leaf in enumerate(leaves) if leaf.grad is not None}
+    return {"images": images.detach(), **gradients}
+
+
 def mcmc() -> dict[str, Tensor]:
     t = random_scene(200).tensors
     copies = torch.randint(1, 6, (200,), generator=torch.Generator().manual_seed(5)).int()
@@ -423,6 +445,7 @@ CASES: list[Callable[[], dict[str, Tensor]]] = [
     adam,
     activations,
     slices,
+    volume,
     mcmc,
     forward_mode,
     gauss_newton,

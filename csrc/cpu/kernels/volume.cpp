@@ -69,7 +69,7 @@ struct Packet {
   }
   void store(Float value, float* numbers, int stride, int i) const {
     alignas(64) float values[kLanes];
-    zero_unless(exists, value).store(values);
+    value.store(values);
     for (int lane = 0; lane < kLanes; ++lane) {
       if (inside[lane]) numbers[stride * pixels[lane] + i] = values[lane];
     }
@@ -289,7 +289,7 @@ void cast_packet_backward(const VolumeInputs& in, const Packet& packet, int64_t 
   };
   walk(in, packet, tile, scratch, take, leave);
   if (out.rays == nullptr) return;
-  for (int i = 0; i < 6; ++i) packet.store(v_ray[i], out.rays, 6, i);
+  for (int i = 0; i < 6; ++i) packet.store(zero_unless(packet.exists, v_ray[i]), out.rays, 6, i);
 }
 static_assert(kVolumeGrads == 16);
 

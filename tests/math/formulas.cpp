@@ -13,7 +13,9 @@
 #include "math/directional.h"
 #include "math/dual.h"
 #include "math/ellipse.h"
+#include "math/ellipsoid.h"
 #include "math/gauss_newton.h"
+#include "math/line_integral.h"
 #include "math/projection_methods.h"
 #include "math/spherical_harmonics.h"
 #include "math/surfel_projection.h"
@@ -113,6 +115,12 @@ gsplat::ProjectOptions<T> options(bool antialiased) {
 struct ByLinearization {
   template <class T>
   static gsplat::Linearized<T> of(bool antialiased) {
+    return {options<T>(antialiased)};
+  }
+};
+struct ByLineIntegral {
+  template <class T>
+  static gsplat::LineIntegral<T> of(bool antialiased) {
     return {options<T>(antialiased)};
   }
 };
@@ -225,6 +233,51 @@ void add_camera(std::map<std::string, Formula>& f, const std::string& name) {
     f["project_unscented_covariance" + end] =
         project_formula<BySigmaPoints, Model, GivenCovariance>(antialiased);
   }
+}
+
+// A Gaussian of a radiative field: its sum over some voxels, with weights.
+Formula voxel_formula() {
+  struct Voxel {
+    double x, y, z, weight;
+  };
+  static constexpr Voxel kVoxels[] = {
+      {0.3, 0.1, -0.2, 1.3}, {-0.1, 0.4, 0.2, -0.7}, {0.2, -0.3, 0.5, 0.4}, {-0.4, -0.2, -0.3, 0.9}};
+  static constexpr double kSpacing[] = {0.2, 0.3, 0.25};
+  const auto visit = []<class T>(const Gaussian<T, ScaledRotation>& g, auto&& add) {
+    const Vec3<T> spacing = {T(kSpacing[0]), T(kSpacing[1]), T(kSpacing[2])};
+    const auto e = gsplat::ellipsoid(g, {T(-1.0), T(-1.0), T(-1.0)}, spacing, gsplat::log2(g.opacity));
+    for (const Voxel& voxel : kVoxels) {
+      const T dx = T((voxel.x + 1) / kSpacing[0]) - e.mean.x, dy = T((voxel.y + 1) / kSpacing[1]) - e.mean.y;
+      const T dz = T((voxel.z + 1) / kSpacing[2]) - e.mean.z;
+      const T u = e.zz * dz + e.zy * dy + e.zx * dx, v = e.yy * dy + e.yx * dx, w = e.xx * dx;
+      add(u, v, w, T(voxel.weight) * gsplat::exp2(e.log2_opacity - u * u - v * v - w * w));
+    }
+  };
+  return formula(
+      [=]<class T>(const ListOf<T>& x) {
+        T sum(0.0);
+        visit(Reader<T>(x).template take<Gaussian<T, ScaledRotation>>(),
+              [&](const T&, const T&, const T&, const T& value) { sum = sum + value; });
+        return flat<T>(sum);
+      },
+      [=](const List& x, const List& v_sum) {
+        const auto g = Reader<double>(x).take<Gaussian<double, ScaledRotation>>();
+        gsplat::EllipsoidMoments<double> m = {};
+        visit(g, [&](double u, double v, double w, double value) {
+          const double e = v_sum[0] * value;
+          m.e += e;
+          m.eu += e * u;
+          m.ev += e * v;
+          m.ew += e * w;
+          m.euu += e * u * u;
+          m.euv += e * u * v;
+          m.euw += e * u * w;
+          m.evv += e * v * v;
+          m.evw += e * v * w;
+          m.eww += e * w * w;
+        });
+        return flat(gsplat::ellipsoid_vjp(g, m));
+      });
 }
 
 Formula sh_formula(int degree) {
@@ -617,6 +670,10 @@ std::map<std::string, Formula> formulas() {
       });
   f["directional_slice"] = directional_formula();
   f["seen_surfel"] = seen_surfel_formula();
+  f["line_integral of cone"] = project_formula<ByLineIntegral, gsplat::Pinhole, ScaledRotation>(false);
+  f["line_integral of parallel"] =
+      project_formula<ByLineIntegral, gsplat::ParallelBeam, ScaledRotation>(false);
+  f["voxels"] = voxel_formula();
   f["screen_filter"] = formula(
       []<class T>(const ListOf<T>& x) {
         const auto p = gsplat::screen_filter(Reader<T>(x).template take<Covariance2<T>>(), T(0.3));

@@ -150,6 +150,11 @@ INPUTS: Inputs = {
     "directional_slice": lambda rng: np.concatenate([rng.normal(size=10), 0.3 * rng.normal(size=15)]),
     "response_surfel": surfel_in_pixels,
     "seen_surfel": lambda rng: gaussian(rng, 0),
+    "line_integral of cone": lambda rng: gaussian(rng, 0),
+    "line_integral of parallel": lambda rng: gaussian(rng, 0),
+    "voxels": lambda rng: np.concatenate(
+        [0.2 * rng.normal(size=3), rng.normal(size=4), rng.uniform(0.2, 0.6, 3), [0.8]]
+    ),
     "log_alpha_change": lambda rng: np.array([0.4, 0.3, 0.9, -0.3, 0.7, 0.8]) * rng.uniform(0.8, 1.2, 6),
     **{f"blending_{name}{form}": blended_splats for name in COMPOSITORS for form in ("", "_by_logarithm")},
     **{f"sh_basis_{degree}": lambda rng: rng.normal(size=3) for degree in range(5)},

@@ -19,6 +19,8 @@ def must_be_scene(path: Path) -> None:
     must_exist(path)
     if path.is_file() or any((path / name).exists() for name in ("config.json", "meta.json")):
         return
+    if (path / "stream.json").exists():
+        raise DataError(path, "this is a sequence", remedy="Name the run of one of its frames, in it.")
     if any((path / name).exists() for name in ("images", "sparse", "transforms.json")):
         raise DataError(path, "these are photographs, not yet a scene", remedy=f"Train first: train {path}.")
     raise DataError(

@@ -8,7 +8,7 @@ from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import PLAIN
 from trainers.config import ANTIALIASINGS, TrainConfig
 
-USUAL_PARTS: dict[str, tuple[str, ...]] = {"2dgs": ("surfaces",), "flat": ("surfaces",)}
+USUAL_PARTS: dict[str, tuple[str, ...]] = {"2dgs": ("surfaces",), "flat": ("surfaces", "silhouette")}
 """What a training of a primitive has besides, as its paper does."""
 
 BY_SPLATS = ("fastgs", "pruning", "taming", "turbo")

@@ -42,6 +42,7 @@ def commands() -> dict[str, Command | AppCommand]:
 
 COMMANDS = {
     "train": Command("trainers.commands.train", "train", "fit a scene to a COLMAP folder of photographs"),
+    "stream": Command("trainers.commands.stream", "stream", "fit a moving scene frame by frame"),
     "eval": Command("trainers.commands.eval", "evaluate", "measure a run or splat file against photographs"),
     "render": Command("trainers.commands.render", "render", "images or a video along a camera path"),
     "export": Command("trainers.commands.export", "export", "write a run or file in another format"),

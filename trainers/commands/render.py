@@ -52,12 +52,13 @@ def render(
     mesh_sequence: OptionalFolder = None,
     normal_mode: Literal["unit", "similar", "volume"] = "unit",
     still: OptionalName = None,
+    frame: OptionalCount = None,
     read: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
 ) -> None:
     """Render a run or a splat file along a camera path: a video, or a folder of PNG images.
 
     Args:
-        source: run folder or splat file.
+        source: run folder or splat file; or, with --frame, the folder of a sequence.
         output: a video (.mp4, .webm, .gif ...) or else a folder for images (default: orbit.mp4 in the run
             folder or beside the file, or called as the file of its path; for path test and train the folder
             render_test or render_train).
@@ -84,6 +85,7 @@ def render(
         normal_mode: how thick what hangs on a face becomes when the mesh stretches: as before, as the face
             grows, or so that its volume is the same.
         still: all images of the mesh sequence are seen from the camera of this photograph.
+        frame: of a sequence that stream wrote: which one, from 0 on, or from -1 at the end backward.
         read: an option of reading a file, such as axes=ply for .spz, or antialiased=true for one that does
             not say so (may be repeated).
     """
@@ -91,6 +93,10 @@ def render(
     for name, value in sizes.items():
         if value is not None and not 1 <= value <= MOST[name]:
             raise UsageError(f"--{name} must be from 1 to {MOST[name]:,}, not {value:,}.")
+    if frame is not None:
+        from trainers.sequence.sequence import frame_of
+
+        source = frame_of(source, frame)
     must_be_scene(source)
     if path not in PATHS and not Path(path).is_file():
         raise UsageError(f"--path must be {', '.join(PATHS)} or the file of a path, not {path!r}.")

@@ -144,7 +144,7 @@ def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
     the run folder. Ctrl-C writes a checkpoint; the same command with --resume continues.
     """
     must_be_photographs(options.data)
-    _check(options)
+    check_options(options)
     must_exist(options.config)
     must_exist(options.start)
     must_exist(options.mesh)
@@ -158,9 +158,9 @@ def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
 
     console = Console()
     run = RunFolder(options.output or Path("runs") / options.data.resolve().name)
-    observers = _observers(options, lambda text: tell(console, text))
+    observers = observers_of(options, lambda text: tell(console, text))
     continues = options.resume and run.exists
-    config = _continued(run, options) if continues else _started(run, options)
+    config = _continued(run, options) if continues else started(run, options)
     metrics = session.train(
         config, run, console, resume=options.resume, overwrite=options.overwrite, observers=observers
     )
@@ -178,7 +178,7 @@ def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
     )
 
 
-def _observers(options: TrainOptions, say: Callable[[str], None]) -> list[Observer]:
+def observers_of(options: TrainOptions, say: Callable[[str], None]) -> list[Observer]:
     """
     Raises:
         UsageError: a log needs a package that is not installed.
@@ -193,7 +193,7 @@ def _observers(options: TrainOptions, say: Callable[[str], None]) -> list[Observ
     return observers
 
 
-def _check(options: TrainOptions) -> None:
+def check_options(options: TrainOptions) -> None:
     from gsplat_core.ranges import Range, ranges_of
     from trainers.config import TrainConfig
     from trainers.fields import check_option
@@ -245,7 +245,7 @@ def _loading(options: TrainOptions) -> dict[str, Any]:
     return _given(options, "alpha", "distortion") | folders | flags
 
 
-def _started(run: RunFolder, options: TrainOptions) -> TrainConfig:
+def started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     """The configuration of a new run."""
     from gsplat_core.compress.training import CompressionConfig
     from trainers.config import read_config

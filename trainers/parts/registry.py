@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from gsplat_core.errors import UsageError
 from gsplat_core.scene.dataset import View
 from trainers.parts.codec import Codec
+from trainers.parts.coherence import Coherence
 from trainers.parts.confidence import Confidence
+from trainers.parts.crisp import Crisp
 from trainers.parts.density import Density
 from trainers.parts.depth import Depth
 from trainers.parts.exposure import Exposure
@@ -19,6 +21,7 @@ from trainers.parts.normals import Normals
 from trainers.parts.part import Part
 from trainers.parts.parts import Parts
 from trainers.parts.shapes import Shapes
+from trainers.parts.silhouette import Silhouette
 from trainers.parts.smoothing import Smoothing
 from trainers.parts.sugar import Sugar
 from trainers.parts.surfaces import Surfaces
@@ -40,6 +43,9 @@ PARTS: dict[str, type[Part]] = {
     "surfaces": Surfaces,
     "depth": Depth,
     "normals": Normals,
+    "silhouette": Silhouette,
+    "crisp": Crisp,
+    "coherence": Coherence,
 }
 # What `--appearance` calls them.
 APPEARANCES = {"affine": "exposure"}

@@ -10,7 +10,7 @@ import torch
 import gsplat_core.io
 from gsplat_core.errors import UsageError
 from trainers.cli import main
-from trainers.commands.train import TrainOptions, _started
+from trainers.commands.train import TrainOptions, started
 from trainers.config import read_config
 from trainers.presets import preset, with_primitive
 from trainers.run_folder import RunFolder
@@ -94,7 +94,7 @@ def test_rates_of_fields_that_are_no_more_go(tmp_path):
 
 def test_rates_of_short_runs_rise_with_those_of_the_primitive(tmp_path):
     options = TrainOptions(tmp_path, preset="fast", model="generalized", steps=1750)
-    rates = _started(RunFolder(tmp_path / "run"), options).learning_rates
+    rates = started(RunFolder(tmp_path / "run"), options).learning_rates
     rate = with_primitive(preset("fast"), "generalized").learning_rates.further["beta"]
     assert rates.further["beta"] == pytest.approx(2 * rate)
 

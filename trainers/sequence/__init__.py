@@ -1,0 +1,1 @@
+"""Training frame after frame of a moving scene."""

@@ -28,6 +28,8 @@ class StreamOptions(TrainOptions):
     """Steps before these in which Gaussians only move (default: 200). 0: none."""
     frame_strategy: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
     """Density control of these frames (default: unified)."""
+    frame_set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = ()
+    """Change entries of these frames' config.json, as --set does in all, such as coherence.weight=0.4."""
     temporal_normals: Annotated[Path | None, arg(metavar="FLOW", help_behavior_hint="")] = None
     """Folder with the optical flow between each frame and the one before it, with which surfaces stay as they
     were but for how they move (docs/sequences.md)."""
@@ -58,6 +60,7 @@ def stream(options: Annotated[StreamOptions, arg(name="")]) -> None:
     from trainers.run_folder import RunFolder
     from trainers.sequence.frames import Frames
     from trainers.sequence.motion import Motion
+    from trainers.sequence.overrides import Overrides
     from trainers.sequence.sequence import train_sequence
     from trainers.sequence.temporal_normals import TemporalNormals
 
@@ -66,6 +69,8 @@ def stream(options: Annotated[StreamOptions, arg(name="")]) -> None:
     pieces: list[Piece] = [Motion(settings)]
     if options.temporal_normals is not None:
         pieces.append(TemporalNormals(options.temporal_normals))
+    if options.frame_set:
+        pieces.append(Overrides(options.frame_set))
     frames = Frames.find(options.data)
     output = options.output or Path("runs") / options.data.resolve().name
     first = train.started(RunFolder(output), options)

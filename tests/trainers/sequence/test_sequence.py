@@ -161,7 +161,10 @@ def test_settings_of_later_frames(config) -> None:
 def test_the_command(frames, tmp_path, capsys) -> None:
     output = tmp_path / "out"
     steps = ["--preset", "tiny", "--steps", "4", "--frame-steps", "2", "--motion-steps", "1"]
+    steps += ["--frame-set", "lambda_dssim=0.5"]
     assert main(["stream", str(frames), "-o", str(output), *steps, "--max-gaussians", "100"]) == 0
+    dssim = [read_config(output / name / "config.json").lambda_dssim for name in NAMES]
+    assert dssim == [0.2, 0.5, 0.5]
     assert "3 frames" in capsys.readouterr().out
     pictures = tmp_path / "pictures"
     arguments = ["--path", "test", "--frame", "1", "-o", str(pictures)]

@@ -23,7 +23,6 @@ def ellipses_in_image(
     level: Tensor,
     width: int,
     height: int,
-    radius_clip: float = 0.0,
 ) -> Ellipses:
     """The ellipses of x with (x - middle)^T matrix^-1 (x - middle) <= 1 that reach into the image.
 
@@ -31,12 +30,11 @@ def ellipses_in_image(
         visible: [...] which of them are to be looked at.
         middle: [..., 2] pixels; matrix: [..., 2, 2] square pixels, in float64.
         level: [...] of the shapes: that of a shape times the level is the ellipse.
-        radius_clip: those of at most this many pixels are left out.
     """
     half = matrix.diagonal(dim1=-2, dim2=-1).clamp(min=0.0).sqrt()
     size = middle.new_tensor([width, height])
     visible = visible & ((middle + half > 0) & (middle - half < size)).all(-1)
-    visible &= (half.amax(-1) > radius_clip) & matrix.isfinite().all(-1).all(-1)
+    visible &= matrix.isfinite().all(-1).all(-1)
     one = matrix / torch.where(visible, level, 1.0)[..., None, None]
     xx, xy, yy = one[..., 0, 0], one[..., 0, 1], one[..., 1, 1]
     det = xx * yy - xy * xy

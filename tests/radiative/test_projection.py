@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import pytest
@@ -25,6 +26,7 @@ from gsplat_core.errors import NumericalError
 from gsplat_core.radiative import project
 from gsplat_core.radiative import projection as module
 from gsplat_core.reference import radiative as reference
+from gsplat_core.reference.gaussians import frames
 from gsplat_core.render.settings import RenderSettings
 
 BEAMS = ("cone", "parallel")
@@ -74,6 +76,34 @@ def test_the_gradient_of_densities_is_the_transposed_projection(beam: str) -> No
     (transposed,) = torch.autograd.grad(images, densities, y)
     ahead, back = (images.detach() * y).double().sum(), (densities.detach() * transposed).double().sum()
     assert float(ahead) == pytest.approx(float(back), rel=1e-5)
+
+
+@pytest.mark.parametrize(("tilt", "near", "further"), [(0.0, 4e-4, 7.5e-3), (1.0, 4e-3, 1.5e-2)])
+def test_a_cone_is_exact_through_centres_and_linearized_around_them(
+    tilt: float, near: float, further: float
+) -> None:
+    """One of a large Gaussian near the source, whose axes lie along those of the detector or do not."""
+    mean, quat, scales = (
+        torch.zeros(1, 3),
+        torch.tensor([[0.9, 0.3 * tilt, -0.2 * tilt, 0.4 * tilt]]),
+        torch.tensor([[0.3, 0.21, 0.15]]),
+    )
+    viewmats, Ks = torch.eye(4)[None], torch.tensor([[[400.0, 0, 48.5], [0, 400, 48.5], [0, 0, 1]]])
+    viewmats[:, 2, 3] = 4.0
+    image = project(mean, quat, scales, torch.ones(1), viewmats, Ks, 97, 97)[0].double()
+    # In the frame of the Gaussian, rays from the source at `source`.
+    to_frame = frames(quat, scales, None)[0]
+    source = to_frame @ torch.tensor([0.0, 0, -4]).double()
+    x = (torch.arange(97).double() - 48) / 400
+    rays = torch.stack([*torch.meshgrid(x, x, indexing="xy"), torch.ones(97, 97).double()], dim=-1)
+    rays = torch.nn.functional.normalize(rays, dim=-1) @ to_frame.mT
+    k = rays.square().sum(-1)
+    nearest = source.square().sum() - (rays @ source).square() / k
+    exact = (2 * math.pi / k).sqrt() * (-0.5 * nearest).exp()
+    error, deviations = (image / exact - 1).abs(), (-2 * (image / image.max()).log()).sqrt()
+    assert float(error[48, 48]) < 1e-5
+    assert float(error[deviations < 0.12].max()) < near
+    assert float(error[deviations < 0.4].max()) < further
 
 
 @pytest.mark.usefixtures("kernels")

@@ -43,4 +43,4 @@ def weights(like: Tensor) -> Tensor:
 def assert_alike(name: str, actual: Tensor, expected: Tensor, share: float = 1e-5) -> None:
     """Within a share of the largest number."""
     difference = float((actual.detach().double() - expected.detach().double()).abs().max())
-    assert difference <= share * float(expected.abs().max()), name
+    assert difference <= share * float(expected.detach().abs().max()), name

@@ -82,20 +82,18 @@ def never_moving(camera: Camera, frames: int) -> Array:
     return eroded(torch.from_numpy(still), BORDER).numpy()
 
 
-def measured(frames: Path, runs: Path, of_all: set[str]) -> tuple[float, float, float, Array]:
-    """Chamfer distance, variance, PSNR, and curvatures [F, H, W] of the first camera; distance and PSNR of
-    the frames `of_all`, the variance of all that there are."""
+def measured(frames: Path, runs: Path, finished: set[str]) -> tuple[float, float, float, Array]:
+    """Chamfer distance, variance, PSNR, and curvatures [F, H, W] of the first camera, of these frames."""
     names = sorted(path.name for path in frames.glob("frame_*"))
     distances, quality, curvatures = [], [], []
     for number, name in enumerate(names):
-        if not (runs / name / "point_cloud.ply").exists():
+        if name not in finished:
             continue
         views = Dataset.load(frames, images=frames / name, test_every=0, alpha="black").train
         scene = load(runs / name / "point_cloud.ply")
-        if name in of_all:
-            points = np.concatenate([points_of(scene, view.camera) for view in views])
-            distances.append(chamfer(points, shape.amount(number, len(names))))
-            quality.append(mean(scored.psnr for scored in evaluate(scene, views)))
+        points = np.concatenate([points_of(scene, view.camera) for view in views])
+        distances.append(chamfer(points, shape.amount(number, len(names))))
+        quality.append(mean(scored.psnr for scored in evaluate(scene, views)))
         normals = [
             render(scene, view.camera, outputs=Outputs(colors=False, further=("normals",))).meta["normals"][0]
             for view in views
@@ -113,17 +111,16 @@ def main() -> None:
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
     rows = []
-    finished = [
+    of_each = [
         {path.parent.name for path in folder.glob("frame_*/point_cloud.ply")} for folder in given.folders
     ]
-    of_all = set.intersection(*finished)
+    finished = set.intersection(*of_each)
     print(f"{'':24} {'Chamfer / 100':>14} {'variance x 1000':>16} {'PSNR':>7}")
     with torch.no_grad():
         for folder in given.folders:
-            distance, variance, psnr, curvatures = measured(given.frames, folder, of_all)
+            distance, variance, psnr, curvatures = measured(given.frames, folder, finished)
             print(f"{folder.name:24} {100 * distance:14.3f} {1000 * variance:16.3f} {psnr:7.2f}", flush=True)
-            if len(curvatures) == max(map(len, finished)):
-                rows.append(np.concatenate(list(curvatures), axis=1))
+            rows.append(np.concatenate(list(curvatures), axis=1))
     if given.picture is not None:
         pixels = (255 * np.concatenate(rows).clip(0, 1)).astype(np.uint8)
         Image.fromarray(255 - pixels).save(given.picture)

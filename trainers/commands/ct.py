@@ -40,10 +40,10 @@ def ct(
         output: folder to write.
         method: what the Gaussians are.
         steps: one projection each (default: 3,000).
-        max_gaussians: at most so many Gaussians (default: 500,000).
+        max_gaussians: at most so many Gaussians (default: 50,000).
         seed: of everything random.
         device: where to compute; auto takes a GPU when there is one.
-        set: other settings, such as tv=0.1 or initial=20000.
+        set: other settings, such as tv=0.1 or initial=50000.
         overwrite: replace what such a command has written into the output folder.
     """
     must_exist(data)

@@ -22,7 +22,7 @@ class MeshSettings:
     """How far from a surface, in voxels, a view tells distances to it; 0: four, or a 64th of the box."""
     min_alpha: Annotated[float, Range(0, 1)] = 0.5
     """Pixels less opaque show no surface."""
-    min_weight: Annotated[float, POSITIVE] = 0.25
+    min_weight: Annotated[float, POSITIVE] = 0.1
     """A voxel counts if the views of it add up to this; one from straight before counts 1, others less."""
     depth_limit: Annotated[float, NOT_NEGATIVE] = 0.0
     """What is farther from a camera, in scene units, is left out; 0: nothing is."""

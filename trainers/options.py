@@ -29,4 +29,5 @@ OptionalAlpha = Annotated[
 OptionalBackground = Annotated[Literal["black", "white"] | None, optional("{black,white}")]
 OptionalDevice = Annotated[Literal["cpu", "cuda", "auto"] | None, optional("{cpu,cuda,auto}")]
 OptionalFootprint = Annotated[Literal["ewa", "unscented"] | None, optional("{ewa,unscented}")]
+OptionalRenderer = Annotated[Literal["rasterizer", "raygauss"] | None, optional("{rasterizer,raygauss}")]
 OptionalOrder = Annotated[Literal["global", "pixel"] | None, optional("{global,pixel}")]

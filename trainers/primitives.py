@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from gsplat_core.errors import UsageError
 from gsplat_core.primitive import no_place_for
 from gsplat_core.scene.dataset import Dataset
-from gsplat_core.scene.gaussians import PLAIN
+from gsplat_core.scene.gaussians import PLAIN, Gaussians
+from gsplat_core.scene.metadata import RAY_STEP
 from trainers.config import ANTIALIASINGS, TrainConfig
 
 USUAL_PARTS: dict[str, tuple[str, ...]] = {"2dgs": ("surfaces",), "flat": ("surfaces", "silhouette")}
 """What a training of a primitive has besides, as its paper does."""
+
+RAYS = "raygauss"
+"""The primitive through which rays are cast."""
 
 BY_SPLATS = ("fastgs", "pruning", "taming", "turbo")
 """Parts of density controls that measure how much of each splat images show."""
@@ -85,3 +91,35 @@ def refuse_codec(name: str, codec: str) -> None:
     """Raises UsageError where a primitive is not what codecs know."""
     if name != PLAIN:
         raise UsageError(f"The codec {codec!r} {no_place_for(name)}; codecs know plain Gaussians only.")
+
+
+def model_of(model: str | None, renderer: str | None) -> str | None:
+    """The primitive that these options choose, if any.
+
+    Raises:
+        UsageError: they choose different ones.
+    """
+    if renderer == "raygauss":
+        if model not in (None, RAYS):
+            raise UsageError(f"--renderer raygauss draws --model {RAYS}, not --model {model}; leave one out.")
+        return RAYS
+    if renderer == "rasterizer" and model == RAYS:
+        raise UsageError(f"--model {RAYS} is not drawn as splats; leave out --renderer rasterizer.")
+    return model
+
+
+def drawn_by(scene: Gaussians, renderer: str | None) -> Gaussians:
+    """The scene as one that a renderer draws; None: as it is. What is converted looks much the same where
+    Gaussians do not overlap, and has samples RAY_STEP times the median distance from the middle apart.
+
+    Raises:
+        UsageError: it cannot be.
+    """
+    if renderer is None or (renderer == "raygauss") == (scene.primitive == RAYS):
+        return scene
+    if renderer == "raygauss" and scene.primitive != PLAIN:
+        raise UsageError(f"--renderer raygauss draws plain Gaussians and {RAYS}, not {scene.primitive!r}.")
+    if renderer == "rasterizer":
+        return scene.with_primitive(PLAIN)
+    size = float((scene.means - scene.means.median(dim=0).values).norm(dim=1).median())
+    return scene.with_primitive(RAYS).with_metadata(ray_step=RAY_STEP * (size if 0 < size < inf else 1.0))

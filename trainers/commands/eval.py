@@ -18,6 +18,7 @@ from trainers.options import (
     OptionalFolder,
     OptionalName,
     OptionalNumber,
+    OptionalRenderer,
     optional,
 )
 from trainers.paths import must_be_scene, must_exist
@@ -41,6 +42,7 @@ def evaluate(
     distortion: OptionalDistortion = None,
     exif_rotate: bool = False,
     background: OptionalBackground = None,
+    renderer: OptionalRenderer = None,
     device: OptionalDevice = None,
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = (),
     read: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = (),
@@ -64,6 +66,8 @@ def evaluate(
         distortion: undistort the photographs, or use them as they are (default: as the run did).
         exif_rotate: turn photographs as their EXIF data ask for, where they fit their camera that way.
         background: colour behind the scene (default: as the run was tested, or black).
+        renderer: how the scene is drawn: as splats, or as a density that rays are cast through (default: as
+            it was trained; docs/raygauss.md).
         device: where to compute; auto takes a GPU when there is one.
         set: other entries of config.json that say how photographs are read.
         read: an option of reading a file, such as axes=ply for .spz, or antialiased=true for one that does
@@ -87,8 +91,9 @@ def evaluate(
         if value is not None
     }  # fmt: skip
     run = is_run(source)
-    if run and output is None and (given or set):
-        name = "--" + next(iter(given), "set").replace("_", "-")
+    if run and output is None and (given or set or renderer is not None):
+        named = [*given, *(["set"] if set else []), "renderer"]
+        name = "--" + named[0].replace("_", "-")
         raise UsageError(f"{name} would change what the run says about itself: add -o FILE.json.")
     file = splat_file(source)
     if not run and data is None and file is not None and file.exists():
@@ -98,7 +103,7 @@ def evaluate(
     if run and output is None:
         metrics = _rewritten(source, config)
     else:
-        metrics = _measured(source, config, read, output)
+        metrics = _measured(source, config, read, output, renderer)
     for entry in metrics["per_image"]:
         say(f"{_scores(entry)}  {entry['name']}")
     say(
@@ -143,19 +148,20 @@ def _rewritten(run: Path, config: TrainConfig) -> dict[str, Any]:
 
 
 def _measured(
-    source: Path, config: TrainConfig, read: tuple[str, ...], output: Path | None
+    source: Path, config: TrainConfig, read: tuple[str, ...], output: Path | None, renderer: str | None
 ) -> dict[str, Any]:
     """The measurements of a scene wherever it comes from; the file is written where one is named."""
     from gsplat_core.io.links import make_folder
     from gsplat_core.strict_json import write_json
     from trainers.messages import warn
     from trainers.parts.results import read_part_results, settled
+    from trainers.primitives import drawn_by
     from trainers.results import measure
     from trainers.run_folder import RunFolder
     from trainers.session import choose_device
     from trainers.sources import load_photographs, load_scene
 
-    gaussians = load_scene(source, warn, list(read)).to(choose_device(config.device))
+    gaussians = drawn_by(load_scene(source, warn, list(read)), renderer).to(choose_device(config.device))
     dataset = load_photographs(config)
     for warning in dataset.warnings:
         warn(warning)

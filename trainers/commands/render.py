@@ -16,6 +16,7 @@ from trainers.options import (
     OptionalFootprint,
     OptionalName,
     OptionalOrder,
+    OptionalRenderer,
     optional,
 )
 from trainers.paths import must_be_scene
@@ -47,6 +48,7 @@ def render(
     up: Literal["x", "y", "z", "-x", "-y", "-z"] = "-y",
     background: Literal["black", "white"] = "black",
     device: Literal["cpu", "cuda", "auto"] = "auto",
+    renderer: OptionalRenderer = None,
     order: OptionalOrder = None,
     footprint: OptionalFootprint = None,
     mesh_sequence: OptionalFolder = None,
@@ -76,6 +78,8 @@ def render(
         up: direction that is up in a splat file without photographs (-y as in COLMAP).
         background: colour behind the scene.
         device: auto uses a GPU when there is one.
+        renderer: how the scene is drawn: as splats, or as a density that rays are cast through (default: as
+            it was trained; docs/raygauss.md).
         order: in which order a pixel blends Gaussians: by the depths of their centres, or each pixel by its
             own, which does not pop (default: as the scene was trained; docs/orders.md).
         footprint: what splat a camera makes of a Gaussian: by its linearization, or of sigma points, for wide
@@ -109,6 +113,7 @@ def render(
     from trainers.false_colors import DRAWINGS
     from trainers.keyed_path import KeyedPath
     from trainers.messages import say, warn
+    from trainers.primitives import drawn_by
     from trainers.session import choose_device
     from trainers.sources import load_scene, photographs_of
     from trainers.visibility import complaint
@@ -117,6 +122,7 @@ def render(
     gaussians = load_scene(source, warn, list(read)).detached().to(choose_device(device))
     if not gaussians.num:
         raise DataError(source, "there are no Gaussians to render")
+    gaussians = drawn_by(gaussians, renderer)
     if order is not None:
         gaussians = gaussians.with_metadata(pixel_order=order == "pixel")
     if footprint is not None:

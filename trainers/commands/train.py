@@ -48,6 +48,11 @@ class TrainOptions:
     model: Annotated[str | None, _option("{gaussian,6dgs,ges,...}", "gaussian")] = None
     """What the scene consists of: Gaussians, or a primitive with more fields than these, such as Gaussians
     over viewing directions, too, for what shines (docs/models.md)."""
+    renderer: Annotated[
+        Literal["rasterizer", "raygauss"] | None, _option("{rasterizer,raygauss}", "rasterizer")
+    ] = None
+    """How the scene is drawn: as splats, or as a density that rays are cast through, which is the same as
+    --model raygauss (docs/raygauss.md)."""
     antialiasing: Annotated[Antialiasing | None, _option("{none,screen,mip,analytic}", "none")] = None
     """How what is smaller than a pixel is drawn: blurred, also compensated (screen), with both filters of
     Mip-Splatting (mip), or integrated over the pixel (analytic), for views from nearer and farther than the
@@ -253,7 +258,7 @@ def started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     from trainers.on_mesh import refuse_without_meaning, with_mesh
     from trainers.parts.registry import refuse_second_order, with_appearance, with_folder, with_parts
     from trainers.presets import preset, scaled_to, with_antialiasing, with_primitive, with_strategy
-    from trainers.primitives import USUAL_PARTS
+    from trainers.primitives import USUAL_PARTS, model_of
     from trainers.settings import with_settings
 
     if run.exists and not options.overwrite:
@@ -262,8 +267,9 @@ def started(run: RunFolder, options: TrainOptions) -> TrainConfig:
             "or choose another folder with -o."
         )
     config = read_config(options.config) if options.config else preset(options.preset or "default")
-    if options.model is not None:
-        config = with_primitive(config, options.model)
+    model = model_of(options.model, options.renderer)
+    if model is not None:
+        config = with_primitive(config, model)
     if options.antialiasing is not None:
         config = with_antialiasing(config, options.antialiasing)
     if options.strategy is not None:

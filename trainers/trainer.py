@@ -302,9 +302,11 @@ class Trainer:
     def _steps_while_differentiating(self, shown: Mapping[str, Tensor]) -> bool:
         """Whether SH coefficients may make their optimizer's step in the backward pass: where they are drawn
         as they are, so that the photograph alone gives them gradients, and all are trained."""
+        params = self.store.params
+        as_they_are = shown["sh0"] is params["sh0"] and shown["shN"] is params["shN"]
         fixed = self.fixed & {"sh0", "shN"}
         apart = self.store.frozen is not None or self.store.pace is not None
-        return shown is self.store.params and not fixed and not apart
+        return as_they_are and not fixed and not apart
 
     def composited(self, target: Target, step: int) -> Target:
         """The photograph on what is rendered behind the scene at a step."""

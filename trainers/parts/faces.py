@@ -25,6 +25,7 @@ from gsplat_core.errors import DataError, UsageError
 from gsplat_core.mesh.binding import require_bendable
 from gsplat_core.mesh.faces import FaceModel, Layout, Placed, face_model, started
 from gsplat_core.mesh.faces.consistency import neighbors, normal_consistency
+from gsplat_core.mesh.faces.layout import rows_of
 from gsplat_core.mesh.files import load_mesh, save_mesh
 from gsplat_core.mesh.mesh import Mesh
 from gsplat_core.ranges import BETWEEN_0_AND_1, COUNT, NOT_NEGATIVE, check_ranges
@@ -179,7 +180,7 @@ class Faces(Part):
     def _placed(self, scales: Tensor) -> Placed:
         assert self._surface is not None
         return self._surface.model.placed(
-            self._vertices[self._corners], self._tensors, scales, self._surface.layout.per_face
+            rows_of(self._vertices, self._corners), self._tensors, scales, self._surface.layout.per_face
         )
 
     def shown(self, step: int, params: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

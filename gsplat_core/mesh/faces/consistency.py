@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gsplat_core.mesh.faces.layout import rows_of
 from gsplat_core.mesh.mesh import Mesh
 
 
@@ -32,7 +33,7 @@ def normal_consistency(vertices: Tensor, edges: Tensor) -> Tensor:
         vertices: [V, 3].
         edges: [E, 4] of `neighbors`, at least one.
     """
-    start, end, left, right = vertices[edges.to(vertices.device)].unbind(1)
+    start, end, left, right = rows_of(vertices, edges.to(vertices.device)).unbind(1)
     along = end - start
     first = torch.linalg.cross(along, left - start)
     second = torch.linalg.cross(right - start, along)

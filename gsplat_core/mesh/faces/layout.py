@@ -13,6 +13,11 @@ from gsplat_core.mesh.mesh import Mesh
 from gsplat_core.morton import morton_order
 
 
+def rows_of(vertices: Tensor, rows: Tensor) -> Tensor:
+    """[..., 3] of vertices [V, 3]; the derivative of `index_select` is faster than that of brackets."""
+    return vertices.index_select(0, rows.reshape(-1)).reshape(*rows.shape, 3)
+
+
 @dataclass(frozen=True, eq=False)
 class Layout:
     """Gaussians on faces: those of one face come together.
@@ -48,7 +53,7 @@ class Layout:
 
     def corners(self, vertices: Tensor) -> Tensor:
         """[F, 3, 3] the corners of the faces, in rows, of vertices [V, 3]. Differentiable."""
-        return vertices[self.vertices.to(vertices.device)]
+        return rows_of(vertices, self.vertices.to(vertices.device))
 
     def of_rows(self) -> Tensor:
         """[N] int64: the face of each Gaussian."""

@@ -412,13 +412,14 @@ def sorted_grid() -> dict[str, Tensor]:
 def radiative_field() -> dict[str, Tensor]:
     """More Gaussians than a batch holds in pixels and in voxels, of which nobody sees some."""
     results = {}
-    gaussians = field(150)
-    gaussians[0][::9] *= 10
+    gaussians = field(170)
+    gaussians[0] *= 0.3  # most of them in one tile
+    gaussians[0][::9] *= 30
     for beam in ("cone", "parallel"):
         inputs = leaves([*gaussians, *detectors(beam)])
-        images = radiative.project(*inputs, 21, 19, beam=beam)
+        images = radiative.project(*inputs, 27, 25, beam=beam)
         results |= _named(beam, images, torch.autograd.grad(images.square().sum(), inputs))
-        fixed = radiative.project(*inputs[:4], *detectors(beam), 21, 19, beam=beam)
+        fixed = radiative.project(*inputs[:4], *detectors(beam), 27, 25, beam=beam)
         results |= _named(f"{beam}, fixed detectors", fixed, torch.autograd.grad(fixed.sum(), inputs[:4]))
     inputs = leaves(gaussians)
     volume = radiative.voxelize(*inputs, origin=(-1, -1, -1), spacing=0.2, shape=(9, 10, 11))

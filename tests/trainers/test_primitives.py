@@ -33,7 +33,7 @@ strategies = pytest.mark.parametrize(
 @others
 @strategies
 def test_fields_are_trained_and_go_on_to_the_bit(config, name, strategy):
-    config = replace(config, primitive=name)
+    config = replace(config, primitive=name, ray_step=0.05)  # that of rays, for speed
     if name == "raygauss" and set(strategy.split("+")) & set(BY_SPLATS):
         with pytest.raises(UsageError, match="which is not known"):
             Run(config, strategy)

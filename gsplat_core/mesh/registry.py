@@ -8,7 +8,11 @@ from collections.abc import Callable
 from gsplat_core.errors import UsageError
 from gsplat_core.mesh.mesh import Mesh
 
-METHODS = {"tsdf": "gsplat_core.mesh.tsdf", "level": "gsplat_core.mesh.level"}
+METHODS = {
+    "tsdf": "gsplat_core.mesh.tsdf",
+    "level": "gsplat_core.mesh.level",
+    "poisson": "gsplat_core.mesh.poisson",
+}
 """Modules with `run(views, box, settings)`, which are imported when they are used."""
 
 

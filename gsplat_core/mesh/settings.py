@@ -28,6 +28,10 @@ class MeshSettings:
     """What is farther from a camera, in scene units, is left out; 0: nothing is."""
     max_memory: Annotated[float, POSITIVE] = 4.0
     """GiB for voxels."""
+    octree_depth: Annotated[int, Range(4, 14)] = 10
+    """Of poisson, which has no voxels: cells along the longest side of the box are 2 to this power."""
+    unsupported: Annotated[float, Range(0, 1)] = 0.1
+    """Of poisson: this share of vertices goes, those that the fewest points are near."""
 
     @property
     def reach(self) -> float:

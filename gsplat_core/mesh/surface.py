@@ -34,12 +34,14 @@ class SurfaceView:
         depths: [H, W] float32 along the viewing axis, 0 where there is no surface.
         weights: [H, W] float32, how much a pixel counts, 0 where there is no surface.
         colors: [H, W, 3] float32, if they were asked for.
+        normals: [H, W, 3] float32, if colours were asked for: towards the camera, of any length.
     """
 
     camera: Camera
     depths: Tensor
     weights: Tensor
     colors: Tensor | None
+    normals: Tensor | None = None
 
     @property
     def viewmat(self) -> Tensor:
@@ -120,7 +122,8 @@ def surface_view(
         camera: any; of one that is no pinhole its pinhole is taken, with the same pose, K and size.
         min_alpha: pixels less opaque have no surface.
         kept: [H, W] bool, the pixels that count.
-        colors: whether they are wanted, and weights that tell more than where there is a surface.
+        colors: whether they are wanted, and normals, and weights that tell more than where there is a
+            surface.
         depths: where on its ray the surface of a pixel lies.
 
     A pixel counts as much as it is opaque, times the squared cosine between its ray and the normal: a
@@ -139,17 +142,18 @@ def surface_view(
         evaluated(scene, cameras), ids.clamp(min=0).long(), drawn.meta["median_depth"][0], pinhole, rays
     )
     known &= found > 0
-    weights = alphas
+    weights, normals = alphas, None
     if colors:
         # Blended normals are as long as alpha where all agree.
-        cosines = (drawn.meta["normals"][0] * rays).sum(-1).abs() / (
-            rays.norm(dim=-1) * alphas.clamp(min=1e-6)
-        )
+        along = (drawn.meta["normals"][0] * rays).sum(-1)
+        cosines = along.abs() / (rays.norm(dim=-1) * alphas.clamp(min=1e-6))
         weights = alphas * cosines.clamp(_LEAST_COSINE, 1) ** 2
+        normals = torch.where(along[..., None] > 0, -1, 1) * drawn.meta["normals"][0]
     zero = torch.zeros((), device=found.device)
     return SurfaceView(
         pinhole,
         torch.where(known, found, zero).float().cpu(),
         torch.where(known, weights, zero).float().cpu(),
         drawn.colors[0].clamp(0, 1).float().cpu() if colors else None,
+        None if normals is None else normals.float().cpu(),
     )

@@ -46,7 +46,8 @@ def mesh(
         output: file to write: .ply, .obj or .glb.
         settings: how the surface is found.
         method: how the mesh is made: tsdf fuses the depths of all photographs; level fuses where the density
-            of the Gaussians crosses a level, as SuGaR, without its bias.
+            of the Gaussians crosses a level, as SuGaR, without its bias; poisson closes what nobody saw, and
+            wants pip install 'gsplat-core[mesh,poisson]'.
         box: lower and upper corner of where the mesh is made (default: around the sparse points).
         triangles: the mesh is simplified to so many; 0 keeps all.
         specks: pieces with less than this share of the largest one's area are removed.
@@ -80,7 +81,7 @@ def mesh(
     if output.resolve() in (source.resolve(), *(path.resolve() for path in source.glob("point_cloud.*"))):
         raise UsageError(f"{output} is the source; write another file.")
     check_method(method)
-    require_packages()
+    require_packages(method)
     gaussians = load_scene(source, warn, list(read)).detached().to(choose_device(device))
     if not gaussians.num:
         raise DataError(source, "there are no Gaussians to make a mesh of")
@@ -94,7 +95,8 @@ def mesh(
         raise UsageError(
             "--box must be a lower corner and an upper one: X Y Z X Y Z, each less than its match."
         )
-    side = float(np.ptp(bounds, axis=0).max()) / settings.resolution
+    cells = 2**settings.octree_depth if method == "poisson" else settings.resolution
+    side = float(np.ptp(bounds, axis=0).max()) / cells
     say(f"box {_corner(bounds[0])} to {_corner(bounds[1])}, voxels of {side:.3g}")
     seen = [Seen(view.camera, view.mask) for view in dataset.train]
     made = mesh_of(gaussians, seen, bounds, settings, method, counted)

@@ -104,6 +104,8 @@ class Primitive:
         started: what a training makes of a scene with blank fields, with a seed for what is random; None: it
             starts with these.
         sh_degree: of its colours as published; None: any.
+        any_axes: whether a row looks the same when its axes are renamed, as an ellipsoid does, so that
+            codecs, which do that (`compress/symmetry.py`), may code it.
     """
 
     name: str
@@ -113,6 +115,7 @@ class Primitive:
     per_camera: bool = False
     started: Callable[[Gaussians, int], Gaussians] | None = None
     sh_degree: int | None = None
+    any_axes: bool = False
 
     def __call__(self, params: Mapping[str, Tensor], context: Mapping[str, Any]) -> Evaluated:
         """

@@ -61,6 +61,10 @@ def saved_by_codec(name: str) -> Callable[[Path, Gaussians], object]:
     return lambda path, scene: gsz.save(path, scene, CODECS[name].create(1.0))
 
 
+def saved_with_lobes(path: Path, scene: Gaussians) -> None:
+    save(path, scene.with_primitive("raygauss"))
+
+
 def saved_as_gltf(path: Path, scene: Gaussians) -> None:
     """A .gltf with its data inside, from the .glb that this program writes."""
     binary = path.with_suffix(".glb")
@@ -177,6 +181,7 @@ CASES = {
     "ksplat in buckets": Case("a.ksplat", saved_as_ksplat(2), degree=2),
     "glb": Case("a.glb", saved(), parts=in_glb),
     "gltf": Case("a.gltf", saved_as_gltf),
+    "gsz of lobes": Case("a.gsz", saved_with_lobes, parts=in_gsz),
     **{f"gsz {codec}": Case("a.gsz", saved_by_codec(codec), parts=in_gsz) for codec in CODECS},
 }
 

@@ -9,7 +9,9 @@
 
 The header has `codec` (which of `gsplat_core.compress.registry`), `count` (of Gaussians), `sh_degree`,
 `streams` (list of [name, bytes]), perhaps `metadata` (what of `Gaussians.metadata` is not as usual), and
-whatever else the codec needs to decode. A stream `label` has the Gaussians' labels, if they have any.
+whatever else the codec needs to decode. A stream `label` has the Gaussians' labels, if they have any. If
+they are of another primitive than the plain Gaussian, the header has its name, `primitive`, and `further`,
+the least and the largest number of each field, which is in the stream `further.FIELD` (`further.py`).
 
 A file holds at most one Gaussian for each 4 bytes of its streams beyond the first 16,384, so that its size
 bounds what it decodes to and how long that takes; writers append zeros where coding was better than that.

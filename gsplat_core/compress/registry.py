@@ -9,14 +9,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gsplat_core.compress import grid, scalar, vq
+from gsplat_core.compress import further, grid, scalar, vq
 from gsplat_core.compress.codec import Codec
 from gsplat_core.compress.container import Container
 from gsplat_core.compress.latents import rows_before
 from gsplat_core.errors import DataError, UnsuitableSceneError, UsageError
 from gsplat_core.labels import LABEL, labelled, labels_of
 from gsplat_core.ops.context_coder import decode_table, encode_table
-from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.gaussians import PLAIN, Gaussians
 from gsplat_core.scene.metadata import Metadata
 
 LABELS_BELOW = 2**28
@@ -45,16 +45,18 @@ def check_name(name: str) -> None:
 
 
 def encode(codec: Codec, gaussians: Gaussians, path: str | os.PathLike[str] = "(memory)") -> Container:
-    """The coded scene with its metadata and its labels.
+    """The coded scene with its metadata, its labels and what its primitive has besides.
 
     Args:
         path: where it will be written, for the error.
 
     Raises:
-        UnsuitableSceneError: its rows are no plain Gaussians, or its labels no labels.
+        UnsuitableSceneError: its rows are of a primitive that codecs cannot hold, or its labels no labels.
     """
-    gaussians.require_plain(path, f"the codec {codec.name!r}")
-    container = codec.encode(gaussians)
+    if not further.has_place(gaussians.primitive):
+        gaussians.require_plain(path, f"the codec {codec.name!r}")
+    container = codec.encode(gaussians.with_primitive(PLAIN))
+    further.add(container, gaussians)
     if known := gaussians.metadata.known():
         container.header["metadata"] = known
     if LABEL in gaussians.extras:
@@ -89,7 +91,7 @@ def decode(container: Container) -> Gaussians:
             place="header",
             remedy="Update gsplat-core.",
         )
-    gaussians = CODECS[name].decode(container)
+    gaussians = further.added(CODECS[name].decode(container), container)
     if LABEL in container.streams:
         labels = decode_table(container.stream(LABEL), rows_before(gaussians.num), 1)
         gaussians = labelled(gaussians, labels[:, 0])

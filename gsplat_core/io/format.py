@@ -52,10 +52,13 @@ class Format:
         title: what people call it.
         load, save: None where this direction is not offered.
         lossless: a scene read back is equal bit for bit, `extras`, primitive and its further parameters
-            included. Others hold no extras but those in `extras`, and plain Gaussians only.
+            included. Others hold no extras but those in `extras`, and plain Gaussians only, but for
+            `any_axes`.
         max_sh_degree: highest that the format can hold.
         metadata: the entries of `Gaussians.metadata` that the format can hold.
         extras: the fields of `Gaussians.extras` that it can hold although it is not lossless.
+        any_axes: whether it holds the primitives that are as one calls their axes, too
+            (`gsplat_core.primitive.Primitive.any_axes`).
         folder: the named file is accompanied by others in its folder.
         load_pieces, save_pieces: for scenes larger than memory; only of lossless formats.
     """
@@ -68,6 +71,7 @@ class Format:
     max_sh_degree: int = MAX_DEGREE
     metadata: frozenset[str] = frozenset()
     extras: frozenset[str] = frozenset()
+    any_axes: bool = False
     folder: bool = False
     load_pieces: PieceLoader | None = None
     save_pieces: PieceSaver | None = None

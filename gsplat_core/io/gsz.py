@@ -35,7 +35,7 @@ def save(path: Path, gaussians: Gaussians, codec: Codec | None = None) -> None:
 
     Raises:
         ResourceError: see `gsplat_core.io.atomic`.
-        UnsuitableSceneError: its rows are no plain Gaussians, or its labels no labels.
+        UnsuitableSceneError: its rows are of a primitive that codecs cannot hold, or its labels no labels.
     """
     codec = CODECS["scalar"].create(0.25) if codec is None else codec
     write_bytes(path, encode(codec, gaussians, path).to_bytes())
@@ -43,5 +43,5 @@ def save(path: Path, gaussians: Gaussians, codec: Codec | None = None) -> None:
 
 FORMAT = Format(
     ".gsz", "gsplat_core compressed scene", load=load, save=save, metadata=ALL_METADATA,
-    extras=frozenset({LABEL}),
+    extras=frozenset({LABEL}), any_axes=True,
 )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from gsplat_core import primitive as primitives
 from gsplat_core.errors import DataError, UnsuitableSceneError, UsageError
 from gsplat_core.io import compressed_ply, gltf, gsz, html, ksplat, ply, sog, splat, spz
 from gsplat_core.io.content import recognise
@@ -198,6 +199,7 @@ _LOST = {
     "eps2d": "the variance of its screen filter",
     "pixel_order": "the mark that the scene is to be drawn in the order of each pixel's own",
     "unscented": "the mark that its splats are those of the unscented transform",
+    "ray_step": "the distance between samples of rays that are cast through it",
     "offset": "the offset to the original coordinates",
 }
 
@@ -207,7 +209,9 @@ def _fitting(known: Format, path: str | os.PathLike[str], gaussians: Gaussians) 
     gaussians = gaussians.baked().to(dtype=torch.float32)
     if known.lossless:
         return gaussians
-    gaussians.require_plain(path, known.title)
+    further = known.any_axes and primitives.get(gaussians.primitive).any_axes
+    if not further:
+        gaussians.require_plain(path, known.title)
     drop, _ = find_unusable(gaussians)
     if bool((far := gaussians.means.abs().amax(dim=1) > LARGEST_POSITION).any()):
         drop |= {f"position beyond {LARGEST_POSITION:g}": far}
@@ -216,7 +220,8 @@ def _fitting(known: Format, path: str | os.PathLike[str], gaussians: Gaussians) 
             path, f"{known.title} cannot hold the scene: {describe_unusable(drop, {})}",
             remedy="Take these out first (gsplat_core.io.usable.find_unusable), or write a .ply.",
         )  # fmt: skip
-    held = {name: tensor for name, tensor in gaussians.extras.items() if name in known.extras}
+    places = known.extras | ({field.name for field in gaussians.schema.carried} if further else set())
+    held = {name: tensor for name, tensor in gaussians.extras.items() if name in places}
     left_out = [f"the field {name!r}" for name in gaussians.extras if name not in held]
     if gaussians.sh_degree > known.max_sh_degree:
         left_out.append(f"spherical harmonics beyond degree {known.max_sh_degree}")

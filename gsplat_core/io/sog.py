@@ -11,7 +11,7 @@ Texel i (row by row) of every image is Gaussian i; `meta.json` has the ranges an
     shN_centroids      64 rows of the palette per image row, texel k of each is coefficient k: rgb as sh0
 
 `model` is "antialiased" for scenes that are to be drawn so; `asset.offset`, `asset.eps2d`,
-`asset.pixel_order` and `asset.unscented` are ours, of the scene's metadata. The .sog file is a ZIP archive of
+`asset.pixel_order`, `asset.unscented` and `asset.ray_step` are ours, of the metadata. The .sog file is a ZIP archive of
 the same files, stored. Axes and SH basis are those of the PLY. Version 1, without tables and with logits in
 alpha, is read. The specification is developer.playcanvas.com and splat-transform 3.7.
 
@@ -217,8 +217,9 @@ def _files(
     meta["count"] = count
     if any(gaussians.metadata.offset):
         meta["asset"]["offset"] = list(gaussians.metadata.offset)
-    if gaussians.metadata.eps2d != Metadata().eps2d:
-        meta["asset"]["eps2d"] = gaussians.metadata.eps2d
+    for number in ("eps2d", "ray_step"):
+        if (value := getattr(gaussians.metadata, number)) != getattr(Metadata(), number):
+            meta["asset"][number] = value
     for flag in ("pixel_order", "unscented"):
         if getattr(gaussians.metadata, flag):
             meta["asset"][flag] = True
@@ -343,7 +344,8 @@ class _Meta:
         entries."""
         asset = self.tree.get("asset")
         known = asset if isinstance(asset, dict) else {}
-        own = {name: known[name] for name in ("offset", "eps2d", "pixel_order", "unscented") if name in known}
+        names = ("offset", "eps2d", "pixel_order", "unscented", "ray_step")
+        own = {name: known[name] for name in names if name in known}
         try:
             return Metadata(self.tree.get("model") == "antialiased", **own)
         except ValueError as error:

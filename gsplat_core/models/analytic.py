@@ -15,7 +15,7 @@ from torch import Tensor
 from gsplat_core.primitive import Evaluated, gaussian, register
 
 
-@register("analytic")
+@register("analytic", any_axes=True)
 def analytic(params: Mapping[str, Tensor], context: Mapping[str, Any]) -> Evaluated:
     """Reads nothing from the context."""
     return gaussian(params, context)._replace(response="analytic")

@@ -168,13 +168,13 @@ def _sliced(kind: str, params: Mapping[str, Tensor], context: Mapping[str, Any])
     return plain._replace(means=means, opacities=opacities, sh_means=places)
 
 
-@register(SIX, SCHEMA, per_camera=True, started=started)
+@register(SIX, SCHEMA, per_camera=True, started=started, any_axes=True)
 def six_dimensional(params: Mapping[str, Tensor], context: Mapping[str, Any]) -> Evaluated:
     """Reads "viewmats" [1, 4, 4] from the context, and whether there are "detached_directions"."""
     return _sliced(SIX, params, context)
 
 
-@register(NDG, SCHEMA, per_camera=True, started=started, sh_degree=0)
+@register(NDG, SCHEMA, per_camera=True, started=started, sh_degree=0, any_axes=True)
 def n_dimensional(params: Mapping[str, Tensor], context: Mapping[str, Any]) -> Evaluated:
     """Reads "viewmats" [1, 4, 4] from the context, and whether there are "detached_directions"."""
     return _sliced(NDG, params, context)

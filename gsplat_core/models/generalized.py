@@ -20,7 +20,7 @@ SCHEMA = GAUSSIAN.plus(Field("beta", activation=between(0.5, 8.0), learning_rate
 """A raw beta of 0, where training starts, is the Gaussian's, the geometric mean of the bounds."""
 
 
-@register("generalized", SCHEMA)
+@register("generalized", SCHEMA, any_axes=True)
 def generalized(params: Mapping[str, Tensor], context: Mapping[str, Any]) -> Evaluated:
     """Reads nothing from the context."""
     beta = SCHEMA["beta"].value(params["beta"])

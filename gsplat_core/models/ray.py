@@ -16,7 +16,7 @@ from torch import Tensor
 from gsplat_core.primitive import Evaluated, gaussian, register
 
 
-@register("ray")
+@register("ray", any_axes=True)
 def ray(params: Mapping[str, Tensor], context: Mapping[str, Any]) -> Evaluated:
     """Reads nothing from the context."""
     return gaussian(params, context)._replace(response="ray")

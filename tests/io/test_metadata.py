@@ -15,7 +15,12 @@ from gsplat_core.io.format import Format
 from gsplat_core.scene.metadata import Metadata
 
 MARKED = Metadata(
-    antialiased=True, eps2d=0.1, pixel_order=True, unscented=True, offset=(4_512_345.25, -7e5, 1 / 3)
+    antialiased=True,
+    eps2d=0.1,
+    pixel_order=True,
+    unscented=True,
+    ray_step=0.02,
+    offset=(4_512_345.25, -7e5, 1 / 3),
 )
 WRITABLE = [known for known in FORMATS if known.save is not None]
 
@@ -38,6 +43,7 @@ def test_metadata_comes_back_or_its_loss_is_told(tmp_path: Path, known: Format) 
     assert ("screen filter" in texts) == ("eps2d" in lost)
     assert ("order of each pixel" in texts) == ("pixel_order" in lost)
     assert ("unscented transform" in texts) == ("unscented" in lost)
+    assert ("samples of rays" in texts) == ("ray_step" in lost)
     assert load(tmp_path / name_of(known)).metadata == returned.metadata == MARKED.without(lost)
 
 

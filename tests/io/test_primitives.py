@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import example_primitive  # noqa: F401
 import pytest
@@ -11,15 +13,22 @@ import torch
 from splat_files import typical_scene
 
 from gsplat_core import primitive
+from gsplat_core.compress import symmetry
+from gsplat_core.compress.container import Container
+from gsplat_core.compress.registry import CODECS, encode
 from gsplat_core.errors import DataError, NumericalError, UnsuitableSceneError
-from gsplat_core.io import FORMATS, export_pieces, export_verified, load, load_pieces, save
+from gsplat_core.io import FORMATS, export_pieces, export_verified, gsz, load, load_pieces, save
 from gsplat_core.io.pieces import Pieces
+from gsplat_core.render.cameras import Cameras
+from gsplat_core.render.scene import render
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.schema import FROZEN
 
 primitives = pytest.mark.parametrize("name", primitive.names())
 # Files hold the plain Gaussians that look like them.
 BAKED = [name for name in primitive.names() if primitive.get(name).baked is not None]
+ANY_AXES = [name for name in primitive.names() if primitive.get(name).any_axes]
+any_axes = pytest.mark.parametrize("name", ANY_AXES)
 others = pytest.mark.parametrize("name", [n for n in primitive.names() if n not in ("gaussian", *BAKED)])
 baked = pytest.mark.parametrize("name", BAKED)
 
@@ -150,9 +159,75 @@ def test_rows_whose_fields_are_not_finite_cannot_be_rendered(tmp_path: Path) -> 
         export_verified(tmp_path / "a.ply", scene)
 
 
+def seen(scene: Gaussians) -> torch.Tensor:
+    """From a side and not far away, so that harmonics and lobes matter."""
+    viewmats = torch.eye(4)[None]
+    viewmats[0, 2, 3] = 6.0
+    K = torch.tensor([[[60.0, 0, 32], [0, 60, 24], [0, 0, 1]]])
+    image: torch.Tensor = render(scene, Cameras(viewmats, K, 64, 48)).colors
+    return image
+
+
+@any_axes
+def test_what_is_as_one_calls_its_axes_is_seen_as_before(name: str) -> None:
+    scene = scene_of(name)
+    which = torch.arange(30) % 24
+    quats, scales = symmetry.rename(scene.quats, scene.scales, which)
+    renamed = dataclasses.replace(scene, quats=quats, scales=scales)
+    assert not torch.equal(renamed.scales, scene.scales)
+    torch.testing.assert_close(seen(renamed), seen(scene), rtol=0, atol=2e-4)
+
+
+@any_axes
+@pytest.mark.parametrize("codec", CODECS)
+def test_compressed_scenes_keep_every_field(tmp_path: Path, name: str, codec: str) -> None:
+    scene = scene_of(name).with_metadata(ray_step=0.03)
+    scene.opacities[3] = 20.0  # beyond what tells plain Gaussians apart
+    scene.extras["label"] = torch.arange(30)
+    path = tmp_path / "a.gsz"
+    gsz.save(path, scene, CODECS[codec].create(1e-3))
+    read = load(path, strict=True)
+    assert (read.primitive, read.metadata) == (name, scene.metadata)
+    read = read.subset(read.extras["label"].long().argsort(stable=True))
+    assert read.fields.keys() == scene.fields.keys()
+    for field in ("opacities", *scene.further):
+        values = scene.fields[field]
+        step = float(values.max() - values.min()) / 2**14
+        torch.testing.assert_close(read.fields[field], values, rtol=0, atol=0.51 * step)
+    assert export_verified(tmp_path / "b.gsz", scene.subset(torch.arange(0))).primitive == name
+
+
+def test_what_a_compressed_scene_lacks_of_its_primitive_is_named(tmp_path: Path) -> None:
+    scene = scene_of("raygauss")
+    container = encode(CODECS["scalar"].create(1.0), scene)
+    header, streams = container.header, container.streams
+    further = header["further"]
+
+    def loaded(header: dict[str, Any], streams: dict[str, torch.Tensor]) -> Gaussians:
+        (tmp_path / "a.gsz").write_bytes(Container(header, streams).to_bytes())
+        return load(tmp_path / "a.gsz")
+
+    assert loaded(header, streams).primitive == "raygauss"
+    for changed, problem in [
+        ({"primitive": "mayfly"}, "of the primitive 'mayfly'.*Import the module"),
+        ({"primitive": "2dgs"}, "no codec knows the primitive '2dgs'"),
+        ({"primitive": "generalized"}, "beta is None, expected 2 numbers"),
+        ({"further": 3}, "further is 3, expected an object"),
+        ({"further": further | {"lobe_axes": [0, "a"]}}, "lobe_axes is .* expected 2 numbers"),
+        ({"further": further | {"lobe_axes": [0, 1e300]}}, "lobe_axes is .* expected 2 numbers"),
+    ]:
+        with pytest.raises(DataError, match=problem):
+            loaded(header | changed, streams)
+    del streams["further.lobe_colors"]
+    with pytest.raises(DataError, match=r"the stream 'further\.lobe_colors' is missing"):
+        loaded(header, streams)
+
+
 @others
 @pytest.mark.parametrize("ending", [f.ending for f in FORMATS if f.save and not f.lossless])
 def test_other_formats_refuse_them_by_name(tmp_path: Path, name: str, ending: str) -> None:
+    if ending == ".gsz" and primitive.get(name).any_axes:
+        return
     file = tmp_path / (ending if ending == "meta.json" else f"a{ending}")
     scene = scene_of(name)
     refusal = rf"{file.name}: .* has no place for .*the primitive '{name}'.*Write a .ply"

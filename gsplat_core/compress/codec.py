@@ -33,8 +33,8 @@ class Codec(Protocol):
 
     def encode(self, gaussians: Gaussians) -> Container:
         """The coded scene of plain Gaussians; others are an UnsuitableSceneError. Their order may change, as
-        `order` of the container says. `encode` of the registry adds metadata and labels; other fields in
-        `extras` are not kept."""
+        `order` of the container says. `encode` of the registry adds metadata, labels and the fields of
+        other primitives (`further.py`); other fields in `extras` are not kept."""
 
     def state_dict(self) -> dict[str, Tensor]:
         """What `refresh` has learned, as a flat dictionary; empty before."""

@@ -11,9 +11,9 @@ Texel i (row by row) of every image is Gaussian i; `meta.json` has the ranges an
     shN_centroids      64 rows of the palette per image row, texel k of each is coefficient k: rgb as sh0
 
 `model` is "antialiased" for scenes that are to be drawn so; `asset.offset`, `asset.eps2d`,
-`asset.pixel_order`, `asset.unscented` and `asset.ray_step` are ours, of the metadata. The .sog file is a ZIP archive of
-the same files, stored. Axes and SH basis are those of the PLY. Version 1, without tables and with logits in
-alpha, is read. The specification is developer.playcanvas.com and splat-transform 3.7.
+`asset.pixel_order`, `asset.unscented` and `asset.ray_step` are ours, of the scene's metadata. The .sog file
+is a ZIP archive of the same files, stored. Axes and SH basis are those of the PLY. Version 1, without tables
+and with logits in alpha, is read. The specification is developer.playcanvas.com and splat-transform 3.7.
 
 Bytes are rounded here where that program truncates, which halves the error. The palette comes from k-means;
 its size decides about the file's, so it is in proportion to the scene (`palette`).

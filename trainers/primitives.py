@@ -11,7 +11,11 @@ from gsplat_core.scene.gaussians import PLAIN, Gaussians
 from gsplat_core.scene.metadata import RAY_STEP
 from trainers.config import ANTIALIASINGS, TrainConfig
 
-USUAL_PARTS: dict[str, tuple[str, ...]] = {"2dgs": ("surfaces",), "flat": ("surfaces", "silhouette")}
+USUAL_PARTS: dict[str, tuple[str, ...]] = {
+    "2dgs": ("surfaces",),
+    "flat": ("surfaces", "silhouette"),
+    "raygauss": ("rays",),
+}
 """What a training of a primitive has besides, as its paper does."""
 
 RAYS = "raygauss"

@@ -331,6 +331,7 @@ class Trainer:
             depths=meta["depths"],
             weights=meta["statistics"].grad if wants.weights else None,
             scales_grad=self.store.params["scales"].grad,
+            means_grad=self.store.params["means"].grad,
             images=compared,
             targets=target.image[None],
             masks=None if target.mask is None else target.mask[None],

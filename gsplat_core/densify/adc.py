@@ -12,6 +12,8 @@ Refinements, all off by default:
   camera count less, against floaters there (Zhang et al. 2024, "Pixel-GS", equations 6 to 9).
 - `revised_opacity`: both members of a cloned pair and both children of a split get the opacity o' with
   1 - (1 - o')^2 = o, so that together they cover what one covered before (Rota Bulo et al. 2024).
+- `gradients="space"`: those of the centres in space count, those along the ray included, whatever the
+  distance from the camera (Blanc et al. 2025, "RayGauss").
 - `threshold`: gradients are compared with each other or with those before, not with a fixed one, which has a
   meaning for one loss only (`densify/threshold.py`).
 - `max_gaussians`: a cap, under which the Gaussians with the largest gradients grow first.
@@ -21,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
@@ -46,6 +48,8 @@ class ADCConfig:
         gradient_threshold: mean length, over the views that see it, of the gradient of a Gaussian's projected
             centre, above which it is cloned or split. In normalised device units: the pixel gradient times
             half the image size, for a loss that is a mean over the pixels of one view.
+        gradients: "image", those of projected centres, or "space", those of centres, of a loss in a scene of
+            the length 1.
         threshold: "absolute", which is `gradient_threshold`; "top:q", so that the share q of those that may
             grow do; or "ema:k", k times the running mean of gradients.
         scale: sizes are fractions of the distance at which a Gaussian is seen ("seen"), or of the extent of
@@ -72,6 +76,7 @@ class ADCConfig:
     """
 
     gradient_threshold: Annotated[float, POSITIVE] = 2e-4
+    gradients: Literal["image", "space"] = "image"
     threshold: str = "absolute"
     scale: ScaleRule = "seen"
     grow_scale: Annotated[float, POSITIVE] = 0.01
@@ -140,7 +145,8 @@ class ADC(Refining[ADCConfig]):
             return
         self.check_rows(stats.radii.shape[1])
         for camera in range(len(stats.radii)):
-            lengths = stats.pulls(camera)
+            in_space = self.config.gradients == "space"
+            lengths = stats.pulls_in_space() if in_space else stats.pulls(camera)
             visible = stats.radii[camera, :, 0] > 0
             if self.config.pixel_weighted:
                 pixels, depths = self._pixels_and_depths(camera, stats)

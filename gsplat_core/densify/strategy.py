@@ -80,6 +80,7 @@ class RenderStats:
         weights: [C, N, 3] sums over the pixels p of a view: of w e, of w, and how many there are, where w is
             the Gaussian's blending weight in p and e the mean absolute error of p's colour channels.
         scales_grad: [N, 3] gradient of the loss with respect to the raw (log) scales.
+        means_grad: [N, 3] gradient of the loss with respect to the centres, per scene unit.
         images: [C, H, W, 3] the renderings before this iteration's update, float32 in [0, 1].
         targets: [C, H, W, 3] the photographs, float32 in [0, 1] or uint8, which stands for value / 255; read
             them through `photographs`.
@@ -96,6 +97,7 @@ class RenderStats:
     depths: Tensor | None = None
     weights: Tensor | None = None
     scales_grad: Tensor | None = None
+    means_grad: Tensor | None = None
     images: Tensor | None = None
     targets: Tensor | None = None
     masks: Tensor | None = None
@@ -115,6 +117,16 @@ class RenderStats:
         x = gradient[:, 0] * (self.width / 2 * self.num_cameras)
         y = gradient[:, 1] * (self.height / 2 * self.num_cameras)
         return x.square_().add_(y.square_()).sqrt_()
+
+    def pulls_in_space(self) -> Tensor:
+        """[N] lengths of the gradients of the centres in space, for a scene of the length 1.
+
+        Raises:
+            ValueError: they were not given.
+        """
+        if self.means_grad is None:
+            raise ValueError("gradients in space need RenderStats.means_grad")
+        return self.means_grad.norm(dim=1) * self.scene_extent
 
 
 @dataclass(frozen=True, eq=False)

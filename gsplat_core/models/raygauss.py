@@ -29,6 +29,7 @@ from gsplat_core.scene.schema import GAUSSIAN, Field
 
 NAME = "raygauss"
 LOBES = 7
+LOBE_FIELDS = ("lobe_axes", "lobe_sharpness", "lobe_colors")
 
 SCHEMA = GAUSSIAN.plus(
     Field("lobe_axes", (LOBES, 3), learning_rate=1e-3, similarity="direction"),
@@ -45,17 +46,16 @@ def started(scene: Gaussians, seed: int) -> Gaussians:
     return dataclasses.replace(scene, further=scene.further | {"lobe_axes": axes.to(scene.means)})
 
 
-@register(NAME, SCHEMA, started=started)
+@register(NAME, SCHEMA, started=started, any_axes=True)
 def raygauss(params: Mapping[str, Tensor], context: Mapping[str, Any]) -> Evaluated:
-    """Reads "lobes" from the context, how many of them are in use; all, if it is not there."""
+    """Lobes may be fewer, those in use so far."""
     thickness = torch.nn.functional.softplus(params["opacities"])
     size = params["scales"].mean(dim=-1).exp()
-    lobes = context.get("lobes", LOBES)
     return gaussian(params, context)._replace(
         volume=Volume(
             thickness / (math.sqrt(2 * math.pi) * size),
-            params["lobe_axes"][:, :lobes],
-            SCHEMA["lobe_sharpness"].value(params["lobe_sharpness"][:, :lobes]),
-            params["lobe_colors"][:, :lobes],
+            params["lobe_axes"],
+            SCHEMA["lobe_sharpness"].value(params["lobe_sharpness"]),
+            params["lobe_colors"],
         )
     )

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-RAY_STEP = 0.0025
-"""Scene units, of scenes about as large as 1 (RayGauss, Blanc et al. 2025)."""
+RAY_STEP = 0.01
+"""Scene units, of scenes about as large as 1. RayGauss (Blanc et al. 2025) has 0.0025, which takes longer and
+was no better (docs/raygauss.md)."""
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,17 @@ def test_children_are_distributed_like_their_parent_and_smaller() -> None:
         assert (params[name] == before[name]).all()
 
 
+def test_gradients_in_space_count_whatever_their_direction() -> None:
+    """For a scene of the length 1: those of 2e-4 / EXTENT per scene unit are at the threshold."""
+    run = Run(scene(*[(0.05, 0.5)] * 3), ADCConfig(gradients="space"))
+    along = torch.tensor([[0, 0, 2.01], [1.99, 0, 0], [0, -2.01, 0]]) * 1e-4 / EXTENT
+    told = replace(stats([HOT] * 3), means_grad=along, scene_extent=EXTENT)
+    run.strategy.on_backward(600, told)
+    assert run.step(600) == [0, 1, 2, 0, 2]
+    with pytest.raises(ValueError, match="means_grad"):
+        run.strategy.on_backward(700, stats([HOT] * 5))
+
+
 def test_threshold_is_in_device_units_of_the_mean_over_views_that_see_it() -> None:
     """A pixel gradient g along x in an image of width W counts g W / 2, whatever the number of cameras."""
     edge = 2e-4 / (WIDTH / 2)

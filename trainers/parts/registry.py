@@ -20,6 +20,7 @@ from trainers.parts.frequency import Frequency
 from trainers.parts.normals import Normals
 from trainers.parts.part import Part
 from trainers.parts.parts import Parts
+from trainers.parts.rays import Rays
 from trainers.parts.shapes import Shapes
 from trainers.parts.silhouette import Silhouette
 from trainers.parts.smoothing import Smoothing
@@ -38,6 +39,7 @@ PARTS: dict[str, type[Part]] = {
     "confidence": Confidence,
     "smoothing": Smoothing,
     "shapes": Shapes,
+    "rays": Rays,
     "frequency": Frequency,
     "sugar": Sugar,
     "surfaces": Surfaces,

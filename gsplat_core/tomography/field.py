@@ -27,7 +27,8 @@ _NEIGHBORS = 3
 _SOFTPLUS = Activation(torch.nn.functional.softplus, lambda value: value + torch.log(-torch.expm1(-value)))
 _SIZES = Activation(
     lambda raw: FINEST + (WIDEST - FINEST) * sigmoid(raw),
-    lambda value: torch.logit((value - FINEST) / (WIDEST - FINEST)),
+    # Those of halves may be too small.
+    lambda value: torch.logit((value - FINEST) / (WIDEST - FINEST), eps=1e-6),
 )
 
 FIELDS = {

@@ -99,6 +99,12 @@ def test_children_share_their_density_and_are_smaller() -> None:
     assert not torch.equal(after.means[3], after.means[4])
 
 
+def test_children_that_would_be_too_small_have_the_smallest_size() -> None:
+    flat = field_of(1)._replace(scales=torch.tensor([[0.4, 1.1 * FINEST, 0.4]]))
+    after = Controlled(flat).refined(torch.ones(1))
+    torch.testing.assert_close(after.scales, torch.tensor([[0.25, FINEST, 0.25]] * 2), atol=1e-5, rtol=1e-4)
+
+
 def test_what_is_outside_or_hardly_attenuates_goes() -> None:
     field = field_of(5)
     field.means[1, 2] = 1.1

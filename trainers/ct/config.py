@@ -24,6 +24,8 @@ class RadiativeConfig:
         tv: weight of the total variation of a random part of the volume: the mean absolute difference between
             neighbouring voxels.
         tv_side: of that part, in voxels.
+        between_rows: share of the steps of a parallel beam that fit a projection at rows between those
+            measured, for the reason in `gsplat_core/tomography/between_rows.py`.
         initial: voxels of the backprojected volume that a Gaussian starts in, at most.
         initial_least: density of these, as a share of the largest.
         initial_share: of their density that Gaussians start with, before their sum is fitted to the
@@ -39,6 +41,7 @@ class RadiativeConfig:
     ssim: Annotated[float, NOT_NEGATIVE] = 0.25
     tv: Annotated[float, NOT_NEGATIVE] = 0.05
     tv_side: Annotated[int, Range(2, 256)] = 16
+    between_rows: Annotated[float, SHARE] = 0.5
     initial: Annotated[int, COUNT] = 25_000
     initial_least: Annotated[float, SHARE] = 0.05
     initial_share: Annotated[float, POSITIVE] = 0.15

@@ -13,6 +13,7 @@ from gsplat_core.densify.strategy import SceneView
 from gsplat_core.losses import l1_dssim
 from gsplat_core.optim import Adam
 from gsplat_core.tomography.backprojection import fdk
+from gsplat_core.tomography.between_rows import between_rows
 from gsplat_core.tomography.density_control import DensityControl, DensityControlConfig
 from gsplat_core.tomography.field import FIELDS, DensityField, activated, inverted, started
 from gsplat_core.tomography.grid import Grid
@@ -55,7 +56,12 @@ def fitted(scan: Scan, config: RadiativeConfig, device: torch.device, told: Told
         for group in optimizer.param_groups:
             group["lr"] = exponential(1, FINAL_RATE, step, config.steps) * _rate(config, group["name"])
         camera = scanner.selected(torch.tensor([view]))
-        loss = _differentiated(store.params, camera, targets[view] / peak, peak, config.ssim)
+        target = targets[view]
+        if scanner.beam == "parallel" and torch.rand(1, generator=random) < config.between_rows:
+            share = float(torch.rand(1, generator=random)) - 0.5
+            camera, target = between_rows(camera, target[None], share)
+            target = target[0]
+        loss = _differentiated(store.params, camera, target / peak, peak, config.ssim)
         gradient = store.params["means"].grad
         assert gradient is not None
         if step < control.config.refine_stop:

@@ -2,6 +2,8 @@
 
     python tools/draw_mesh.py RUN mesh.ply picture.jpg [--view 0] [--width 360]
 
+Prints how alike mesh and rendering are, where there is a mesh, in all held-out views (PSNR of all pixels).
+
 Needs `pip install 'gsplat-core[mesh]'`.
 """
 
@@ -10,14 +12,17 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from gsplat_core.mesh import Mesh, load_mesh
-from gsplat_core.mesh.distances import surface_samples
+from gsplat_core.mesh import Mesh
+from gsplat_core.mesh.covered import covered
+from gsplat_core.mesh.files import load_textured
+from gsplat_core.mesh.texture import Texture
 from gsplat_core.scene.cameras import Camera
 from trainers.coordinates import share_coordinates
 from trainers.evaluation import render
@@ -25,39 +30,71 @@ from trainers.media import to_uint8
 from trainers.messages import warn
 from trainers.sources import load_scene, photographs_of
 
-SAMPLES_PER_PIXEL = 12
 CLAY = np.array([200.0, 195.0, 188.0])
+SIDE = 2  # each pixel is the mean of so many by so many
 
 
-def drawn(mesh: Mesh, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-    """[H, W, 3] uint8 in the mesh's colours, and as clay lit from beside the camera; white where it is not.
+class Drawn(NamedTuple):
+    """Images [H, W, 3] uint8 of a mesh in its colours, and as clay lit from beside the camera, white where it
+    is not; and where it is in all of a pixel, [H, W] bool."""
 
-    By points spread evenly over the projected faces, of which each pixel shows the nearest.
-    """
+    colored: np.ndarray
+    clay: np.ndarray
+    there: np.ndarray
+
+
+def drawn(mesh: Mesh, texture: Texture | None, camera: Camera) -> Drawn:
+    """Of each point of a pixel the nearest face counts. Faces that reach behind the camera are left out."""
+    fine = camera.resized(camera.width * SIDE, camera.height * SIDE)
     a, b, c = mesh.vertices[mesh.faces].astype(np.float64).transpose(1, 0, 2)
     normals = np.cross(b - a, c - a)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    light = camera.viewmat[:3, :3].T @ (np.array([-0.5, -0.6, -1.0]) / np.linalg.norm([0.5, 0.6, 1.0]))
+    light = fine.viewmat[:3, :3].T @ (np.array([-0.5, -0.6, -1.0]) / np.linalg.norm([0.5, 0.6, 1.0]))
     shade = 0.25 + 0.75 * np.clip(normals @ light, 0, 1)
-    colors = mesh.colors[mesh.faces].mean(axis=1)
-    seen = mesh.vertices @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
-    depths = np.maximum(seen[:, 2], camera.near)
-    # The inverse depth is linear over the image of a triangle.
-    u, v = (seen @ camera.K.T)[:, :2].T / depths
-    inside = (seen[:, 2] > camera.near) & (u >= 0) & (v >= 0) & (u < camera.width) & (v < camera.height)
-    shown_faces = np.flatnonzero(inside[mesh.faces].all(axis=1))
-    places = np.stack([u, v, 1 / depths], axis=1).astype(np.float32)
-    projected = Mesh(places, mesh.faces[shown_faces], mesh.colors)
-    points, rows = surface_samples(projected, round(SAMPLES_PER_PIXEL * projected.areas().sum()))
-    faces = shown_faces[rows]
-    pixel = points[:, 1].astype(int) * camera.width + points[:, 0].astype(int)
-    order = np.lexsort((-points[:, 2], pixel))
-    shown, first = np.unique(pixel[order], return_index=True)
-    face = faces[order][first]
-    images = np.full((2, camera.height * camera.width, 3), 255, np.uint8)
-    images[0, shown] = colors[face]
-    images[1, shown] = CLAY * shade[face, None]
-    return tuple(images.reshape(2, camera.height, camera.width, 3))
+    seen = mesh.vertices @ fine.viewmat[:3, :3].T + fine.viewmat[:3, 3]
+    places = (seen @ fine.K.T)[:, :2] / np.maximum(seen[:, 2:], fine.near)
+    before = (seen[:, 2] > fine.near)[mesh.faces].all(axis=1)
+    ahead, shade = mesh.faces[before], shade[before]
+    pixels = fine.height * fine.width
+    # The inverse depth is linear over the image of a triangle, as is what is divided by the depth.
+    nearness = np.zeros(pixels)
+    images = np.full((2, pixels, 3), 255.0)
+    for found in covered(places[ahead], fine.width, fine.height):
+        shares = found.weights / seen[ahead[found.faces], 2]
+        near, pixel = shares.sum(axis=1), found.y * fine.width + found.x
+        order = np.lexsort((near, pixel))
+        order = order[np.append(pixel[order][1:] != pixel[order][:-1], True)]
+        order = order[near[order] > nearness[pixel[order]]]
+        pixel, rows = pixel[order], ahead[found.faces[order]]
+        nearness[pixel] = near[order]
+        shares = (shares / near[:, None])[order, :, None]
+        if texture is None:
+            images[0, pixel] = (shares * mesh.colors[rows]).sum(axis=1)
+        else:
+            images[0, pixel] = interpolated(texture.image, (shares * texture.places()[rows]).sum(axis=1))
+        images[1, pixel] = CLAY * shade[found.faces[order], None]
+    split = (camera.height, SIDE, camera.width, SIDE)
+    colored, clay = images.reshape(2, *split, 3).mean(axis=(2, 4)).round().astype(np.uint8)
+    return Drawn(colored, clay, (nearness > 0).reshape(split).all(axis=(1, 3)))
+
+
+def interpolated(image: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """[P, 3] colours between the four texels around places [P, 2]."""
+    height, width = image.shape[:2]
+    corner = np.floor(places - 0.5).astype(int)
+    parts = places - 0.5 - corner
+    found = np.zeros((len(places), 3))
+    for dx in (0, 1):
+        for dy in (0, 1):
+            share = np.abs(1 - dx - parts[:, 0]) * np.abs(1 - dy - parts[:, 1])
+            x, y = (corner[:, 0] + dx).clip(0, width - 1), (corner[:, 1] + dy).clip(0, height - 1)
+            found += share[:, None] * image[y, x]
+    return found
+
+
+def squared_error(image: np.ndarray, truth: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """[3] the sum over the pixels that are there, with 1 for white."""
+    return ((image[there].astype(np.float64) - truth[there]) ** 2).sum(axis=0) / 255**2
 
 
 def main() -> None:
@@ -73,9 +110,18 @@ def main() -> None:
     share_coordinates(dataset, scene)
     camera = dataset.train[arguments.view].camera
     camera = camera.resized(arguments.width, round(arguments.width * camera.height / camera.width))
-    colored, clay = drawn(load_mesh(arguments.mesh), camera)
-    together = np.concatenate([to_uint8(render(scene, camera)), colored, clay], axis=1)
+    mesh, texture = load_textured(arguments.mesh)
+    picture = drawn(mesh, texture, camera)
+    together = np.concatenate([to_uint8(render(scene, camera)), picture.colored, picture.clay], axis=1)
     Image.fromarray(together).save(arguments.picture, quality=85)
+    errors, pixels = np.zeros(3), 0
+    for view in dataset.test:
+        picture = drawn(mesh, texture, view.camera)
+        truth = to_uint8(render(scene, view.camera))
+        errors += squared_error(picture.colored, truth, picture.there)
+        pixels += int(picture.there.sum())
+    if pixels:
+        print(f"{-10 * np.log10(errors.mean() / pixels):.2f} dB in {len(dataset.test)} held-out views")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from gsplat_core.mesh.bounds import Box
 from gsplat_core.mesh.mesh import Mesh
 from gsplat_core.mesh.registry import method
 from gsplat_core.mesh.settings import MeshSettings
-from gsplat_core.mesh.surface import Depths, SurfaceView, densest_depths, surface_view
+from gsplat_core.mesh.surface import Depths, SurfaceView, Views, densest_depths, surface_view
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
 
@@ -49,6 +49,17 @@ def mesh_of(
         ResourceError: it needs more memory than there is.
     """
 
+    return method(by)(views_of(scene, seen, settings, counted), box, settings)
+
+
+def views_of(
+    scene: Gaussians,
+    seen: Sequence[Seen],
+    settings: MeshSettings,
+    counted: Callable[[Iterable[Seen], str, int], Iterable[Seen]] = _quietly,
+) -> Views:
+    """What `mesh_of` makes a mesh of, and a texture is painted by (`gsplat_core.mesh.texture`)."""
+
     def views(what: str, colors: bool, depths: Depths = densest_depths) -> Iterator[SurfaceView]:
         for camera, kept in counted(seen, what, len(seen)):
             view = surface_view(scene, camera, settings.min_alpha, kept(), colors, depths)
@@ -56,4 +67,4 @@ def mesh_of(
                 view.weights[view.depths > settings.depth_limit] = 0
             yield view
 
-    return method(by)(views, box, settings)
+    return views

@@ -31,6 +31,7 @@ def mesh(
     box: Annotated[Box | None, optional("X Y Z X Y Z")] = None,
     triangles: int = 1_000_000,
     specks: float = 0.02,
+    texture: int = 0,
     scene: OptionalFolder = None,
     images: OptionalFolder = None,
     device: Literal["cpu", "cuda", "auto"] = "auto",
@@ -51,6 +52,9 @@ def mesh(
         box: lower and upper corner of where the mesh is made (default: around the sparse points).
         triangles: the mesh is simplified to so many; 0 keeps all.
         specks: pieces with less than this share of the largest one's area are removed.
+        texture: the colours are in an image of so many texels a side, such as 2048, instead of at vertices;
+            for .glb and .obj, and best with fewer --triangles; 0: no image. Wants pip install
+            'gsplat-core[mesh,texture]'.
         scene: the photographs (default: those of the run; a file needs them named).
         images: the folder of these photographs, if it is not the usual one.
         device: where views are rendered; auto takes a GPU when there is one.
@@ -66,10 +70,11 @@ def mesh(
 
     from gsplat_core.io.links import make_folder
     from gsplat_core.mesh.bounds import box_of
-    from gsplat_core.mesh.files import check_ending, save_mesh
-    from gsplat_core.mesh.making import Seen, mesh_of
+    from gsplat_core.mesh.files import check_ending, check_textured, save_mesh
+    from gsplat_core.mesh.making import Seen, mesh_of, views_of
     from gsplat_core.mesh.packages import require_packages
     from gsplat_core.mesh.registry import check_method
+    from gsplat_core.mesh.texture import check_size, painted, unwrapped
     from gsplat_core.mesh.tidy import simplified, without_specks
     from trainers.coordinates import share_coordinates
     from trainers.messages import say, warn
@@ -78,10 +83,13 @@ def mesh(
     from trainers.waiting import busy, counted
 
     check_ending(output)
+    if texture:
+        check_size(texture)
+        check_textured(output)
     if output.resolve() in (source.resolve(), *(path.resolve() for path in source.glob("point_cloud.*"))):
         raise UsageError(f"{output} is the source; write another file.")
     check_method(method)
-    require_packages(method)
+    require_packages(method, *(["texture"] if texture else []))
     gaussians = load_scene(source, warn, list(read)).detached().to(choose_device(device))
     if not gaussians.num:
         raise DataError(source, "there are no Gaussians to make a mesh of")
@@ -103,9 +111,17 @@ def mesh(
     with busy("removing specks and simplifying"):
         tidy = without_specks(made, specks)
         final = simplified(tidy, triangles) if triangles else tidy
+    written, image = final, None
+    if texture:
+        with busy("unwrapping"):
+            written, uv = unwrapped(final, texture)
+        # What the views got wrong where the mesh was made, they may get wrong here.
+        tolerance = settings.reach * float(np.ptp(bounds, axis=0).max()) / settings.resolution
+        views = views_of(gaussians, seen, settings, counted)
+        image = painted(written, uv, texture, views("painting", True), tolerance)
     make_folder(output.parent)
     with busy(f"writing {output.name}"):
-        save_mesh(output, final)
+        save_mesh(output, written, image)
     say(f"{len(made.faces):,} triangles, {len(tidy.faces):,} without specks")
     inside = ((points >= bounds[0]) & (points <= bounds[1])).all(axis=1)
     say(*_described(final, points[inside]))

@@ -63,7 +63,7 @@ def drawn(mesh: Mesh, texture: Texture | None, camera: Camera) -> Drawn:
         shares = found.weights / seen[ahead[found.faces], 2]
         near, pixel = shares.sum(axis=1), found.y * fine.width + found.x
         order = np.lexsort((near, pixel))
-        order = order[np.append(pixel[order][1:] != pixel[order][:-1], True)]
+        order = order[np.diff(pixel[order], append=pixels) > 0]
         order = order[near[order] > nearness[pixel[order]]]
         pixel, rows = pixel[order], ahead[found.faces[order]]
         nearness[pixel] = near[order]

@@ -28,8 +28,8 @@ def covered(
 ) -> Iterator[Covered]:
     """The pixels whose centres, at +0.5, are in a triangle or at most `margin` pixels beyond its edges.
 
-    Row by row: each edge leaves a half of a row. Triangles without area, to rounding, cover nothing. Some at a time, by
-    triangles in order, so the memory is bounded.
+    Row by row: each edge leaves a half of a row. Triangles without area, to rounding, cover nothing.
+    Some at a time, by triangles in order, so the memory is bounded.
 
     Args:
         triangles: [F, 3, 2] x and y of the corners in pixels, turned either way.

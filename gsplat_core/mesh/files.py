@@ -127,9 +127,9 @@ def load_textured(path: str | os.PathLike[str]) -> tuple[Mesh, Texture | None]:
         )
     try:
         mesh = Mesh(np.asarray(loaded.vertices, np.float32), faces.astype(np.int32), _colors(loaded))
-    except ValueError as error:
+        return mesh, _texture(loaded)
+    except (ValueError, OSError) as error:  # the latter of images that are cut off
         raise DataError(path, str(error), remedy="Export the mesh again.") from error
-    return mesh, _texture(loaded)
 
 
 def _colors(loaded: Any) -> np.ndarray:

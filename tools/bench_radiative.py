@@ -78,7 +78,7 @@ def _beside_blending(field: list[Tensor], rounds: int) -> tuple[float, float]:
     v = torch.randn_like(image)
     listed = (lists.offsets, lists.flatten_ids)
     work: dict[str, Callable[[], Any]] = {
-        "sum": lambda: ops.sum_splats(*shown, *listed, *size, SETTINGS.tile_size, 1.0),
+        "sum": lambda: ops.sum_splats(*shown, *listed, *size, SETTINGS.numbers(), 1.0),
         "blend": lambda: ops.composite(*blended, *NO_CARRIERS),
         "sum backward": lambda: ops.sum_splats_backward(*shown, *size, 1.0, v[..., 0]),
         "blend backward": lambda: ops.composite_backward(

@@ -55,7 +55,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def(
       "sum_splats(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor tile_offsets, Tensor "
       "flatten_ids, "
-      "int width, int height, int tile_size, float unit) -> Tensor");
+      "int width, int height, float[] settings, float unit) -> Tensor");
   m.def(
       "sum_splats_backward(Tensor means2d, Tensor shapes, Tensor opacities2d, int width, int height, float "
       "unit, Tensor v_sums) -> (Tensor v_means2d, Tensor v_shapes, Tensor v_opacities2d)");

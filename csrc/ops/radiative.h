@@ -77,11 +77,10 @@ struct SplatSumArguments {
 
 template <class Kernels>
 Tensor sum_splats(Tensor means2d, Tensor shapes, Tensor opacities2d, Tensor tile_offsets, Tensor flatten_ids,
-                  int64_t width, int64_t height, int64_t tile_size, double unit) {
+                  int64_t width, int64_t height, std::vector<double> settings, double unit) {
   const SplatSumArguments a(means2d, shapes, opacities2d, width, height, unit);
-  STD_TORCH_CHECK(tile_size == 8 || tile_size == 16 || tile_size == 32,
-                  "gsplat_core: argument 'tile_size' must be 8, 16 or 32, got ", tile_size);
-  const ListArguments lists(a.means2d, tile_offsets, flatten_ids, a.inputs.images, a.inputs.image, tile_size);
+  const ListArguments lists(a.means2d, tile_offsets, flatten_ids, a.inputs.images, a.inputs.image,
+                            check_settings(settings).tile_size);
   Tensor sums = empty_like_device(a.means2d, {a.inputs.images, height, width});
   Kernels::sum_splats(a.means2d, a.inputs, lists.lists, mutable_floats(sums));
   return sums;

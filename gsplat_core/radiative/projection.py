@@ -72,6 +72,6 @@ def project(
     lists = stages.bin_splats(splats, width, height, _SETTINGS)
     sums: Tensor = sum_splats(
         splats.means2d[0], splats.shapes[0], splats.opacities[0], lists.offsets, lists.flatten_ids,
-        width, height, _SETTINGS.tile_size, unit,
+        width, height, _SETTINGS.numbers(), unit,
     )  # fmt: skip
     return sums

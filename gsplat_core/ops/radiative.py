@@ -113,6 +113,6 @@ def _voxels_backward(ctx: Any, v_volume: Tensor) -> Any:
     return _filled.gradients(ctx, _filled(_filled.saved(ctx)[0], v_volume=v_volume))
 
 
-project_integrals = reverse_mode.differentiable("project_integrals", _setup_projection, _projection_backward)
-sum_splats = reverse_mode.differentiable("sum_splats", _setup_sums, _sums_backward)
-voxelize = reverse_mode.differentiable("voxelize", _setup_voxels, _voxels_backward)
+project_integrals = reverse_mode.only_in_reverse("project_integrals", _setup_projection, _projection_backward)
+sum_splats = reverse_mode.only_in_reverse("sum_splats", _setup_sums, _sums_backward)
+voxelize = reverse_mode.only_in_reverse("voxelize", _setup_voxels, _voxels_backward)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from gsplat_core.ops import library as library
+from gsplat_core.ops.once import has_tangents
 
 
 def below_autograd(operator: Callable[..., Any], *inputs: Any) -> Any:
@@ -51,5 +52,23 @@ def differentiable(
         if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
             return operator(*inputs)
         return function.apply(*inputs)  # type: ignore[attr-defined]
+
+    return call
+
+
+def only_in_reverse(
+    name: str,
+    setup_context: Callable[[Any, tuple[Any, ...], Any], None],
+    backward: Callable[..., tuple[Any, ...]],
+) -> Callable[..., Any]:
+    """As `differentiable`, for operators without a forward mode: tangents are refused, not dropped."""
+    quick = differentiable(name, setup_context, backward)
+
+    def call(*inputs: Any) -> Any:
+        if has_tangents(inputs):
+            raise NotImplementedError(
+                f"gsplat_core has no forward-mode derivatives of this operator ({name}): use reverse mode."
+            )
+        return quick(*inputs)
 
     return call

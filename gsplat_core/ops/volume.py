@@ -83,4 +83,4 @@ def _backward(ctx: Any, v_seen: Tensor, v_transmittances: Tensor) -> tuple[Tenso
     return frames, densities[..., 0], colors, None, rays, *[None] * 10
 
 
-_cast_rays = reverse_mode.differentiable("cast_rays", _setup_context, _backward)
+_cast_rays = reverse_mode.only_in_reverse("cast_rays", _setup_context, _backward)

@@ -68,12 +68,15 @@ def test_options_in_texts_exist(path: Path, options: dict[str, set[str]]) -> Non
         assert named(text) <= known, text
 
 
+ADVISED = {"doctor": {"--downscale"}, "stream": {"--frame"}}
+"""By command, options of the commands that it tells to go on with."""
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_names_its_own_options(command: str, options: dict[str, set[str]]) -> None:
     module = ROOT / (COMMANDS[command].module.replace(".", "/") + ".py")
-    of_others = {"--downscale"} if command == "doctor" else set()  # what it advises to train with
     for text in texts(module):
-        assert named(text) <= options[command] | of_others, text
+        assert named(text) <= options[command] | ADVISED.get(command, set()), text
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -81,20 +81,25 @@ def evaluate(
     gaussians: Gaussians,
     views: Iterable[View],
     background: str = "black",
-    at_test: Callable[[Picture, View], Tensor] = lambda picture, view: picture.image,
+    drawn: Callable[[Gaussians, View, str], Picture] | None = None,
 ) -> Iterator[Scored]:
     """Renders and measures the views one by one.
 
     Args:
-        at_test: what the rendering [1, H, W, 3] of a view is compared with its photograph as.
+        drawn: what makes of a scene and a view the picture, on a background, that is compared with the
+            photograph; None: :func:`picture`.
     """
     for view in views:
         with torch.no_grad():
-            drawn = picture(gaussians, view.camera, background)
-            image = at_test(drawn, view)[0].clamp(0, 1)
+            shown = (
+                picture(gaussians, view.camera, background)
+                if drawn is None
+                else drawn(gaussians, view, background)
+            )
+            image = shown.shown
         truth, mask = photograph(view, background, image.device)
         quality, similarity = capped(psnr(image, truth, mask)), ssim(image, truth, mask=mask)
-        yield Scored(view.name, truth, image, quality, similarity, mask, drawn.empty)
+        yield Scored(view.name, truth, image, quality, similarity, mask, shown.empty)
 
 
 def photograph(view: View, background: str, device: torch.device) -> tuple[Tensor, Tensor | None]:

@@ -23,7 +23,7 @@ from gsplat_core.scene.gaussians import Gaussians
 from trainers.config import TrainConfig
 from trainers.evaluation import evaluate, mean
 from trainers.fine_tuning import fine_tune
-from trainers.parts.results import at_test, settled
+from trainers.parts.results import AtTest, settled
 from trainers.results import test_background
 from trainers.waiting import counted
 
@@ -185,7 +185,7 @@ class _Path:
         self.dataset, self.config, self.codec, self.steps = dataset, config, codec, steps
         self.results = results
         parts = settled(config, dataset.train, results, gaussians.device)
-        self.compared = at_test(parts, dataset.train)
+        self.compared = AtTest(parts, dataset.train)
         self.start_count = gaussians.num
         self.scene = gaussians
         self.rounds: list[Round] = []

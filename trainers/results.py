@@ -19,7 +19,7 @@ from trainers.machine import cores, cpu_name
 from trainers.media import png_names, save_png
 from trainers.messages import warn
 from trainers.parts.parts import Parts
-from trainers.parts.results import at_test, read_part_results, settled
+from trainers.parts.results import AtTest, read_part_results, settled
 from trainers.report import write_report
 from trainers.run_folder import RunFolder
 from trainers.visibility import complaint
@@ -81,7 +81,7 @@ def measure(
     share_coordinates(dataset, gaussians)
     split, views = ("test", dataset.test) if dataset.test else ("train", dataset.train)
     scored = []
-    compared = at_test(Parts({}) if parts is None else parts, dataset.train)
+    compared = AtTest(Parts({}) if parts is None else parts, dataset.train)
     shown = counted(views, "measuring", len(views))
     for result in evaluate(gaussians, shown, test_background(config), compared):
         each(result)

@@ -27,7 +27,7 @@ from trainers.observer import Observer, Observers
 from trainers.parts.codec import Codec
 from trainers.parts.density import Density
 from trainers.parts.registry import create
-from trainers.parts.results import at_test, write_part_results
+from trainers.parts.results import AtTest, write_part_results
 from trainers.primitives import refuse_cameras, refuse_primitive
 from trainers.progress import TrainingProgress, peak_memory_bytes
 from trainers.resolution import ResolutionSchedule
@@ -179,7 +179,7 @@ def quick_scores(trainer: Trainer, dataset: Dataset) -> dict[str, float]:
     if not views:
         return {}
     gaussians, config = trainer.gaussians.detached(), trainer.config
-    compared = at_test(trainer.parts, dataset.train)
+    compared = AtTest(trainer.parts, dataset.train)
     scored = list(evaluate(gaussians, views, test_background(config), compared))
     return {
         "test_psnr": mean(result.psnr for result in scored),

@@ -146,7 +146,7 @@ class Trainer:
         """One step on one photograph. Returns the loss (a scalar on the device) and the image [H, W, 3], as
         it is compared with the photograph."""
         step, parts = self.step + 1, self.parts
-        target = self.composited(target, step)
+        target = parts.posed(step, self.composited(target, step))
         self._set_learning_rates(step)
         scene = self._scene_view(step, target)
         if carried := parts.carried(step, scene):
@@ -155,6 +155,7 @@ class Trainer:
 
         rendering = self._rendering(step, target, wants, scene)
         image = parts.image(step, rendering, target)
+        target = parts.counted(step, replace(rendering, image=image), target)
         rendering = replace(rendering, image=target.compared(image))
         loss = l1_dssim(rendering.image, target.image[None], self.config.lambda_dssim)
         further = parts.loss(step, rendering, target)
@@ -263,7 +264,7 @@ class Trainer:
 
     def _rendering(self, step: int, target: Target, wants: Wants, scene: SceneView) -> Rendering:
         """The scene as this step shows it, from the camera of its photograph."""
-        shown = self.parts.shown(step, self.store.params)
+        shown = self.parts.shown(step, self.store.params, target)
         splats = self._evaluated(shown, target)
         background = self._background(step)
         rendered = render(

@@ -74,6 +74,11 @@ class Target:
         itself is: no comparison of the two finds a difference there, and no gradient flows from there."""
         return image if self.mask is None else image.where(self.mask[..., None], 0.0)
 
+    def only(self, counts: Tensor) -> Target:
+        """The photograph where only those of its pixels count that are marked [H, W] and did before."""
+        mask = counts if self.mask is None else self.mask & counts
+        return replace(self, image=self.image.where(mask[..., None], 0), mask=mask)
+
     def shrunk(self, factor: int) -> Target:
         """The photograph `factor` times smaller, by antialiased bilinear interpolation; K follows."""
         if factor == 1:

@@ -44,7 +44,7 @@ class Codec(Part):
     def learning_rate_factor(self, step: int) -> float:
         return self.training.schedule.learning_rate_factor(step)
 
-    def shown(self, step: int, params: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    def shown(self, step: int, params: Mapping[str, Tensor], target: Target) -> Mapping[str, Tensor]:
         return self.training.shown(step, params)
 
     def loss(self, step: int, rendering: Rendering, target: Target) -> Tensor:

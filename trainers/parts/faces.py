@@ -183,7 +183,7 @@ class Faces(Part):
             rows_of(self._vertices, self._corners), self._tensors, scales, self._surface.layout.per_face
         )
 
-    def shown(self, step: int, params: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    def shown(self, step: int, params: Mapping[str, Tensor], target: Target) -> Mapping[str, Tensor]:
         if self._surface is None:
             return params
         placed = self._placed(params["scales"]) if self._next is None else self._next

@@ -3,9 +3,11 @@ default.
 
 A step, in the order in which a part is asked, counted from 1:
 
+    posed               where and with which lens the photograph was taken
     carried             what the scene's rows carry for their primitive
     wants, shown        what is rendered
     image               what becomes of the rendering before it is compared with the photograph
+    counted             which pixels of the photograph count
     loss                what is added to the photometric loss
     on_backward         what the gradients tell
     edits, follow       after the optimizer's step: who is added and removed, and whose rows moved where
@@ -26,6 +28,7 @@ from torch import Tensor
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plan import RowPlan
 from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
+from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.dataset import Dataset, View
 from trainers.views import Target
 
@@ -145,6 +148,11 @@ class Part:
         """A factor on all learning rates of the training."""
         return 1.0
 
+    def posed(self, step: int, target: Target) -> Target:
+        """The photograph with the camera that the scene is rendered from: its own, or a differentiable
+        function of that. Its image stays as it is."""
+        return target
+
     def carried(self, step: int, scene: SceneView) -> Mapping[str, Tensor]:
         """Values [N, ...] that fields have from this step on which the primitive reads and nobody trains."""
         return {}
@@ -153,13 +161,22 @@ class Part:
         """What `on_backward` has to be told in this step."""
         return Wants()
 
-    def shown(self, step: int, params: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """The raw parameters to render: the scene's, or a differentiable function of them."""
+    def shown(self, step: int, params: Mapping[str, Tensor], target: Target) -> Mapping[str, Tensor]:
+        """The raw parameters to render for a photograph: the scene's, or a function of them."""
         return params
 
     def image(self, step: int, rendering: Rendering, target: Target) -> Tensor:
         """[1, H, W, 3] what is compared with the photograph: `rendering.image`, or a function of it."""
         return rendering.image
+
+    def counted(self, step: int, rendering: Rendering, target: Target) -> Target:
+        """The photograph with the mask of what counts in this step, black elsewhere
+        (`Target.only`).
+
+        Args:
+            rendering: its image is what `image` made of it.
+        """
+        return target
 
     def loss(self, step: int, rendering: Rendering, target: Target) -> Tensor | None:
         """A scalar to add to the photometric loss.
@@ -182,6 +199,26 @@ class Part:
 
     def follow(self, plan: RowPlan) -> None:
         """Rows of the scene have moved: what has one row per Gaussian follows."""
+
+    def camera_at_test(self, camera: Camera, view: int | None) -> Camera:
+        """From where and with which lens a finished scene is rendered to be compared with a photograph.
+
+        Args:
+            camera: the photograph's own.
+            view: as in `at_test`.
+        """
+        return camera
+
+    def shown_at_test(
+        self, params: Mapping[str, Tensor], camera: Camera, view: int | None
+    ) -> Mapping[str, Tensor]:
+        """The raw parameters that a finished scene is rendered with to be compared with a photograph.
+
+        Args:
+            camera: what `camera_at_test` made of the photograph's.
+            view: as in `at_test`.
+        """
+        return params
 
     def at_test(self, picture: Picture, view: int | None) -> Tensor:
         """[1, H, W, 3] what a finished scene's rendering is compared with photographs as.

@@ -12,6 +12,7 @@ from torch import Tensor
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plan import RowPlan
 from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
+from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.dataset import Dataset
 from trainers.parts.part import Group, Part, Picture, Rendering
 from trainers.views import Target
@@ -60,6 +61,11 @@ class Parts(Part):
             factor *= part.learning_rate_factor(step)
         return factor
 
+    def posed(self, step: int, target: Target) -> Target:
+        for part in self._each:
+            target = part.posed(step, target)
+        return target
+
     def carried(self, step: int, scene: SceneView) -> dict[str, Tensor]:
         values: dict[str, Tensor] = {}
         for part in self._each:
@@ -72,15 +78,20 @@ class Parts(Part):
             wants = wants | part.wants(step)
         return wants
 
-    def shown(self, step: int, params: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    def shown(self, step: int, params: Mapping[str, Tensor], target: Target) -> Mapping[str, Tensor]:
         for part in self._each:
-            params = part.shown(step, params)
+            params = part.shown(step, params, target)
         return params
 
     def image(self, step: int, rendering: Rendering, target: Target) -> Tensor:
         for part in self._each:
             rendering = _with_image(rendering, part.image(step, rendering, target))
         return rendering.image
+
+    def counted(self, step: int, rendering: Rendering, target: Target) -> Target:
+        for part in self._each:
+            target = part.counted(step, rendering, target)
+        return target
 
     def loss(self, step: int, rendering: Rendering, target: Target) -> Tensor | None:
         total = None
@@ -104,6 +115,18 @@ class Parts(Part):
     def follow(self, plan: RowPlan) -> None:
         for part in self._each:
             part.follow(plan)
+
+    def camera_at_test(self, camera: Camera, view: int | None) -> Camera:
+        for part in self._each:
+            camera = part.camera_at_test(camera, view)
+        return camera
+
+    def shown_at_test(
+        self, params: Mapping[str, Tensor], camera: Camera, view: int | None
+    ) -> Mapping[str, Tensor]:
+        for part in self._each:
+            params = part.shown_at_test(params, camera, view)
+        return params
 
     def at_test(self, picture: Picture, view: int | None) -> Tensor:
         for part in self._each:

@@ -25,6 +25,7 @@ from gsplat_core.render.sampling import finest_rates
 from gsplat_core.render.volume import least_density
 from gsplat_core.scene.dataset import View
 from trainers.parts.part import Part
+from trainers.views import Target
 
 if TYPE_CHECKING:
     from trainers.config import TrainConfig
@@ -75,7 +76,7 @@ class Rays(Part):
             return 0
         return min(1 + before // self._lobes_every, LOBES) if self._lobes_every else LOBES
 
-    def shown(self, step: int, params: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    def shown(self, step: int, params: Mapping[str, Tensor], target: Target) -> Mapping[str, Tensor]:
         lobes = self.lobes_at(step)
         if lobes == LOBES:
             return params

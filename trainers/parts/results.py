@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,11 @@ from torch import Tensor
 
 from gsplat_core.errors import DataError
 from gsplat_core.io.links import make_folder
+from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.dataset import View
+from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.strict_json import parse_json, write_json
+from trainers.evaluation import picture
 from trainers.parts.part import Picture
 from trainers.parts.parts import Parts
 from trainers.parts.registry import create
@@ -68,11 +72,35 @@ def settled(
     return parts
 
 
-def at_test(parts: Parts, trained: Sequence[View]) -> Callable[[Picture, View], Tensor]:
-    """How these parts want renderings compared with photographs, for `trainers.evaluation.evaluate`.
+class AtTest:
+    """How these parts want a scene compared with photographs: what is drawn, from where, and what becomes of
+    the image. For `trainers.evaluation.evaluate`.
 
     Args:
         trained: the training views.
     """
-    numbers = {view.name: number for number, view in enumerate(trained)}
-    return lambda picture, view: parts.at_test(picture, numbers.get(view.name))
+
+    def __init__(self, parts: Parts, trained: Sequence[View]) -> None:
+        self._parts = parts
+        self._numbers = {view.name: number for number, view in enumerate(trained)}
+
+    def __call__(self, gaussians: Gaussians, view: View, background: str) -> Picture:
+        camera = self.camera(view)
+        drawn = picture(self.scene(gaussians, view), camera, background)
+        return replace(drawn, image=self.image(drawn, view))
+
+    def camera(self, view: View) -> Camera:
+        """From where and with which lens."""
+        return self._parts.camera_at_test(view.camera, self._numbers.get(view.name))
+
+    def scene(self, gaussians: Gaussians, view: View) -> Gaussians:
+        """The scene as that photograph shows it."""
+        params = gaussians.params
+        shown = self._parts.shown_at_test(params, self.camera(view), self._numbers.get(view.name))
+        if shown is params:
+            return gaussians
+        return Gaussians.of(shown, gaussians.primitive, gaussians.extras, gaussians.metadata)
+
+    def image(self, drawn: Picture, view: View) -> Tensor:
+        """[1, H, W, 3] what becomes of its rendering."""
+        return self._parts.at_test(drawn, self._numbers.get(view.name))

@@ -14,7 +14,7 @@ from trainers.camera_paths import orbit_of_cameras
 from trainers.history import read_history
 from trainers.next_steps import quoted
 from trainers.observer import Observer
-from trainers.parts.results import at_test
+from trainers.parts.results import AtTest
 from trainers.results import test_background
 from trainers.viewer.server import Viewer
 from trainers.viewer.subject import Subject, Training
@@ -54,7 +54,7 @@ class Following(Observer):
             views=[*dataset.train, *dataset.test],
             tests=len(dataset.test),
             background=test_background(trainer.config),
-            compared=at_test(trainer.parts, dataset.train),
+            compared=AtTest(trainer.parts, dataset.train),
             training=Training(trainer.last_step, trainer.step, num_gaussians=trainer.num_gaussians),
             history=lambda: read_history(run.history),
         )

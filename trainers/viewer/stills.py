@@ -151,7 +151,7 @@ def _free(asked: Asked, width: int | None, height: int | None) -> Camera:
 
 def _at(subject: Subject, view: int, width: int | None, height: int | None) -> Camera:
     """The camera of a photograph, in its proportions, at most as large as it is and as asked for."""
-    camera = subject.views[view].camera
+    camera = subject.compared.camera(subject.views[view])
     scale = min((width or camera.width) / camera.width, (height or camera.height) / camera.height, 1.0)
     scale = min(scale, math.sqrt(MOST_PIXELS / (camera.width * camera.height)))
     return camera.resized(max(round(camera.width * scale), 1), max(round(camera.height * scale), 1))
@@ -163,6 +163,8 @@ def draw(still: Still, subject: Subject) -> Tensor:
     if still.output == "photograph":
         return _photograph(still, subject)[0]
     gaussians, degree = changed(subject.snapshot.gaussians, still), still.degree
+    if still.view is not None:
+        gaussians = subject.compared.scene(gaussians, subject.views[still.view])
     if still.output == "labels":
         gaussians, degree = _in_colours_of_labels(gaussians), None
     if degree is not None:
@@ -187,7 +189,7 @@ def draw(still: Still, subject: Subject) -> Tensor:
     image = rendered.colors
     if still.view is not None:
         picture = Picture(image, rendered.alphas, background)
-        image = subject.compared(picture, subject.views[still.view])
+        image = subject.compared.image(picture, subject.views[still.view])
     image = image[0].clamp(0, 1)
     if still.output == "difference":
         truth, mask = _photograph(still, subject)

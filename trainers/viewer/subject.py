@@ -15,7 +15,8 @@ from gsplat_core.primitive import no_place_for
 from gsplat_core.scene.dataset import View
 from gsplat_core.scene.gaussians import PLAIN, Gaussians
 from trainers.camera_paths import Orbit, default_lens
-from trainers.parts.part import Picture
+from trainers.parts.parts import Parts
+from trainers.parts.results import AtTest
 
 # Of what a browser is sent; more, and spherical harmonics are left out of it.
 MOST_BYTES = 512 * 2**20
@@ -47,10 +48,6 @@ class Training:
     ended: bool = False
 
 
-def as_rendered(picture: Picture, view: View) -> Tensor:
-    return picture.image
-
-
 @dataclass(eq=False)
 class Subject:
     """
@@ -62,7 +59,7 @@ class Subject:
         views: the photographs, training views first.
         tests: how many of them, the last ones, were not trained on.
         background: behind the scene at first, black or white.
-        compared: what a rendering is compared with its photograph as.
+        compared: how the scene is compared with photographs.
         training: of a run that goes on; None for a finished one.
         history: the curves of the run, one dictionary per logged step.
     """
@@ -74,7 +71,7 @@ class Subject:
     views: Sequence[View] = ()
     tests: int = 0
     background: str = "black"
-    compared: Callable[[Picture, View], Tensor] = as_rendered
+    compared: AtTest = field(default_factory=lambda: AtTest(Parts({}), ()))
     training: Training | None = None
     history: Callable[[], list[dict[str, Any]]] = list
     wanted: threading.Event = field(default_factory=threading.Event)

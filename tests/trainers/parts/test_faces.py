@@ -27,6 +27,7 @@ from trainers.on_mesh import with_mesh
 from trainers.parts.density import Density
 from trainers.parts.faces import Faces
 from trainers.run_folder import RunFolder
+from trainers.views import Target
 
 MODELS = sorted(FACE_MODELS)
 
@@ -129,7 +130,8 @@ def test_vertices_stay_where_they_shall_and_gaussians_stay_in_their_faces(mesh, 
     assert (part.mesh.vertices == load_mesh(mesh).vertices).all()
     assert run.trainer.parts.find(Density) is None
     scene = run.trainer.gaussians.detached()
-    shown = part.shown(17, run.trainer.store.params)
+    target = Target.of(run.loop().views[0], scene.device)
+    shown = part.shown(17, run.trainer.store.params, target)
     for name in ("means", "quats", "scales"):
         assert torch.equal(scene.params[name], shown[name]), name
     corners = Layout.of(part.mesh, 2).corners(torch.from_numpy(part.mesh.vertices)).repeat_interleave(2, 0)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from gsplat_core.densify.edits import Prune
 from gsplat_core.densify.strategy import SceneView, Wants
 from gsplat_core.errors import UsageError
+from gsplat_core.scene.cameras import Camera
 from trainers.config import TrainConfig, from_json
 from trainers.parts.part import Group, Part, Picture, Rendering
 from trainers.parts.parts import Parts
@@ -39,7 +41,7 @@ class Affine(Part):
     def wants(self, step):
         return Wants(absgrad=self.factor > 2, weights=self.factor < 2)
 
-    def shown(self, step, params):
+    def shown(self, step, params, target):
         return {name: self.change(value) for name, value in params.items()}
 
     def image(self, step, rendering, target):
@@ -83,7 +85,7 @@ def target() -> Target:
 def test_what_is_shown_passes_through_all_in_order() -> None:
     parts = Parts({"a": Affine(2, 1), "b": Affine(3, 5)})
     for change in (
-        lambda x: parts.shown(1, {"means": x})["means"],
+        lambda x: parts.shown(1, {"means": x}, target())["means"],
         lambda x: parts.image(1, replace(rendering(), image=x), target()),
         lambda x: parts.at_test(Picture(x, x, None), None),
     ):
@@ -115,7 +117,7 @@ def test_all_edit_unless_one_holds_the_rows() -> None:
 
 def test_parts_that_say_nothing_change_nothing() -> None:
     parts, seen = Parts({"a": Part(), "b": Part()}), rendering()
-    assert parts.shown(1, PARAMS) is PARAMS
+    assert parts.shown(1, PARAMS, target()) is PARAMS
     assert parts.image(1, seen, target()) is seen.image
     assert parts.at_test(seen, 0) is seen.image
     assert parts.loss(1, seen, target()) is None
@@ -197,3 +199,32 @@ def test_each_part_is_asked_with_what_was_given() -> None:
             heard = dict(part.heard)[name]
             assert len(heard) == len(given)
             assert all(a is b for a, b in zip(heard, given, strict=True)), name
+
+
+class Moved(Part):
+    """Counts some pixels alone and looks from elsewhere, in training and at the test."""
+
+    def posed(self, step, target):
+        return replace(target, viewmat=2 * target.viewmat)
+
+    def counted(self, step, rendering, target):
+        return target.only(torch.arange(5).expand(4, 5) > step)
+
+    def camera_at_test(self, camera, view):
+        return replace(camera, near=2 * camera.near)
+
+    def shown_at_test(self, params, camera, view):
+        return {name: value * camera.near for name, value in params.items()}
+
+
+def test_cameras_pass_through_all_and_a_pixel_counts_where_all_count_it() -> None:
+    parts = Parts({"a": Moved(), "none": Part(), "b": Moved()})
+    assert torch.equal(parts.posed(1, target()).viewmat, 4 * target().viewmat)
+    white = replace(target(), image=torch.full((4, 5, 3), 255, dtype=torch.uint8))
+    counted = parts.counted(2, rendering(), white)
+    assert counted.mask is not None
+    assert counted.mask.sum(dim=0).tolist() == [0, 0, 0, 4, 4]
+    assert torch.equal(counted.image, 255 * counted.mask[..., None].expand(-1, -1, 3))
+    camera = Camera(np.eye(4), np.diag([5.0, 5.0, 1.0]), 5, 4, near=1.0)
+    assert parts.camera_at_test(camera, None).near == 4
+    assert torch.equal(parts.shown_at_test({"x": torch.ones(2)}, camera, 0)["x"], torch.ones(2))

@@ -81,6 +81,29 @@ class Similarity:
         scale = determinant ** (1 / 3)
         return cls(matrix[:3, :3] / scale, matrix[:3, 3], scale)
 
+    @classmethod
+    def between(cls, points: Tensor, onto: Tensor) -> Similarity:
+        """The one that brings points [N, 3] nearest to others [N, 3], by the sum of squares (Umeyama 1991).
+
+        Raises:
+            ValueError: another shape, or points in one line or at one place, for which there are several.
+        """
+        points, onto = (torch.as_tensor(place).detach().to("cpu", torch.float64) for place in (points, onto))
+        if points.shape != onto.shape or points.shape[1:] != (3,):
+            raise ValueError(f"{list(points.shape)} and {list(onto.shape)}: expected [N, 3] twice")
+        if len(points) < 3:
+            raise ValueError(f"{len(points)} points have no nearest similarity; at least 3 are needed")
+        here, there = points.mean(dim=0), onto.mean(dim=0)
+        spread = (points - here).square().sum()
+        u, sizes, vh = torch.linalg.svd((onto - there).T @ (points - here))
+        if not float(sizes[1]) > SMALLEST_RATIO * float(sizes[0]):
+            raise ValueError("the points are at one place or in one line, so no similarity is the nearest")
+        signs = torch.ones(3, dtype=torch.float64)
+        signs[2] = (torch.linalg.det(u) * torch.linalg.det(vh)).sign()  # a rotation, not a reflection
+        rotation = (u * signs) @ vh
+        scale = float((sizes * signs).sum() / spread)
+        return cls(rotation, there - scale * (rotation @ here), scale)
+
     def matrix(self) -> Tensor:
         """The transform as a [4, 4] float64 matrix."""
         matrix = torch.eye(4, dtype=torch.float64)

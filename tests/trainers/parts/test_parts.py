@@ -82,6 +82,10 @@ def target() -> Target:
     return Target(torch.zeros(4, 5, 3, dtype=torch.uint8), eye, eye[:, :3, :3], 5, 4, 0)
 
 
+def camera() -> Camera:
+    return Camera(np.eye(4), np.diag([5.0, 5.0, 1.0]), 5, 4, near=3.0)
+
+
 def test_what_is_shown_passes_through_all_in_order() -> None:
     parts = Parts({"a": Affine(2, 1), "b": Affine(3, 5)})
     for change in (
@@ -182,13 +186,17 @@ def test_each_part_is_asked_with_what_was_given() -> None:
         ("initialize", (5, device)),
         ("learning_rate_factor", (3,)),
         ("wants", (3,)),
-        ("shown", (3, PARAMS)),
+        ("posed", (3, photograph)),
+        ("shown", (3, PARAMS, photograph)),
         ("image", (3, seen, photograph)),
+        ("counted", (3, seen, photograph)),
         ("loss", (3, seen, photograph)),
         ("on_backward", (3, stats)),
         ("holds_rows", (3,)),
         ("edits", (3, SCENE)),
         ("follow", (plan,)),
+        ("camera_at_test", (camera(), 4)),
+        ("shown_at_test", (PARAMS, camera(), 4)),
         ("at_test", (seen, 4)),
     ]
     for name, given in calls:
@@ -225,6 +233,6 @@ def test_cameras_pass_through_all_and_a_pixel_counts_where_all_count_it() -> Non
     assert counted.mask is not None
     assert counted.mask.sum(dim=0).tolist() == [0, 0, 0, 4, 4]
     assert torch.equal(counted.image, 255 * counted.mask[..., None].expand(-1, -1, 3))
-    camera = Camera(np.eye(4), np.diag([5.0, 5.0, 1.0]), 5, 4, near=1.0)
-    assert parts.camera_at_test(camera, None).near == 4
-    assert torch.equal(parts.shown_at_test({"x": torch.ones(2)}, camera, 0)["x"], torch.ones(2))
+    assert parts.camera_at_test(camera(), None).near == 12
+    shown = parts.shown_at_test({"x": torch.ones(2)}, camera(), 0)["x"]
+    assert torch.equal(shown, torch.full((2,), 9.0))

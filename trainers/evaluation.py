@@ -36,6 +36,21 @@ PROTOCOL = {
     "ssim": "11x11 Gaussian window, sigma 1.5, zero padding, per channel, averaged over images",
     "masks": "what a photograph's mask leaves out does not count",
 }
+PROTOCOL_OF_HALVES = {
+    "half_psnr": "psnr of the right half of each image, after what is its photograph's own was fitted to the "
+    "left half",
+    "half_ssim": "ssim of the same",
+}
+"""Of runs in which photographs have something of their own."""
+
+
+@dataclass(frozen=True)
+class Halves:
+    """The right half of a test view, measured after what is its photograph's own was fitted to the left half
+    (`trainers.parts.fitting`)."""
+
+    psnr: float
+    ssim: float
 
 
 @dataclass(frozen=True)
@@ -53,6 +68,8 @@ class Scored:
     """[H, W] bool, the pixels that count; None where all do"""
     empty: bool = False
     """Whether no Gaussian is visible."""
+    halves: Halves | None = None
+    """None where nothing is a photograph's own."""
 
     @cached_property
     def cc_psnr(self) -> float:
@@ -61,7 +78,10 @@ class Scored:
         return capped(psnr(corrected, self.truth, self.mask))
 
     def summary(self) -> dict[str, Any]:
-        return {"name": self.name, "psnr": self.psnr, "ssim": self.ssim, "cc_psnr": self.cc_psnr}
+        plain = {"name": self.name, "psnr": self.psnr, "ssim": self.ssim, "cc_psnr": self.cc_psnr}
+        if self.halves is None:
+            return plain
+        return {**plain, "half_psnr": self.halves.psnr, "half_ssim": self.halves.ssim}
 
 
 def render(gaussians: Gaussians, camera: Camera, background: str = "black") -> Tensor:
@@ -82,12 +102,14 @@ def evaluate(
     views: Iterable[View],
     background: str = "black",
     drawn: Callable[[Gaussians, View, str], Picture] | None = None,
+    fitted: Callable[[Gaussians, View, str], Halves | None] = lambda gaussians, view, background: None,
 ) -> Iterator[Scored]:
     """Renders and measures the views one by one.
 
     Args:
         drawn: what makes of a scene and a view the picture, on a background, that is compared with the
             photograph; None: :func:`picture`.
+        fitted: what measures the right half after a fit to the left one.
     """
     for view in views:
         with torch.no_grad():
@@ -99,7 +121,8 @@ def evaluate(
             image = shown.shown
         truth, mask = photograph(view, background, image.device)
         quality, similarity = capped(psnr(image, truth, mask)), ssim(image, truth, mask=mask)
-        yield Scored(view.name, truth, image, quality, similarity, mask, shown.empty)
+        halves = fitted(gaussians, view, background)
+        yield Scored(view.name, truth, image, quality, similarity, mask, shown.empty, halves)
 
 
 def photograph(view: View, background: str, device: torch.device) -> tuple[Tensor, Tensor | None]:

@@ -86,6 +86,8 @@ def _cards(metrics: dict[str, Any], views: int) -> str:
         (f"{metrics['cc_psnr']:.2f} dB", "PSNR, colours corrected"),
         (f"{metrics['num_gaussians']:,}", "Gaussians"),
     ]
+    if "half_psnr" in metrics:
+        cards.insert(3, (f"{metrics['half_psnr']:.2f} dB", "PSNR, right halves, fitted to the left"))
     if "train_seconds" in metrics:
         cards.append((duration(metrics["train_seconds"]), "training time"))
     if "peak_memory_bytes" in metrics:

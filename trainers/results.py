@@ -14,10 +14,11 @@ from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.strict_json import write_json
 from trainers.config import TrainConfig
 from trainers.coordinates import share_coordinates
-from trainers.evaluation import PROTOCOL, Scored, evaluate, mean
+from trainers.evaluation import PROTOCOL, PROTOCOL_OF_HALVES, Scored, evaluate, mean
 from trainers.machine import cores, cpu_name
 from trainers.media import png_names, save_png
 from trainers.messages import warn
+from trainers.parts.fitting import HalfFitted
 from trainers.parts.parts import Parts
 from trainers.parts.results import AtTest, read_part_results, settled
 from trainers.report import write_report
@@ -81,9 +82,10 @@ def measure(
     share_coordinates(dataset, gaussians)
     split, views = ("test", dataset.test) if dataset.test else ("train", dataset.train)
     scored = []
-    compared = AtTest(Parts({}) if parts is None else parts, dataset.train)
+    parts = Parts({}) if parts is None else parts
+    compared, fitted = AtTest(parts, dataset.train), HalfFitted(parts, dataset.train)
     shown = counted(views, "measuring", len(views))
-    for result in evaluate(gaussians, shown, test_background(config), compared):
+    for result in evaluate(gaussians, shown, test_background(config), compared, fitted):
         each(result)
         scored.append(result)
     empty = [result.name for result in scored if result.empty]
@@ -99,19 +101,25 @@ def measure(
         "machine": f"{cpu_name()}, {cores()} cores",
         "protocol": PROTOCOL,
     }
+    if "half_psnr" in metrics:
+        metrics["protocol"] = PROTOCOL | PROTOCOL_OF_HALVES
     if any(gaussians.metadata.offset):
         metrics["offset"] = list(gaussians.metadata.offset)
     return metrics, scored
 
 
 def summarize(scored: Iterable[Scored]) -> dict[str, Any]:
-    """Mean and per-image scores, in the order of the views, and the smallest SSIM."""
+    """Mean and per-image scores, in the order of the views, and the smallest SSIM. Those of halves are over
+    the views that have them."""
     per_image = [result.summary() for result in scored]
+    halves = [entry for entry in per_image if "half_psnr" in entry]
+    of_halves = {key: mean(entry[key] for entry in halves) for key in ("half_psnr", "half_ssim") if halves}
     return {
         "psnr": mean(entry["psnr"] for entry in per_image),
         "ssim": mean(entry["ssim"] for entry in per_image),
         "cc_psnr": mean(entry["cc_psnr"] for entry in per_image),
         "worst_ssim": min(entry["ssim"] for entry in per_image),
+        **of_halves,
         "per_image": per_image,
     }
 

@@ -110,6 +110,11 @@ def evaluate(
         f"{_scores(metrics)}  mean of {len(metrics['per_image'])} {metrics['split']} views; "
         f"colours corrected {metrics['cc_psnr']:.2f} dB, worst SSIM {metrics['worst_ssim']:.4f}"
     )
+    if "half_psnr" in metrics:
+        say(
+            f"{metrics['half_psnr']:6.2f} dB  {metrics['half_ssim']:.4f}  mean of their right halves, after "
+            "what is a photograph's own was fitted to its left half"
+        )
 
 
 def _config(

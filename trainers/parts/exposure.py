@@ -28,7 +28,8 @@ from torch import Tensor
 
 from gsplat_core.ranges import POSITIVE, check_ranges
 from gsplat_core.scene.dataset import View
-from trainers.parts.part import Group, Part, Picture, Rendering
+from trainers.parts.light import light_of
+from trainers.parts.part import Group, Part, Picture, Rendering, of_unseen
 from trainers.schedules import exponential
 from trainers.views import Target
 
@@ -87,11 +88,13 @@ class Exposure(Part):
         return picture.image if view is None else self._exposed(picture, view)
 
     def _exposed(self, picture: Picture, view: int) -> Tensor:
-        transform, alphas = self.transform(view), picture.alphas
-        if picture.background is None:
-            return picture.image @ transform[:, :3].T + alphas * transform[:, 3]
-        behind = (1 - alphas) * picture.background
-        return (picture.image - behind) @ transform[:, :3].T + alphas * transform[:, 3] + behind
+        return exposed(picture, self.transform(view))
+
+    def affine(self, picture: Picture, view: int) -> Tensor:
+        return self.transform(view)
+
+    def for_unseen(self, view: View) -> Part:
+        return _Unseen()
 
     @torch.no_grad()
     def result(self) -> dict[str, Any]:
@@ -104,6 +107,29 @@ class Exposure(Part):
             if name in result:
                 self._free[view] = _matrix(name, result[name])
         self._settled = True
+
+
+def exposed(picture: Picture, transform: Tensor) -> Tensor:
+    """[1, H, W, 3] a picture whose light went through an affine transform [3, 4]."""
+    light, behind = light_of(picture)
+    changed = light @ transform[:, :3].T + picture.alphas * transform[:, 3]
+    return changed if behind is None else changed + behind
+
+
+class _Unseen(Part):
+    """The exposure of one photograph, which starts as that of the average."""
+
+    def __init__(self) -> None:
+        self._transform = torch.eye(3, 4)
+
+    def initialize(self, num: int, device: torch.device) -> None:
+        self._transform = self._transform.to(device).requires_grad_()
+
+    def parameters(self) -> Sequence[Group]:
+        return [of_unseen("transform", self._transform, 0.2)]
+
+    def at_test(self, picture: Picture, view: int | None) -> Tensor:
+        return exposed(picture, self._transform)
 
 
 def _matrix(name: str, rows: Any) -> Tensor:

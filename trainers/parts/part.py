@@ -30,6 +30,7 @@ from gsplat_core.densify.plan import RowPlan
 from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.dataset import Dataset, View
+from trainers.schedules import exponential
 from trainers.views import Target
 
 if TYPE_CHECKING:
@@ -99,6 +100,18 @@ class Rendering(Picture):
     scene: SceneView
     depths: Tensor | None = None
     hits: Tensor | None = None
+
+
+FITTING_STEPS = 100
+"""For which what is a photograph's own is fitted to one that was not trained on (`Part.for_unseen`)."""
+
+
+def of_unseen(name: str, tensor: Tensor, rate: float) -> Group:
+    """What is so fitted, with a rate that falls to a hundredth; steps are few and their gradients exact, so
+    that Adam need not remember long."""
+    return Group(
+        name, tensor, lambda step: exponential(rate, rate / 100, step, FITTING_STEPS), betas=(0.8, 0.95)
+    )
 
 
 class Part:
@@ -227,6 +240,20 @@ class Part:
             view: which of the training views this is; None for one that was not trained on.
         """
         return picture.image
+
+    def for_unseen(self, view: View) -> Part | None:
+        """What this part has of one photograph that was not trained on, as a part of its own, which starts
+        with what the average photograph has. Its `parameters` are trained for `FITTING_STEPS` steps on half
+        of the photograph, as `posed`, `shown` and `at_test` show it, and nothing else is; then the hooks of
+        tests measure the other half. To all of them it is view 0. None where photographs have nothing of
+        their own.
+        """
+        return None
+
+    def affine(self, picture: Picture, view: int) -> Tensor | None:
+        """[3, 4] the affine change of the scene's light that is nearest to what `at_test` does to a picture
+        of a training view; None where it does nothing."""
+        return None
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but `parameters` that is needed to go on to the bit: tensors and JSON values; a copy."""

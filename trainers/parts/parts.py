@@ -13,7 +13,7 @@ from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plan import RowPlan
 from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
 from gsplat_core.scene.cameras import Camera
-from gsplat_core.scene.dataset import Dataset
+from gsplat_core.scene.dataset import Dataset, View
 from trainers.parts.part import Group, Part, Picture, Rendering
 from trainers.views import Target
 
@@ -133,6 +133,21 @@ class Parts(Part):
             picture = _with_image(picture, part.at_test(picture, view))
         return picture.image
 
+    def for_unseen(self, view: View) -> Parts | None:
+        own = {name: part.for_unseen(view) for name, part in self._parts.items()}
+        present = {name: part for name, part in own.items() if part is not None}
+        return Parts(present) if present else None
+
+    def affine(self, picture: Picture, view: int) -> Tensor | None:
+        """Of the parts one after the other."""
+        total = None
+        for part in self._each:
+            change = part.affine(picture, view)
+            picture = _with_image(picture, part.at_test(picture, view))
+            if change is not None:
+                total = change if total is None else _one_after_other(total, change)
+        return total
+
     def state_dict(self) -> dict[str, Any]:
         """By name: what each part remembers, and the tensors that it trains."""
         return {
@@ -167,3 +182,10 @@ class Parts(Part):
 
 def _with_image(picture: R, image: Tensor) -> R:
     return picture if image is picture.image else replace(picture, image=image)
+
+
+def _one_after_other(first: Tensor, second: Tensor) -> Tensor:
+    """[3, 4] the affine change that two of them are together."""
+    both = second[:, :3] @ first
+    both[:, 3] += second[:, 3]
+    return both

@@ -198,6 +198,8 @@ def test_each_part_is_asked_with_what_was_given() -> None:
         ("camera_at_test", (camera(), 4)),
         ("shown_at_test", (PARAMS, camera(), 4)),
         ("at_test", (seen, 4)),
+        ("affine", (seen, 4)),
+        ("for_unseen", (object(),)),
     ]
     for name, given in calls:
         for part in (one, other):

@@ -256,6 +256,12 @@ class TrainConfig:
         return self.background if self.background in ("black", "white") else "keep"
 
     @property
+    def data_folder(self) -> Path:
+        """The folder of the photographs' capture, also where a file in it was named."""
+        data = Path(self.data)
+        return data if data.is_dir() else data.parent
+
+    @property
     def max_gaussians(self) -> int | None:
         """The cap of the strategy, if it has one."""
         return create(self.strategy, self.densify).most

@@ -19,7 +19,7 @@ import os
 import re
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from gsplat_core.io.format import DataWarning
 from gsplat_core.scene.gaussians import PLAIN
@@ -80,28 +80,37 @@ def metadata_of(comments: Sequence[str], path: str | os.PathLike[str]) -> dict[s
             facts["pixel_order"] = flag[1] == "1"
         elif flag := re.fullmatch(rf"{_FOOTPRINT} +([01])", comment, re.IGNORECASE):
             facts["unscented"] = flag[1] == "1"
-        elif comment.startswith(f"{_FILTER} "):
+        elif known := _NUMBERS.get(comment.partition(" ")[0].lower()):
             try:
-                facts["eps2d"] = Metadata(eps2d=float(comment.split(maxsplit=1)[1])).eps2d
+                facts[known.fact] = known.read(comment.split()[1:])
             except ValueError:
                 warnings.warn(
-                    f"{os.fspath(path)}: the comment {comment[:80]!r} is ignored: it has no variance",
-                    DataWarning, stacklevel=3,
-                )  # fmt: skip
-        elif comment.startswith(f"{_STEP} "):
-            try:
-                facts["ray_step"] = Metadata(ray_step=float(comment.split(maxsplit=1)[1])).ray_step
-            except ValueError:
-                warnings.warn(
-                    f"{os.fspath(path)}: the comment {comment[:80]!r} is ignored: it has no length",
-                    DataWarning, stacklevel=3,
-                )  # fmt: skip
-        elif comment.lower().startswith("offset "):
-            try:
-                facts["offset"] = Metadata(offset=tuple(comment.split()[1:])).offset  # type: ignore[arg-type]
-            except ValueError:
-                warnings.warn(
-                    f"{os.fspath(path)}: the comment {comment[:80]!r} is ignored: it has no three numbers",
+                    f"{os.fspath(path)}: the comment {comment[:80]!r} is ignored: it has no {known.what}",
                     DataWarning, stacklevel=3,
                 )  # fmt: skip
     return facts
+
+
+class _Numbers(NamedTuple):
+    """A comment whose words are numbers.
+
+    Args:
+        fact: the entry of `Metadata` that they are, which refuses what makes no sense.
+        what: a person calls them.
+        many: whether they are a vector.
+    """
+
+    fact: str
+    what: str
+    many: bool = False
+
+    def read(self, words: Sequence[str]) -> Any:
+        value: Any = tuple(words) if self.many else float(" ".join(words))
+        return getattr(Metadata(**{self.fact: value}), self.fact)
+
+
+_NUMBERS = {
+    _FILTER: _Numbers("eps2d", "variance"),
+    _STEP: _Numbers("ray_step", "length"),
+    "offset": _Numbers("offset", "three numbers", many=True),
+}

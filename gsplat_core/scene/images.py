@@ -137,17 +137,9 @@ def decode_labels(path: Path) -> npt.NDArray[np.int32]:
     Raises:
         DataError: as read_header; the image has colours or transparency, or is of a kind that loses digits.
     """
-    with _errors_of(path), _opened(path) as image:
-        _refuse_kind(path, image)
-        if image.format != "PNG" or image.mode.partition(";")[0] not in ("1", "L", "P", "I"):
-            raise DataError(
-                path,
-                f"a mask of labels is a PNG with one whole number for each pixel, this is {image.format} of "
-                f"mode {image.mode}",
-                remedy="Save the numbers of the labels as greyscale of 8 or 16 bits, without alpha.",
-            )
-        with room_for(image.width * image.height):
-            return np.asarray(image).astype(np.int32)
+    remedy = "Save the numbers of the labels as greyscale of 8 or 16 bits, without alpha."
+    expected = "a mask of labels is a PNG with one whole number for each pixel"
+    return _channel(path, ("PNG",), ("1", "L", "P", "I"), expected, remedy).astype(np.int32)
 
 
 def decode_grey(path: Path) -> npt.NDArray[np.int32]:
@@ -156,16 +148,9 @@ def decode_grey(path: Path) -> npt.NDArray[np.int32]:
     Raises:
         DataError: as read_header; the image has colours or transparency, or is of a kind that loses digits.
     """
-    with _errors_of(path), _opened(path) as image:
-        _refuse_kind(path, image)
-        if image.format not in ("PNG", "TIFF") or image.mode.partition(";")[0] not in ("L", "I"):
-            raise DataError(
-                path,
-                f"expected one channel as PNG or TIFF, this is {image.format} of mode {image.mode}",
-                remedy="Save it as greyscale of 8 or 16 bits, or as .npy.",
-            )
-        with room_for(image.width * image.height):
-            return np.asarray(image).astype(np.int32)
+    remedy = "Save it as greyscale of 8 or 16 bits, or as .npy."
+    expected = "expected one channel as PNG or TIFF"
+    return _channel(path, ("PNG", "TIFF"), ("L", "I"), expected, remedy).astype(np.int32)
 
 
 def decode_numbers(path: Path) -> npt.NDArray[np.generic]:
@@ -174,15 +159,21 @@ def decode_numbers(path: Path) -> npt.NDArray[np.generic]:
     Raises:
         DataError: as read_header; the image has colours or transparency, or is of another format.
     """
+    remedy = "Save the numbers as .npy, or as greyscale of 16 bits (.png) or 32 bits (.tif)."
+    expected = "a map of numbers has one channel of 8, 16 or 32 bits"
+    return _channel(path, ("PNG", "TIFF"), ("L", "I", "F"), expected, remedy)
+
+
+def _channel(
+    path: Path, formats: tuple[str, ...], modes: tuple[str, ...], expected: str, remedy: str
+) -> npt.NDArray[np.generic]:
+    """[H, W] the only channel of an image of these formats and modes, as it is stored; `expected` tells the
+    user what it should be."""
     with _errors_of(path), _opened(path) as image:
-        kind = image.mode.partition(";")[0]
-        if image.format not in ("PNG", "TIFF") or kind not in ("L", "I", "F"):
-            raise DataError(
-                path,
-                f"a map of numbers has one channel of 8, 16 or 32 bits, this is {image.format} of mode "
-                f"{image.mode}",
-                remedy="Save the numbers as .npy, or as greyscale of 16 bits (.png) or 32 bits (.tif).",
-            )
+        if "F" not in modes:  # those who take floats take every number
+            _refuse_kind(path, image)
+        if image.format not in formats or image.mode.partition(";")[0] not in modes:
+            raise DataError(path, f"{expected}, this is {image.format} of mode {image.mode}", remedy=remedy)
         with room_for(image.width * image.height):
             return np.array(image)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
@@ -24,7 +23,7 @@ from gsplat_core.scene.dataset import Dataset, View
 from gsplat_core.scene.depth_alignment import Sample, aligned, depths_by, inverse
 from gsplat_core.scene.known_depths import Align, KnownDepth, of_files, of_points
 from trainers.parts.part import Part, Rendering
-from trainers.schedules import exponential
+from trainers.schedules import weight_at
 from trainers.views import Target
 
 if TYPE_CHECKING:
@@ -77,8 +76,7 @@ class Depth(Part):
     def __init__(self, settings: DepthConfig, config: TrainConfig, views: Sequence[View]) -> None:
         self._settings = settings
         self._steps = config.steps
-        data = Path(config.data)
-        self._root = data if data.is_dir() else data.parent
+        self._root = config.data_folder
         self._known: dict[int, KnownDepth] = {}
         self._length = 1.0
 
@@ -93,10 +91,7 @@ class Depth(Part):
             note(f"depth: {sentence}")
 
     def _weight(self, step: int) -> float:
-        s = self._settings
-        if not self._known or not s.start * self._steps <= step <= s.end * self._steps:
-            return 0.0
-        return exponential(s.weight, s.weight_final, step, self._steps)
+        return weight_at(step, self._steps, self._settings) if self._known else 0.0
 
     def wants(self, step: int) -> Wants:
         return Wants(depth=self._weight(step) > 0)

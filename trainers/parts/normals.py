@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from torch import Tensor
@@ -22,7 +21,7 @@ from gsplat_core.scene.dataset import Dataset, View
 from gsplat_core.scene.map_pixels import shrunk
 from gsplat_core.scene.normal_maps import Frame, find_normal_maps, read_normal_maps
 from trainers.parts.part import Part, Rendering
-from trainers.schedules import exponential
+from trainers.schedules import weight_at
 from trainers.views import Target
 
 if TYPE_CHECKING:
@@ -66,8 +65,7 @@ class Normals(Part):
             raise UsageError("The part normals needs the folder of its maps: --normals FOLDER.")
         self._settings = settings
         self._steps = config.steps
-        data = Path(config.data)
-        self._root = data if data.is_dir() else data.parent
+        self._root = config.data_folder
         self._known: dict[int, Tensor] = {}
 
     def prepare(self, dataset: Dataset, note: Callable[[str], None]) -> None:
@@ -79,10 +77,7 @@ class Normals(Part):
         note(f"normals: {len(files)} of {len(views)} training photographs have a map in {folder}{rest}.")
 
     def _weight(self, step: int) -> float:
-        s = self._settings
-        if not self._known or not s.start * self._steps <= step <= s.end * self._steps:
-            return 0.0
-        return exponential(s.weight, s.weight_final, step, self._steps)
+        return weight_at(step, self._steps, self._settings) if self._known else 0.0
 
     def wants(self, step: int) -> Wants:
         return Wants(surfaces=self._weight(step) > 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gsplat_core.errors import DataError
+from gsplat_core.sfm.video import is_video
 
 
 def must_exist(*paths: Path | None) -> None:
@@ -29,10 +30,13 @@ def must_be_scene(path: Path) -> None:
 
 
 def must_be_photographs(path: Path) -> None:
-    """Raises DataError where there is nothing, and for a file or a run in the place of photographs."""
+    """Raises DataError where there is nothing, and for a run or a file that is no video in the place of
+    photographs."""
     must_exist(path)
-    if path.is_file() and path.suffix != ".json":
-        raise DataError(path, "this is a file, not a folder of photographs", remedy="Name the folder.")
+    if path.is_file() and path.suffix != ".json" and not is_video(path):
+        raise DataError(
+            path, "this is a file, not a folder of photographs or a video", remedy="Name the folder."
+        )
     if (path / "config.json").exists() and (path / "checkpoints").exists():
         remedy = f"Name the folder of its photographs; -o {path} --resume continues this run."
         raise DataError(path, "this folder is a run, not one of photographs", remedy=remedy)

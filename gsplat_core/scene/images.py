@@ -91,6 +91,17 @@ def read_header(path: Path) -> ImageHeader:
     return header
 
 
+def read_exif(path: Path) -> Image.Exif:
+    """The EXIF data of an image file, of which nothing is known but that they can be parsed; perhaps none.
+
+    Raises:
+        DataError: the file is not an image.
+    """
+    with _errors_of(path), _opened(path) as image:
+        # Pillow would decode a PNG to look for them behind the image.
+        return image.getexif() if image.format != "PNG" or "exif" in image.info else Image.Exif()
+
+
 def decode(
     path: Path,
     alpha: AlphaRule = "black",

@@ -41,7 +41,12 @@ def commands() -> dict[str, Command | AppCommand]:
 
 
 COMMANDS = {
-    "train": Command("trainers.commands.train", "train", "fit a scene to a COLMAP folder of photographs"),
+    "train": Command("trainers.commands.train", "train", "fit a scene to photographs, with poses or without"),
+    "reconstruct": Command(
+        "trainers.commands.reconstruct",
+        "reconstruct",
+        "find where photographs or a video were taken from",
+    ),
     "stream": Command("trainers.commands.stream", "stream", "fit a moving scene frame by frame"),
     "eval": Command("trainers.commands.eval", "evaluate", "measure a run or splat file against photographs"),
     "render": Command("trainers.commands.render", "render", "images or a video along a camera path"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from gsplat_core.errors import UsageError
+from gsplat_core.sfm.video import is_video
 from trainers.commands.view import check_port
 from trainers.paths import must_be_photographs, must_exist
 
@@ -39,7 +40,8 @@ def _option(metavar: str, default: str, *aliases: str) -> Any:
 @dataclass(frozen=True)
 class TrainOptions:
     data: Positional[Annotated[Path, arg(metavar="DATA")]]
-    """Folder with images/ and sparse/0/ (COLMAP), or with a transforms.json (nerfstudio, NeRF)."""
+    """Folder with images/ and sparse/0/ (COLMAP), or with a transforms.json (nerfstudio, NeRF); or
+    photographs alone or a video, which are reconstructed first (docs/reconstructing.md)."""
     output: Annotated[Path | None, _option("RUN", "runs/NAME_OF_DATA", "-o")] = None
     """Run folder to write."""
     preset: Annotated[Preset | None, _option("{default,fast,tiny,published}", "default")] = None
@@ -143,7 +145,10 @@ class TrainOptions:
 
 
 def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
-    """Fit a scene to a folder of posed photographs (a COLMAP model) and measure it on held-out views.
+    """Fit a scene to photographs and measure it on held-out views.
+
+    Where nothing says from where they were taken, that is found first and kept beside the run, as
+    `gsplat-core reconstruct` does, which has options for it.
 
     Writes config.json, metrics.json, history.jsonl, checkpoints/, point_cloud.ply, test/ and report.html into
     the run folder. Ctrl-C writes a checkpoint; the same command with --resume continues.
@@ -159,13 +164,20 @@ def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
     from trainers import session
     from trainers.messages import tell
     from trainers.next_steps import next_steps, quoted
+    from trainers.reconstruction import lack_poses, reconstructed
     from trainers.run_folder import RunFolder
 
     console = Console()
-    run = RunFolder(options.output or Path("runs") / options.data.resolve().name)
+    data = options.data.resolve()
+    run = RunFolder(options.output or Path("runs") / (data.stem if is_video(data) else data.name))
+    source = None
+    if lack_poses(options.data):
+        source, options = without_poses(options, run.path)
     observers = observers_of(options, lambda text: tell(console, text))
     continues = options.resume and run.exists
     config = _continued(run, options) if continues else started(run, options)
+    if source is not None:
+        reconstructed(source, options.data)
     metrics = session.train(
         config, run, console, resume=options.resume, overwrite=options.overwrite, observers=observers
     )
@@ -181,6 +193,24 @@ def train(options: Annotated[TrainOptions, arg(name="")]) -> None:
             ("export", f"{quoted(run.path)} -o scene.sog", "a small file to share"),
         ),
     )
+
+
+def without_poses(options: TrainOptions, run: Path) -> tuple[Path, TrainOptions]:
+    """What is to be reconstructed, and the options with the folder that comes of it in its place: beside the
+    run, so that other runs of the same photographs find it.
+
+    Args:
+        run: the run folder.
+    """
+    data = options.data
+    named = {
+        name: data / folder
+        for name, folder in _given(options, "images", "masks", "depth", "normals").items()
+        if (data / folder).is_dir()
+    }
+    source = named.pop("images", options.images) or data
+    folder = run.parent / f"{data.resolve().stem if data.is_file() else data.resolve().name}_reconstructed"
+    return source, replace(options, data=folder, images=None, **named)
 
 
 def observers_of(options: TrainOptions, say: Callable[[str], None]) -> list[Observer]:

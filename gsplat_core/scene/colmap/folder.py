@@ -107,7 +107,8 @@ def _choose(scene: Path, model: str | os.PathLike[str] | None, warnings: list[st
             "no COLMAP model found: looked for cameras.bin and images.bin (or .txt) in sparse/0, sparse, "
             "colmap/sparse/0 and the folder itself, and for transforms.json or transforms_train.json; it "
             f"holds {_listing(scene)}",
-            remedy="Run COLMAP on the photos first, or give the folder that holds sparse/.",
+            remedy="Of photographs alone, `gsplat-core reconstruct` finds the poses; or give the folder that "
+            "holds sparse/.",
         )
     if len(models) == 1:
         return models[0]

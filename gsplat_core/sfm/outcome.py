@@ -67,7 +67,9 @@ def without_place(
     found: dict[str, list[str]] = {}
     for name in names:
         if name not in placed:
-            found.setdefault(_reason(facts.get(name), others.get(name)), []).append(name)
+            reason = _reason(facts.get(name), others.get(name))
+            reason = NO_START if reason == UNCERTAIN and not placed else reason
+            found.setdefault(reason, []).append(name)
     return found
 
 
@@ -85,10 +87,12 @@ UNREADABLE = "not read by COLMAP"
 FEATURELESS = "hardly any features"
 ALONE = "nothing in common with another photograph"
 UNCERTAIN = "too little in common with those that have a pose"
+NO_START = "no two of them show enough of the same from different places"
 REMEDIES = {
     UNREADABLE: "save it again as JPEG or PNG",
     FEATURELESS: "it is blurred, dark or shows a blank surface: leave it out, or --quality high",
     ALONE: "take photographs between it and the others, or --matcher exhaustive",
+    NO_START: "walk around what you photograph, in smaller steps, or --quality high",
     UNCERTAIN: "take photographs between them and the others, or --quality high",
 }
 _OTHER_MODEL = "take photographs that show both parts, or --matcher exhaustive; `train` has --sparse-model"

@@ -10,6 +10,7 @@ from gsplat_core.errors import DataError
 from gsplat_core.sfm.outcome import (
     ALONE,
     FEATURELESS,
+    NO_START,
     UNCERTAIN,
     UNREADABLE,
     Model,
@@ -43,6 +44,7 @@ def test_each_photograph_without_a_pose_has_its_reason() -> None:
     assert found[UNREADABLE] == ["odd"]
     assert [name for group in found.values() for name in group] == ["x", "blank", "alone", "unsure", "odd"]
     assert all("What helps: " in line for line in advice(found))
+    assert without_place(["unsure", "alone"], [], facts) == {NO_START: ["unsure"], ALONE: ["alone"]}
     assert without_place(list("abcd"), [model(*"abcd")], facts) == {}
 
 

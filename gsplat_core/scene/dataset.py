@@ -34,6 +34,7 @@ from gsplat_core.scene.images import (
     reduction_to,
     shrink,
 )
+from gsplat_core.scene.imports.registry import find_import, with_points
 from gsplat_core.scene.mask_files import with_masks
 from gsplat_core.scene.masks import Kept, unmixed
 from gsplat_core.scene.optics import camera_of, has_blind_pixels, lit_pixels
@@ -357,12 +358,16 @@ class Dataset:
 
 
 def _read_capture(scene: Path, model: str | os.PathLike[str] | None, strict: bool) -> Capture:
-    """COLMAP where there is a model; otherwise transforms.json. A path to a .json file names that file."""
+    """COLMAP where there is a model; otherwise transforms.json, then what other programs export. A path to a
+    .json file names that file."""
     if scene.suffix == ".json" and scene.is_file():
         return read_transforms(scene, strict)
-    transforms = find_transforms(scene)
-    if model is None and transforms is not None and not find_models(scene):
-        return read_transforms(transforms, strict)
+    if model is None and not find_models(scene):
+        if (transforms := find_transforms(scene)) is not None:
+            return read_transforms(transforms, strict)
+        if (found := find_import(scene)) is not None:
+            program, path = found
+            return with_points(program.read(path, strict), scene, strict)
     return capture_from_colmap(read_model(scene, model, strict))
 
 

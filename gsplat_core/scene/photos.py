@@ -87,6 +87,10 @@ def image_folder(scene: Path, shots: list[Shot], chosen: str | os.PathLike[str] 
             return folder
     if (scene / "images").is_dir():
         return scene / "images"  # perhaps all have another ending; locate() finds out
+    for folder in (scene / name for name in IMAGE_FOLDERS):
+        files = _Files(folder)
+        if any(files.same_stem(shot.name) for shot in shots):
+            return folder
     raise DataError(
         scene,
         f"none of the {len(shots)} images of the model was found, such as {shots[0].name!r}; "

@@ -7,7 +7,6 @@ of the file or in each frame; the frame's count. Points are those of `ply_file_p
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,14 @@ from typing import Any
 import numpy as np
 
 from gsplat_core.errors import DataError
-from gsplat_core.expansion import check_json
-from gsplat_core.scene.cameras import Matrix, rigid
+from gsplat_core.scene.cameras import Matrix
 from gsplat_core.scene.capture import Capture, Shot
+from gsplat_core.scene.capture_values import OutsideError, error, read_object, relative_path, viewmat
 from gsplat_core.scene.images import IMAGE_ENDINGS
-from gsplat_core.scene.origin import LARGEST_COORDINATE
 from gsplat_core.scene.point_ply import find_point_ply, read_point_ply
 from gsplat_core.scene.rejects import Rejects
 from gsplat_core.scene.transforms_lens import Intrinsics
-from gsplat_core.scene.transforms_values import OutsideError, error, number, relative_path
-from gsplat_core.strict_json import parse_json
 
-_OPENGL_TO_COLMAP = np.diag([1.0, -1.0, -1.0])
-# How far the rotation's columns may be from unit length and right angles; files round to a few digits.
-_ROTATION_TOLERANCE = 1e-2
 # Tried in this order where a name has no ending.
 _GUESSED_ENDINGS = [".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG", *sorted(IMAGE_ENDINGS)]
 # The files of NeRF's synthetic scenes, by split.
@@ -54,7 +47,7 @@ def read_transforms(path: Path, strict: bool = False) -> Capture:
     """
     if path.is_dir():
         return _read_synthetic(path, strict)
-    root = _parse(path)
+    root = read_object(path)
     warnings: list[str] = []
     shots = _shots(path, root, strict, warnings)
     shots = _split(path, root, shots, warnings)
@@ -67,7 +60,7 @@ def _read_synthetic(folder: Path, strict: bool) -> Capture:
     files = {split: folder / name for split, name in _SYNTHETIC.items() if (folder / name).is_file()}
     test = "test" if "test" in files else "val"
     warnings: list[str] = []
-    roots = {split: _parse(files[split]) for split in ("train", test) if split in files}
+    roots = {split: read_object(files[split]) for split in ("train", test) if split in files}
     by_split = {split: _shots(files[split], root, strict, warnings) for split, root in roots.items()}
     training = {shot.name for shot in by_split["train"]}
     testing = [shot for shot in by_split.get(test, []) if shot.name not in training]
@@ -111,9 +104,9 @@ def _shot(path: Path, root: dict[str, Any], frame: Any, place: str) -> Shot:
     if not isinstance(frame, dict):
         raise error(path, place, "must be an object")
     name = _name(path, f"{place}.file_path", frame.get("file_path"))
-    viewmat = _viewmat(path, f"{place}.transform_matrix", frame.get("transform_matrix"))
+    pose = viewmat(path, f"{place}.transform_matrix", frame.get("transform_matrix"))
     mask = _mask(path, f"{place}.mask_path", frame.get("mask_path"))
-    return Shot(name, Intrinsics(path, root, frame, place).lens(path.parent / name), viewmat, mask)
+    return Shot(name, Intrinsics(path, root, frame, place).lens(path.parent / name), pose, mask)
 
 
 def _name(path: Path, place: str, name: Any) -> str:
@@ -186,24 +179,6 @@ def _points(path: Path, root: dict[str, Any], strict: bool, warnings: list[str])
     return read_point_ply(file, warnings, strict)
 
 
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_bytes()
-        check_json(path, text)
-        root = parse_json(text)
-    except json.JSONDecodeError as problem:
-        raise DataError(
-            path, f"is not JSON: {problem.msg}", f"line {problem.lineno}, column {problem.colno}"
-        ) from problem
-    except ValueError as problem:
-        raise DataError(path, f"is not JSON that can be read: {problem}") from problem
-    except OSError as problem:
-        raise DataError(path, f"cannot be read: {problem.strerror or problem}") from problem
-    if not isinstance(root, dict):
-        raise DataError(path, "must hold a JSON object")
-    return root
-
-
 def _mask(path: Path, place: str, name: Any) -> Path | None:
     """The file of a frame's mask, where it has one."""
     if name is None or name == "":
@@ -217,28 +192,3 @@ def _mask(path: Path, place: str, name: Any) -> Path | None:
             path, f"there is no mask {name!r}", place, "Put it there, or take the entry out of the file."
         )
     return mask
-
-
-def _viewmat(path: Path, place: str, rows: Any) -> Matrix:
-    """[4, 4] world-to-camera in COLMAP's convention."""
-    if not isinstance(rows, list) or len(rows) not in (3, 4):
-        raise error(path, place, "must be a matrix of 3 or 4 rows of 4 numbers")
-    for i, row in enumerate(rows):
-        if not isinstance(row, list) or len(row) != 4:
-            raise error(path, f"{place}[{i}]", "must be a row of 4 numbers")
-    pose = np.array(
-        [[number(path, f"{place}[{i}][{j}]", x) for j, x in enumerate(row)] for i, row in enumerate(rows)]
-    )
-    if len(pose) == 4 and not np.allclose(pose[3], [0, 0, 0, 1]):
-        raise error(path, f"{place}[3]", f"must be [0, 0, 0, 1], not {pose[3].tolist()}")
-    if np.abs(pose).max() > LARGEST_COORDINATE:
-        raise error(path, place, f"has numbers beyond {LARGEST_COORDINATE:g}")
-    left, stretch, right = np.linalg.svd(pose[:3, :3])
-    if abs(stretch - 1).max() > _ROTATION_TOLERANCE:
-        raise error(
-            path, place, f"is not a rotation: it scales by {stretch.max():.4g} and {stretch.min():.4g}"
-        )
-    if np.linalg.det(left @ right) < 0:
-        raise error(path, place, "is a reflection (negative determinant): one axis has the wrong sign")
-    to_camera = (left @ right @ _OPENGL_TO_COLMAP).T
-    return rigid(to_camera, -to_camera @ pose[:3, 3])

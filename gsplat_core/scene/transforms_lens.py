@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gsplat_core.errors import DataError
+from gsplat_core.scene.capture_values import error, number
 from gsplat_core.scene.colmap.check import lens_problem
 from gsplat_core.scene.images import read_header
 from gsplat_core.scene.lens import (
@@ -27,7 +28,6 @@ from gsplat_core.scene.lens import (
     Lens,
     LensModel,
 )
-from gsplat_core.scene.transforms_values import error, number
 
 _PERSPECTIVE = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
 _FISHEYE = ("OPENCV_FISHEYE", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE")

@@ -35,8 +35,8 @@ from torch import Tensor
 from gsplat_core.errors import DataError
 from gsplat_core.expansion import check_json
 from gsplat_core.io.source import read_whole
+from gsplat_core.scene.capture_values import error, number, relative_path
 from gsplat_core.scene.images import decode_grey
-from gsplat_core.scene.transforms_values import error, number, relative_path
 from gsplat_core.strict_json import parse_json
 from gsplat_core.tomography.grid import Grid
 from gsplat_core.tomography.scan import Scan, every

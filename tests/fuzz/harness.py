@@ -21,7 +21,14 @@ import atheris
 
 with atheris.instrument_imports(include=["gsplat_core", "trainers"]):
     # Targets load what they need when they run; here it is loaded with counters of coverage.
-    for module in ("scene.dataset", "scene.colmap", "scene.masks", "scene.transforms", "io"):
+    for module in (
+        "scene.dataset",
+        "scene.colmap",
+        "scene.masks",
+        "scene.transforms",
+        "scene.imports.registry",
+        "io",
+    ):
         importlib.import_module(f"gsplat_core.{module}")
     importlib.import_module("trainers.checkpoint")
     from damage import at_most_more_memory

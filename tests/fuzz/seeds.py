@@ -120,6 +120,36 @@ def transforms() -> list[bytes]:
     return [json.dumps(tree).encode() for tree in (document(), full, synthetic)] + [DEEP_JSON, LONG_NUMBER]
 
 
+def metashape() -> list[bytes]:
+    pose = "1 0 0 1 0 1 0 2 0 0 1 3 0 0 0 1"
+    cameras = "".join(
+        f'<camera id="{number}" sensor_id="0" component_id="0" label="{label}"><transform>{pose}</transform>'
+        "</camera>"
+        for number, label in enumerate(("a", "grey"))
+    )
+    move = "<transform><rotation>1 0 0 0 1 0 0 0 1</rotation><scale>2</scale></transform>"
+    return [
+        f"<document><chunk><sensors><sensor id='0' type='{kind}'><resolution width='8' height='6'/>"
+        f"<calibration><f>9</f><cx>1</cx><k1>0.1</k1><p1>{p1}</p1></calibration></sensor></sensors>"
+        f"<components><component id='0'>{move}</component></components><cameras>{cameras}</cameras></chunk>"
+        "</document>".encode()
+        for kind, p1 in (("frame", 0.01), ("fisheye", 0), ("spherical", 0))
+    ]
+
+
+def realitycapture() -> list[bytes]:
+    header = "#name,x,y,alt,heading,pitch,roll,f,px,py,k1,k2,k3,k4,t1,t2\n"
+    return [(header + "a.png,1,2,3,10,80,0,36,0,0,0.1,0,0,0,0,0\na.jpg,1,2,3,10,80,0,36\n").encode()]
+
+
+def realitycapture_xmp() -> list[bytes]:
+    return [
+        b"<x xmlns:xcr='http://www.capturingreality.com/ns/xcr/1.1#' xcr:Rotation='1 0 0 0 1 0 0 0 1' "
+        b"xcr:DistortionModel='brown3' xcr:DistortionCoeficients='0.1 0 0 0 0 0' xcr:FocalLength35mm='36'>"
+        b"<xcr:Position>1 2 3</xcr:Position></x>"
+    ]
+
+
 @functools.cache
 def photographs() -> dict[str, bytes]:
     """An image of each kind by name, 8 x 6."""

@@ -78,6 +78,22 @@ def _transforms(path: Path) -> object:
     return read_transforms(path)
 
 
+def _import(program: str) -> Callable[[Path], object]:
+    """What a program exported, beside photographs."""
+
+    def read(path: Path) -> object:
+        from gsplat_core.scene.imports.registry import IMPORTS
+
+        for name, content in seeds.photographs().items():
+            if not (path.parent / name).exists():
+                (path.parent / name).write_bytes(content)
+        found = next(known for known in IMPORTS if known.program == program)
+        (path.parent / "images").mkdir(exist_ok=True)
+        return found.read(path.parent if path.suffix in (".json", ".xmp") else path, False)
+
+    return read
+
+
 def _photograph(path: Path) -> object:
     from gsplat_core.scene.images import decode, read_header
 
@@ -157,6 +173,9 @@ TARGETS = {
     "point_ply": Target("points3D.ply", _points, seeds.point_clouds),
     **{f"colmap_{name.replace('.', '_').lower()}": _colmap(name) for name in seeds.COLMAP_FILES},
     "transforms": Target("transforms.json", _transforms, seeds.transforms),
+    "metashape": Target("cameras.xml", _import("Metashape"), seeds.metashape),
+    "realitycapture": Target("cameras.csv", _import("RealityCapture"), seeds.realitycapture),
+    "realitycapture_xmp": Target("a.xmp", _import("RealityCapture"), seeds.realitycapture_xmp),
     "photograph": Target("photograph", _photograph, lambda: list(seeds.photographs().values())),
     "mask": Target("mask.png", _mask, lambda: list(seeds.photographs().values())),
     "checkpoint": Target("checkpoint", _checkpoint, seeds.checkpoints, _safetensors),

@@ -22,6 +22,7 @@ from gsplat_core.io.atomic import atomic_path
 from gsplat_core.io.links import make_folder
 from gsplat_core.scene.colmap import find_models
 from gsplat_core.scene.images import IMAGE_ENDINGS, decode, read_exif, read_header
+from gsplat_core.scene.imports.registry import find_import
 from gsplat_core.scene.mask_files import MaskIndex
 from gsplat_core.scene.masks import MASK_FOLDERS, read_mask
 from gsplat_core.scene.photos import IMAGE_FOLDERS, walk
@@ -106,7 +107,9 @@ def find_photographs(folder: Path, warnings: list[str]) -> list[Photograph]:
 
 def lack_poses(folder: Path) -> bool:
     """Whether a folder has photographs, and nothing that might say where they were taken from."""
-    if any((folder / name).exists() for name in _POSES) or find_models(folder) or find_transforms(folder):
+    if any((folder / name).exists() for name in _POSES):
+        return False
+    if find_models(folder) or find_transforms(folder) or find_import(folder):
         return False
     return _image_root(folder) is not None
 

@@ -139,7 +139,7 @@ def metashape() -> list[bytes]:
 
 def realitycapture() -> list[bytes]:
     header = "#name,x,y,alt,heading,pitch,roll,f,px,py,k1,k2,k3,k4,t1,t2\n"
-    return [(header + "a.png,1,2,3,10,80,0,36,0,0,0.1,0,0,0,0,0\na.jpg,1,2,3,10,80,0,36\n").encode()]
+    return [(header + "a.png,1,2,3,10,80,0,36,0,0,0.1,0,0,0,0,0\na.tif,1,2,3,10,80,0,36,0,0\n").encode()]
 
 
 def realitycapture_xmp() -> list[bytes]:

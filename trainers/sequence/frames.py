@@ -18,6 +18,7 @@ from pathlib import Path
 from gsplat_core.errors import DataError
 from gsplat_core.scene.colmap import find_models
 from gsplat_core.scene.images import IMAGE_ENDINGS
+from gsplat_core.scene.imports.registry import find_import
 from gsplat_core.scene.masks import MASK_FOLDERS
 from gsplat_core.scene.transforms import find_transforms
 
@@ -48,7 +49,7 @@ class Frames:
             )  # fmt: skip
         names = sorted(found, key=counting)
         for data in (folder, folder / names[0]):
-            if find_models(data) or find_transforms(data):
+            if find_models(data) or find_transforms(data) or find_import(data):
                 return cls(data, {name: found[name] for name in names})
         raise DataError(
             folder, f"there is neither sparse/ nor transforms.json here or in {names[0]!r}",

@@ -11,6 +11,7 @@ from exported_photographs import HEIGHT, WIDTH, centers, photographs, rotations
 
 from gsplat_core.errors import DataError
 from gsplat_core.scene.dataset import Dataset
+from gsplat_core.sfm.photographs import lack_poses
 
 ARKIT = np.diag([1.0, -1.0, -1.0])
 
@@ -52,3 +53,10 @@ def test_a_camera_that_cannot_be_used_costs_itself(tmp_path: Path) -> None:
     assert any("1 of 4 cameras cannot be used" in warning for warning in data.warnings)
     with pytest.raises(DataError, match=r"shot_1\.json.*fx.*must be a number"):
         Dataset.load(tmp_path, test_every=0, prefetch=False, strict=True)
+
+
+def test_poses_are_not_looked_for_where_they_are_known(tmp_path: Path) -> None:
+    photographs(tmp_path / "images")
+    assert lack_poses(tmp_path)
+    export(tmp_path)
+    assert not lack_poses(tmp_path)

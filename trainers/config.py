@@ -191,6 +191,9 @@ class TrainConfig:
     """When the run is stretched to another number of steps, learning rates are multiplied by (old / new
     number)
     to this power, up to 4: Adam moves a parameter by about one learning rate per step."""
+    active_set: Annotated[float, Range(1e-4, 1e6)] | None = None
+    """GiB that the Gaussians in training may take at a time; the others are on disk (docs/mapping.md). None:
+    all are in memory."""
     cap: Literal["scene", "none"] = "scene"
     """Whether there may be no more Gaussians than the photographs can determine (trainers/capacity.py)."""
     densify: dict[str, Any] = field(default_factory=dict)

@@ -9,7 +9,7 @@ import torch
 
 import gsplat_core
 from gsplat_core.errors import ResourceError
-from gsplat_core.scene.dataset import Dataset
+from gsplat_core.scene.dataset import Dataset, View
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.strict_json import write_json
 from trainers.config import TrainConfig
@@ -19,6 +19,7 @@ from trainers.machine import cores, cpu_name
 from trainers.media import png_names, save_png
 from trainers.messages import warn
 from trainers.parts.fitting import HalfFitted
+from trainers.parts.part import Picture
 from trainers.parts.parts import Parts
 from trainers.parts.results import AtTest, read_part_results, settled
 from trainers.report import write_report
@@ -28,7 +29,12 @@ from trainers.waiting import counted
 
 
 def write_results(
-    run: RunFolder, config: TrainConfig, dataset: Dataset, gaussians: Gaussians, costs: dict[str, Any]
+    run: RunFolder,
+    config: TrainConfig,
+    dataset: Dataset,
+    gaussians: Gaussians,
+    costs: dict[str, Any],
+    drawn: Callable[[Gaussians, View, str], Picture] | None = None,
 ) -> dict[str, Any]:
     """Renders and measures the test views and writes everything that depends on them.
 
@@ -36,6 +42,7 @@ def write_results(
 
     Args:
         costs: those of `TrainingCosts` that are known.
+        drawn: see `measure`.
 
     Returns:
         the content of metrics.json.
@@ -53,7 +60,7 @@ def write_results(
         except ResourceError as error:
             warn(f"the picture of a test view is missing: {error}")
 
-    metrics, scored = measure(config, dataset, gaussians, parts, keep)
+    metrics, scored = measure(config, dataset, gaussians, parts, keep, drawn)
     metrics |= costs
     if derived := run.read_derived():
         metrics["derived"] = derived
@@ -68,6 +75,7 @@ def measure(
     gaussians: Gaussians,
     parts: Parts | None = None,
     each: Callable[[Scored], None] = lambda view: None,
+    drawn: Callable[[Gaussians, View, str], Picture] | None = None,
 ) -> tuple[dict[str, Any], list[Scored]]:
     """Renders and measures the test views, or the training views where there are none. Warns of views that
     show nothing of the scene.
@@ -75,6 +83,7 @@ def measure(
     Args:
         parts: of the finished training, where it had any that are asked about images.
         each: called with every view once it is measured.
+        drawn: what makes the picture of a view (`trainers.evaluation.evaluate`), where not the parts do.
 
     Returns:
         what metrics.json says about them, and the views.
@@ -83,7 +92,7 @@ def measure(
     split, views = ("test", dataset.test) if dataset.test else ("train", dataset.train)
     scored = []
     parts = Parts({}) if parts is None else parts
-    compared, fitted = AtTest(parts, dataset.train), HalfFitted(parts, dataset.train)
+    compared, fitted = drawn or AtTest(parts, dataset.train), HalfFitted(parts, dataset.train)
     shown = counted(views, "measuring", len(views))
     for result in evaluate(gaussians, shown, test_background(config), compared, fitted):
         each(result)

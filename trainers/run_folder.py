@@ -51,6 +51,7 @@ class RunFolder:
         self.metrics = self.path / "metrics.json"
         self.history = self.path / "history.jsonl"
         self.checkpoints = self.path / "checkpoints"
+        self.store = self.path / "store"
         self.point_cloud = self.path / "point_cloud.ply"
         self.compressed = self.path / "point_cloud.gsz"
         self.compression = self.path / "compression.json"
@@ -79,6 +80,7 @@ class RunFolder:
         # Its configuration last: until then, what is left is known as a run.
         for path in (
             self.checkpoints,
+            self.store,
             self.parts,
             self.test,
             self.metrics,
@@ -99,7 +101,7 @@ class RunFolder:
 
         Called by the owner of the folder. What cannot be removed stays.
         """
-        for folder in (self.path, self.checkpoints, self.parts):
+        for folder in (self.path, self.checkpoints, self.store, self.parts):
             if folder == self.path or not folder.is_symlink():
                 sweep(folder)
         if not self.test.is_symlink():

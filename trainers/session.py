@@ -71,6 +71,10 @@ def train(
     def note(text: str) -> None:
         tell(console, text)
 
+    if config.active_set is not None:
+        from trainers.active_set.session import train_active_set
+
+        return train_active_set(config, run, console, resume, overwrite, observers)
     refuse_primitive(config.primitive, config)
     watching = Observers(observers, lambda text: note(f"warning: {text}"))
     with run.owned(), run.crash_reports(), closing(watching):

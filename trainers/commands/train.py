@@ -81,6 +81,9 @@ class TrainOptions:
     """Shrink the images by this factor, such as 2 or 1.5."""
     max_gaussians: Annotated[int | None, _option("N", "from the photographs' pixels")] = None
     """At most so many Gaussians, from the start on."""
+    active_set: Annotated[float | None, _option("GB", "all in memory")] = None
+    """Train a scene that is larger than memory: the Gaussians in training take at most so many GiB, and the
+    others are on disk (docs/mapping.md)."""
     device: Annotated[Literal["cpu", "cuda", "auto"] | None, _option("{cpu,cuda,auto}", "auto")] = None
     """Where to compute; auto takes a GPU when there is one."""
     seed: Annotated[int | None, _option("S", "0")] = None
@@ -233,11 +236,14 @@ def check_options(options: TrainOptions) -> None:
     from trainers.config import TrainConfig
     from trainers.fields import check_option
 
-    ranges = {name: ranges_of(TrainConfig)[name] for name in ("steps", "downscale", "test_every", "seed")}
+    names = ("steps", "downscale", "test_every", "seed", "active_set")
+    ranges = {name: ranges_of(TrainConfig)[name] for name in names}
     for name, allowed in (ranges | {"max_gaussians": Range(1)}).items():
         check_option(name, getattr(options, name), allowed)
     if options.view:
         check_port(options.port)
+    if options.view and options.active_set is not None:
+        raise UsageError("--view shows a scene that is in memory; leave it or --active-set out.")
     if options.test_every == 1:
         raise UsageError(
             "--test-every 1 leaves no image to train on; use 0 for no test images, or at least 2."
@@ -312,6 +318,7 @@ def started(run: RunFolder, options: TrainOptions) -> TrainConfig:
         **_given(
             options,
             "downscale",
+            "active_set",
             "device",
             "seed",
             "test_every",
@@ -375,7 +382,7 @@ def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
     # --device is not among them: where it is computed may change, what is computed may not.
     names = (
         "preset", "model", "steps", "downscale", "seed", "test_every", "sparse_model", "sky", "gaps",
-        "max_gaussians", "densify_threshold",
+        "max_gaussians", "densify_threshold", "active_set",
     )  # fmt: skip
     # A run knows what became of `auto`.
     background = () if options.background == "auto" else ("background",)

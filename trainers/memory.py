@@ -23,6 +23,12 @@ def use_large_pages() -> None:
         os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
+def give_back_freed_memory() -> None:
+    """Returns what `keep_freed_memory` has kept; for when another scene takes the place of one."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def keep_freed_memory() -> None:
     """Keeps the memory of tensors up to 32 MB, which is all that a step allocates for two million Gaussians.
 

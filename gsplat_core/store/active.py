@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -54,6 +55,14 @@ class ActiveSet:
         """How many Gaussians there are, in memory or not."""
         away = self.store.cells
         return self.num + int(self.store.rows_of(away[~found(away, self._held)]).sum())
+
+    def rows_of(self, cells: Keys) -> npt.NDArray[np.int64]:
+        """[M] how many Gaussians each of these cells has, in memory or not; they ascend."""
+        counts = self.store.rows_of(cells)
+        counts[found(cells, self._held)] = 0
+        mine = self._cell[found(self._cell, cells)]
+        np.add.at(counts, np.searchsorted(cells, mine), 1)
+        return counts
 
     def look(self, camera: Camera) -> Gaussians:
         """Holds what a camera's image may show, and no more; the scene in memory then."""

@@ -30,7 +30,13 @@ class Log:
         except OSError as error:
             raise self._unwritable(error) if writable else self._unreadable(error) from error
         try:
-            if (there := os.fstat(self._file).st_size) < size:
+            status = os.fstat(self._file)
+            if writable and status.st_nlink > 1:
+                raise DataError(
+                    path, "the file has another name elsewhere, which must not be written to",
+                    remedy="Copy the store.",
+                )  # fmt: skip
+            if (there := status.st_size) < size:
                 raise DataError(
                     path, f"the log is cut off: {size:,} bytes are expected", f"byte {there}",
                     remedy="Make the store anew from its source.",
@@ -54,8 +60,8 @@ class Log:
             except OSError as error:
                 raise self._unreadable(error) from error
             if not read:
-                place = f"byte {offset + done}"
-                raise DataError(self.path, "the log became shorter while it was read", place)
+                end = f"byte {offset + done}"
+                raise DataError(self.path, "the log became shorter while it was read", end)
             done += read
 
     def write(self, rows: np.ndarray, offset: int) -> None:

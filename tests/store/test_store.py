@@ -167,6 +167,10 @@ def test_damage_is_told_with_its_place(tmp_path):
     log.write_bytes(log.read_bytes()[:-1])
     with pytest.raises(DataError, match=r"rows_\d+\.log.*cut off"):
         SceneStore(tmp_path)
+    os.link(log, tmp_path / "elsewhere")
+    log.write_bytes(log.read_bytes() + b"1")
+    with pytest.raises(DataError, match="elsewhere"):
+        SceneStore(tmp_path, writable=True)
     log.unlink()
     log.symlink_to(index)
     with pytest.raises(DataError):

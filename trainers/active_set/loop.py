@@ -28,6 +28,7 @@ from trainers.fields import from_json
 from trainers.history import History
 from trainers.interrupt import StopRequest
 from trainers.loop import Interrupted
+from trainers.memory import give_back_freed_memory
 from trainers.observer import Observers
 from trainers.progress import TrainingProgress
 from trainers.run_folder import RunFolder
@@ -170,6 +171,7 @@ class Loop:
         active = max(active, block.trainer.num_gaussians)
         block.write_back()
         del block
+        give_back_freed_memory()
         passed.step += count
         passed.visits += 1
         passed.most_active = max(passed.most_active, active)

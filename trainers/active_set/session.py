@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 from gsplat_core.densify.registry import create
-from gsplat_core.errors import UsageError
+from gsplat_core.errors import DataError, UsageError
 from gsplat_core.io import export_pieces
 from gsplat_core.io.pieces import Pieces
 from gsplat_core.io.usable import usable_pieces
@@ -112,6 +112,8 @@ def _store(
     note: Callable[[str], None],
 ) -> SceneStore:
     """The store to train: that of the run that is resumed, or a new one with the first Gaussians."""
+    if run.store.is_symlink():
+        raise DataError(run.store, "this is a link, which nothing is written through", remedy="Remove it.")
     if resume and is_store(run.store):
         store = SceneStore(run.store, writable=True)
         if store.facts:

@@ -35,9 +35,11 @@ def reconstructed(
     from trainers.waiting import staged
 
     work, folder = Reconstruction(source, output, settings, overwrite), RunFolder(output)
+    for text in work.warnings:
+        warn(text)
     with folder.owned(), folder.crash_reports(), staged() as told:
         outcome = work.run(told)
-    for text in (*outcome.warnings, *doubts(outcome), *advice(outcome.left_out)):
+    for text in (*doubts(outcome), *advice(outcome.left_out)):
         warn(text)
     say(summary(outcome))
     return outcome

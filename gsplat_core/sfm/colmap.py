@@ -7,6 +7,7 @@ are set wherever COLMAP takes one.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ Told = Callable[[int, int], None]
 
 _AT_A_TIME = 4  # photographs for each thread between two messages about progress
 _FEWEST_IN_MODEL = 3
+_FEWEST_POINTS = 10  # for each photograph; models with fewer are of chance matches
 
 
 def threads() -> int:
@@ -124,46 +126,26 @@ class Placed(NamedTuple):
 
 
 def place(
-    database: Path, images: Path, output: Path, mapper: str, seed: int, told: Told
+    database: Path, images: Path, output: Path, mappers: Sequence[str], seed: int, told: Told
 ) -> list[dict[str, Any]]:
     """Poses and points. Writes models into folders 0, 1, ... of `output`, that of most photographs first.
 
     Args:
-        mapper: "incremental" or "global".
+        mappers: of "incremental" and "global", those that are tried until one places anything.
     """
-    pycolmap.set_random_seed(seed)
-    total = _read(database, lambda db: db.num_images())
-    raw = output / "unordered"
-    raw.mkdir(parents=True, exist_ok=True)
-    options: Any
-    if mapper == "global":
-        # It starts from focal lengths that are nearly right, which photographs without EXIF data do not have.
-        pycolmap.calibrate_view_graph(database)
-        options = pycolmap.GlobalPipelineOptions()
-        options.mapper.global_positioning.use_gpu = False
-        options.mapper.bundle_adjustment.ceres.use_gpu = False
-    else:
-        options = pycolmap.IncrementalPipelineOptions()
-    options.num_threads = threads()
-    options.random_seed = seed
-    options.min_model_size = _FEWEST_IN_MODEL
-    if mapper == "global":
-        told(0, 0)
-        models = pycolmap.global_mapping(database, images, raw, options)
-    else:
-        placed = 1
-
-        def next_one() -> None:
-            nonlocal placed
-            placed = min(placed + 1, total)
-            told(placed, total)
-
-        models = pycolmap.incremental_mapping(
-            database, images, raw, options, initial_image_pair_callback=next_one, next_image_callback=next_one
-        )
-    ranked = sorted(models.values(), key=lambda model: (-model.num_reg_images(), -model.num_points3D()))
+    models: list[Any] = []
+    for mapper in mappers:
+        pycolmap.set_random_seed(seed)
+        raw = output / f"unordered_{mapper}"
+        raw.mkdir()
+        found = (_all_at_once if mapper == "global" else _one_by_one)(database, images, raw, seed, told)
+        shutil.rmtree(raw)
+        models = [model for model in found if model.num_points3D() >= _FEWEST_POINTS * model.num_reg_images()]
+        if models:
+            break
+    models.sort(key=lambda model: (-model.num_reg_images(), -model.num_points3D()))
     results = []
-    for rank, model in enumerate(ranked):
+    for rank, model in enumerate(models):
         (output / str(rank)).mkdir()
         model.write(output / str(rank))
         names = sorted(model.image(i).name for i in model.reg_image_ids())
@@ -171,6 +153,46 @@ def place(
             Placed(names, model.num_points3D(), float(model.compute_mean_reprojection_error()))._asdict()
         )
     return results
+
+
+def _one_by_one(database: Path, images: Path, output: Path, seed: int, told: Told) -> list[Any]:
+    """Models by COLMAP's incremental mapper."""
+    options = pycolmap.IncrementalPipelineOptions()
+    options.num_threads = threads()
+    options.random_seed = seed
+    options.min_model_size = _FEWEST_IN_MODEL
+    total = _read(database, lambda db: db.num_images())
+    placed = 1
+
+    def next_one() -> None:
+        nonlocal placed
+        placed = min(placed + 1, total)
+        told(placed, total)
+
+    return list(
+        pycolmap.incremental_mapping(
+            database,
+            images,
+            output,
+            options,
+            initial_image_pair_callback=next_one,
+            next_image_callback=next_one,
+        ).values()
+    )
+
+
+def _all_at_once(database: Path, images: Path, output: Path, seed: int, told: Told) -> list[Any]:
+    """Models by COLMAP's global mapper (Pan et al., "Global structure-from-motion revisited", ECCV 2024)."""
+    # It starts from focal lengths that are nearly right, which photographs without EXIF data do not have.
+    pycolmap.calibrate_view_graph(database)
+    options = pycolmap.GlobalPipelineOptions()
+    options.num_threads = threads()
+    options.random_seed = seed
+    options.min_model_size = _FEWEST_IN_MODEL
+    options.mapper.global_positioning.use_gpu = False
+    options.mapper.bundle_adjustment.ceres.use_gpu = False
+    told(0, 0)
+    return list(pycolmap.global_mapping(database, images, output, options).values())
 
 
 def examine(database: Path) -> dict[str, dict[str, Any]]:

@@ -31,6 +31,7 @@ tenths."""
 FEWEST, MOST = 40, 300
 _LOOKED_AT = 960  # pixels of the longer side at which sharpness is measured
 _SMALL = 160  # and motion
+_MOST_PARTS = 4  # for each frame that is wanted
 _HOP = 5.0  # and pixels of motion after which frames are compared with a new one: they are whole, and add up
 
 
@@ -59,17 +60,28 @@ def choose(survey: Survey, number: int | None) -> list[int]:
     if number >= total:
         return list(range(total))
     # Where nothing moves at all, by the time.
-    place = way if way[-1] > 0 else np.arange(total, dtype=float)
-    parts = np.minimum((place / place[-1] * number).astype(int), number - 1)
+    place = way / way[-1] if way[-1] > 0 else np.linspace(0, 1, total)
+    chosen: list[int] = []
+    parts = float(number)
+    # Where the camera jumps, parts have no frame: then there are more of them.
+    while parts <= _MOST_PARTS * number and len(chosen) < number:
+        finer = _sharpest(place, survey.sharpness, int(parts))
+        if len(finer) > number:
+            break
+        chosen, parts = finer, parts * 1.1 + 1
+    return chosen
+
+
+def _sharpest(place: npt.NDArray[np.float64], sharpness: npt.NDArray[np.float64], parts: int) -> list[int]:
+    """The sharpest frame of each of so many equal parts of the way, which goes from 0 to 1."""
+    part = np.minimum((place * parts).astype(int), parts - 1)
     chosen = []
-    for part in range(number):
-        members = np.flatnonzero(parts == part)
-        if len(members):
-            # Not at the ends of a part, where the next one's may be the very next frame.
-            offset = place[members] / place[-1] * number - part
-            inner = members[(offset > 1 / 6) & (offset < 5 / 6)]
-            members = inner if len(inner) else members
-            chosen.append(int(members[survey.sharpness[members].argmax()]))
+    for members in np.split(np.arange(len(place)), np.flatnonzero(np.diff(part)) + 1):
+        # Not at the ends of a part, where the next one's may be the very next frame.
+        offset = place[members] * parts - part[members]
+        inner = members[(offset > 1 / 6) & (offset < 5 / 6)]
+        members = inner if len(inner) else members
+        chosen.append(int(members[sharpness[members].argmax()]))
     return chosen
 
 

@@ -39,14 +39,12 @@ class Outcome:
         photographs: how many there were.
         models: from the largest to the smallest.
         left_out: by reason, the names of the photographs without a pose in the largest model.
-        warnings: what was left out or looks wrong, a sentence each.
     """
 
     folder: Path
     photographs: int
     models: list[Model]
     left_out: dict[str, list[str]] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
 
     @property
     def placed(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +39,9 @@ class Reconstruction:
         settings: how.
         overwrite: begin anew where an earlier reconstruction is.
         worker: the command of the process that COLMAP works in, if it is another one.
+
+    Attributes:
+        warnings: what of the photographs cannot be used, a sentence each.
 
     Raises:
         UsageError: pycolmap is not installed; the folder has something else in it; options that do not fit.
@@ -85,9 +87,7 @@ class Reconstruction:
         names = sorted(name for camera in self.cameras for name in camera)
         places = positions(self.photographs) if self.photographs else None
         plan = planned(self.settings.matcher, len(names), self.in_order, places)
-        mapper: Mapper = self.settings.mapper
-        if mapper == "auto":
-            mapper = "global" if len(names) >= GLOBAL_FROM else "incremental"
+        mappers = mappers_for(self.settings.mapper, len(names))
         looks = {
             "model": self.settings.camera_model,
             "cameras": self.settings.single_camera,
@@ -95,14 +95,14 @@ class Reconstruction:
         }
         features = key_of(key, **looks)
         matches = key_of(features, matcher=plan.matcher, seed=self.settings.seed)
-        poses = key_of(matches, mapper=mapper, seed=self.settings.seed)
+        poses = key_of(matches, mappers=mappers, seed=self.settings.seed)
         done = self.state.result("poses", poses) if (self.sparse / "0").is_dir() else None
         if done is None:
             self._features(features, key_of("", **looks))
             self._matches(matches, names, plan)
-            done = self._poses(poses, names, mapper)
+            done = self._poses(poses, names, mappers)
         models = [Model(**model) for model in done["models"]]
-        outcome = Outcome(self.output, len(names), models, done["left_out"], self.warnings)
+        outcome = Outcome(self.output, len(names), models, done["left_out"])
         refuse_failure(outcome, self.source)
         return outcome
 
@@ -184,14 +184,13 @@ class Reconstruction:
             )
             self.state.finish("matches", key, plan.matcher)
 
-    def _poses(self, key: str, names: list[str], mapper: Mapper) -> dict[str, Any]:
+    def _poses(self, key: str, names: list[str], mappers: list[str]) -> dict[str, Any]:
         """The models, as `Model` has them, and the photographs that the first does not have."""
         with temporary_folder(self.output) as temporary:
             models = self._run(
-                "poses", images=self.images, output=temporary, mapper=mapper, seed=self.settings.seed
+                "poses", images=self.images, output=temporary, mappers=mappers, seed=self.settings.seed
             )
             facts = self._run("examine")
-            shutil.rmtree(temporary / "unordered", ignore_errors=True)
             remove(self.sparse)
             temporary.rename(self.sparse)
         left_out = without_place(names, [Model(**model) for model in models], facts)
@@ -204,6 +203,17 @@ class Reconstruction:
             self.told(process.STAGES[stage], done, total)
 
         return process.run_stage(stage, self.log, told, self.worker, database=self.database, **arguments)
+
+
+def mappers_for(mapper: Mapper, number: int) -> list[str]:
+    """Which are tried, one after the other until one places anything.
+
+    Where photographs are few and near each other, no two have the angle between them that the incremental one
+    begins with, and the global one, which begins with all, often finds it.
+    """
+    if mapper != "auto":
+        return [mapper]
+    return ["global", "incremental"] if number >= GLOBAL_FROM else ["incremental", "global"]
 
 
 def _state(source: Path, output: Path, overwrite: bool) -> State:

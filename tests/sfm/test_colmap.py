@@ -1,4 +1,4 @@
-"""With pycolmap itself: the poses of photographs are found, and the same again from the same seed."""
+"""With pycolmap itself: the poses of photographs of a corner are found, as `Dataset` reads them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def looking_at_the_corner(angle: float, height: float) -> np.ndarray:
     return viewmat
 
 
-def test_poses_of_a_corner_are_found_and_found_again(tmp_path: Path) -> None:
+def test_poses_of_a_corner_are_found(tmp_path: Path) -> None:
     truth = [
         looking_at_the_corner(a, h)
         for a, h in zip(np.linspace(0.55, 1.0, 5), (2, 2.4, 2, 2.4, 2), strict=True)

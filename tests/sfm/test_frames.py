@@ -78,6 +78,8 @@ def test_how_many_follows_from_the_way_unless_it_is_asked_for() -> None:
     assert len(choose(Survey(np.linspace(0, 10, 2000), sharpness), None)) == 120
     assert len(choose(Survey(np.linspace(0, 1e4, 2000), sharpness), None)) == 300
     assert len(choose(still, 25)) == 25
+    jumps = Survey(np.repeat([0.0, 1, 2, 8, 9, 10, 16, 17], 10), np.ones(80))
+    assert 7 <= len(choose(jumps, 8)) <= 8
     assert choose(Survey(np.linspace(0, 1, 5), np.ones(5)), 100) == [0, 1, 2, 3, 4]
 
 

@@ -11,7 +11,7 @@ from sfm.conftest import FAKE, Journal, write_photograph
 
 from gsplat_core.errors import DataError, UsageError
 from gsplat_core.sfm.outcome import Outcome
-from gsplat_core.sfm.reconstruct import FILES, Reconstruction
+from gsplat_core.sfm.reconstruct import FILES, GLOBAL_FROM, Reconstruction, mappers_for
 from gsplat_core.sfm.settings import Settings
 
 ALL = ["features", "matches", "poses", "examine"]
@@ -40,7 +40,7 @@ def test_all_stages_once_and_none_the_second_time(case: Case, journal: Journal) 
     assert (requests[0]["image_size"], requests[0]["features"]) == (1600, 4096)
     assert requests[0]["masks"] is None
     assert len(requests[1]["pairs"]) == 10
-    assert requests[2]["mapper"] == "incremental"
+    assert requests[2]["mappers"] == ["incremental", "global"]
     assert first.placed == first.photographs == 5
     assert (case.output / "sparse" / "0").is_dir()
     assert sorted(path.name for path in (case.output / "images").iterdir()) == [f"{i}.jpg" for i in range(5)]
@@ -189,6 +189,13 @@ def test_a_damaged_file_of_the_state_is_told(case: Case, journal: Journal) -> No
     ):
         case.run()
     case.run(overwrite=True)
+
+
+def test_many_are_placed_all_at_once_and_what_is_asked_for_is_all_that_is_tried() -> None:
+    assert mappers_for("auto", GLOBAL_FROM - 1) == ["incremental", "global"]
+    assert mappers_for("auto", GLOBAL_FROM) == ["global", "incremental"]
+    assert mappers_for("incremental", GLOBAL_FROM) == ["incremental"]
+    assert mappers_for("global", 3) == ["global"]
 
 
 def test_settings_have_ranges() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from trainers.options import OptionalFolder
+from trainers.options import OptionalFolder, optional
 from trainers.paths import must_be_scene
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def export(
     images: OptionalFolder = None,
     measure: Literal["views", "orbit", "no"] = "views",
     coordinates: Literal["run", "original"] = "run",
+    appearance: Annotated[str | None, optional("IMAGE")] = None,
 ) -> None:
     """Write the scene of a run or splat file in the format that the new file's ending names.
 
@@ -44,6 +45,8 @@ def export(
             renders that.
         coordinates: original adds the offset that was subtracted from a capture far from the origin, such as
             one in UTM coordinates.
+        appearance: a training photograph of a run with --appearance, whose colours the scene is to have
+            (default: those of the average photograph).
     """
     must_be_scene(source)
     from gsplat_core.io import export_verified, format_of
@@ -61,6 +64,10 @@ def export(
     known = format_of(output)
     options = parse_options(known.save, list(option), f"writing {known.ending}") if known.save else {}
     gaussians = load_scene(source, warn, list(read)).detached()
+    if appearance is not None:
+        from trainers.appearance import in_appearance
+
+        gaussians = in_appearance(source, gaussians, appearance, scene, images)
     if known.save and "view" in options_of(known.save) and "view" not in options and gaussians.num:
         options["view"] = as_text(outlook(source, gaussians))
     make_folder(output.parent)
@@ -72,6 +79,7 @@ def export(
         "format": known.title,
         "options": options,
         "num_gaussians": gaussians.num,
+        **({} if appearance is None else {"appearance": appearance}),
         "sh_degree": result.sh_degree,
         "bytes": size,
         "bytes_per_gaussian": size / max(1, gaussians.num),

@@ -94,8 +94,13 @@ class TrainOptions:
     """Which sparse model of the folder, for example 0."""
     compress: Annotated[str | None, _option("{scalar,vq,...}", "no")] = None
     """Train the scene for a codec; also writes point_cloud.gsz, and measures what that decodes to."""
-    appearance: Annotated[Literal["affine", "none"] | None, _option("{affine,none}", "none")] = None
-    """Learn how each photograph was exposed (an affine change of its colours) with the scene."""
+    appearance: Annotated[
+        Literal["affine", "embedding", "bilateral", "none"] | None,
+        _option("{affine,embedding,bilateral,none}", "none"),
+    ] = None
+    """Learn with the scene how each photograph differs from the others: its exposure (an affine change of
+    colours), how the scene looked (embedding), or what the camera did from place to place (a bilateral grid);
+    docs/appearance.md."""
     confidence: bool = False
     """Learn how far to trust each pixel of the photographs, where some are broken (docs/captures.md)."""
     parts: Annotated[tuple[str, ...], arg(metavar="NAME ...", help_behavior_hint="")] = ()

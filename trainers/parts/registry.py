@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from gsplat_core.errors import UsageError
 from gsplat_core.scene.dataset import View
+from trainers.parts.bilateral import Bilateral
 from trainers.parts.codec import Codec
 from trainers.parts.coherence import Coherence
 from trainers.parts.confidence import Confidence
 from trainers.parts.crisp import Crisp
 from trainers.parts.density import Density
 from trainers.parts.depth import Depth
+from trainers.parts.embedding import Embedding
 from trainers.parts.exposure import Exposure
 from trainers.parts.faces import Faces
 from trainers.parts.frequency import Frequency
@@ -36,6 +38,8 @@ PARTS: dict[str, type[Part]] = {
     "faces": Faces,
     "codec": Codec,
     "exposure": Exposure,
+    "embedding": Embedding,
+    "bilateral": Bilateral,
     "confidence": Confidence,
     "smoothing": Smoothing,
     "shapes": Shapes,
@@ -50,7 +54,7 @@ PARTS: dict[str, type[Part]] = {
     "coherence": Coherence,
 }
 # What `--appearance` calls them.
-APPEARANCES = {"affine": "exposure"}
+APPEARANCES = {"affine": "exposure", "embedding": "embedding", "bilateral": "bilateral"}
 
 
 def settings_class(name: str) -> type[Any]:

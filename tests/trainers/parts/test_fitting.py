@@ -54,7 +54,7 @@ def exposed(gaussians: Gaussians) -> Tensor:
     return (drawn.image @ EXPOSURE[:, :3].T + drawn.alphas * EXPOSURE[:, 3])[0]
 
 
-@pytest.mark.parametrize("appearance", ["affine"])
+@pytest.mark.parametrize("appearance", ["affine", "bilateral"])
 def test_the_right_half_is_as_the_left_one_says(gaussians: Gaussians, appearance: str) -> None:
     view = photograph(exposed(gaussians))
     parts = create(with_appearance(TrainConfig(sh_degree=1), appearance), [])

@@ -18,6 +18,11 @@ class Adam(torch.optim.Optimizer):
     class can be loaded. Nothing else is kept between steps, so density control may exchange parameters and
     state tensors for others with more or fewer rows.
 
+    In a group with the option `by_row=True` each row of a parameter [N, ...] is trained as if it were a
+    parameter by itself: a step leaves rows whose gradient is zero where they are, with their moments and
+    their count of steps; ``step`` is [N] there. That is for what belongs to photographs, of which a step sees
+    one: momentum would carry on what belongs to the others.
+
     Args:
         params: float32 tensors or parameter groups, each with its own ``lr``, ``betas``, ``eps`` if wanted.
         lr: learning rate.
@@ -86,7 +91,7 @@ class Adam(torch.optim.Optimizer):
             visible: bool [N]. Rows n with False keep their values and moments, as if they were not part of
                 this step. They save time where 64 neighbours in a row are False, or where rows are long (SH
                 coefficients). All parameters that have a gradient must have N rows then, but for those of
-                groups with the option `whole=True`, which it does not concern.
+                groups with the option `whole=True` or `by_row=True`, which it does not concern.
             pace: [N] in the parameters' dtype, at least 0: row n goes so many times as far as it would. It is
                 a factor on the step because one on the gradient would do nothing: Adam divides by the size of
                 the gradients. At 0 a row stays where it is, while its moments go on; `visible` stops both.
@@ -102,6 +107,9 @@ class Adam(torch.optim.Optimizer):
         for group in self.param_groups:
             for param in group["params"]:
                 if param.grad is None:
+                    continue
+                if group.get("by_row"):
+                    self._step_by_row(param, param.grad, group)
                     continue
                 exp_avg, exp_avg_sq, step, lr, options = self._next_update(param, group)
                 rows, paces = (None, None) if group.get("whole") else (visible, pace)
@@ -136,10 +144,25 @@ class Adam(torch.optim.Optimizer):
             (*group["betas"], group["eps"], group["bias_correction"]),
         )
 
-    def _state_of(self, param: Tensor) -> dict[str, Tensor]:
+    def _step_by_row(self, param: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+        state = self._state_of(param, param.new_zeros(len(param)))
+        seen = grad.reshape(len(grad), -1).any(dim=1)
+        state["step"] += seen
+        beta1, beta2 = group["betas"]
+        steps = state["step"].double().clamp(min=1)
+        corrections = (1 - beta2**steps).sqrt() / (1 - beta1**steps)
+        start = param.detach().clone()
+        adam_step_(
+            param, grad, state["exp_avg"], state["exp_avg_sq"], seen, 1, float(group["lr"]),
+            beta1, beta2, group["eps"], False,
+        )  # fmt: skip
+        param.copy_(_paced(start, param.detach(), corrections.to(param.dtype)))
+        torch.autograd.graph.increment_version(param)
+
+    def _state_of(self, param: Tensor, none: Tensor | None = None) -> dict[str, Tensor]:
         state = self.state[param]
         if not state:
-            state["step"] = torch.tensor(0.0)
+            state["step"] = torch.tensor(0.0) if none is None else none
             state["exp_avg"] = torch.zeros_like(param)
             state["exp_avg_sq"] = torch.zeros_like(param)
         return state

@@ -296,3 +296,25 @@ def test_rates_are_those_of_torch_where_none_are_given() -> None:
         assert ours.defaults[name] == theirs.defaults[name]
     assert ours.defaults["eps"] == 1e-15
     assert ours.defaults["bias_correction"]
+
+
+def test_each_row_by_itself_is_a_parameter_of_its_own() -> None:
+    """What has a row for each photograph: those that a step does not see neither move nor count it."""
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(5, 6, generator=generator)
+    rows = [start[row].clone().requires_grad_() for row in range(5)]
+    together = start.clone().requires_grad_()
+    ours = Adam([{"params": [together], "lr": 1e-2, "by_row": True}])
+    expected = torch.optim.Adam([{"params": [row]} for row in rows], lr=1e-2, eps=1e-15)
+    for step in range(40):
+        seen = {step % 3, step % 2}  # row 3 never
+        gradient = torch.randn(5, 6, generator=generator)
+        together.grad = torch.zeros(5, 6)
+        for number, row in enumerate(rows):
+            row.grad = gradient[number] if number in seen else None
+            together.grad[number] = gradient[number] if number in seen else 0.0
+        ours.step(visible=torch.ones(9, dtype=torch.bool))
+        expected.step()
+    torch.testing.assert_close(together, torch.stack(rows), rtol=1e-5, atol=1e-6)
+    assert torch.equal(together[3], start[3])
+    assert ours.state[together]["step"].tolist() == [27.0, 26.0, 13.0, 0.0, 0.0]

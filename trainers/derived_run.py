@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from gsplat_core.strict_json import write_json
 from trainers.config import TrainConfig
 from trainers.coordinates import share_coordinates
 from trainers.messages import warn
-from trainers.parts.results import read_part_results, write_part_results
+from trainers.parts.results import AtTest, read_part_results, settled, write_part_results
 from trainers.results import write_results
 from trainers.run_folder import RunFolder
 from trainers.session import choose_device
@@ -66,6 +67,12 @@ class Origin:
     dataset: Dataset
     part_results: dict[str, Any] = field(default_factory=dict)
     costs: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def at_test(self) -> AtTest:
+        """How the parts of the training want the scene compared with photographs."""
+        parts = settled(self.config, self.dataset.train, self.part_results, self.gaussians.device)
+        return AtTest(parts, self.dataset.train)
 
     @classmethod
     def open(

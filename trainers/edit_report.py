@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -43,6 +43,7 @@ def measure(
     views: Sequence[View],
     targets: Sequence[Tensor],
     background: str,
+    camera_of: Callable[[View], Camera] = lambda view: view.camera,
 ) -> dict[str, float | None]:
     """PSNR against the pictures, as means over the views: `inside_before`, `inside_after`, `outside_before`
     and `outside_after`; None where there is no such pixel in any of them.
@@ -50,16 +51,18 @@ def measure(
     Args:
         region: bool [N], of the scene before.
         targets: [H, W, 3] uint8 for each view.
+        camera_of: with which a view is rendered (`trainers.parts.results.AtTest.camera`).
     """
     scores: dict[str, list[float]] = {
         f"{where}_{when}": [] for where in PLACES for when in ("before", "after")
     }
     for view, target in counted(list(zip(views, targets, strict=True)), "measuring", len(views)):
-        share = share_of(before, region, view.camera)
+        camera = camera_of(view)
+        share = share_of(before, region, camera)
         truth, mask = as_float(target).to(share.device), view.mask()
         images = {
-            "before": render(before, view.camera, background),
-            "after": render(after, view.camera, background),
+            "before": render(before, camera, background),
+            "after": render(after, camera, background),
         }
         for where, pixels in (("inside", share >= INSIDE), ("outside", share < OUTSIDE)):
             counted_pixels = pixels if mask is None else pixels & mask.to(pixels.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,16 @@ RECORD = "export.json"
 
 
 def compare_on_views(
-    before: Gaussians, after: Gaussians, views: Sequence[View], background: str
+    before: Gaussians,
+    after: Gaussians,
+    views: Sequence[View],
+    background: str,
+    camera: Callable[[View], Camera] = lambda view: view.camera,
 ) -> dict[str, Any]:
     """PSNR and SSIM of both scenes against photographs, averaged over the views, and what is lost.
+
+    Args:
+        camera: with which a view is rendered (`trainers.parts.results.AtTest.camera`).
 
     Returns:
         `views`, `psnr_before`, `psnr_after`, `loss_db`, `ssim_before`, `ssim_after`, `loss_ssim` (losses are
@@ -33,7 +40,7 @@ def compare_on_views(
     scores: list[list[tuple[float, float]]] = []
     errors: list[float] = []
     for view in counted(views, "measuring the loss", len(views)):
-        first, second = (render(scene, view.camera, background) for scene in (before, after))
+        first, second = (render(scene, camera(view), background) for scene in (before, after))
         truth, mask = photograph(view, background, first.device)
         scores.append([(capped(psnr(i, truth, mask)), ssim(i, truth, mask=mask)) for i in (first, second)])
         errors.append(float((first - second).square().mean(dtype=torch.float64)))

@@ -16,6 +16,7 @@ from gsplat_core.scene.gaussians import Gaussians
 from trainers.config import TrainConfig
 from trainers.parts.codec import Codec as CodecPart
 from trainers.parts.registry import create
+from trainers.parts.results import AtTest, settled
 from trainers.trainer import Trainer
 from trainers.views import Feed
 from trainers.waiting import counted
@@ -56,7 +57,8 @@ def fine_tune(
         results: what other parts of that training found (`trainers.parts.results`), which stays as it is.
     """
     config = fine_tuning_config(config, steps)
-    cameras = [view.camera for view in dataset.train]
+    at_test = AtTest(settled(config, dataset.train, results or {}, gaussians.device), dataset.train)
+    cameras = [at_test.camera(view) for view in dataset.train]
     compression = CompressedTraining(codec, Schedule(0, steps, keep), cameras, config.drawn)
     parts = create(config, dataset.train, {"codec": CodecPart(compression)})
     parts.settle(results or {})

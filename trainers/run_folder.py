@@ -58,6 +58,7 @@ class RunFolder:
         self.derived = self.path / "derived.json"
         self.rest_mesh = self.path / "rest_mesh.ply"
         self.parts = self.path / "parts"
+        self.sparse = self.path / "sparse"
         self.test = self.path / "test"
         self.report = self.path / "report.html"
         self.crash_report = self.path / "crash_report.txt"
@@ -82,6 +83,7 @@ class RunFolder:
             self.checkpoints,
             self.store,
             self.parts,
+            self.sparse,
             self.test,
             self.metrics,
             self.history,

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 
 from gsplat_core.densify.rendered_views import RenderedViews
-from gsplat_core.errors import NumericalError, UsageError
+from gsplat_core.errors import DataError, NumericalError, UsageError
 from gsplat_core.io import export_verified, gsz
 from gsplat_core.io.usable import keep_usable
 from gsplat_core.render.seam import TURN
@@ -21,6 +21,7 @@ from trainers.capacity import within_capacity
 from trainers.config import TrainConfig
 from trainers.coordinates import share_coordinates
 from trainers.evaluation import backdrop, evaluate, mean
+from trainers.learnt_model import write_learnt_model
 from trainers.loop import Loop
 from trainers.messages import tell
 from trainers.observer import Observer, Observers
@@ -138,6 +139,7 @@ def train(
         export_verified(run.point_cloud, result)
         write_part_results(run.parts, trainer.parts.result())
         trainer.parts.keep(run)
+        _keep_cameras(run, config, trainer, dataset, note)
         costs = {
             "steps": trainer.step,
             "train_seconds": totals.train_seconds,
@@ -149,6 +151,16 @@ def train(
         if device.type == "cuda":
             costs["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated(device)
         return write_results(run, config, dataset, result, costs)
+
+
+def _keep_cameras(
+    run: RunFolder, config: TrainConfig, trainer: Trainer, dataset: Dataset, note: Callable[[str], None]
+) -> None:
+    try:
+        if write_learnt_model(run, config, trainer.parts, dataset.train):
+            note(f"cameras {run.sparse / '0'}")
+    except DataError as error:
+        note(f"warning: the cameras that were learnt cannot be written as a COLMAP model: {error}")
 
 
 def rendered_views(config: TrainConfig, dataset: Dataset) -> RenderedViews:

@@ -86,6 +86,7 @@ class Trainer:
         if views is not None:
             views.evaluated = self._evaluated
             behind = views.background
+            views.posed = self.parts.camera_at_test
             views.as_photographed = lambda image, alphas, view: self.parts.at_test(
                 Picture(image, alphas, behind), view
             )
@@ -127,6 +128,7 @@ class Trainer:
                     "betas": group.betas,
                     "eps": group.eps,
                     "whole": True,
+                    "by_row": group.by_row,
                 }
             )
 
@@ -209,7 +211,7 @@ class Trainer:
         with torch.no_grad():
             refinement = self.lm.iterate(
                 self.gaussians.detached(),
-                [self.composited(target, step) for target in targets],
+                [self.parts.posed(step, self.composited(target, step)) for target in targets],
                 settings,
                 self.step - self.config.adam_steps,
                 self.lr_factor,
@@ -251,7 +253,7 @@ class Trainer:
             self.scene_extent,
             self.store.learning_rates(),
             self.views,
-            downscale=1.0 if self.views is None else self.views.lens(target.view).width / target.width,
+            downscale=1.0 if self.views is None else self.views.width(target.view) / target.width,
             scale=self.scale,
             schema=self.schema,
             frozen=self.store.frozen,
@@ -384,11 +386,13 @@ class Trainer:
             moments = state["adam"][group["name"]]  # none of a parameter that has not been trained yet
             if moments and set(moments) != {"step", "exp_avg", "exp_avg_sq"}:
                 raise ValueError(f"adam.{group['name']} has the entries {', '.join(sorted(moments))}")
+            shape = group["params"][0].shape
+            steps = shape[:1] if group.get("by_row") else ()
             for name, value in moments.items():
-                if value.shape != (() if name == "step" else group["params"][0].shape):
+                if value.shape != (steps if name == "step" else shape):
                     raise ValueError(f"adam.{group['name']}.{name} has another shape than its parameter")
             self.adam.state[group["params"][0]] = {
-                key: value.clone() if key == "step" else value.to(device, copy=True)
+                key: value.clone() if value.dim() == 0 else value.to(device, copy=True)
                 for key, value in moments.items()
             }
         self.parts.load_state_dict(state["parts"])

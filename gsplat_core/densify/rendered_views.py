@@ -13,6 +13,7 @@ from gsplat_core.render.cameras import Cameras, Posed
 from gsplat_core.render.drawing import COLORS, Outputs, Rendered
 from gsplat_core.render.scene import measure, render
 from gsplat_core.render.settings import USUAL, RenderSettings
+from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.dataset import View
 
 
@@ -47,6 +48,10 @@ class RenderedViews:
         """What turns a rendering [1, H, W, 3] with its alphas [1, H, W, 1] into what is compared with a
         photograph, given by its number; where a model of the photographs is trained with the scene."""
 
+        self.posed: Callable[[Camera, int], Camera] = lambda camera, _: camera
+        """From where and with which lens a photograph, given by its number, was taken; where that is trained
+        with the scene."""
+
         self.evaluated: Callable[[Mapping[str, Tensor], Posed], Evaluated] = lambda params, _: evaluate(
             params
         )
@@ -56,8 +61,12 @@ class RenderedViews:
     def __len__(self) -> int:
         return len(self._views)
 
+    def width(self, index: int) -> int:
+        """Of the photograph, in pixels."""
+        return self._views[index].camera.width
+
     def lens(self, index: int) -> Lens:
-        camera = self._views[index].camera
+        camera = self._camera(index)
         tensors = Cameras.of(camera, torch.device("cpu"))
         return Lens(
             tensors.viewmats[0], tensors.Ks[0], camera.width, camera.height, camera.near,
@@ -88,7 +97,7 @@ class RenderedViews:
 
     @torch.no_grad()
     def shares(self, params: Mapping[str, Tensor], index: int) -> Shares:
-        camera = self._views[index].camera
+        camera = self._camera(index)
         measured, splats = measure(self.evaluated(params, camera), camera, self.settings)
         weights, pixels, largest = measured[0].unbind(-1)
         return Shares(weights, pixels, largest, splats.radii[0, 0].amax(dim=-1), splats.depths[0, 0])
@@ -106,8 +115,11 @@ class RenderedViews:
         sums: Tensor = meta["statistics"].grad[0, :, 0]
         return sums
 
+    def _camera(self, index: int) -> Camera:
+        return self.posed(self._views[index].camera, index)
+
     def _render(self, params: Mapping[str, Tensor], index: int, outputs: Outputs) -> Rendered:
-        camera = self._views[index].camera
+        camera = self._camera(index)
         return render(
             self.evaluated({name: value.detach() for name, value in params.items()}, camera),
             camera,

@@ -48,6 +48,7 @@ class Capture:
         image_root: the folder that names are relative to, where the source says so.
         sightings: by a shot's name, which points it sees: ascending rows of `xyz` (COLMAP's tracks). Empty
             where the source does not say.
+        model: the COLMAP model that it was read from, if it was.
     """
 
     source: Path
@@ -57,6 +58,7 @@ class Capture:
     warnings: list[str] = field(default_factory=list)
     image_root: Path | None = None
     sightings: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+    model: SparseModel | None = None
 
 
 def capture_from_colmap(model: SparseModel) -> Capture:
@@ -76,6 +78,7 @@ def capture_from_colmap(model: SparseModel) -> Capture:
         model.points.rgb,
         list(model.warnings),
         sightings={image.name: _points_seen(image, model.points.ids) for image in model.images},
+        model=model,
     )
 
 

@@ -248,7 +248,7 @@ class Dataset:
         if test_every < 0 or test_every == 1:
             raise UsageError(f"test_every must be 0 (no test views) or at least 2, not {test_every}")
         scene = Path(path)
-        capture = _read_capture(scene, model, strict)
+        capture = read_capture(scene, model, strict)
         warnings = capture.warnings
         if require_points and not len(capture.xyz):
             raise DataError(capture.source, "there are no 3D points, and they are required")
@@ -357,9 +357,16 @@ class Dataset:
         atexit.register(stop)
 
 
-def _read_capture(scene: Path, model: str | os.PathLike[str] | None, strict: bool) -> Capture:
-    """COLMAP where there is a model; otherwise transforms.json, then what other programs export. A path to a
-    .json file names that file."""
+def read_capture(scene: Path, model: str | os.PathLike[str] | None, strict: bool) -> Capture:
+    """What a path names: COLMAP where there is a model; otherwise transforms.json, then what other programs
+    export. A path to a .json file names that file.
+
+    Args:
+        model, strict: as for :meth:`Dataset.load`.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
     if scene.suffix == ".json" and scene.is_file():
         return read_transforms(scene, strict)
     if model is None and not find_models(scene):

@@ -230,11 +230,15 @@ def camera_of(lens: Lens) -> tuple[str, tuple[float, ...]] | None:
     name = lens.model.name
     if name == "FOV" or (name == "BROWN" and "k4" in given):
         return None  # the angle's tangent; and a fourth radial term has no place in a fraction of cubics
-    fisheye = name.endswith("FISHEYE")
-    names = _FISHEYE if fisheye else OPENCV_THIN_PRISM.params[4:]
+    names = coefficient_names(lens)
     if set(given) - set(names):
         return None  # a thin prism before a fisheye
-    return ("fisheye" if fisheye else "opencv"), tuple(given.get(name, 0.0) for name in names)
+    return ("fisheye" if names is _FISHEYE else "opencv"), tuple(given.get(name, 0.0) for name in names)
+
+
+def coefficient_names(lens: Lens) -> tuple[str, ...]:
+    """What the coefficients of the rasterizer's model of a lens with distortion are called."""
+    return _FISHEYE if lens.model.name.endswith("FISHEYE") else OPENCV_THIN_PRISM.params[4:]
 
 
 _FISHEYE = ("k1", "k2", "k3", "k4")

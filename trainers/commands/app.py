@@ -86,6 +86,7 @@ def _apply(
     from trainers.fidelity import compare_on_orbit, compare_on_views
     from trainers.messages import say, warn
     from trainers.outputs import must_not_be_source
+    from trainers.parts.results import AtTest
     from trainers.results import test_background
     from trainers.session import choose_device
     from trainers.sources import load_scene, photographs_of
@@ -99,7 +100,8 @@ def _apply(
     dataset, settings = photographs_of(source, scene, images)
     if dataset is not None:
         share_coordinates(dataset, before)
-        cameras = [view.camera for view in dataset.train]
+        at_test = AtTest.of(source, settings, dataset, before.device)
+        cameras = [at_test.camera(view) for view in dataset.train]
     elif hasattr(app, "unphotographed"):
         config = app.unphotographed(config)
         cameras = views_around(before, ORBIT_VIEWS, ORBIT_SIZE, ELEVATIONS)
@@ -113,7 +115,7 @@ def _apply(
         measured = f"{between['views']} views of an orbit: {_difference(between['psnr_between'])}"
     else:
         views, split = (dataset.test, "test") if dataset.test else (dataset.train, "training")
-        facts = compare_on_views(before, after, views, test_background(settings))
+        facts = compare_on_views(before, after, views, test_background(settings), at_test.camera)
         measured = (
             f"{facts['views']} {split} views: "
             f"{facts['psnr_before']:.2f} -> {facts['psnr_after']:.2f} dB, "

@@ -107,7 +107,7 @@ def _edit(
     trainer = EditTrainer(
         scene,
         region,
-        [view.camera for view in views],
+        [origin.at_test.camera(view) for view in views],
         lambda view, image: wanted[view],
         AnchorConfig() if anchored else None,
         config=config,
@@ -119,7 +119,7 @@ def _edit(
         for _ in counted(range(steps), "editing", steps):
             trainer.advance()
         edited = trainer.scene
-        facts = measure(scene, edited, region, views, wanted, background)
+        facts = measure(scene, edited, region, views, wanted, background, origin.at_test.camera)
         done = {
             "command": "edit", "roi": roi, "targets": str(targets.resolve()), "pictures": len(views),
             "steps": steps, "anchors": anchored, "colours_only": colours_only, "seed": seed, **facts,

@@ -122,6 +122,7 @@ def _measured(
     from trainers.coordinates import share_coordinates
     from trainers.fidelity import compare_on_orbit, compare_on_views
     from trainers.messages import warn
+    from trainers.parts.results import AtTest
     from trainers.results import test_background
     from trainers.sources import photographs_of
 
@@ -136,10 +137,10 @@ def _measured(
     if dataset is not None:
         share_coordinates(dataset, before)
     views = (dataset.test or dataset.train) if dataset else []
-    if views and config:
+    if views and config and dataset:
         background = test_background(config)
-        return {"cameras": "test" if dataset and dataset.test else "train"} | compare_on_views(
-            before, after, views, background
+        return {"cameras": "test" if dataset.test else "train"} | compare_on_views(
+            before, after, views, background, AtTest.of(source, config, dataset, before.device).camera
         )
     cameras = views_around(before, ORBIT_VIEWS, ORBIT_SIZE)
     return {"cameras": "orbit"} | compare_on_orbit(before, after, cameras)

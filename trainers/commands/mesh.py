@@ -78,6 +78,7 @@ def mesh(
     from gsplat_core.mesh.tidy import simplified, without_specks
     from trainers.coordinates import share_coordinates
     from trainers.messages import say, warn
+    from trainers.parts.results import AtTest
     from trainers.session import choose_device
     from trainers.sources import load_scene, photographs_of
     from trainers.waiting import busy, counted
@@ -93,7 +94,7 @@ def mesh(
     gaussians = load_scene(source, warn, list(read)).detached().to(choose_device(device))
     if not gaussians.num:
         raise DataError(source, "there are no Gaussians to make a mesh of")
-    dataset, _ = photographs_of(source, scene, images)
+    dataset, config = photographs_of(source, scene, images)
     if dataset is None:
         raise UsageError("A splat file alone does not tell from where it is seen: add --scene DATA.")
     share_coordinates(dataset, gaussians)
@@ -106,7 +107,8 @@ def mesh(
     cells = 2**settings.octree_depth if method == "poisson" else settings.resolution
     side = float(np.ptp(bounds, axis=0).max()) / cells
     say(f"box {_corner(bounds[0])} to {_corner(bounds[1])}, voxels of {side:.3g}")
-    seen = [Seen(view.camera, view.mask) for view in dataset.train]
+    at_test = AtTest.of(source, config, dataset, gaussians.device)
+    seen = [Seen(at_test.camera(view), view.mask) for view in dataset.train]
     made = mesh_of(gaussians, seen, bounds, settings, method, counted)
     with busy("removing specks and simplifying"):
         tidy = without_specks(made, specks)

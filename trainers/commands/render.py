@@ -113,6 +113,7 @@ def render(
     from trainers.false_colors import DRAWINGS
     from trainers.keyed_path import KeyedPath
     from trainers.messages import say, warn
+    from trainers.parts.results import AtTest
     from trainers.primitives import drawn_by
     from trainers.session import choose_device
     from trainers.sources import load_scene, photographs_of
@@ -127,9 +128,12 @@ def render(
         gaussians = gaussians.with_metadata(pixel_order=order == "pixel")
     if footprint is not None:
         gaussians = gaussians.with_metadata(unscented=footprint == "unscented")
-    dataset, _ = photographs_of(source, scene, images)
+    dataset, config = photographs_of(source, scene, images)
     if dataset is not None:
         share_coordinates(dataset, gaussians)
+        at_test = AtTest.of(source, config, dataset, gaussians.device)
+        for view in dataset.train:
+            view.camera = at_test.camera(view)
     animation = None
     if mesh_sequence is not None:
         from trainers.animation import Animation

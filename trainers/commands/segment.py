@@ -108,7 +108,7 @@ def _segmented(
             "the only masks are those of test views, which are for measuring",
             remedy="Add masks of training views.",
         )
-    lifted = _lifted(origin.gaussians, used, files, config)
+    lifted = _lifted(origin, used, files, config)
     kept = _kept(lifted, extract, remove)
     scene = labelled(origin.gaussians, lifted.labels)
     done = {
@@ -123,14 +123,14 @@ def _segmented(
     return scene.subset(kept), done
 
 
-def _lifted(scene: Gaussians, views: list[View], files: dict[str, Path], config: Config) -> Lifted:
+def _lifted(origin: Origin, views: list[View], files: dict[str, Path], config: Config) -> Lifted:
     from gsplat_core.apps.segment import lift
     from gsplat_core.scene.label_masks import read_label_mask
     from trainers.waiting import counted
 
     shown = counted(views, "looking through masks", len(views))
     masks = (read_label_mask(files[view.name], view) for view in shown)
-    return lift(scene, [view.camera for view in views], masks, config)
+    return lift(origin.gaussians, [origin.at_test.camera(view) for view in views], masks, config)
 
 
 def _kept(lifted: Lifted, extract: tuple[int, ...], remove: tuple[int, ...]) -> Any:
@@ -155,7 +155,10 @@ def _agreement(scene: Gaussians, origin: Origin, files: dict[str, Path]) -> dict
     views = tested or [view for view in origin.dataset.train if view.name in files]
     pixels: dict[int, torch.Tensor] = {}
     for view in counted(views, "measuring labels", len(views)):
-        found, truth = label_image(scene, view.camera).cpu(), read_label_mask(files[view.name], view)
+        found, truth = (
+            label_image(scene, origin.at_test.camera(view)).cpu(),
+            read_label_mask(files[view.name], view),
+        )
         values = torch.cat([found.flatten(), truth[truth >= 0]]).unique()
         for value, both in zip(values.tolist(), overlap(found, truth, values).T, strict=True):
             pixels[value] = pixels.get(value, 0) + both

@@ -103,6 +103,12 @@ class TrainOptions:
     docs/appearance.md."""
     confidence: bool = False
     """Learn how far to trust each pixel of the photographs, where some are broken (docs/captures.md)."""
+    optimize_poses: bool = False
+    """Learn with the scene where each photograph was taken, from the pose that the capture has, where poses
+    are a little wrong (docs/poses.md)."""
+    optimize_intrinsics: bool = False
+    """Learn with the scene the focal length, the principal point and the distortion of each lens
+    (docs/poses.md)."""
     parts: Annotated[tuple[str, ...], arg(metavar="NAME ...", help_behavior_hint="")] = ()
     """Further parts of the training, by name (trainers/parts/registry.py)."""
     images: Annotated[Path | None, _option("FOLDER", "images and the like")] = None
@@ -266,7 +272,12 @@ def _given(options: TrainOptions, *names: str) -> dict[str, Any]:
 
 
 def _parts(options: TrainOptions) -> tuple[str, ...]:
-    return (*options.parts, "confidence") if options.confidence else options.parts
+    flags = {
+        "confidence": options.confidence,
+        "poses": options.optimize_poses,
+        "intrinsics": options.optimize_intrinsics,
+    }
+    return (*options.parts, *(name for name, given in flags.items() if given))
 
 
 def _supervision(options: TrainOptions) -> dict[str, str]:

@@ -67,7 +67,8 @@ def fit(own: Parts, gaussians: Gaussians, view: View, background: str) -> None:
     left = torch.arange(target.width, device=device) < target.width // 2
     target = target.only(left.expand(target.height, -1))
     truth = as_float(target.image)
-    groups = own.parameters()
+    if not (groups := own.parameters()):
+        return  # what was learnt of others holds for this photograph
     adam = Adam(
         [{"params": [group.tensor], "betas": group.betas, "eps": group.eps} for group in groups], lr=0.0
     )

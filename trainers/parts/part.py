@@ -29,6 +29,7 @@ from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plan import RowPlan
 from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
 from gsplat_core.scene.cameras import Camera
+from gsplat_core.scene.capture import Shot
 from gsplat_core.scene.dataset import Dataset, View
 from trainers.schedules import exponential
 from trainers.views import Target
@@ -46,7 +47,7 @@ class Group:
         name: within the part.
         tensor: a leaf, float32, of any shape.
         rate: the learning rate at a step.
-        betas, eps: as in `gsplat_core.optim.Adam`.
+        betas, eps, by_row: as in `gsplat_core.optim.Adam`.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Group:
     rate: Callable[[int], float]
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-15
+    by_row: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,6 +223,15 @@ class Part:
             view: as in `at_test`.
         """
         return camera
+
+    def recorded(self, shot: Shot, view: int) -> Shot:
+        """What a capture would say of a training photograph's camera after the training: that of
+        `camera_at_test`, for the file as it is.
+
+        Args:
+            shot: what it says.
+        """
+        return shot
 
     def shown_at_test(
         self, params: Mapping[str, Tensor], camera: Camera, view: int | None

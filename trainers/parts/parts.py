@@ -13,6 +13,7 @@ from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plan import RowPlan
 from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
 from gsplat_core.scene.cameras import Camera
+from gsplat_core.scene.capture import Shot
 from gsplat_core.scene.dataset import Dataset, View
 from trainers.parts.part import Group, Part, Picture, Rendering
 from trainers.views import Target
@@ -120,6 +121,11 @@ class Parts(Part):
         for part in self._each:
             camera = part.camera_at_test(camera, view)
         return camera
+
+    def recorded(self, shot: Shot, view: int) -> Shot:
+        for part in self._each:
+            shot = part.recorded(shot, view)
+        return shot
 
     def shown_at_test(
         self, params: Mapping[str, Tensor], camera: Camera, view: int | None

@@ -19,9 +19,11 @@ from trainers.parts.embedding import Embedding
 from trainers.parts.exposure import Exposure
 from trainers.parts.faces import Faces
 from trainers.parts.frequency import Frequency
+from trainers.parts.intrinsics import Intrinsics
 from trainers.parts.normals import Normals
 from trainers.parts.part import Part
 from trainers.parts.parts import Parts
+from trainers.parts.poses import Poses
 from trainers.parts.rays import Rays
 from trainers.parts.shapes import Shapes
 from trainers.parts.silhouette import Silhouette
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 # In the order in which they are asked.
 PARTS: dict[str, type[Part]] = {
     "density": Density,
+    "poses": Poses,
+    "intrinsics": Intrinsics,
     "faces": Faces,
     "codec": Codec,
     "exposure": Exposure,

@@ -13,13 +13,14 @@ from torch import Tensor
 from gsplat_core.errors import DataError
 from gsplat_core.io.links import make_folder
 from gsplat_core.scene.cameras import Camera
-from gsplat_core.scene.dataset import View
+from gsplat_core.scene.dataset import Dataset, View
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.strict_json import parse_json, write_json
 from trainers.evaluation import picture
 from trainers.parts.part import Picture
 from trainers.parts.parts import Parts
 from trainers.parts.registry import create
+from trainers.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from trainers.config import TrainConfig
@@ -83,6 +84,19 @@ class AtTest:
     def __init__(self, parts: Parts, trained: Sequence[View]) -> None:
         self._parts = parts
         self._numbers = {view.name: number for number, view in enumerate(trained)}
+
+    @classmethod
+    def of(cls, source: Path, config: TrainConfig, dataset: Dataset, device: torch.device) -> AtTest:
+        """That of a finished run; of a splat file, which has no parts.
+
+        Args:
+            dataset: with the training views of the run.
+
+        Raises:
+            DataError: the run's folder has results that are none of its parts'.
+        """
+        results = read_part_results(RunFolder(source).parts)
+        return cls(settled(config, dataset.train, results, device), dataset.train)
 
     def __call__(self, gaussians: Gaussians, view: View, background: str) -> Picture:
         camera = self.camera(view)

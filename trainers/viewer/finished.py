@@ -9,7 +9,7 @@ from trainers.camera_paths import Vector
 from trainers.history import read_history
 from trainers.next_steps import quoted
 from trainers.outlook import outlook_on, photographs_if_any
-from trainers.parts.results import AtTest, read_part_results, settled
+from trainers.parts.results import AtTest
 from trainers.results import test_background
 from trainers.run_folder import RunFolder
 from trainers.sources import is_run
@@ -45,6 +45,5 @@ def subject_of(
     )
     if dataset is not None:
         subject.views, subject.tests = [*dataset.train, *dataset.test], len(dataset.test)
-        parts = settled(config, dataset.train, read_part_results(run.parts), gaussians.device)
-        subject.compared = AtTest(parts, dataset.train)
+        subject.compared = AtTest.of(source, config, dataset, gaussians.device)
     return subject

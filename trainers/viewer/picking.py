@@ -46,7 +46,9 @@ def pick(query: Mapping[str, str], subject: Subject) -> dict[str, Any]:
         "gaussian": row,
         "point": scene.means[row].tolist(),
         "label": None if labels is None else int(labels[row]),
-        "photographs": len(prompts_for(scene, row, [_small(view.camera) for view in train])),
+        "photographs": len(
+            prompts_for(scene, row, [_small(subject.compared.camera(view)) for view in train])
+        ),
         "of": len(train),
     }
 

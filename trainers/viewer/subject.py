@@ -114,6 +114,7 @@ class Subject:
             "look": look(gaussians.metadata),
         }
         train = len(self.views) - self.tests
+        cameras = [(view, self.compared.camera(view)) for view in self.views]
         return {
             "name": self.name,
             "source": self.source,
@@ -129,13 +130,13 @@ class Subject:
                 {
                     "name": view.name,
                     "test": number >= train,
-                    "viewmat": view.camera.viewmat.tolist(),
-                    "focal": [view.camera.K[0, 0], view.camera.K[1, 1]],
-                    "middle": [view.camera.K[0, 2], view.camera.K[1, 2]],
-                    "size": [view.camera.width, view.camera.height],
-                    "model": view.camera.model,
+                    "viewmat": camera.viewmat.tolist(),
+                    "focal": [camera.K[0, 0], camera.K[1, 1]],
+                    "middle": [camera.K[0, 2], camera.K[1, 2]],
+                    "size": [camera.width, camera.height],
+                    "model": camera.model,
                 }
-                for number, view in enumerate(self.views)
+                for number, (view, camera) in enumerate(cameras)
             ],
         }
 

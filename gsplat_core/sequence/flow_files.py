@@ -39,10 +39,28 @@ def read_flow(path: Path, width: int, height: int) -> Tensor:
     Raises:
         DataError: it cannot be read, has another size, or numbers that are not finite.
     """
+    return _checked(path, _read(path), height, width)
+
+
+def read_any_flow(path: Path) -> Tensor:
+    """[H, W, 2] float32, of whatever size.
+
+    Raises:
+        DataError: it cannot be read, is no flow, or has numbers that are not finite.
+    """
+    flow = _read(path)
+    height, width = (*flow.shape, 0, 0)[:2]
+    return _checked(path, flow, max(height, 1), max(width, 1))
+
+
+def _read(path: Path) -> np.ndarray:
     try:
-        flow = _read_flo(path) if path.suffix.lower() == ".flo" else np.load(path, allow_pickle=False)
+        return _read_flo(path) if path.suffix.lower() == ".flo" else np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(path, f"cannot be read as optical flow: {error}", remedy=_REMEDY) from error
+
+
+def _checked(path: Path, flow: np.ndarray, height: int, width: int) -> Tensor:
     if flow.shape != (height, width, 2) or flow.dtype.kind not in "fiu":
         raise DataError(
             path, f"has the shape {list(flow.shape)} of {flow.dtype}, not [{height}, {width}, 2] of numbers",

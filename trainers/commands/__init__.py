@@ -47,6 +47,9 @@ COMMANDS = {
         "reconstruct",
         "find where photographs or a video were taken from",
     ),
+    "sfm": Command(
+        "trainers.commands.sfm", "sfm", "find poses by optical flow, where there are few features"
+    ),
     "stream": Command("trainers.commands.stream", "stream", "fit a moving scene frame by frame"),
     "eval": Command("trainers.commands.eval", "evaluate", "measure a run or splat file against photographs"),
     "render": Command("trainers.commands.render", "render", "images or a video along a camera path"),

@@ -77,7 +77,7 @@ def find_photographs(folder: Path, warnings: list[str]) -> list[Photograph]:
     """
     root = _image_root(folder) or folder
     paths = list(_image_files(root))
-    unread = [path for path in walk(folder) if path.suffix.lower() in _UNREAD_ENDINGS]
+    unread = list(_unread(folder))
     if unread:
         warnings.append(
             f"{folder}: {len(unread)} files such as {unread[0].name!r} are of a kind that is not read; they "
@@ -98,9 +98,7 @@ def find_photographs(folder: Path, warnings: list[str]) -> list[Photograph]:
             folder,
             "there is one photograph in it" if found else "there are no photographs in it",
             remedy="Poses are found from at least two, better 30 or more, that overlap"
-            + (
-                f"; {len(unread)} of a kind that is not read want to be converted to JPEG." if unread else "."
-            ),
+            + (f"; convert the {len(unread)} of a kind that is not read to JPEG." if unread else "."),
         )
     return sorted(found, key=lambda photograph: photograph.name)
 
@@ -111,7 +109,7 @@ def lack_poses(folder: Path) -> bool:
         return False
     if find_models(folder) or find_transforms(folder) or find_import(folder):
         return False
-    return _image_root(folder) is not None
+    return _image_root(folder) is not None or any(True for _ in _unread(folder))
 
 
 def _image_root(folder: Path) -> Path | None:
@@ -127,6 +125,11 @@ def _image_files(root: Path) -> Iterator[Path]:
             yield path
 
 
+def _unread(folder: Path) -> Iterator[Path]:
+    """Photographs of a kind that is not read."""
+    return (path for path in walk(folder) if path.suffix.lower() in _UNREAD_ENDINGS)
+
+
 def _mask_places(folder: Path, root: Path) -> Iterator[Path]:
     for base in dict.fromkeys((folder, root.parent, root)):
         yield from (base / name for name in MASK_FOLDERS if any(True for _ in walk(base / name)))
@@ -137,7 +140,9 @@ def _looked_at(path: Path, masks: MaskIndex | None) -> Callable[[str], Photograp
         header = read_header(path)
     except DataError as error:
         return error
-    exif = read_exif(path)
+    exif = Image.Exif()
+    with suppress(DataError):  # damaged EXIF data say nothing, and the photograph is still one
+        exif = read_exif(path)
     lens, place = _lens(exif), _place(exif)
     mask = None if masks is None else masks.find(path)
     return lambda name: Photograph(path, name, header.width, header.height, lens, place, mask)

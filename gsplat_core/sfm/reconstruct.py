@@ -70,7 +70,14 @@ class Reconstruction:
         if self.in_order:
             check_video(source)
         else:
+            if settings.frames is not None:
+                raise UsageError(f"--frames is for videos, and {source} is a folder of photographs.")
             self.photographs = find_photographs(source, self.warnings)
+            if settings.matcher == "spatial" and positions(self.photographs) is None:
+                raise UsageError(
+                    "--matcher spatial: none of the photographs says where it was taken (GPS, in its EXIF "
+                    "data). --matcher similar does without."
+                )
             self.cameras = cameras_of(self.photographs, settings.single_camera)
 
     def run(self, told: Told) -> Outcome:

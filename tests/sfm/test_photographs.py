@@ -50,6 +50,20 @@ def test_what_is_beside_photographs_and_what_cannot_be_read_is_left_out(photogra
     assert any("phone.HEIC" in text and "Convert them to JPEG" in text for text in warnings)
 
 
+def test_photographs_of_a_kind_that_is_not_read_are_no_capture_with_poses(tmp_path: Path) -> None:
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"")
+    assert lack_poses(tmp_path)
+    with pytest.raises(DataError, match="convert the 1 of a kind that is not read to JPEG"):
+        found(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_damaged_exif_data_say_nothing(tmp_path: Path) -> None:
+    for i in range(2):
+        write_photograph(tmp_path / f"{i}.jpg", i, exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    assert [photograph.lens for photograph in found(tmp_path)[0]] == ["", ""]
+
+
 def test_a_folder_of_the_usual_name_wins(photographs: Path) -> None:
     for i in range(2):
         write_photograph(photographs / "images" / "left" / f"{i}.png")

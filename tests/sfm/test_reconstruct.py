@@ -198,6 +198,14 @@ def test_many_are_placed_all_at_once_and_what_is_asked_for_is_all_that_is_tried(
     assert mappers_for("global", 3) == ["global"]
 
 
+def test_settings_that_do_not_fit_the_photographs_are_told(case: Case, journal: Journal) -> None:
+    with pytest.raises(UsageError, match="--frames is for videos"):
+        case.run(frames=10)
+    with pytest.raises(UsageError, match=r"none of the photographs says .*--matcher similar"):
+        case.run(matcher="spatial")
+    assert not case.output.exists()
+
+
 def test_settings_have_ranges() -> None:
     for wrong in ({"max_image_size": 3}, {"frames": 1}, {"seed": -1}):
         with pytest.raises(ValueError, match="expected a number"):

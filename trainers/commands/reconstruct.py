@@ -42,12 +42,12 @@ def reconstruct(
     Args:
         source: folder of photographs, or a video file. It is not changed.
         output: folder to write.
-        quality: how large photographs are looked at, and how many features are kept: 1000 pixels and 2048
-            (low), 1600 and 4096, 2400 and 8192, 4800 and 16384 (extreme).
+        quality: how large photographs are looked at, and how many features are kept: low 1000 pixels and
+            2048 features, medium 1600 and 4096, high 2400 and 8192, extreme 4800 and 16384.
         max_image_size: pixels of the longer side, instead of the quality's.
         frames: how many of a video are used (default: by how far its camera went, from 40 to 300).
-        matcher: which photographs are compared: all with all, neighbours in order of names, neighbours by GPS
-            (spatial), or those that look alike; auto: all up to 100, of a video neighbours in order.
+        matcher: which photographs are compared: all with all, neighbours in the order of names, neighbours
+            by GPS, or those that look alike; auto: all with all up to 100, of a video neighbours in order.
         mapper: incremental places one after the other, global all at once; auto: global from 400 on.
         camera_model: COLMAP's name of the lens.
         single_camera: auto: photographs of one size, camera and focal length share a camera; yes: all do;

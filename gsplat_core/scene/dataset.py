@@ -417,6 +417,11 @@ def _warn_of_lenses(photos: list[Photo], warnings: list[str]) -> None:
     )
 
 
+def view_of(photo: Photo, alpha: AlphaRule = "black") -> View:
+    """A photograph by itself, undistorted; see `Dataset.load` for what becomes of its transparency."""
+    return _view(_Pixels(photo, _camera(photo, np.zeros(3), 1.0, keep=False), alpha))
+
+
 def _view(pixels: _Pixels) -> View:
     photo, camera = pixels.photo, pixels.camera
     files = [photo.path] if photo.mask is None else [photo.path, photo.mask]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,6 +13,8 @@ from gsplat_core.labels import LABEL, label_image, labelled
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
 from trainers.camera_paths import look_at
+from trainers.evaluation import render
+from trainers.media import save_png
 
 WIDTH, HEIGHT = 96, 72
 SHIFT = (4, 3)
@@ -62,3 +67,15 @@ def noisy_masks(scene: Gaussians, cameras: list[Camera], seed: int = 1) -> list[
         wrong = torch.rand(mask.shape, generator=g) < 0.1
         masks.append(torch.where(wrong, torch.randint(0, labels, mask.shape, generator=g), mask))
     return masks
+
+
+def write_capture(folder: Path, scene: Gaussians, cameras: list[Camera]) -> None:
+    """Photographs of the scene with a transforms.json."""
+    frames = []
+    for camera in cameras:
+        save_png(folder / "images" / camera.name, render(scene, camera), below=folder)
+        pose = np.linalg.inv(camera.viewmat) @ np.diag([1.0, -1, -1, 1])
+        frames.append({"file_path": f"images/{camera.name}", "transform_matrix": pose.tolist()})
+    K = cameras[0].K
+    intrinsics = {"w": WIDTH, "h": HEIGHT, "fl_x": K[0, 0], "fl_y": K[1, 1], "cx": K[0, 2], "cy": K[1, 2]}
+    (folder / "transforms.json").write_text(json.dumps({**intrinsics, "frames": frames}))

@@ -53,6 +53,7 @@ COMMANDS = {
     "stream": Command("trainers.commands.stream", "stream", "fit a moving scene frame by frame"),
     "eval": Command("trainers.commands.eval", "evaluate", "measure a run or splat file against photographs"),
     "render": Command("trainers.commands.render", "render", "images or a video along a camera path"),
+    "localize": Command("trainers.commands.localize", "localize", "find where photographs were taken"),
     "export": Command("trainers.commands.export", "export", "write a run or file in another format"),
     "compose": Command(
         "trainers.commands.compose",

@@ -9,32 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from apps.labelled_scene import HEIGHT, WIDTH, arc, labelled_scene
+from apps.labelled_scene import arc, labelled_scene, write_capture
 from PIL import Image
 
 import gsplat_core.io
 from gsplat_core.labels import LABEL, counts, label_image, labelled
-from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
 from trainers.cli import main
-from trainers.evaluation import render
-from trainers.media import save_png
 from trainers.run_folder import RunFolder
 from trainers.sources import load_scene
 
 VIEWS = 9
-
-
-def write_capture(folder: Path, scene: Gaussians, cameras: list[Camera]) -> None:
-    """Photographs of the scene with a transforms.json."""
-    frames = []
-    for camera in cameras:
-        save_png(folder / "images" / camera.name, render(scene, camera), below=folder)
-        pose = np.linalg.inv(camera.viewmat) @ np.diag([1.0, -1, -1, 1])
-        frames.append({"file_path": f"images/{camera.name}", "transform_matrix": pose.tolist()})
-    K = cameras[0].K
-    intrinsics = {"w": WIDTH, "h": HEIGHT, "fl_x": K[0, 0], "fl_y": K[1, 1], "cx": K[0, 2], "cy": K[1, 2]}
-    (folder / "transforms.json").write_text(json.dumps({**intrinsics, "frames": frames}))
 
 
 class Case:

@@ -87,6 +87,7 @@ class Trainer:
             views.evaluated = self._evaluated
             behind = views.background
             views.posed = self.parts.camera_at_test
+            views.shown = self.parts.shown_at_test
             views.as_photographed = lambda image, alphas, view: self.parts.at_test(
                 Picture(image, alphas, behind), view
             )

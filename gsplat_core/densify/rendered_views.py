@@ -52,6 +52,11 @@ class RenderedViews:
         """From where and with which lens a photograph, given by its number, was taken; where that is trained
         with the scene."""
 
+        self.shown: Callable[[Mapping[str, Tensor], Camera, int], Mapping[str, Tensor]] = (
+            lambda params, camera, index: params
+        )
+        """What makes of parameters those that a photograph, given by its camera and number, shows."""
+
         self.evaluated: Callable[[Mapping[str, Tensor], Posed], Evaluated] = lambda params, _: evaluate(
             params
         )
@@ -82,7 +87,7 @@ class RenderedViews:
 
     @torch.no_grad()
     def image(self, params: Mapping[str, Tensor], index: int) -> Tensor:
-        rendered = self._render(params, index, COLORS)
+        rendered = self._render(self.shown(params, self._camera(index), index), index, COLORS)
         colors = rendered.colors
         if self.as_photographed is not None:
             colors = self.as_photographed(colors, rendered.alphas, index)

@@ -59,6 +59,11 @@ def test_the_scene_is_what_it_looks_like_on_average(config, tmp_path: Path) -> N
     bilateral, embedding = grids.trainer.parts.find(Bilateral), vectors.trainer.parts.find(Embedding)
     assert bilateral is not None
     assert embedding is not None
+    # Density controls that look at more than one photograph see it as it looks, too.
+    views, params = vectors.trainer.views, vectors.trainer.store.params
+    seen = views.image(params, 3)
+    views.shown = lambda params, camera, view: params
+    assert float((seen - views.image(params, 3)).abs().max()) > 1e-3
     with torch.no_grad():
         all_grids = torch.stack([bilateral.grid(view) for view in range(9)])
         all_vectors = torch.stack([embedding.vector(view) for view in range(9)])

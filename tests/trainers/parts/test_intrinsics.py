@@ -36,17 +36,17 @@ def captured(folder: Path, scene: Path, cameras: str) -> Path:
 
 @pytest.fixture
 def short(config, tiny_scene: Path, tmp_path: Path):
-    """120 steps on the tiny scene, whose principal point the capture says to be 3 pixels farther right."""
+    """60 steps on the tiny scene, whose principal point the capture says to be 3 pixels farther right."""
     number, model, width, height, *numbers = (tiny_scene / "sparse/0/cameras.txt").read_text().split()
     fx, fy, cx, cy = map(float, numbers)
     shifted = f"{number} {model} {width} {height} {fx} {fy} {cx + 3} {cy}\n"
-    never = ADCConfig(refine_start=120, refine_stop=120, reset_every=120)
+    never = ADCConfig(refine_start=60, refine_stop=60, reset_every=60)
     return replace(
         config,
         data=str(captured(tmp_path / "scene", tiny_scene, shifted)),
-        steps=120,
+        steps=60,
         densify={"adc": never},
-        parts={"intrinsics": IntrinsicsConfig(rate=4e-3, rate_final=4e-4)},
+        parts={"intrinsics": IntrinsicsConfig(rate=8e-3, rate_final=8e-4)},
     )
 
 

@@ -28,6 +28,8 @@ def capacity(views: Sequence[View]) -> int:
 
 def within_capacity(config: TrainConfig, views: Sequence[View]) -> TrainConfig:
     """The configuration with the cap that holds for these photographs in every part that has one."""
+    if (aligned := config.pixel_aligned) is not None and config.start is None:
+        return config.with_shared(max_gaussians=aligned.count(views, config.max_gaussians))
     if config.cap == "none":
         return config
     limit = capacity(views)

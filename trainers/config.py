@@ -28,6 +28,7 @@ from gsplat_core.strict_json import parse_json
 from trainers.fields import from_json
 from trainers.lm import LMConfig
 from trainers.parts.faces import FacesConfig
+from trainers.parts.pixel_aligned import PixelAlignedConfig
 from trainers.parts.registry import appearance_of, settings_class
 from trainers.resolution import ResolutionConfig
 
@@ -299,6 +300,11 @@ class TrainConfig:
     def on_mesh(self) -> FacesConfig | None:
         """How the Gaussians hang on the faces of a mesh, where they do."""
         return self.parts.get("faces")
+
+    @property
+    def pixel_aligned(self) -> PixelAlignedConfig | None:
+        """How the Gaussians stay on the rays of pixels at first, where they do."""
+        return self.parts.get("pixel_aligned")
 
     @property
     def mesh(self) -> str | None:

@@ -21,6 +21,7 @@ from trainers.capacity import within_capacity
 from trainers.config import TrainConfig
 from trainers.coordinates import share_coordinates
 from trainers.evaluation import backdrop, evaluate, mean
+from trainers.few_views import advice
 from trainers.learnt_model import write_learnt_model
 from trainers.loop import Loop
 from trainers.messages import tell
@@ -84,6 +85,8 @@ def train(
         note(summary(dataset, config.downscale))
         for warning in dataset.warnings:
             note(f"warning: {warning}")
+        if text := advice(config, dataset):
+            note(text)
         refuse_cameras(config.primitive, dataset)
         if config.optimizer == "lm" and any(view.camera.model in TURN for view in dataset.train):
             raise UsageError("--optimizer lm does not know the seam of panoramas; leave it out.")

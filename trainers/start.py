@@ -13,12 +13,16 @@ from gsplat_core.densify.registry import create
 from gsplat_core.errors import UsageError
 from gsplat_core.labels import counts, labels_of
 from gsplat_core.scene.dataset import Dataset, Points
+from gsplat_core.scene.depth_prior import depth_prior
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.init import initialize, random_points
+from gsplat_core.scene.pixel_aligned import pixel_aligned
 from gsplat_core.scene.surroundings import surroundings
 from trainers.background import PLAIN, cut_out
 from trainers.config import TrainConfig
+from trainers.parts.depth import SPARSE, DepthConfig
 from trainers.parts.faces import FacesConfig, Surface
+from trainers.parts.pixel_aligned import PixelAlignedConfig
 from trainers.sources import load_scene
 from trainers.visibility import sees
 
@@ -46,6 +50,8 @@ def initial_gaussians(
         gaussians = _on_mesh(config, config.on_mesh, dataset)
     elif config.start is not None:
         gaussians = _of_scene(config, note)
+    elif config.pixel_aligned is not None:
+        gaussians = _of_pixels(config, config.pixel_aligned, dataset, note)
     else:
         gaussians = _of_points(config, dataset, note)
     _check_labels(config, gaussians)
@@ -70,6 +76,26 @@ def _of_scene(config: TrainConfig, note: Callable[[str], None]) -> Gaussians:
             f"--max-gaussians {gaussians.num} or more."
         )
     return gaussians.with_primitive(config.primitive)
+
+
+def _of_pixels(
+    config: TrainConfig, settings: PixelAlignedConfig, dataset: Dataset, note: Callable[[str], None]
+) -> Gaussians:
+    depths: DepthConfig | None = config.parts.get("depth")
+    maps = None if depths is None or depths.folder == SPARSE else depths.known(config.data_folder, dataset)
+    for sentence in maps.told if maps else ():
+        note(f"depth: {sentence}")
+    prior = depth_prior(dataset, maps.of if maps else {})
+    rays = settings.rays(dataset.train, config.max_gaussians)
+    size = "pixel" if rays.spacing == 1 else f"{rays.spacing} x {rays.spacing} pixels"
+    note(f"A Gaussian for every {size} of the photographs, as deep as told by {prior.told}.")
+    if prior.unsure:
+        note(
+            "warning: little of what the photographs show is seen in two of them from directions not "
+            "too far apart, so how deep it is is mostly a guess; depth maps say more (--depth FOLDER)."
+        )
+    gaussians = pixel_aligned(rays, dataset.train, prior.inverse, config.sh_degree, settings.radius)
+    return _as_primitive(config, gaussians, dataset)
 
 
 def _check_labels(config: TrainConfig, gaussians: Gaussians) -> None:
@@ -100,6 +126,10 @@ def _of_points(config: TrainConfig, dataset: Dataset, note: Callable[[str], None
     start = strategy.initialization
     scale = None if strategy.scale == "published" else dataset.scale
     gaussians = initialize(*points, config.sh_degree, start.opacity, start.scale_factor, scale)
+    return _as_primitive(config, gaussians, dataset)
+
+
+def _as_primitive(config: TrainConfig, gaussians: Gaussians, dataset: Dataset) -> Gaussians:
     gaussians = gaussians.with_metadata(offset=tuple(dataset.offset.tolist()))
     gaussians, kind = gaussians.with_primitive(config.primitive), primitive.get(config.primitive)
     return gaussians if kind.started is None else kind.started(gaussians, config.seed)

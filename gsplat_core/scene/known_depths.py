@@ -60,7 +60,7 @@ def of_points(dataset: Dataset) -> KnownDepths:
     """
     known, count = {}, 0
     for number in range(len(dataset.train)):
-        pixels, depths = _points(dataset, number)
+        pixels, depths = points_of(dataset, number)
         count += len(depths)
         if len(depths):
             known[number] = KnownDepth(_at_points(dataset, number, pixels, depths))
@@ -93,7 +93,7 @@ def of_files(
     files = find_depth_maps(folder, views)
     maps = read_depth_maps(files, views, scale)
     near = views[0].camera.near
-    samples = {number: _sample(values, *_points(dataset, number)) for number, values in maps.items()}
+    samples = {number: _sample(values, *points_of(dataset, number)) for number, values in maps.items()}
     errors = errors_of(list(samples.values()), near)
     if kind == "auto" and errors is None:
         raise UsageError(
@@ -139,7 +139,7 @@ def of_files(
     return KnownDepths(known, told)
 
 
-def _points(dataset: Dataset, number: int) -> tuple[Matrix, Matrix]:
+def points_of(dataset: Dataset, number: int) -> tuple[Matrix, Matrix]:
     rows = dataset.sightings[number] if dataset.sightings else None
     return points_seen(dataset.train[number].camera, dataset.points.xyz.double().numpy(), rows)
 

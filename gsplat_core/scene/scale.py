@@ -30,7 +30,7 @@ units."""
 
 # So that the length of an ordinary capture, all around a thing or in a room, is what its published extent
 # is: 1.06, 1.41 and 1.23 times the depth on the three scenes that the thresholds were chosen on.
-_LENGTH_PER_DEPTH = 1.2
+LENGTH_PER_DEPTH = 1.2
 # A view that sees fewer points does not tell at which distance it sees them.
 _FEWEST_POINTS = 8
 # Points that a view is asked about where the reconstruction does not say which ones it sees.
@@ -97,7 +97,7 @@ def scene_scale(cameras: Sequence[Camera], xyz: Matrix, sightings: Sequence[Rows
         depth = _focus_distance(cameras, centers, radius)
     farthest = _OUTLIER * max(float(np.median(distances)), depth)
     outliers = tuple(int(i) for i in np.flatnonzero(distances > farthest))
-    return SceneScale(_LENGTH_PER_DEPTH * depth, published or depth, center, radius, outliers)
+    return SceneScale(LENGTH_PER_DEPTH * depth, published or depth, center, radius, outliers)
 
 
 def published_extent(centers: Matrix) -> float:

@@ -118,6 +118,9 @@ class TrainOptions:
     depth: Annotated[Path | None, _option("FOLDER|sparse", "no")] = None
     """Folder of depth maps, one for each photograph, that the scene is to agree with; sparse: the 3D points
     (docs/surfaces.md)."""
+    sparse: bool = False
+    """For two to five photographs: one Gaussian for each pixel, which stays on its ray at first, as deep as
+    --depth, 3D points and the photographs themselves tell (docs/few_views.md)."""
     normals: Annotated[Path | None, _option("FOLDER", "no")] = None
     """Folder of normal maps, one for each photograph, that the scene is to agree with (docs/surfaces.md)."""
     alpha: Annotated[Alpha | None, _option("{auto,black,white,ignore}", "auto")] = None
@@ -261,6 +264,8 @@ def check_options(options: TrainOptions) -> None:
         )
     if options.resume and options.overwrite:
         raise UsageError("--resume continues a run and --overwrite replaces it; use one of them.")
+    if options.sparse and options.start:
+        raise UsageError("--sparse starts with the pixels of the photographs; leave out --start.")
     if options.faces and not options.mesh:
         raise UsageError("--faces says what Gaussians on a mesh are; add --mesh MESH.")
     if options.preset and options.config:
@@ -276,6 +281,7 @@ def _parts(options: TrainOptions) -> tuple[str, ...]:
         "confidence": options.confidence,
         "poses": options.optimize_poses,
         "intrinsics": options.optimize_intrinsics,
+        "pixel_aligned": options.sparse,
     }
     return (*options.parts, *(name for name, given in flags.items() if given))
 
@@ -307,6 +313,7 @@ def started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     from gsplat_core.compress.training import CompressionConfig
     from trainers.config import read_config
     from trainers.densify_scale import with_scales
+    from trainers.few_views import with_few_views
     from trainers.on_mesh import refuse_without_meaning, with_mesh
     from trainers.parts.registry import refuse_second_order, with_appearance, with_folder, with_parts
     from trainers.presets import preset, scaled_to, with_antialiasing, with_primitive, with_strategy
@@ -357,6 +364,8 @@ def started(run: RunFolder, options: TrainOptions) -> TrainConfig:
         refuse_without_meaning({name: getattr(options, name) for name in _OF_NUMBERS})
         config = with_mesh(config, options.mesh, options.faces)
     config = with_parts(config, (*_parts(options), *USUAL_PARTS.get(config.primitive, ())))
+    if options.sparse:
+        config = with_few_views(config)
     for part, folder in _supervision(options).items():
         config = with_folder(config, part, folder)
     if options.start is not None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
@@ -21,7 +22,7 @@ from gsplat_core.densify.strategy import Wants
 from gsplat_core.ranges import POSITIVE, SHARE, check_ranges
 from gsplat_core.scene.dataset import Dataset, View
 from gsplat_core.scene.depth_alignment import Sample, aligned, depths_by, inverse
-from gsplat_core.scene.known_depths import Align, KnownDepth, of_files, of_points
+from gsplat_core.scene.known_depths import Align, KnownDepth, KnownDepths, of_files, of_points
 from trainers.parts.part import Part, Rendering
 from trainers.schedules import weight_at
 from trainers.views import Target
@@ -66,12 +67,25 @@ class DepthConfig:
     def __post_init__(self) -> None:
         check_ranges(self)
 
+    def known(self, root: Path, dataset: Dataset) -> KnownDepths:
+        """What is known of the photographs of a capture in a folder; raises as `of_files` and `of_points`."""
+        if self.folder == SPARSE:
+            return of_points(dataset)
+        return of_files(root / self.folder, dataset, self.kind, self.align, self.scale)
+
 
 class Depth(Part):
     """`--depth FOLDER` and `--depth sparse`."""
 
     settings: ClassVar[type[Any] | None] = DepthConfig
     first_order: ClassVar[str | None] = "knows no depths; leave out --depth"
+
+    @classmethod
+    def of(cls, name: str, config: TrainConfig, views: Sequence[View]) -> Depth | None:
+        # There, maps tell where Gaussians begin, and photographs may contradict them.
+        settings = config.parts.get(name)
+        only_the_start = config.pixel_aligned is not None and config.start is None
+        return None if settings is None or only_the_start else cls(settings, config, views)
 
     def __init__(self, settings: DepthConfig, config: TrainConfig, views: Sequence[View]) -> None:
         self._settings = settings
@@ -81,11 +95,7 @@ class Depth(Part):
         self._length = 1.0
 
     def prepare(self, dataset: Dataset, note: Callable[[str], None]) -> None:
-        s = self._settings
-        if s.folder == SPARSE:
-            found = of_points(dataset)
-        else:
-            found = of_files(self._root / s.folder, dataset, s.kind, s.align, s.scale)
+        found = self._settings.known(self._root, dataset)
         self._known, self._length = found.of, dataset.scale.length
         for sentence in found.told:
             note(f"depth: {sentence}")

@@ -23,10 +23,12 @@ from trainers.parts.intrinsics import Intrinsics
 from trainers.parts.normals import Normals
 from trainers.parts.part import Part
 from trainers.parts.parts import Parts
+from trainers.parts.pixel_aligned import PixelAligned
 from trainers.parts.poses import Poses
 from trainers.parts.rays import Rays
 from trainers.parts.shapes import Shapes
 from trainers.parts.silhouette import Silhouette
+from trainers.parts.smooth_depths import SmoothDepths
 from trainers.parts.smoothing import Smoothing
 from trainers.parts.sugar import Sugar
 from trainers.parts.surfaces import Surfaces
@@ -40,6 +42,7 @@ PARTS: dict[str, type[Part]] = {
     "poses": Poses,
     "intrinsics": Intrinsics,
     "faces": Faces,
+    "pixel_aligned": PixelAligned,
     "codec": Codec,
     "exposure": Exposure,
     "embedding": Embedding,
@@ -53,6 +56,7 @@ PARTS: dict[str, type[Part]] = {
     "surfaces": Surfaces,
     "depth": Depth,
     "normals": Normals,
+    "smooth_depths": SmoothDepths,
     "silhouette": Silhouette,
     "crisp": Crisp,
     "coherence": Coherence,

@@ -45,6 +45,8 @@ class FlowMapConfig:
         focal: to begin with, in units of the square root of the image's area.
         huber: where the error of a match goes over from squares to distances, in the same units.
         coarsest: numbers, about, along the longer side of the first grid; each other has twice as many.
+        near: pairs of frames that are farther apart have their say from the second grid on, when what is near
+            fits; but for those that link poses.
         smooth: weight of the squares of the differences between neighbours' logarithms of depths.
 
     Raises:
@@ -57,6 +59,7 @@ class FlowMapConfig:
     focal: Annotated[float, Range(0.1, 20)] = 0.85
     huber: Annotated[float, BETWEEN_0_AND_1] = 0.01
     coarsest: Annotated[int, Range(2, 1024)] = 8
+    near: Annotated[int, COUNT] = 8
     smooth: Annotated[float, NOT_NEGATIVE] = 0.01
 
     def __post_init__(self) -> None:
@@ -125,7 +128,7 @@ def find_flowmap(
     grids = [_grid(max(cells, 2) / 2 ** (levels - 1 - level), width, height) for level in range(levels)]
     done = 0
     for number, grid in enumerate(grids):
-        state.refine(grid)
+        state.refine(grid, all_pairs=number > 0 or len(grids) == 1)
         until = c.steps * (number + 1) // len(grids)
         for step in range(done, until):
             state.step(c.rate * (c.rate_final / c.rate) ** (step / c.steps))
@@ -160,7 +163,8 @@ class _Descent:
         self.linked = (place[self.pair] >= 0).nonzero()[:, 0]
         self.link = place[self.pair][self.linked]
         # All pairs have the same say, whatever their number of matches.
-        self.share = (1 / (2 * len(self.pairs) * counts))[self.pair]
+        self.say = 1 / (2 * len(self.pairs) * counts)
+        self.late = (self.pairs.diff(dim=1)[:, 0] > config.near) & (place < 0)
 
     def start(self, focal: float | None) -> None:
         self.logarithms = torch.zeros(self.frames, 2, 2)
@@ -168,8 +172,9 @@ class _Descent:
         self.focal = torch.tensor(math.log(self.config.focal if focal is None else focal))
         self.focal.requires_grad_(focal is None)
 
-    def refine(self, grid: tuple[int, int]) -> None:
-        """Goes on with finer depths."""
+    def refine(self, grid: tuple[int, int], all_pairs: bool) -> None:
+        """Goes on with finer depths, and with all pairs or those of near frames."""
+        self.share = (self.say if all_pairs else self.say * ~self.late)[self.pair]
         finer = functional.interpolate(
             self.logarithms.detach()[None], grid, mode="bilinear", align_corners=False
         )

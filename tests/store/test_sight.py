@@ -23,7 +23,7 @@ def test_the_image_of_what_is_in_memory_is_that_of_the_whole_scene_to_the_bit(pr
     with store_of(tmp_path, Pieces.of(scattered(primitive=primitive)), cell=0.3) as store:
         whole = store.read(store.cells)[0].scene
         active, shares = ActiveSet(store), []
-        for seed in range(8):
+        for seed in range(5):
             camera = anywhere(seed, model)
             image = active.render(camera).colors
             shares.append(active.num / whole.num)

@@ -89,14 +89,13 @@ def test_a_run_block_by_block_ends_as_others_do(blocks, tmp_path, monkeypatch):
     assert metrics["psnr"] > whole["psnr"] - 2
 
 
-@pytest.mark.parametrize("step", [5, 47])
-def test_an_interrupted_run_goes_on_to_the_bit(blocks, tmp_path, step, monkeypatch):
+def test_an_interrupted_run_goes_on_to_the_bit(blocks, tmp_path, monkeypatch):
     run(blocks, tmp_path / "through")
     with monkeypatch.context() as patch:
         advance = Trainer.advance
 
         def interrupted(trainer, target):
-            if trainer.step + 1 == step:
+            if trainer.step + 1 == 47:
                 os.kill(os.getpid(), signal.SIGINT)
             return advance(trainer, target)
 

@@ -68,7 +68,10 @@ def sfm(
     if len(found.doubtful) > 3:
         warn(f"So it is with {len(found.doubtful) - 3} more neighbours.")
     if found.matches_from == "blocks":
-        warn("Flow was found by comparing blocks. OpenCV's is better: pip install opencv-python-headless.")
+        warn(
+            "Flow was found by comparing blocks, which needs texture; elsewhere install "
+            "opencv-python-headless, or give --flow."
+        )
     agreeing = "" if found.consistent is None else f", {100 * found.consistent:.0f} % of it there and back"
     say(
         f"{found.frames} frames of {found.width} x {found.height}, focal length {found.focal:.1f} pixels",

@@ -29,7 +29,7 @@ from trainers.fields import from_json
 from trainers.lm import LMConfig
 from trainers.parts.faces import FacesConfig
 from trainers.parts.pixel_aligned import PixelAlignedConfig
-from trainers.parts.registry import appearance_of, settings_class
+from trainers.parts.registry import appearance_of, settings_class, transient_of
 from trainers.resolution import ResolutionConfig
 
 RATES = Range(0, 1e6)
@@ -338,6 +338,11 @@ class TrainConfig:
     def appearance(self) -> str:
         """How photographs may differ in their colours, as `--appearance` has it."""
         return appearance_of(self.parts)
+
+    @property
+    def transient(self) -> str:
+        """How what moves through the picture is found, as `--transient` has it."""
+        return transient_of(self.parts)
 
     @property
     def depth(self) -> str | None:

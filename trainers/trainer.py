@@ -85,6 +85,7 @@ class Trainer:
         self.parts.initialize(gaussians.num, gaussians.device)
         if views is not None:
             views.evaluated = self._evaluated
+            views.counts = self.parts.counts
             behind = views.background
             views.posed = self.parts.camera_at_test
             views.shown = self.parts.shown_at_test

@@ -57,6 +57,10 @@ class RenderedViews:
         )
         """What makes of parameters those that a photograph, given by its camera and number, shows."""
 
+        self.counts: Callable[[int], Tensor | None] = lambda index: None
+        """[H, W] which pixels of a photograph count beside its mask, where whoever trains found that some do
+        not; None: all."""
+
         self.evaluated: Callable[[Mapping[str, Tensor], Posed], Evaluated] = lambda params, _: evaluate(
             params
         )
@@ -83,7 +87,9 @@ class RenderedViews:
         return rows, self._points[rows]
 
     def photograph(self, index: int) -> Tensor:
-        return self._views[index].image() / 255
+        photograph = self._views[index].image() / 255
+        counts = self.counts(index)
+        return photograph if counts is None else photograph * counts.to(photograph.device)[..., None]
 
     @torch.no_grad()
     def image(self, params: Mapping[str, Tensor], index: int) -> Tensor:
@@ -91,7 +97,7 @@ class RenderedViews:
         colors = rendered.colors
         if self.as_photographed is not None:
             colors = self.as_photographed(colors, rendered.alphas, index)
-        mask = self._views[index].mask()
+        mask = self._mask(index)
         # Black where the photograph is masked out, as that is.
         return colors[0] if mask is None else colors[0] * mask.to(colors.device)[..., None]
 
@@ -112,7 +118,7 @@ class RenderedViews:
         with torch.enable_grad():
             outputs = Outputs(colors=False, depth="sum", statistics=True)
             meta = self._render(params, index, outputs).meta
-            mask = self._views[index].mask()
+            mask = self._mask(index)
             weights = importance.to(meta["probe"])
             if mask is not None:
                 weights = weights * mask.to(weights.device)
@@ -122,6 +128,13 @@ class RenderedViews:
 
     def _camera(self, index: int) -> Camera:
         return self.posed(self._views[index].camera, index)
+
+    def _mask(self, index: int) -> Tensor | None:
+        """[H, W] what counts of a photograph; None: all of it."""
+        mask, counts = self._views[index].mask(), self.counts(index)
+        if mask is None or counts is None:
+            return counts if mask is None else mask
+        return mask & counts.to(mask.device)
 
     def _render(self, params: Mapping[str, Tensor], index: int, outputs: Outputs) -> Rendered:
         camera = self._camera(index)

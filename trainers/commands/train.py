@@ -101,6 +101,9 @@ class TrainOptions:
     """Learn with the scene how each photograph differs from the others: its exposure (an affine change of
     colours), how the scene looked (embedding), or what the camera did from place to place (a bilateral grid);
     docs/appearance.md."""
+    transient: Annotated[Literal["robust", "none"] | None, _option("{robust,none}", "none")] = None
+    """Find people, cars and whatever else moves through the photographs, and do not count it
+    (docs/transients.md)."""
     confidence: bool = False
     """Learn how far to trust each pixel of the photographs, where some are broken (docs/captures.md)."""
     optimize_poses: bool = False
@@ -315,7 +318,13 @@ def started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     from trainers.densify_scale import with_scales
     from trainers.few_views import with_few_views
     from trainers.on_mesh import refuse_without_meaning, with_mesh
-    from trainers.parts.registry import refuse_second_order, with_appearance, with_folder, with_parts
+    from trainers.parts.registry import (
+        refuse_second_order,
+        with_appearance,
+        with_folder,
+        with_parts,
+        with_transient,
+    )
     from trainers.presets import preset, scaled_to, with_antialiasing, with_primitive, with_strategy
     from trainers.primitives import USUAL_PARTS, model_of
     from trainers.settings import with_settings
@@ -360,6 +369,8 @@ def started(run: RunFolder, options: TrainOptions) -> TrainConfig:
         config = replace(config, compression=compression)
     if options.appearance is not None:
         config = with_appearance(config, options.appearance)
+    if options.transient is not None:
+        config = with_transient(config, options.transient)
     if options.mesh is not None:
         refuse_without_meaning({name: getattr(options, name) for name in _OF_NUMBERS})
         config = with_mesh(config, options.mesh, options.faces)
@@ -412,8 +423,8 @@ def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
     # A run knows what became of `auto`.
     background = () if options.background == "auto" else ("background",)
     names = (
-        *names, *background, "strategy", "compress", "optimizer", "appearance", "antialiasing", "order",
-        "footprint",
+        *names, *background, "strategy", "compress", "optimizer", "appearance", "transient", "antialiasing",
+        "order", "footprint",
     )  # fmt: skip
     given = _given(options, *names) | _loading(options) | _supervision(options)
     if options.strategy is not None and options.densify_scale is not None:

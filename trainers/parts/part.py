@@ -193,6 +193,11 @@ class Part:
         """
         return target
 
+    def counts(self, view: int) -> Tensor | None:
+        """[H, W] bool, which pixels of a training photograph count by now, at its own size; beside its mask,
+        and for those who look at it in no step of its own, such as density control. None: all."""
+        return None
+
     def loss(self, step: int, rendering: Rendering, target: Target) -> Tensor | None:
         """A scalar to add to the photometric loss.
 

@@ -94,6 +94,14 @@ class Parts(Part):
             target = part.counted(step, rendering, target)
         return target
 
+    def counts(self, view: int) -> Tensor | None:
+        total = None
+        for part in self._each:
+            counts = part.counts(view)
+            if counts is not None:
+                total = counts if total is None else total & counts
+        return total
+
     def loss(self, step: int, rendering: Rendering, target: Target) -> Tensor | None:
         total = None
         for part in self._each:

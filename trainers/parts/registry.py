@@ -32,6 +32,7 @@ from trainers.parts.smooth_depths import SmoothDepths
 from trainers.parts.smoothing import Smoothing
 from trainers.parts.sugar import Sugar
 from trainers.parts.surfaces import Surfaces
+from trainers.parts.transient import Transient
 
 if TYPE_CHECKING:
     from trainers.config import TrainConfig
@@ -47,6 +48,7 @@ PARTS: dict[str, type[Part]] = {
     "exposure": Exposure,
     "embedding": Embedding,
     "bilateral": Bilateral,
+    "transient": Transient,
     "confidence": Confidence,
     "smoothing": Smoothing,
     "shapes": Shapes,
@@ -61,6 +63,8 @@ PARTS: dict[str, type[Part]] = {
     "crisp": Crisp,
     "coherence": Coherence,
 }
+# What `--transient` calls them.
+TRANSIENTS = {"robust": "transient"}
 # What `--appearance` calls them.
 APPEARANCES = {"affine": "exposure", "embedding": "embedding", "bilateral": "bilateral"}
 
@@ -107,10 +111,24 @@ def with_folder(config: TrainConfig, part: str, folder: str) -> TrainConfig:
     return replace(config, parts={**config.parts, part: replace(settings, folder=folder)})
 
 
+def with_transient(config: TrainConfig, transient: str) -> TrainConfig:
+    """The configuration with one way of finding what moves through the picture, or with none."""
+    return _with_one_of(config, TRANSIENTS, transient)
+
+
+def transient_of(parts: Mapping[str, Any]) -> str:
+    """What `with_transient` was asked for."""
+    return next((name for name, part in TRANSIENTS.items() if part in parts), "none")
+
+
 def with_appearance(config: TrainConfig, appearance: str) -> TrainConfig:
     """The configuration with one model of the photographs' colours, or with none."""
-    wanted = APPEARANCES.get(appearance)
-    others = [part for part in APPEARANCES.values() if part != wanted]
+    return _with_one_of(config, APPEARANCES, appearance)
+
+
+def _with_one_of(config: TrainConfig, names: Mapping[str, str], chosen: str) -> TrainConfig:
+    wanted = names.get(chosen)
+    others = [part for part in names.values() if part != wanted]
     config = replace(config, parts={name: s for name, s in config.parts.items() if name not in others})
     return config if wanted is None else with_parts(config, [wanted])
 

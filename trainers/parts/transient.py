@@ -72,6 +72,7 @@ class TransientConfig:
         cells: along the longer side of a photograph, at most.
         fence: in interquartile ranges.
         ratio: of an error to what other photographs have at that place.
+        least: the share of a photograph below which what was found in it counts after all.
 
     Raises:
         ValueError: a number outside its range.
@@ -81,6 +82,7 @@ class TransientConfig:
     cells: Annotated[int, COUNT] = 96
     fence: Annotated[float, POSITIVE] = 1.5
     ratio: Annotated[float, Range(1, 1e6, "least")] = 8.0
+    least: Annotated[float, SHARE] = 0.01
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -181,7 +183,8 @@ class Transient(Part):
         def beyond(share: float) -> Tensor:
             return (unusual > share * math.log(s.ratio)) & (errors > self.fence(share * s.fence))
 
-        self._found[view].copy_(grown(beyond(1.0), beyond(_LOWER)))
+        found = grown(beyond(1.0), beyond(_LOWER))
+        self._found[view].copy_(found & (found.float().mean() >= s.least))
 
     def state_dict(self) -> dict[str, Any]:
         return {

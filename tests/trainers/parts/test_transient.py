@@ -127,7 +127,9 @@ def test_where_nothing_moves_nothing_is_lost(tiny_scene, config, tmp_path) -> No
 
 
 def test_it_goes_on_to_the_bit(visited, config, tmp_path) -> None:
-    config = replace(config, data=str(visited), steps=80, parts={"transient": TransientConfig(fence=0.5)})
+    config = replace(
+        config, data=str(visited), steps=80, parts={"transient": TransientConfig(fence=0.1, ratio=1.5)}
+    )
     straight = Run(config, tmp_path / "straight")
     straight.fit()
     resumed = interrupted_at(43, config, tmp_path / "interrupted")

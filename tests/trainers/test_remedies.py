@@ -68,7 +68,7 @@ def test_options_in_texts_exist(path: Path, options: dict[str, set[str]]) -> Non
         assert named(text) <= known, text
 
 
-ADVISED = {"doctor": {"--downscale"}, "stream": {"--frame"}}
+ADVISED = {"doctor": {"--downscale"}, "stream": {"--frame"}, "sfm": {"--optimize-poses"}}
 """By command, options of the commands that it tells to go on with."""
 
 

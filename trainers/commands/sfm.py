@@ -79,5 +79,5 @@ def sfm(
         f"alone {found.parallax:.2f}",
         f"{found.points:,} points",
         f"capture  {output}",
-        *next_steps(("train", quoted(output), "make a scene of it")),
+        *next_steps(("train", f"{quoted(output)} --optimize-poses", "make a scene, and the poses right")),
     )

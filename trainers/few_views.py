@@ -17,7 +17,7 @@ _FEW = 5
 def with_few_views(config: TrainConfig) -> TrainConfig:
     """The run that starts with a Gaussian for each pixel, with the settings of a configuration that has
     some."""
-    config = with_parts(config, ["pixel_aligned", "smooth_depths"])
+    config = with_parts(config, ["pixel_aligned", "smooth_depths", "roundness"])
     return replace(config, sh_degree=min(config.sh_degree, _SH_DEGREE))
 
 

@@ -26,6 +26,7 @@ from trainers.parts.parts import Parts
 from trainers.parts.pixel_aligned import PixelAligned
 from trainers.parts.poses import Poses
 from trainers.parts.rays import Rays
+from trainers.parts.roundness import Roundness
 from trainers.parts.shapes import Shapes
 from trainers.parts.silhouette import Silhouette
 from trainers.parts.smooth_depths import SmoothDepths
@@ -59,6 +60,7 @@ PARTS: dict[str, type[Part]] = {
     "depth": Depth,
     "normals": Normals,
     "smooth_depths": SmoothDepths,
+    "roundness": Roundness,
     "silhouette": Silhouette,
     "crisp": Crisp,
     "coherence": Coherence,

@@ -127,7 +127,7 @@ class TrainConfig:
     """The folder of the photographs, inside `data` or absolute; None finds it."""
     masks: str | None = None
     """The folder of their masks, likewise; None finds it, "none" uses no masks."""
-    alpha: Literal["auto", "black", "white", "ignore"] = "auto"
+    alpha: Literal["auto", "black", "white", "mask", "ignore"] = "auto"
     """What photographs that are partly transparent are composited on, `auto`: on what is rendered behind the
     scene. Or the transparency is ignored."""
     exif_rotate: bool = False
@@ -252,7 +252,7 @@ class TrainConfig:
         return cls(**entries)
 
     @property
-    def alpha_rule(self) -> AlphaRule:
+    def alpha_rule(self) -> AlphaRule | Literal["mask"]:
         """What becomes of the transparency of photographs. Where not one colour is behind the scene, it is
         kept, and they are composited on whatever is rendered behind it."""
         if self.alpha != "auto":

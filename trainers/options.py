@@ -24,7 +24,7 @@ OptionalCount = Annotated[int | None, optional("N")]
 OptionalNumber = Annotated[float | None, optional("X")]
 OptionalDistortion = Annotated[Literal["undistort", "keep"] | None, optional("{undistort,keep}")]
 OptionalAlpha = Annotated[
-    Literal["auto", "black", "white", "ignore"] | None, optional("{auto,black,white,ignore}")
+    Literal["auto", "black", "white", "mask", "ignore"] | None, optional("{auto,black,white,mask,ignore}")
 ]
 OptionalBackground = Annotated[Literal["black", "white"] | None, optional("{black,white}")]
 OptionalDevice = Annotated[Literal["cpu", "cuda", "auto"] | None, optional("{cpu,cuda,auto}")]

@@ -31,6 +31,7 @@ from gsplat_core.scene.images import (
     AlphaRule,
     Pixels,
     most_pixels,
+    read_header,
     reduction_to,
     shrink,
 )
@@ -203,7 +204,7 @@ class Dataset:
         test_every: int = 8,
         model: str | os.PathLike[str] | None = None,
         images: str | os.PathLike[str] | None = None,
-        alpha: AlphaRule = "black",
+        alpha: AlphaRule | Literal["mask"] = "black",
         exif_rotate: bool = False,
         require_points: bool = False,
         strict: bool = False,
@@ -226,8 +227,8 @@ class Dataset:
                 capture has its own (NeRF's synthetic scenes, nerfstudio's lists); 0 for no test split.
             model: which COLMAP model, where there are several; by default the one with the most images.
             images: the image folder, relative to ``path`` or not; by default ``images`` and the like.
-            alpha: how transparency is resolved: composited on "black" or "white", "ignore", or "keep": then
-                `View.alpha` has it.
+            alpha: how transparency is resolved: composited on "black" or "white", "ignore", "mask":
+                what is more transparent than not does not count, or "keep": then `View.alpha` has it.
             exif_rotate: turn photographs as their EXIF data ask for, where they fit their camera that way.
             require_points: without 3D points, fail rather than start from random ones.
             strict: fail on the first image that cannot be decoded, and on the first record of the model that
@@ -262,6 +263,10 @@ class Dataset:
         count_unused(folder, base, located, warnings)
         photos = inspect(located, exif_rotate, strict, warnings)
         photos = with_masks(photos, base, folder, masks, warnings)
+        if alpha == "mask":
+            photos, alpha = [_opaque_only(photo) for photo in photos], "ignore"
+            count = sum(photo.opaque_only for photo in photos)
+            warnings.append(f"Transparency of {count} of {len(photos)} photographs is used as their mask.")
         if len(photos) < 2:
             listing = "; ".join(warnings[-5:])
             raise DataError(folder, f"{len(photos)} usable images, at least 2 are needed ({listing})")
@@ -417,15 +422,22 @@ def _warn_of_lenses(photos: list[Photo], warnings: list[str]) -> None:
     )
 
 
-def view_of(photo: Photo, alpha: AlphaRule = "black") -> View:
+def view_of(photo: Photo, alpha: AlphaRule | Literal["mask"] = "black") -> View:
     """A photograph by itself, undistorted; see `Dataset.load` for what becomes of its transparency."""
+    if alpha == "mask":
+        photo, alpha = _opaque_only(photo), "ignore"
     return _view(_Pixels(photo, _camera(photo, np.zeros(3), 1.0, keep=False), alpha))
+
+
+def _opaque_only(photo: Photo) -> Photo:
+    """The photograph, of which nothing counts that is more transparent than not."""
+    return replace(photo, opaque_only=read_header(photo.path).transparent)
 
 
 def _view(pixels: _Pixels) -> View:
     photo, camera = pixels.photo, pixels.camera
     files = [photo.path] if photo.mask is None else [photo.path, photo.mask]
-    masked = photo.mask is not None or has_blind_pixels(camera)
+    masked = photo.is_masked or has_blind_pixels(camera)
     return View(camera, pixels, _Kept(photo, camera) if masked else None, files)
 
 
@@ -450,7 +462,7 @@ class _Pixels:
             pixels = self.photo.decode(self.alpha, (self.camera.width, self.camera.height))
         else:
             pixels = undistorted_image(self.photo, self.camera, self.alpha)
-        if self.photo.mask is None:
+        if not self.photo.is_masked:
             return pixels
         return unmixed(pixels, _Kept(self.photo, self.camera).share())
 
@@ -463,11 +475,11 @@ class _Pixels:
         """About the memory that loading takes meanwhile."""
         lens, size = self.photo.shot.lens, (self.camera.width, self.camera.height)
         pixels = lens.width * lens.height
-        if self.photo.mask is None and self.photo.path.suffix.lower() in JPEG_ENDINGS:
+        if not self.photo.is_masked and self.photo.path.suffix.lower() in JPEG_ENDINGS:
             pixels //= reduction_to((lens.width, lens.height), size) ** 2
         if not self.undistorts:
             return BYTES_PER_PIXEL * pixels
-        factor = working_reduction(lens, self.camera) if self.photo.mask is None else 1
+        factor = working_reduction(lens, self.camera) if not self.photo.is_masked else 1
         return max(BYTES_PER_PIXEL * pixels, UNDISTORTED_BYTES * lens.width * lens.height // factor**2)
 
 
@@ -487,7 +499,7 @@ class _Kept:
 
     def __call__(self) -> Kept:
         kept: Kept = np.ones((self.camera.height, self.camera.width), bool)
-        if self.photo.mask is not None:
+        if self.photo.is_masked:
             kept = self.share() >= 128
         return kept & lit_pixels(self.camera) if has_blind_pixels(self.camera) else kept
 

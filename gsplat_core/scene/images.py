@@ -60,13 +60,15 @@ _JPEG_TAIL = 1 << 12
 class ImageHeader:
     """What is known of an image before it is decoded.
 
-    ``sideways`` if EXIF says it was taken on its side, ``turned`` if EXIF asks for any turn or reflection.
+    ``sideways`` if EXIF says it was taken on its side, ``turned`` if EXIF asks for any turn or reflection,
+    ``transparent`` if it says of pixels how opaque they are.
     """
 
     width: int
     height: int
     sideways: bool
     turned: bool = False
+    transparent: bool = False
 
 
 def read_header(path: Path) -> ImageHeader:
@@ -81,7 +83,9 @@ def read_header(path: Path) -> ImageHeader:
     with _errors_of(path), _opened(path) as image:
         _refuse_kind(path, image)
         orientation = _orientation(image)
-        header = ImageHeader(image.width, image.height, orientation in _SIDEWAYS, orientation in _TURNED)
+        header = ImageHeader(
+            image.width, image.height, orientation in _SIDEWAYS, orientation in _TURNED, _has_alpha(image)
+        )
         if image.format == "PNG":
             _verify(path)
         elif image.format not in ("JPEG", "MPO") or not _has_jpeg_end(path):
@@ -365,7 +369,7 @@ def _as_rgb(image: Image.Image, alpha: AlphaRule) -> Image.Image:
         grey = np.asarray(image).astype(np.uint32)
         grey8 = np.minimum((grey + 128) // 257, 255).astype(np.uint8)
         return Image.fromarray(grey8).convert("RGB")
-    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+    if _has_alpha(image):
         rgba = image.convert("RGBA")
         if alpha == "ignore":
             return rgba.convert("RGB")
@@ -376,6 +380,10 @@ def _as_rgb(image: Image.Image, alpha: AlphaRule) -> Image.Image:
             image.putalpha(opacity)
             return image
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
 
 
 def _has_jpeg_end(path: Path) -> bool:

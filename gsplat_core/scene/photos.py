@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from gsplat_core.errors import DataError
 from gsplat_core.scene.capture import Shot
 from gsplat_core.scene.images import (
@@ -32,13 +34,20 @@ IMAGE_FOLDERS = ["images", "input", "image", "rgb", "."]
 class Photo:
     """A shot whose file was found and looks sound. The shot's lens has the size that decoding will give.
 
-    ``mask`` is the file of its mask, if it has one.
+    ``mask`` is the file of its mask, if it has one; with ``opaque_only`` the pixels that are more transparent
+    than not are masked out, too.
     """
 
     shot: Shot
     path: Path
     exif_rotate: bool
     mask: Path | None = None
+    opaque_only: bool = False
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether `kept` says anything; without reading it."""
+        return self.mask is not None or self.opaque_only
 
     def decode(self, alpha: AlphaRule, size: tuple[int, int] | None = None) -> Pixels:
         """[H, W, 3] uint8 RGB of the lens's size; [H, W, 4] as `images.decode` says. Zero where masked out.
@@ -62,10 +71,14 @@ class Photo:
         Raises:
             DataError: it cannot be read.
         """
-        if self.mask is None:
-            return None
-        lens = self.shot.lens
-        return read_mask(self.mask, lens.width, lens.height, self.path if self.exif_rotate else None)
+        lens, kept = self.shot.lens, None
+        if self.mask is not None:
+            kept = read_mask(self.mask, lens.width, lens.height, self.path if self.exif_rotate else None)
+        if not self.opaque_only:
+            return kept
+        pixels = decode(self.path, "keep", self.exif_rotate, None, (lens.width, lens.height))
+        opaque: Kept = pixels[..., 3] >= 128 if pixels.shape[2] == 4 else np.ones(pixels.shape[:2], bool)
+        return opaque if kept is None else kept & opaque
 
 
 def image_folder(scene: Path, shots: list[Shot], chosen: str | os.PathLike[str] | None) -> Path:

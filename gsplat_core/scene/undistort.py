@@ -56,11 +56,13 @@ def undistorted_image(photo: Photo, camera: Camera, alpha: AlphaRule) -> Pixels:
     C is that of ``photo.decode``. Taken from the cache where it is there.
     """
     lens = photo.shot.lens
-    key = undistort_cache.key(photo.path, lens, camera, alpha, photo.exif_rotate, photo.mask)
+    key = undistort_cache.key(
+        photo.path, lens, camera, alpha, photo.exif_rotate, photo.mask, photo.opaque_only
+    )
     cached = undistort_cache.load(key, camera.width, camera.height)
     if cached is not None:
         return cached
-    factor = working_reduction(lens, camera) if photo.mask is None else 1
+    factor = working_reduction(lens, camera) if not photo.is_masked else 1
     if factor == 1:
         full = photo.decode(alpha)
         with room_for(full.size // 3 * UNDISTORTED_BYTES // BYTES_PER_PIXEL):

@@ -159,6 +159,39 @@ def test_transparency_is_kept_with_the_view(tmp_path: Path, distortion: bool) ->
         assert black[1].alpha() is None
 
 
+@pytest.mark.parametrize("distortion", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_what_is_transparent_does_not_count_where_it_is_the_mask(
+    distortion: bool, masked: bool, tmp_path: Path
+) -> None:
+    scene = many_images(3)
+    if distortion:
+        scene.cameras[0] = (1, "OPENCV", 32, 24, (30.0, 31.0, 16.0, 12.0, 0.001, 0.0, 0.0, 0.0))
+    folder = scene.write(tmp_path)
+    rgba = np.full((24, 32, 4), 200, np.uint8)
+    rgba[:, :10, 3] = 100
+    rgba[:, 10:20, 3] = 180
+    rgba[:, 20:, 3] = 255
+    Image.fromarray(rgba).save(folder / "images/01.png")
+    if masked:
+        (folder / "masks").mkdir()
+        above = np.zeros((24, 32), np.uint8)
+        above[:12] = 255
+        Image.fromarray(above).save(folder / "masks/01.png")
+    data = load(folder, alpha="mask")
+    assert any("1 of 3 photographs is used as their mask" in line for line in data.warnings)
+    whole, view, _ = data.train
+    assert whole.mask() is None
+    assert view.alpha() is None
+    mask = view.mask()
+    assert mask is not None
+    assert not mask[:, :9].any()
+    assert mask[1:11, 11:-1].all()
+    assert mask[13:-1, 11:-1].all() != masked
+    assert (view.image()[mask] >= 198).all()  # as it is, not on black
+    assert not view.image()[~mask].any()
+
+
 def test_photographs_that_the_model_does_not_know_are_counted(tmp_path: Path) -> None:
     scene = many_images(3).write(tmp_path)
     for name in ("extra.PNG", "sub/more.jpg", "notes.txt", ".hidden.png"):

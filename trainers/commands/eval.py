@@ -62,7 +62,8 @@ def evaluate(
         test_every: every so many-th image is measured, 0: all of them (default: the run's, or 8).
         sparse_model: which sparse model of the folder, for example 0.
         masks: the folder of the photographs' masks, or none.
-        alpha: what transparent photographs are composited on; auto: on the background.
+        alpha: what transparent photographs are composited on; auto: on the background; mask: what is
+            transparent does not count.
         distortion: undistort the photographs, or use them as they are (default: as the run did).
         exif_rotate: turn photographs as their EXIF data ask for, where they fit their camera that way.
         background: colour behind the scene (default: as the run was tested, or black).

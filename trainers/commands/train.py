@@ -24,7 +24,7 @@ Preset = Literal["default", "fast", "tiny", "published"]
 Background = Literal["auto", "black", "white", "random"]
 Antialiasing = Literal["none", "screen", "mip", "analytic"]
 Where = Literal["auto", "always", "never"]
-Alpha = Literal["auto", "black", "white", "ignore"]
+Alpha = Literal["auto", "black", "white", "mask", "ignore"]
 Distortion = Literal["undistort", "keep"]
 
 
@@ -126,8 +126,9 @@ class TrainOptions:
     --depth, 3D points and the photographs themselves tell (docs/few_views.md)."""
     normals: Annotated[Path | None, _option("FOLDER", "no")] = None
     """Folder of normal maps, one for each photograph, that the scene is to agree with (docs/surfaces.md)."""
-    alpha: Annotated[Alpha | None, _option("{auto,black,white,ignore}", "auto")] = None
-    """What transparent photographs are composited on; auto: on the background of the scene."""
+    alpha: Annotated[Alpha | None, _option("{auto,black,white,mask,ignore}", "auto")] = None
+    """What transparent photographs are composited on; auto: on the background of the scene; mask: what is
+    transparent does not count."""
     distortion: Annotated[Distortion | None, _option("{undistort,keep}", "undistort")] = None
     """Undistort the photographs, or train on them as they are, with cameras that distort as their lenses."""
     exif_rotate: bool = False

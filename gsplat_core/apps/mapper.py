@@ -25,6 +25,7 @@ from torch import Tensor
 
 from gsplat_core.losses import as_float, l1_dssim
 from gsplat_core.mapping.seeding import discs, fitted_normals, one_of_each
+from gsplat_core.mapping.surface import Surface
 from gsplat_core.mapping.tracking import track
 from gsplat_core.optim import Adam
 from gsplat_core.ranges import (
@@ -58,6 +59,7 @@ _SPACING = 1.7
 _ROUGHNESS = 0.3
 """Of the surface that they are on, in sizes: in a plane they would be at one depth, and a small turn of the
 camera would blend all of them in another order, which tracking takes for a change of the image."""
+_SETTLING = 3
 _MARGIN = 0.15
 """Of the image's size, which may come into view while a pose is found."""
 
@@ -73,7 +75,7 @@ class Config:
         opacity: that they start with.
         least_alpha: pixels of which the map covers less are not explained.
         nearer: nor are those whose depth is by this share less than the map's.
-        noise, huber: see `gsplat_core.mapping.tracking.track`.
+        noise, huber, depth_noise: see `gsplat_core.mapping.tracking.track`; the last in sizes.
         keyframe_every: so many frames, the first included, are kept to optimize with.
         window: how many of the latest key frames optimize, and as many others.
         overlap: other key frames see of the map what the latest see, all but so much.
@@ -95,7 +97,8 @@ class Config:
     nearer: Annotated[float, BETWEEN_0_AND_1] = 0.1
     noise: Annotated[float, POSITIVE] = 0.05
     huber: Annotated[float, POSITIVE] = 0.1
-    keyframe_every: Annotated[int, COUNT] = 2
+    depth_noise: Annotated[float, POSITIVE] = 0.2
+    keyframe_every: Annotated[int, COUNT] = 1
     window: Annotated[int, COUNT] = 3
     overlap: Annotated[float, SHARE] = 0.7
     steps: Annotated[int, Range(0, 1_000_000)] = 20
@@ -218,7 +221,11 @@ class Mapper:
         scene = self.active.look(_wider(camera))
         if scene.num:
             with torch.no_grad():
-                tracked = track(scene, image, camera, prior, self.config.noise, self.config.huber)
+                surface = None if depth is None else Surface.of(depth, camera)
+                tracked = track(
+                    scene, image, camera, prior, self.config.noise, self.config.huber,
+                    surface, self.config.depth_noise * self.config.size,
+                )  # fmt: skip
             camera, information = self._camera(tracked.viewmat, image), tracked.information
         self.active.look(camera)
         inserted = self._extend(camera, image, depth, points, normals)
@@ -285,7 +292,9 @@ class Mapper:
         new = self._unexplained(camera)(pixels, depths)
         if not bool(new.any()):
             return 0
-        places, facing, colors, depths = (part[new] for part in (places, facing, colors, depths))
+        pixels, places, facing, colors, depths = (
+            part[new] for part in (pixels, places, facing, colors, depths)
+        )
         to_world = torch.from_numpy(camera.viewmat[:3, :3].T).float()
         places = places @ to_world.T + torch.from_numpy(camera.center).float()
         sizes = (depths / float(self.K[0, 0])).clamp(min=self.config.size)
@@ -295,9 +304,23 @@ class Mapper:
         outward = torch.nn.functional.normalize(facing, dim=1) * torch.randn(len(rows), 1, generator=random)
         places = places + _ROUGHNESS * self.config.size * outward
         scene = discs(places, facing, colors, sizes, self.config.opacity, self.config.sh_degree)
+        self._settle(scene, camera, pixels[rows], depths[rows])
         scene = scene.subset(self._allowed(scene))
         self.active.insert(Rows(scene))
         return scene.num
+
+    def _settle(self, new: Gaussians, camera: Camera, pixels: Tensor, depths: Tensor) -> None:
+        """Moves new Gaussians along their rays, until the map shows depths as they were measured: the nearest
+        of a rough surface hide the others, and each frame would find its pose a little farther away."""
+        to_rays = (new.means - torch.from_numpy(camera.center).float()) / depths[:, None]
+        for _ in range(_SETTLING):
+            both = Gaussians.merge([self.active.rows.scene, new]) if self.active.num else new
+            with torch.no_grad():
+                seen = render(both, camera, outputs=Outputs(colors=False, depth="expected"))
+            apart = depths - seen.depths[0].flatten()[pixels]
+            there = seen.alphas[0].flatten()[pixels] > self.config.least_alpha
+            size = self.config.size
+            new.means += to_rays * apart.clamp(-size, size).where(there, 0.0)[:, None]
 
     def _unexplained(self, camera: Camera) -> Any:
         """Tells, of pixels [N] in row order with depths [N], which the map has nothing of."""

@@ -34,7 +34,7 @@ class RoundnessConfig:
     """
 
     ratio: Annotated[float, Range(1, 1e12, "least")] = 8.0
-    weight: Annotated[float, NOT_NEGATIVE] = 0.2
+    weight: Annotated[float, NOT_NEGATIVE] = 0.05
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -75,7 +75,7 @@ def track(
 
 
 class _Posterior(NamedTuple):
-    """What photograph and prior say together."""
+    """What photograph, depths and prior say together."""
 
     scene: Gaussians
     target: Tensor

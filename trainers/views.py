@@ -74,6 +74,12 @@ class Target:
         itself is: no comparison of the two finds a difference there, and no gradient flows from there."""
         return image if self.mask is None else image.where(self.mask[..., None], 0.0)
 
+    def overexposed(self, image: Tensor) -> Tensor:
+        """A rendering [..., H, W, 3] that is no brighter than white in the channels in which the photograph
+        is white: of what was too bright for it, no more is known, and no gradient flows from there."""
+        white = 255 if self.image.dtype == torch.uint8 else 1.0
+        return torch.where(self.image >= white, image.clamp(max=1.0), image)
+
     def only(self, counts: Tensor) -> Target:
         """The photograph where only those of its pixels count that are marked [H, W] and did before."""
         mask = counts if self.mask is None else self.mask & counts

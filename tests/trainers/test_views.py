@@ -73,6 +73,21 @@ def test_renderings_are_black_where_the_photograph_is():
     assert target().compared(rendering) is rendering
 
 
+def test_what_was_too_bright_for_a_photograph_may_be_as_bright_as_it_likes():
+    photograph = target()
+    photograph.image[:] = 255
+    photograph.image[:6, :, 0] = 200
+    for known in (photograph, dataclasses.replace(photograph, image=photograph.image / 255)):
+        image = torch.full((1, 12, 16, 3), 1.5, requires_grad=True)
+        (known.overexposed(image) - 1).sum().backward()
+        free = torch.ones(12, 16, 3, dtype=torch.bool)
+        free[:6, :, 0] = False
+        assert not image.grad[0][free].any()
+        assert (image.grad[0][~free] == 1).all()
+        darker = torch.full((1, 12, 16, 3), 0.5)
+        assert torch.equal(known.overexposed(darker), darker)
+
+
 def test_transparency_shrinks_with_its_photograph():
     half = torch.zeros(12, 16, dtype=torch.uint8)
     half[:, :8] = 255

@@ -112,7 +112,7 @@ class Bilateral(Part):
         return grid - self._all.mean(dim=0) + self._identity + common
 
     def image(self, step: int, rendering: Rendering, target: Target) -> Tensor:
-        return self._changed(self.grid(target.view), rendering)
+        return target.overexposed(self._changed(self.grid(target.view), rendering))
 
     def loss(self, step: int, rendering: Rendering, target: Target) -> Tensor | None:
         if self._settled or not self._settings.variation:

@@ -23,7 +23,7 @@ from gsplat_core.ranges import POSITIVE, Range, check_ranges
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.dataset import Dataset, View
 from trainers.parts.packed import packed, unpacked
-from trainers.parts.part import Group, Part, of_unseen
+from trainers.parts.part import Group, Part, Rendering, of_unseen
 from trainers.schedules import exponential
 from trainers.views import Target
 
@@ -99,6 +99,9 @@ class Embedding(Part):
         self, params: Mapping[str, Tensor], camera: Camera, view: int | None
     ) -> Mapping[str, Tensor]:
         return params if view is None else self._model.changed(params, self.vector(view))
+
+    def image(self, step: int, rendering: Rendering, target: Target) -> Tensor:
+        return target.overexposed(rendering.image)
 
     def for_unseen(self, view: View) -> Part:
         return _Unseen(self._settings, self._model)

@@ -82,7 +82,7 @@ class Exposure(Part):
         return self._free[view] - self._free.mean(dim=0) + torch.eye(3, 4, device=self._free.device)
 
     def image(self, step: int, rendering: Rendering, target: Target) -> Tensor:
-        return self._exposed(rendering, target.view)
+        return target.overexposed(self._exposed(rendering, target.view))
 
     def at_test(self, picture: Picture, view: int | None) -> Tensor:
         return picture.image if view is None else self._exposed(picture, view)

@@ -436,7 +436,7 @@ def localize(
         return _lost(tried[0], "the scene is not seen from where the search starts")
     blur = config.blur
     poses, costs, _ = search.descended(small, tried, distance, config.start_steps, (blur, blur))
-    followed = costs.argsort()[:_FOLLOWED]
+    followed = costs.argsort(stable=True)[:_FOLLOWED]
     poses, costs, steps = search.descended(small, poses[followed], distance, config.steps, (blur, 0.0))
     candidates = []
     for number, pose in enumerate(poses.double().cpu()):

@@ -143,7 +143,7 @@ def place(
         models = [model for model in found if model.num_points3D() >= _FEWEST_POINTS * model.num_reg_images()]
         if models:
             break
-    models.sort(key=lambda model: (-model.num_reg_images(), -model.num_points3D()))
+    models = sorted(models, key=lambda model: (-model.num_reg_images(), -model.num_points3D()))
     results = []
     for rank, model in enumerate(models):
         (output / str(rank)).mkdir()

@@ -26,6 +26,7 @@ from gsplat_core.render.cameras import Cameras
 from gsplat_core.render.drawing import COLORS, Outputs, Rendered
 from gsplat_core.render.scene import render
 from gsplat_core.render.settings import USUAL, RenderSettings
+from gsplat_core.resizing import resized
 from gsplat_core.scene.cameras import Camera, Matrix
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order.poses import (
@@ -164,8 +165,8 @@ class Query:
         )
 
         size = (camera.height, camera.width)
-        mask = None if self.mask is None else _resized(self.mask[..., None].float(), size)[..., 0] > 0.99
-        return Query(_resized(self.image, size), camera, mask)
+        mask = None if self.mask is None else resized(self.mask[..., None].float(), size)[..., 0] > 0.99
+        return Query(resized(self.image, size), camera, mask)
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,7 +286,7 @@ class _Search:
         with torch.no_grad():
             rendered = self.seen(large, viewmat.to(self.scene.means)[None])
         size = small.image.shape[:2]
-        image, alphas = _resized(rendered.colors[0], size), _resized(rendered.alphas[0], size)[..., 0]
+        image, alphas = resized(rendered.colors[0], size), resized(rendered.alphas[0], size)[..., 0]
         covered = alphas >= self.config.least_alpha
         known = torch.ones_like(covered) if small.mask is None else small.mask
         left = all_of_it = 0.0
@@ -479,13 +480,6 @@ def _query(image: Tensor, camera: Camera, mask: Tensor | None, device: torch.dev
         if tuple(shape) != (*size, 3):
             raise ValueError(f"{what} has the size {list(shape)[:2]}, the camera's images {list(size)}")
     return Query(as_float(image.to(device)), camera, None if mask is None else mask.to(device))
-
-
-def _resized(image: Tensor, size: Sequence[int]) -> Tensor:
-    """[H, W, D] shrunk to a height and a width."""
-    planes = image.movedim(-1, 0)[None]
-    small = torch.nn.functional.interpolate(planes, tuple(size), mode="bilinear", antialias=True)
-    return small[0].movedim(0, -1).contiguous()
 
 
 def _cone(viewmat: Matrix, config: Config) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 from gsplat_core import se3
 from gsplat_core.losses import as_float
 from gsplat_core.mapping.surface import Surface, surface_equations
+from gsplat_core.resizing import resized
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.second_order.poses import Equations, PosePrior, linearize
@@ -67,7 +68,7 @@ def track(
     found = None
     for factor in levels:
         small = camera.resized(max(camera.width // factor, 1), max(camera.height // factor, 1))
-        target = _shrunk(as_float(image), small.width, small.height)
+        target = resized(as_float(image), (small.height, small.width))
         posterior = _Posterior(scene, target, small, prior, noise, huber, camera, surface, depth_noise)
         viewmat, found = _descended(posterior, viewmat, iterations)
     assert found is not None
@@ -111,11 +112,3 @@ def _descended(posterior: _Posterior, viewmat: Tensor, iterations: int) -> tuple
         if float(step.abs().max()) < _LEAST_STEP:
             break
     return viewmat, found
-
-
-def _shrunk(image: Tensor, width: int, height: int) -> Tensor:
-    if image.shape[:2] == (height, width):
-        return image
-    planes = image.permute(2, 0, 1)[None]
-    small = torch.nn.functional.interpolate(planes, (height, width), mode="bilinear", antialias=True)
-    return small[0].permute(1, 2, 0)

@@ -49,6 +49,15 @@ private:
 // fast at first and then settles to an average over about kMemory bits.
 class BitModel {
 public:
+  BitModel() = default;
+
+  // One that says this probability, of 4096.
+  static BitModel fixed(int probability) {
+    BitModel model;
+    model.state_ = static_cast<uint32_t>(probability) << 20;
+    return model;
+  }
+
   int probability() const { return static_cast<int>(state_ >> 20); }  // of 4096
 
   void update(int bit) {
@@ -120,6 +129,11 @@ template <int kModels>
 class Mixer {
 public:
   explicit Mixer(int kinds) : weights_(static_cast<size_t>(kinds) * kModels, (1 << 16) * 2 / (kModels + 1)) {}
+
+  // With the weights that every kind of bit starts with.
+  Mixer(int kinds, const std::array<int32_t, kModels>& start) : Mixer(kinds) {
+    for (size_t i = 0; i < weights_.size(); ++i) weights_[i] = start[i % kModels];
+  }
 
   // Codes one bit with the models' mixture and teaches models and weights.
   template <bool kDecodes>

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "cpu/residual_coder.h"
 #include "ops/checks.h"
 
 namespace gsplat::ops {
@@ -38,6 +39,15 @@ void check_channels(int64_t channels) {
                   channels);
 }
 
+void check_values(const Tensor& values, int64_t channels) {
+  for (int64_t i = 0; i < values.size(0) * channels; ++i) {
+    const int32_t value = ints(values)[i];
+    STD_TORCH_CHECK(value >= -kLargestCodedValue && value <= kLargestCodedValue,
+                    "gsplat_core: argument 'values' must be within +-", kLargestCodedValue, ", but row ",
+                    i / channels, " has ", value);
+  }
+}
+
 Tensor encode_table_op(Tensor values, Tensor neighbors) {
   check_tensor(values, "values", {kAny, kAny}, ScalarType::Int);
   const int64_t rows = values.size(0), channels = values.size(1);
@@ -45,12 +55,7 @@ Tensor encode_table_op(Tensor values, Tensor neighbors) {
   values = packed(values);
   neighbors = packed(neighbors);
   check_neighbors(neighbors, rows);
-  for (int64_t i = 0; i < rows * channels; ++i) {
-    const int32_t value = ints(values)[i];
-    STD_TORCH_CHECK(value >= -kLargestCodedValue && value <= kLargestCodedValue,
-                    "gsplat_core: argument 'values' must be within +-", kLargestCodedValue, ", but row ",
-                    i / channels, " has ", value);
-  }
+  check_values(values, channels);
   return as_tensor(encode_table(ints(values), ints(neighbors), rows, channels), values);
 }
 
@@ -64,6 +69,44 @@ Tensor decode_table_op(Tensor bytes, Tensor neighbors, int64_t channels) {
   check_neighbors(neighbors, rows);
   Tensor values = zeros_like_device(bytes, {rows, channels}, ScalarType::Int);
   decode_table(bytes_of(bytes), bytes.size(0), ints(neighbors), rows, channels, mutable_ints(values));
+  return values;
+}
+
+Tensor check_deviations(const Tensor& deviations, int64_t rows, int64_t channels) {
+  check_tensor(deviations, "deviations", {rows, channels}, ScalarType::Int);
+  check_channels(channels);
+  Tensor result = packed(deviations);
+  for (int64_t i = 0; i < rows * channels; ++i) {
+    const int32_t deviation = ints(result)[i];
+    STD_TORCH_CHECK(deviation >= 0 && deviation < kResidualDeviations,
+                    "gsplat_core: argument 'deviations' must be from 0 to ", kResidualDeviations - 1,
+                    ", but row ", i / channels, " has ", deviation);
+  }
+  return result;
+}
+
+Tensor encode_residuals_op(Tensor values, Tensor deviations, Tensor neighbors) {
+  check_tensor(values, "values", {kAny, kAny}, ScalarType::Int);
+  const int64_t rows = values.size(0), channels = values.size(1);
+  deviations = check_deviations(deviations, rows, channels);
+  values = packed(values);
+  neighbors = packed(neighbors);
+  check_neighbors(neighbors, rows);
+  check_values(values, channels);
+  return as_tensor(encode_residuals(ints(values), ints(deviations), ints(neighbors), rows, channels), values);
+}
+
+Tensor decode_residuals_op(Tensor bytes, Tensor deviations, Tensor neighbors) {
+  check_tensor(bytes, "data", {kAny}, ScalarType::Byte);
+  check_tensor(deviations, "deviations", {kAny, kAny}, ScalarType::Int);
+  const int64_t rows = deviations.size(0), channels = deviations.size(1);
+  deviations = check_deviations(deviations, rows, channels);
+  bytes = packed(bytes);
+  neighbors = packed(neighbors);
+  check_neighbors(neighbors, rows);
+  Tensor values = zeros_like_device(bytes, {rows, channels}, ScalarType::Int);
+  decode_residuals(bytes_of(bytes), bytes.size(0), ints(deviations), ints(neighbors), rows, channels,
+                   mutable_ints(values));
   return values;
 }
 
@@ -145,6 +188,8 @@ Tensor earlier_neighbors_op(Tensor positions) {
 STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
   m.def("encode_table(Tensor values, Tensor neighbors) -> Tensor");
   m.def("decode_table(Tensor data, Tensor neighbors, int channels) -> Tensor");
+  m.def("encode_residuals(Tensor values, Tensor deviations, Tensor neighbors) -> Tensor");
+  m.def("decode_residuals(Tensor data, Tensor deviations, Tensor neighbors) -> Tensor");
   m.def("encode_labels(Tensor labels, Tensor neighbors, int bits) -> Tensor");
   m.def("decode_labels(Tensor data, Tensor neighbors, int bits) -> Tensor");
   m.def("encode_ascending(Tensor codes) -> Tensor");
@@ -155,6 +200,8 @@ STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
 STABLE_TORCH_LIBRARY_IMPL(gsplat_core, CPU, m) {
   m.impl("encode_table", TORCH_BOX(&encode_table_op));
   m.impl("decode_table", TORCH_BOX(&decode_table_op));
+  m.impl("encode_residuals", TORCH_BOX(&encode_residuals_op));
+  m.impl("decode_residuals", TORCH_BOX(&decode_residuals_op));
   m.impl("encode_labels", TORCH_BOX(&encode_labels_op));
   m.impl("decode_labels", TORCH_BOX(&decode_labels_op));
   m.impl("earlier_neighbors", TORCH_BOX(&earlier_neighbors_op));

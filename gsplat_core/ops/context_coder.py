@@ -40,6 +40,34 @@ def decode_table(data: Tensor, neighbors: Tensor, channels: int) -> Tensor:
     return result
 
 
+def encode_residuals(values: Tensor, deviations: Tensor, neighbors: Tensor) -> Tensor:
+    """Codes what predictions missed, where each number has a deviation of its own that the decoder knows.
+
+    A number costs about as many bits as a Gaussian of this deviation around zero gives it, in the long run at
+    most so many, as models learn where the numbers are not as normal as that.
+
+    Args:
+        values: [N, C] int32 on the CPU, in steps, within ±2^28, C up to 256.
+        deviations: [N, C] int32, d for 2^(d / 8 - 3) steps, from 0 to 127.
+        neighbors: [N, 3] int32 as for `encode_table`: their residuals say something of a row's.
+
+    Returns:
+        [B] uint8.
+
+    Raises:
+        RuntimeError: an argument does not fit; the message names it.
+    """
+    result: Tensor = torch.ops.gsplat_core.encode_residuals(values, deviations, neighbors)
+    return result
+
+
+def decode_residuals(data: Tensor, deviations: Tensor, neighbors: Tensor) -> Tensor:
+    """The numbers [N, C] int32 that `encode_residuals` coded with the same deviations and neighbours; damaged
+    bytes give other numbers."""
+    result: Tensor = torch.ops.gsplat_core.decode_residuals(data, deviations, neighbors)
+    return result
+
+
 def encode_labels(labels: Tensor, neighbors: Tensor, bits: int) -> Tensor:
     """Codes labels [N] int32 in [0, 2^bits), bits up to 16, as bytes [B] uint8.
 
@@ -88,6 +116,16 @@ def _(values: Tensor, neighbors: Tensor) -> Tensor:
 @torch.library.register_fake("gsplat_core::decode_table")
 def _(data: Tensor, neighbors: Tensor, channels: int) -> Tensor:
     return neighbors.new_empty((neighbors.shape[0], channels))
+
+
+@torch.library.register_fake("gsplat_core::encode_residuals")
+def _(values: Tensor, deviations: Tensor, neighbors: Tensor) -> Tensor:
+    return values.new_empty(torch.library.get_ctx().new_dynamic_size(), dtype=torch.uint8)
+
+
+@torch.library.register_fake("gsplat_core::decode_residuals")
+def _(data: Tensor, deviations: Tensor, neighbors: Tensor) -> Tensor:
+    return torch.empty_like(deviations)
 
 
 @torch.library.register_fake("gsplat_core::encode_labels")

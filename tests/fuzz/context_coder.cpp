@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "../one_thread.h"
+#include "cpu/residual_coder.h"
 
 namespace {
 
@@ -86,6 +87,43 @@ void table_there_and_back(Input input) {
   require(found == table);
 }
 
+std::vector<int32_t> deviations_for(int64_t count, uint8_t pattern) {
+  std::vector<int32_t> deviations(count);
+  for (int64_t i = 0; i < count; ++i)
+    deviations[i] = static_cast<int32_t>((pattern + 37 * i) % gsplat::kResidualDeviations);
+  return deviations;
+}
+
+void decode_residuals(Input input) {
+  const int64_t rows = input.byte(), channels = 1 + input.byte() % 8;
+  const std::vector<int32_t> neighbors = neighbors_for(rows, input.byte());
+  const std::vector<int32_t> deviations = deviations_for(rows * channels, input.byte());
+  std::vector<int32_t> values(rows * channels);
+  gsplat::decode_residuals(input.rest(), input.remaining(), deviations.data(), neighbors.data(), rows,
+                           channels, values.data());
+  for (const int32_t value : values)
+    require(std::abs(int64_t{value}) <= 2 * int64_t{gsplat::kLargestCodedValue});
+}
+
+void residuals_there_and_back(Input input) {
+  const int64_t channels = 1 + input.byte() % 8;
+  const uint8_t pattern = input.byte();
+  const int width = input.byte() % 30;  // of the numbers, in bits
+  const int64_t rows = std::min<int64_t>(input.remaining() / (4 * channels), 256);
+  const std::vector<int32_t> neighbors = neighbors_for(rows, pattern);
+  const std::vector<int32_t> deviations = deviations_for(rows * channels, pattern);
+  std::vector<int32_t> values(rows * channels), found(rows * channels);
+  for (int32_t& value : values) {
+    value =
+        std::clamp(input.number() >> (29 - width), -gsplat::kLargestCodedValue, gsplat::kLargestCodedValue);
+  }
+  const std::vector<uint8_t> coded =
+      gsplat::encode_residuals(values.data(), deviations.data(), neighbors.data(), rows, channels);
+  gsplat::decode_residuals(coded.data(), coded.size(), deviations.data(), neighbors.data(), rows, channels,
+                           found.data());
+  require(found == values);
+}
+
 void labels_there_and_back(Input input) {
   const std::vector<int32_t> neighbors = neighbors_for(256, input.byte());
   const int bits = input.byte() % (gsplat::kMostLabelBits + 1);
@@ -142,8 +180,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 4:
       neighbors_of_points(input);
       break;
+    case 5:
+      decode_residuals(input);
+      break;
+    case 6:
+      residuals_there_and_back(input);
+      break;
     default:
-      way < 10 ? decode_table(input) : table_there_and_back(input);
+      way < 11 ? decode_table(input) : table_there_and_back(input);
   }
   return 0;
 }

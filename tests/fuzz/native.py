@@ -9,7 +9,7 @@ from pathlib import Path
 from paths import ROOT
 
 # A target is NAME.cpp beside this file; these are what it tests.
-SOURCES = {"context_coder": ["csrc/cpu/context_coder.cpp"]}
+SOURCES = {"context_coder": ["csrc/cpu/context_coder.cpp", "csrc/cpu/residual_coder.cpp"]}
 FLAGS = [
     "-std=c++20",
     "-O2",

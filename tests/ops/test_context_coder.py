@@ -12,10 +12,12 @@ from hypothesis.extra.numpy import arrays
 from gsplat_core.ops.context_coder import (
     decode_ascending,
     decode_labels,
+    decode_residuals,
     decode_table,
     earlier_neighbors,
     encode_ascending,
     encode_labels,
+    encode_residuals,
     encode_table,
 )
 
@@ -50,6 +52,47 @@ def test_any_ascending_codes_come_back(codes: list[int]) -> None:
 def test_labels_come_back(bits: int) -> None:
     labels = torch.randint(2**bits, (500,), generator=torch.Generator().manual_seed(bits)).int()
     assert torch.equal(decode_labels(encode_labels(labels, previous(500), bits), previous(500), bits), labels)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.tuples(st.integers(0, 30), st.integers(1, 5)).flatmap(
+        lambda s: st.tuples(
+            arrays(np.int32, s, elements=integers), arrays(np.int32, s, elements=st.integers(0, 127))
+        )
+    )
+)
+def test_any_residuals_come_back(arrays_of_both: tuple[np.ndarray, np.ndarray]) -> None:
+    values, deviations = map(torch.from_numpy, arrays_of_both)
+    neighbors = previous(len(values))
+    coded = encode_residuals(values, deviations, neighbors)
+    assert torch.equal(decode_residuals(coded, deviations, neighbors), values)
+
+
+def gaussian_bits(values: torch.Tensor, sigma: torch.Tensor) -> float:
+    """What numbers cost whose probabilities are the masses of Gaussians in steps of one."""
+    size = values.double().abs()
+    mass = torch.special.ndtr((0.5 - size) / sigma) - torch.special.ndtr((-0.5 - size) / sigma)
+    return float(-mass.log2().sum())
+
+
+@pytest.mark.parametrize("low", [0, 16, 48])
+def test_residuals_cost_what_their_gaussians_say(low: int) -> None:
+    generator = torch.Generator().manual_seed(low)
+    deviations = torch.randint(low, low + 32, (1500, 20), generator=generator).int()
+    sigma = 2.0 ** (deviations.double() / 8 - 3)
+    values = (torch.randn(1500, 20, generator=generator) * sigma).round().int()
+    bits = 8 * len(encode_residuals(values, deviations, previous(1500)))
+    assert bits == pytest.approx(gaussian_bits(values, sigma), rel=0.02)
+
+
+def test_residuals_that_are_no_gaussians_are_learnt() -> None:
+    generator = torch.Generator().manual_seed(5)
+    values = (4 * torch.randint(-1, 2, (4000, 4), generator=generator)).int()
+    deviations = torch.full_like(values, 38)  # 3.4 steps, about their deviation
+    bits = 8 * len(encode_residuals(values, deviations, previous(4000)))
+    assert bits < 1.1 * np.log2(3) * values.numel()
+    assert gaussian_bits(values, torch.tensor(2.0 ** (38 / 8 - 3))) > 2 * np.log2(3) * values.numel()
 
 
 def bits_per_number(table: torch.Tensor) -> float:
@@ -88,6 +131,8 @@ def test_damaged_bytes_end_in_other_numbers_within_bounds() -> None:
         decoded = decode_table(damaged, previous(300), 3)
         assert decoded.shape == table.shape
         assert int(decoded.abs().max()) <= 2 * LARGEST
+        spread = torch.full_like(table, 40)
+        assert int(decode_residuals(damaged, spread, previous(300)).abs().max()) <= 2 * LARGEST
         assert int(decode_ascending(damaged, 100).max()) < 2**62
         assert int(decode_labels(damaged, previous(300), 7).max()) < 2**7
 
@@ -108,6 +153,7 @@ def test_operator_checks() -> None:
     table, ops = torch.zeros(5, 2, dtype=torch.int32), torch.ops.gsplat_core
     data = encode_table(table, previous(5))
     torch.library.opcheck(ops.decode_table.default, (data, previous(5), 2))
+    torch.library.opcheck(ops.decode_residuals.default, (data, table, previous(5)))
     torch.library.opcheck(ops.decode_labels.default, (data, previous(5), 3))
     torch.library.opcheck(ops.decode_ascending.default, (data, 4))
     torch.library.opcheck(ops.earlier_neighbors.default, (torch.zeros(5, 3, dtype=torch.int32),))

@@ -84,9 +84,9 @@ class Evaluated(NamedTuple):
 class Evaluation(Protocol):
     """Evaluates raw parameters for a view.
 
-    `params` holds the tensors of the primitive's fields by name, each with one row per primitive. `context`
-    holds what else the primitive depends on, by name: time, viewmats, a mesh, an appearance embedding; each
-    primitive documents the names that it reads.
+    `params` holds the tensors of the primitive's fields by name, each with one row per primitive, and what
+    these rows share (`Schema.shared`). `context` holds what else the primitive depends on, by name: time,
+    viewmats, a mesh, an appearance embedding; each primitive documents the names that it reads.
     """
 
     def __call__(self, params: Mapping[str, Tensor], context: Mapping[str, Any]) -> Evaluated: ...
@@ -106,6 +106,10 @@ class Primitive:
         sh_degree: of its colours as published; None: any.
         any_axes: whether a row looks the same when its axes are renamed, as an ellipsoid does, so that
             codecs, which do that (`compress/symmetry.py`), may code it.
+        splats: as how many Gaussians each row is drawn: row i as splats i * splats to (i + 1) * splats - 1 of
+            what is told of each splat.
+        kept: whether files that can hold its rows hold them and not what they are `baked` to, as they are
+            smaller or tell more.
     """
 
     name: str
@@ -116,13 +120,15 @@ class Primitive:
     started: Callable[[Gaussians, int], Gaussians] | None = None
     sh_degree: int | None = None
     any_axes: bool = False
+    splats: int = 1
+    kept: bool = False
 
     def __call__(self, params: Mapping[str, Tensor], context: Mapping[str, Any]) -> Evaluated:
         """
         Raises:
             ValueError: a field, or the camera, is missing.
         """
-        if missing := tuple(field for field in self.schema if field.name not in params):
+        if missing := tuple(known for known in self.schema.known if known.name not in params):
             raise ValueError(
                 f"the primitive {self.name!r} needs {schemas.names_of(missing)}; given are "
                 f"{schemas.names_of(params)}"

@@ -35,7 +35,7 @@ def with_cast(scene: Gaussians, strength: Tensor | float = 1.0) -> Gaussians:
     """Colours times the gains to the power of the strength, a number or one for each Gaussian [N, 1, 1]."""
     gains = torch.tensor(GAINS) ** strength
     colors = {"sh0": sh0_of(gains * rgb_of(scene.sh0)), "shN": gains * scene.shN}
-    return Gaussians.of({**scene.params, **colors}, scene.primitive, scene.extras, scene.metadata)
+    return scene.with_fields({**scene.params, **colors})
 
 
 def hue_distance(a: Gaussians, b: Gaussians, cameras: Sequence[Cameras]) -> float:

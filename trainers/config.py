@@ -23,7 +23,7 @@ from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.scene.gaussians import PLAIN
 from gsplat_core.scene.images import AlphaRule
 from gsplat_core.scene.metadata import RAY_STEP
-from gsplat_core.scene.schema import GAUSSIAN, PARAMETERS, Field, Schema
+from gsplat_core.scene.schema import GAUSSIAN, PARAMETERS, Field, Schema, Shared
 from gsplat_core.strict_json import parse_json
 from trainers.fields import from_json
 from trainers.lm import LMConfig
@@ -65,10 +65,11 @@ class LearningRates:
 
     A field whose rate is 0 is not trained and stays as it is; where that is so of means, scales or opacities,
     density control rests. The rates of lengths are multiplied by the scene extent. That of the means falls
-    exponentially from `means` to `means_final` over the run; the others are constant.
+    exponentially from `means` to `means_final` over the run, those of fields with a `decay` likewise; the
+    others are constant.
 
     Args:
-        further: of what the primitive has beyond the plain Gaussian.
+        further: of what the primitive has beyond the plain Gaussian, also of what its rows share.
 
     Raises:
         ValueError: a rate among the further ones that is no number of at least 0.
@@ -89,8 +90,8 @@ class LearningRates:
             if type(rate) not in (int, float) or rate not in RATES:
                 raise ValueError(f"learning_rates.further.{name} must be a number {RATES}, got {rate!r:.80}")
 
-    def of(self, field: Field) -> float:
-        """The rate of a trained field."""
+    def of(self, field: Field | Shared) -> float:
+        """The rate of a trained field, or of what rows share; the first one, where it falls."""
         assert field.learning_rate is not None
         if field.name in PARAMETERS:
             return float(getattr(self, field.name))
@@ -102,7 +103,7 @@ class LearningRates:
         Raises:
             ValueError: a rate of a field that it does not have.
         """
-        known = {field.name: field for field in schema.further if field.trained}
+        known = {field.name: field for field in schema.optimized if field.name not in PARAMETERS}
         if unknown := sorted(set(self.further) - set(known)):
             raise ValueError(
                 f"learning_rates.further.{unknown[0]}: the primitive trains "

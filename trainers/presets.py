@@ -130,7 +130,7 @@ def with_primitive(config: TrainConfig, name: str) -> TrainConfig:
         UsageError: no primitive has this name.
     """
     kind = primitives.get(name)
-    fields = {field.name for field in kind.schema.further if field.trained}
+    fields = {field.name for field in kind.schema.optimized}
     if kind.sh_degree is not None:
         config = replace(config, sh_degree=min(config.sh_degree, kind.sh_degree))
     rates = config.learning_rates

@@ -27,7 +27,7 @@ from gsplat_core.render.drawing import Outputs
 from gsplat_core.render.scene import render
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.scale import SceneScale
-from gsplat_core.scene.schema import Field
+from gsplat_core.scene.schema import Field, Shared
 from gsplat_core.second_order.linearization import Settings
 from trainers.config import TrainConfig
 from trainers.evaluation import backdrop
@@ -106,20 +106,33 @@ class Trainer:
         refuse_primitive(self.primitive, self.config)
         self.schema = gaussians.schema
         params = {name: value.detach().clone() for name, value in gaussians.params.items()}
-        rates = {field.name: self._scene_rate(field) for field in self.schema.trained}
+        rates = {known.name: self._scene_rate(known) for known in self.schema.optimized}
         self._scene_rates = {name: rate for name, rate in rates.items() if rate > 0}
+        self._decays = {
+            known.name: known.decay
+            for known in self.schema.optimized
+            if known.decay < 1 and known.name in self._scene_rates
+        }
         self.fixed = frozenset(params) - frozenset(self._scene_rates)
         """The fields that are not trained, because their learning rate is 0 or they have none."""
         if not self._scene_rates:
             raise UsageError("Nothing of the scene is trained: the learning rates of all fields are 0.")
         if self.fixed and self.config.optimizer == "lm":
             raise UsageError(f"--optimizer lm trains all fields; {', '.join(sorted(self.fixed))} shall stay.")
+        shared = {name: value.detach().clone() for name, value in gaussians.shared.items()}
         self.adam = Adam(
-            [{"params": [params[name].requires_grad_()], "name": name} for name in self._scene_rates],
+            [
+                {"params": [params[name].requires_grad_()], "name": name}
+                if name in params
+                else {"params": [shared[name].requires_grad_()], "name": name, "whole": True}
+                for name in self._scene_rates
+            ],
             betas=(0.9, 0.999),
             eps=1e-15,
         )
-        self.store = ParameterStore(params, self.adam, gaussians.extras, most=self.config.max_gaussians)
+        self.store = ParameterStore(
+            params, self.adam, gaussians.extras, most=self.config.max_gaussians, shared=shared
+        )
         self.trained = {group.name: group for group in self.parts.parameters()}
         """What the parts train, by name; each tensor is a group of the same optimizer."""
         for name, group in self.trained.items():
@@ -133,10 +146,12 @@ class Trainer:
                     "by_row": group.by_row,
                 }
             )
+        self.parts.adopted(self.store)
 
     @property
     def gaussians(self) -> Gaussians:
-        return Gaussians.of(self.store.params, self.primitive, self.store.extras, self.metadata)
+        store = self.store
+        return Gaussians.of(store.params, self.primitive, store.extras, self.metadata, store.shared)
 
     @property
     def device(self) -> torch.device:
@@ -261,6 +276,7 @@ class Trainer:
             frozen=self.store.frozen,
             labels=self.store.extras.get(LABEL),
             evaluated=None if self._per_camera else self._evaluated,
+            shared=self.store.shared,
         )
 
     def _sh_degree(self, step: int) -> int:
@@ -302,7 +318,8 @@ class Trainer:
         context = None
         if camera is not None and self._per_camera:
             context = {"viewmats": Cameras.of(camera, self.device).viewmats}
-        return primitive.evaluate({**self.store.extras, **params}, context, self.primitive)
+        fields = {**self.store.extras, **self.store.shared, **params}
+        return primitive.evaluate(fields, context, self.primitive)
 
     def _steps_while_differentiating(self, shown: Mapping[str, Tensor]) -> bool:
         """Whether SH coefficients may make their optimizer's step in the backward pass: where they are drawn
@@ -350,13 +367,20 @@ class Trainer:
         if "means" in self._scene_rates:
             now = exponential(rates.means, rates.means_final, step, self.config.steps)
             self._scene_rates["means"] = now * self.scene_extent
+        fallen = {
+            name: exponential(first := self._scene_rates[name], first * decay, step, self.config.steps)
+            for name, decay in self._decays.items()
+        }
         for group in self.adam.param_groups:
             name = group["name"]
-            rate = self.trained[name].rate(step) if name in self.trained else self._scene_rates[name]
+            if name in self.trained:
+                rate = self.trained[name].rate(step)
+            else:
+                rate = fallen[name] if name in fallen else self._scene_rates[name]
             group["lr"] = rate * factor
 
-    def _scene_rate(self, field: Field) -> float:
-        """The rate of a field of the scene; that of means is the first one."""
+    def _scene_rate(self, field: Field | Shared) -> float:
+        """The rate of a field of the scene, or of what its rows share; the first one, where it falls."""
         rate = self.config.learning_rates.of(field)
         return rate * self.scene_extent if field.measures_lengths else rate
 

@@ -169,6 +169,7 @@ class EditTrainer:
         self._provider, self._loss, self._background = provider, loss, background
         self._targets: dict[int, Tensor] = {}
         self._metadata, self._primitive, self._schema = scene.metadata, scene.primitive, scene.schema
+        self._shared = {name: tensor.detach() for name, tensor in scene.shared.items()}
         self._per_camera = primitive.get(scene.primitive).per_camera
         self._settings = USUAL.as_trained(scene.metadata)
         self._scale = scale or scene_scale(self._cameras, scene.means.detach().double().cpu().numpy())
@@ -205,7 +206,7 @@ class EditTrainer:
         if _FROZEN_BEFORE in extras:
             extras[FROZEN] = extras.pop(_FROZEN_BEFORE)
         params = {name: value.detach() for name, value in self._store.params.items()}
-        return Gaussians.of(params, self._primitive, extras, self._metadata)
+        return Gaussians.of(params, self._primitive, extras, self._metadata, self._shared)
 
     @property
     def region(self) -> Tensor:
@@ -325,7 +326,7 @@ class EditTrainer:
             self.anchors.densified(plan, self._store.params, self.region)
 
     def _evaluated(self, params: Mapping[str, Tensor]) -> primitive.Evaluated:
-        return primitive.evaluate({**self._store.extras, **params}, None, self._primitive)
+        return primitive.evaluate({**self._store.extras, **self._shared, **params}, None, self._primitive)
 
 
 def region_of(scene: Gaussians, roi: Tensor | int) -> Tensor:

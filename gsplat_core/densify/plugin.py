@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plan import RowPlan
+from gsplat_core.densify.store import ParameterStore
 from gsplat_core.densify.strategy import Initialization, RenderStats, ScaleRule, SceneView, Strategy, Wants
 
 _BASE = "base."
@@ -61,6 +62,9 @@ class Plugin(Strategy):
     @property
     def ends(self) -> int:
         return self.base.ends
+
+    def adopted(self, store: ParameterStore) -> None:
+        self.base.adopted(store)
 
     def grows_at(self, step: int) -> bool:
         return self.base.grows_at(step)

@@ -28,6 +28,7 @@ class ParameterStore:
             bool [N], is among them, edits leave its rows alone (`densify/frozen.py`). `pace`, float [N], is
             for the optimizer.
         most: a number of Gaussians that will not be exceeded, if known: saves memory near it.
+        shared: tensors that all rows share (`Schema.shared`); edits do not concern them.
 
     What happens to objects that the caller holds:
 
@@ -55,6 +56,7 @@ class ParameterStore:
         | Iterable[torch.optim.Optimizer] = (),
         extras: MutableMapping[str, Tensor] | None = None,
         most: int | None = None,
+        shared: Mapping[str, Tensor] | None = None,
     ) -> None:
         if isinstance(optimizers, torch.optim.Optimizer):
             optimizers = [optimizers]
@@ -64,6 +66,7 @@ class ParameterStore:
         self.optimizers = list(optimizers)
         self.extras: MutableMapping[str, Tensor] = {} if extras is None else extras
         self.most = most
+        self.shared = dict(shared or {})
         self._buffers: defaultdict[object, RowBuffer] = defaultdict(RowBuffer)
         self._check()
 

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plan import RowPlan
+from gsplat_core.densify.store import ParameterStore
 from gsplat_core.densify.views import Views
 from gsplat_core.losses import as_float
 from gsplat_core.primitive import Evaluated
@@ -184,6 +185,7 @@ class SceneView:
         labels: [N] integers, what each Gaussian belongs to, -1 where that is not known. None: of none it is.
         evaluated: what makes of parameters what is drawn. None: they are those of plain Gaussians, or of
             Gaussians that are others for each camera and at most as opaque as those.
+        shared: what all rows share, by name (`Schema.shared`).
     """
 
     params: Mapping[str, Tensor]
@@ -197,6 +199,7 @@ class SceneView:
     frozen: Tensor | None = None
     labels: Tensor | None = None
     evaluated: Callable[[Mapping[str, Tensor]], Evaluated] | None = None
+    shared: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def free(self) -> Tensor:
@@ -312,6 +315,10 @@ class Strategy:
         """The step from which on it lets the scene settle, so that something else may finish
         the run; 0 if that may be at any time."""
         return 0
+
+    def adopted(self, store: ParameterStore) -> None:
+        """The scene's parameters are these from now on: at the start, and after a state was loaded. For a
+        strategy that edits what rows share (`ParameterStore.shared`); of rows it only returns edits."""
 
     def grows_at(self, step: int) -> bool:
         """Whether `on_step` may add Gaussians at this step: then plug-ins prepare their guidance."""

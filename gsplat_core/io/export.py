@@ -21,7 +21,7 @@ from gsplat_core.io.format import DataWarning, Format
 from gsplat_core.io.options import options_of
 from gsplat_core.io.pieces import Pieces
 from gsplat_core.io.registry import format_of, load, save
-from gsplat_core.io.usable import describe_unusable, find_unusable
+from gsplat_core.io.usable import describe_unusable, find_unusable, unusable_shared
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.original_coordinates import original_positions
 
@@ -40,11 +40,9 @@ def export_verified(path: str | os.PathLike[str], gaussians: Gaussians, **option
         ResourceError: the file cannot be written, or what is read back differs (a fault of disk or memory).
         UsageError, UnsuitableSceneError: as for `save`.
     """
-    gaussians = gaussians.detached().baked().to(dtype=torch.float32)
-    drop, repair = find_unusable(gaussians)
-    if drop or repair:
-        raise NumericalError(f"{os.fspath(path)}: not written: {describe_unusable(drop, repair)}.")
     known = format_of(path)
+    gaussians = known.of_what(gaussians.detached()).to(dtype=torch.float32)
+    _prove(gaussians, path)
     if options.get("extras") is False:  # the one option that leaves something of a scene out
         gaussians = gaussians.without_extras()
     with _provisional(path, known) as temporary:
@@ -82,7 +80,7 @@ def export_pieces(path: str | os.PathLike[str], pieces: Pieces) -> int:
         return export_verified(path, pieces.whole()).num
     written, read = Checksums(), Checksums()
     with atomic_path(path) as temporary, open(temporary, "w+b") as file:
-        ready = pieces.mapped(lambda piece: piece.detached().baked().to(dtype=torch.float32))
+        ready = pieces.mapped(lambda piece: known.of_what(piece.detached()).to(dtype=torch.float32))
         num = known.save_pieces(
             file, Path(path), replace(ready, open=lambda: written.of(_proven(ready, path)))
         )
@@ -124,10 +122,15 @@ class Checksums:
 def _proven(pieces: Pieces, path: str | os.PathLike[str]) -> Iterator[Gaussians]:
     """The pieces, none of which has a splat that cannot be rendered."""
     for piece in pieces.open():
-        drop, repair = find_unusable(piece)
-        if drop or repair:
-            raise NumericalError(f"{os.fspath(path)}: not written: {describe_unusable(drop, repair)}.")
+        _prove(piece, path)
         yield piece
+
+
+def _prove(scene: Gaussians, path: str | os.PathLike[str]) -> None:
+    drop, repair = find_unusable(scene)
+    problem = describe_unusable(drop, repair) if drop or repair else unusable_shared(scene)
+    if problem:
+        raise NumericalError(f"{os.fspath(path)}: not written: {problem}.")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from gsplat_core import primitive as primitives
 from gsplat_core.io.pieces import Pieces
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.harmonics import MAX_DEGREE
@@ -57,6 +58,7 @@ class Format:
         max_sh_degree: highest that the format can hold.
         metadata: the entries of `Gaussians.metadata` that the format can hold.
         extras: the fields of `Gaussians.extras` that it can hold although it is not lossless.
+        primitives: which it holds although it is not lossless.
         any_axes: whether it holds the primitives that are as one calls their axes, too
             (`gsplat_core.primitive.Primitive.any_axes`).
         folder: the named file is accompanied by others in its folder.
@@ -71,6 +73,7 @@ class Format:
     max_sh_degree: int = MAX_DEGREE
     metadata: frozenset[str] = frozenset()
     extras: frozenset[str] = frozenset()
+    primitives: frozenset[str] = frozenset()
     any_axes: bool = False
     folder: bool = False
     load_pieces: PieceLoader | None = None
@@ -80,6 +83,12 @@ class Format:
     def family(self) -> str:
         """What formats have in common that are often called by each other's names."""
         return {".compressed.ply": ".ply", ".gltf": ".glb"}.get(self.ending, self.ending)
+
+    def of_what(self, gaussians: Gaussians) -> Gaussians:
+        """What a file of this format is to hold of a scene: its rows, or the plain Gaussians that look like
+        them (`gsplat_core.primitive.Primitive.kept`)."""
+        holds = self.lossless or gaussians.primitive in self.primitives
+        return gaussians if holds and primitives.get(gaussians.primitive).kept else gaussians.baked()
 
     def matches(self, path: str | os.PathLike[str]) -> bool:
         return os.fspath(path).lower().endswith(self.ending)

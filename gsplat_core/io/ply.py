@@ -15,7 +15,7 @@ back in their shape and type; other readers ignore it. Properties of other write
 Gaussian become extras too.
 
 The trained fields that a primitive has beyond these follow too, named likewise (`scene/schema.py`); a comment
-names the primitive.
+names the primitive. What its rows share follows behind them (`ply_shared`).
 
 Comments also hold the scene's metadata (`ply_comments`). The column `filter_3D` of Mip-Splatting's files is
 applied to scales and opacities (`models/mip.py`) and makes the scene an antialiased one.
@@ -49,6 +49,13 @@ from gsplat_core.io.pieces import PIECE, Pieces
 from gsplat_core.io.ply_body import block_rows, check_size, read_columns
 from gsplat_core.io.ply_comments import comments_of, metadata_of, primitive_of
 from gsplat_core.io.ply_header import PlyElement, PlyHeader, read_header
+from gsplat_core.io.ply_shared import (
+    read_shared,
+    shared_bytes,
+    shared_comments,
+    shared_declarations,
+    shared_elements,
+)
 from gsplat_core.io.source import open_regular
 from gsplat_core.io.usable import keep_usable
 from gsplat_core.models import mip
@@ -139,6 +146,9 @@ class Vertices:
         taken = {p for name, array in self._further.items() for p in _field_columns(name, array)}
         self._extras = _extra_fields(vertex, header.comments, taken, path)
         self._wide = any(vertex.scalars[name] == "f8" for name in "xyz")
+        self._shared = shared_elements(header, primitives.get(self._primitive).schema.shared, path)
+        for element, _ in self._shared.values():
+            check_size(file, header, element, path, "numbers")
         self._facts = metadata_of(header.comments, path)
         self._original = self._facts.pop("original", False)
 
@@ -175,8 +185,9 @@ class Vertices:
         if deviations is not None:
             facts = {"antialiased": True} | facts
         params = {name: torch.from_numpy(array) for name, array in (arrays | further).items()}
+        shared = read_shared(self._file, self._header, self._shared, path)
         try:
-            gaussians = Gaussians.of(params, self._primitive, fields, Metadata(**facts))
+            gaussians = Gaussians.of(params, self._primitive, fields, Metadata(**facts), shared)
         except ValueError as error:
             raise DataError(path, str(error), f"line {self._vertex.line}") from None
         if deviations is not None:
@@ -230,6 +241,7 @@ def content(
     layout = _Layout(path, scene, coordinates)
     yield layout.header(scene.num)
     yield from layout.records()
+    yield layout.shared()
 
 
 def save_pieces(file: BinaryIO, path: Path, pieces: Pieces) -> int:
@@ -245,12 +257,14 @@ def save_pieces(file: BinaryIO, path: Path, pieces: Pieces) -> int:
     Raises:
         UnsuitableSceneError: as for `save`.
     """
-    header = _Layout(path, pieces.template, "run").header
+    layout = _Layout(path, pieces.template, "run")
+    header = layout.header
     count, size = 0, file.write(header(pieces.most))
     for piece in pieces.open():
         for block in _Layout(path, piece, "run").records():
             file.write(block)
         count += piece.num
+    file.write(layout.shared())
     file.flush()
     _replace_start(file.fileno(), size, header(count))
     return count
@@ -278,7 +292,9 @@ class _Layout:
             if name in scene.extras:
                 sizes = "".join(f" {size}" for size in tensor.shape[1:])
                 comments.append(f"comment extra {name} {str(tensor.dtype).removeprefix('torch.')}{sizes}")
+        comments += shared_comments(scene.shared)
         self._num, self._columns, self._kinds, self._comments = scene.num, columns, kinds, comments
+        self._shared = scene.shared
 
     def header(self, count: int) -> bytes:
         """What stands before so many rows."""
@@ -288,6 +304,7 @@ class _Layout:
             *self._comments,
             f"element vertex {count}",
             *(f"property {kind} {name}" for name, (kind, _) in self._kinds.items()),
+            *shared_declarations(self._shared),
             "end_header\n",
         ]
         return "\n".join(lines).encode("ascii")
@@ -303,6 +320,10 @@ class _Layout:
             return table.tobytes()
 
         return map_blocks(self._num, block, block_rows(dtype.itemsize))
+
+    def shared(self) -> bytes:
+        """What follows the rows."""
+        return shared_bytes(self._shared)
 
 
 def _replace_start(file: int, size: int, start: bytes) -> None:

@@ -155,7 +155,7 @@ def _as_told(
 def save(path: str | os.PathLike[str], gaussians: Gaussians, **options: Any) -> None:
     """Writes a scene; the name's ending says in which format. The file appears whole or not at all.
 
-    A primitive that plain Gaussians look exactly like is written as these (`Gaussians.baked`).
+    A primitive that plain Gaussians look exactly like is written as these (`Format.of_what`).
     What the format has no place for is left out with a `DataWarning`: SH coefficients beyond its degree, and
     `extras`, and metadata.
 
@@ -206,11 +206,11 @@ _LOST = {
 
 def _fitting(known: Format, path: str | os.PathLike[str], gaussians: Gaussians) -> Gaussians:
     """What of a scene the format can hold."""
-    gaussians = gaussians.baked().to(dtype=torch.float32)
+    gaussians = known.of_what(gaussians).to(dtype=torch.float32)
     if known.lossless:
         return gaussians
     further = known.any_axes and primitives.get(gaussians.primitive).any_axes
-    if not further:
+    if not further and gaussians.primitive not in known.primitives:
         gaussians.require_plain(path, known.title)
     drop, _ = find_unusable(gaussians)
     if bool((far := gaussians.means.abs().amax(dim=1) > LARGEST_POSITION).any()):

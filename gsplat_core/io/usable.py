@@ -56,6 +56,14 @@ def find_unusable(gaussians: Gaussians) -> tuple[dict[str, Tensor], dict[str, Te
     )
 
 
+def unusable_shared(gaussians: Gaussians) -> str:
+    """Why no splat can be rendered, since what all of them share is unusable; empty where it is not."""
+    for name, tensor in gaussians.shared.items():
+        if not bool(tensor.isfinite().all()):
+            return f"{name!r}, which all splats share, has numbers that are not finite"
+    return ""
+
+
 class UnusableWarning(DataWarning):
     """Some of a file's splats cannot be rendered; they were dropped or repaired.
 
@@ -74,8 +82,10 @@ def keep_usable(gaussians: Gaussians, path: str | os.PathLike[str], strict: bool
     repaired.
 
     Raises:
-        DataError: `strict`, and there is anything to drop or repair.
+        DataError: `strict`, and there is anything to drop or repair; or it is what all of them share.
     """
+    if problem := unusable_shared(gaussians):
+        raise DataError(path, problem)
     drop, repair = find_unusable(gaussians)
     if not drop and not repair:
         return gaussians

@@ -23,6 +23,7 @@ PLAIN = "gaussian"
 
 _EXTRA_PREFIX = "extras."
 _METADATA_PREFIX = "metadata."
+_SHARED_PREFIX = "shared."
 _PRIMITIVE_PREFIX = "primitive."
 
 
@@ -44,6 +45,7 @@ class Gaussians:
         metadata: what the scene as a whole is, such as how it wants to be drawn.
         primitive: what the rows are (`gsplat_core.primitive`).
         further: the parameters that this primitive has beyond the six, by name, [N, ...] as its schema says.
+        shared: what all rows share, by name, as its schema says, such as the weights of a network.
 
     All parameters share one floating-point dtype, and everything is on one device.
 
@@ -62,6 +64,7 @@ class Gaussians:
     metadata: Metadata = field(default_factory=Metadata)
     primitive: str = PLAIN
     further: dict[str, Tensor] = field(default_factory=dict)
+    shared: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         schema = self.schema
@@ -88,6 +91,7 @@ class Gaussians:
                     f"extras: the primitive {self.primitive!r} reads {known.name!r}, which is not there"
                 )
             known.check(self.extras[known.name], self.num, f"extras[{known.name!r}]")
+        self._check_shared(schema)
         if not isinstance(self.metadata, Metadata):
             raise ValueError(f"metadata: expected Metadata, got {type(self.metadata).__name__}")
 
@@ -100,6 +104,15 @@ class Gaussians:
                 f"{names_of(schema.further) or 'of the plain Gaussian only'} beyond the six, got "
                 f"{names_of(self.further) or 'none'}; Gaussians.with_primitive makes one scene from another"
             )
+
+    def _check_shared(self, schema: Schema) -> None:
+        if sorted(self.shared) != sorted(known.name for known in schema.shared):
+            raise ValueError(
+                f"shared: rows of the primitive {self.primitive!r} share "
+                f"{names_of(schema.shared) or 'nothing'}, got {names_of(self.shared) or 'nothing'}"
+            )
+        for known in schema.shared:
+            known.check(self.shared[known.name], self.means)
 
     def _check_extra(self, name: str, tensor: Tensor) -> None:
         if not isinstance(name, str) or not name or name in self.params or any(c.isspace() for c in name):
@@ -123,6 +136,7 @@ class Gaussians:
         primitive: str = PLAIN,
         extras: Mapping[str, Tensor] | None = None,
         metadata: Metadata | None = None,
+        shared: Mapping[str, Tensor] | None = None,
     ) -> Gaussians:
         """The scene with these parameters, the six and further ones alike; the inverse of `params`.
 
@@ -137,6 +151,7 @@ class Gaussians:
             metadata=metadata or Metadata(),
             primitive=primitive,
             further={name: params[name] for name in params if name not in PARAMETERS},
+            shared=dict(shared or {}),
         )
 
     @property
@@ -146,8 +161,10 @@ class Gaussians:
 
     @property
     def fields(self) -> dict[str, Tensor]:
-        """What the primitive reads: the parameters, and those of `extras` that its schema knows."""
-        return {**self.params, **{known.name: self.extras[known.name] for known in self.schema.carried}}
+        """What the primitive reads: the parameters, what rows share, and those of `extras` that its schema
+        knows."""
+        carried = {known.name: self.extras[known.name] for known in self.schema.carried}
+        return {**self.params, **self.shared, **carried}
 
     @property
     def schema(self) -> Schema:
@@ -210,13 +227,25 @@ class Gaussians:
             known.name: own[known.name] if known.name in own else known.blanks(self.num, self.means)
             for known in schema
         }
+        shared = {
+            known.name: self.shared[known.name] if known in self.schema.shared else known.blank(self.means)
+            for known in schema.shared
+        }
         known_here = {known.name for known in self.schema.carried}
         extras = {key: tensor for key, tensor in self.extras.items() if key not in known_here}
         return self._replaced(
             primitive=name,
             further={known.name: fields[known.name] for known in schema.further},
             extras=extras | {known.name: fields[known.name] for known in schema.carried},
+            shared=shared,
         )
+
+    def with_fields(self, fields: Mapping[str, Tensor]) -> Gaussians:
+        """The same scene with other parameters and shared tensors: all of the former, and what there is of
+        the latter."""
+        params = {name: tensor for name, tensor in fields.items() if name not in self.shared}
+        shared = {name: fields.get(name, tensor) for name, tensor in self.shared.items()}
+        return Gaussians.of(params, self.primitive, self.extras, self.metadata, shared)
 
     def baked(self) -> Gaussians:
         """The plain Gaussians that look exactly like this scene, where its primitive has such
@@ -260,7 +289,7 @@ class Gaussians:
             else:
                 rows = rows.long()  # uint8 would be taken for a mask
             rows = rows.to(self.device)
-        return self._mapped(lambda tensor: tensor[rows])
+        return self._mapped(lambda tensor: tensor[rows], change_shared=lambda tensor: tensor)
 
     @staticmethod
     def merge(scenes: Sequence[Gaussians]) -> Gaussians:
@@ -270,15 +299,17 @@ class Gaussians:
         those of the primitive of the others, with blank fields (`Field.blank`). A field of `extras` that only
         some of the scenes have is filled in for the others: -1 ("no label") for signed integers, 0 for
         floating point and unsigned, False for booleans, and 1 for `pace`. Fields of one name must agree in
-        dtype and trailing shape.
+        dtype and trailing shape. What rows share must be the same in all scenes that have it.
 
         Raises:
-            ValueError: no scenes, or primitives, dtypes, devices, extra fields or metadata that disagree.
+            ValueError: no scenes, or primitives, dtypes, devices, extra fields, metadata or shared tensors
+                that disagree.
         """
         if not scenes:
             raise ValueError("merge: expected at least one scene")
         degree = max(scene.sh_degree for scene in scenes)
         primitive = _common_primitive(scene.primitive for scene in scenes)
+        shared = _common_shared([scene for scene in scenes if scene.primitive == primitive])
         scenes = [scene.with_sh_degree(degree).with_primitive(primitive) for scene in scenes]
         for scene in scenes[1:]:
             if (scene.means.dtype, scene.device) != (scenes[0].means.dtype, scenes[0].device):
@@ -308,6 +339,7 @@ class Gaussians:
                 for name, template in templates.items()
             },
             scenes[0].metadata,
+            shared,
         )
 
     def transformed(self, similarity: Similarity) -> Gaussians:
@@ -318,12 +350,11 @@ class Gaussians:
         the moved scene from equally moved cameras are the same (except for near and far planes, which are
         lengths).
         """
-        moved = {
-            known.name: known.moved(tensor, similarity)
-            for known, tensor in ((known, self.fields[known.name]) for known in self.schema)
-        }
-        carried = {known.name: moved.pop(known.name) for known in self.schema.carried}
-        return Gaussians.of(moved, self.primitive, self.extras | carried, self.metadata)
+        schema, fields = self.schema, self.fields
+        moved = {known.name: known.moved(fields[known.name], similarity) for known in schema.known}
+        carried = {known.name: moved.pop(known.name) for known in schema.carried}
+        shared = {known.name: moved.pop(known.name) for known in schema.shared}
+        return Gaussians.of(moved, self.primitive, self.extras | carried, self.metadata, shared)
 
     def with_sh_degree(self, degree: int) -> Gaussians:
         """The scene with another SH degree: new coefficients are 0, surplus ones are cut off."""
@@ -337,9 +368,11 @@ class Gaussians:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Gaussians:
         """The scene on another device, and its parameters (not `extras`) in another floating-point dtype."""
-        return self._mapped(
-            lambda tensor: tensor.to(device=device, dtype=dtype), lambda tensor: tensor.to(device=device)
-        )
+
+        def converted(tensor: Tensor) -> Tensor:
+            return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
+
+        return self._mapped(converted, lambda tensor: tensor.to(device=device))
 
     def detached(self) -> Gaussians:
         """The same values outside any autograd graph (memory is shared)."""
@@ -351,33 +384,40 @@ class Gaussians:
 
     def requires_grad_(self, flag: bool = True) -> Gaussians:
         """Switches gradients of the parameters on or off, in place."""
-        for tensor in self.params.values():
-            tensor.requires_grad_(flag)
+        for tensor in (*self.params.values(), *self.shared.values()):
+            if tensor.is_floating_point():
+                tensor.requires_grad_(flag)
         return self
 
     def _mapped(
-        self, change: Callable[[Tensor], Tensor], change_extra: Callable[[Tensor], Tensor] | None = None
+        self,
+        change: Callable[[Tensor], Tensor],
+        change_extra: Callable[[Tensor], Tensor] | None = None,
+        change_shared: Callable[[Tensor], Tensor] | None = None,
     ) -> Gaussians:
         return Gaussians.of(
             {name: change(tensor) for name, tensor in self.params.items()},
             self.primitive,
             {name: (change_extra or change)(tensor) for name, tensor in self.extras.items()},
             self.metadata,
+            {name: (change_shared or change)(tensor) for name, tensor in self.shared.items()},
         )
 
     def _replaced(self, **changes: Any) -> Gaussians:
         """With other values of some attributes; dictionaries are its own."""
-        own = {"extras": dict(self.extras), "further": dict(self.further)}
+        own = {"extras": dict(self.extras), "further": dict(self.further), "shared": dict(self.shared)}
         return dataclasses.replace(self, **{**own, **changes})
 
     def state_dict(self) -> dict[str, Tensor]:
         """A flat dictionary of tensors for a checkpoint: the parameters, extras as `extras.NAME`, what is not
-        as usual in the metadata as `metadata.NAME`, and for any primitive but the plain Gaussian an empty
-        tensor, `primitive.NAME`."""
+        as usual in the metadata as `metadata.NAME`, what rows share as `shared.NAME`, and for any primitive
+        but the plain Gaussian an empty tensor, `primitive.NAME`."""
+        shared = {_SHARED_PREFIX + name: tensor.detach() for name, tensor in self.shared.items()}
         extras = {_EXTRA_PREFIX + name: tensor.detach() for name, tensor in self.extras.items()}
         facts = {_METADATA_PREFIX + name: tensor for name, tensor in self.metadata.state_dict().items()}
         kind = {} if self.primitive == PLAIN else {_PRIMITIVE_PREFIX + self.primitive: torch.empty(0)}
-        return {name: tensor.detach() for name, tensor in self.params.items()} | extras | facts | kind
+        params = {name: tensor.detach() for name, tensor in self.params.items()}
+        return params | extras | shared | facts | kind
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Tensor]) -> Gaussians:
@@ -387,10 +427,12 @@ class Gaussians:
             ValueError: a parameter is missing, a key is unknown, or the tensors do not fit together.
             UsageError: its primitive is not known here.
         """
-        primitive, params, extras, facts = PLAIN, {}, {}, {}
+        primitive, params, extras, shared, facts = PLAIN, {}, {}, {}, {}
         for key, tensor in state.items():
             if key.startswith(_EXTRA_PREFIX):
                 extras[key.removeprefix(_EXTRA_PREFIX)] = tensor
+            elif key.startswith(_SHARED_PREFIX):
+                shared[key.removeprefix(_SHARED_PREFIX)] = tensor
             elif key.startswith(_METADATA_PREFIX):
                 facts[key.removeprefix(_METADATA_PREFIX)] = tensor
             elif key.startswith(_PRIMITIVE_PREFIX):
@@ -405,7 +447,7 @@ class Gaussians:
                 f"state of a scene of primitive {primitive!r}: missing {missing or 'nothing'}, "
                 f"unknown {unknown or 'nothing'}"
             )
-        return cls.of(params, primitive, extras, Metadata.from_state_dict(facts))
+        return cls.of(params, primitive, extras, Metadata.from_state_dict(facts), shared)
 
 
 def _common_primitive(names: Iterable[str]) -> str:
@@ -417,6 +459,19 @@ def _common_primitive(names: Iterable[str]) -> str:
             "make them agree with .with_primitive() first, which gives up what the other does not have"
         )
     return others[0] if others else PLAIN
+
+
+def _common_shared(scenes: Sequence[Gaussians]) -> dict[str, Tensor]:
+    """What the rows of all these scenes of one primitive share."""
+    first = scenes[0].shared if scenes else {}
+    for scene in scenes[1:]:
+        for name, tensor in first.items():
+            if not torch.equal(tensor, scene.shared[name]):
+                raise ValueError(
+                    f"merge: what rows of the primitive {scene.primitive!r} share, {name!r}, is not the same "
+                    "in all scenes, so that they cannot be one; merge what they look like: Gaussians.baked"
+                )
+    return dict(first)
 
 
 def _extra_or_blank(scene: Gaussians, name: str, template: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 The plain Gaussian has six (`GAUSSIAN`). A primitive (`gsplat_core.primitive`) brings its own schema: these
 six and further ones, such as the exponent of a generalized exponential. Everything that handles rows asks
 the schema instead of knowing names: a new field is trained, saved, merged and moved without another line.
+
+What decodes rows, such as the weights of a network, belongs to all of them: a scene has it once (`Shared`).
 """
 
 from __future__ import annotations
@@ -101,6 +103,8 @@ class Field:
         similarity: what becomes of it when the scene is moved; one of `SIMILARITIES` or a function.
         blank: the raw numbers with which a row is a plain Gaussian. Rows that come from scenes without the
             field get them, and training starts with them. None: there are none.
+        decay: what its learning rate is multiplied by at the end of a training, towards which it falls
+            exponentially. That of means is `TrainConfig`'s.
 
     Raises:
         ValueError: a name, role, activation, similarity or rate that makes no sense.
@@ -113,17 +117,16 @@ class Field:
     learning_rate: float | None = None
     similarity: str | Moved = "invariant"
     blank: float | tuple[float, ...] | None = 0.0
+    decay: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier():
-            raise ValueError(f"field {self.name!r}: expected a name of letters, digits and underscores")
         if self.role == "carried" and self.learning_rate is not None:
             raise ValueError(f"field {self.name!r} is only carried, so it has no learning rate")
-        if self.learning_rate is not None and not 0 <= self.learning_rate < math.inf:
-            raise ValueError(f"field {self.name!r}: learning rate {self.learning_rate} must be 0 or positive")
-        for value, known in ((self.activation, ACTIVATIONS), (self.similarity, SIMILARITIES)):
-            if isinstance(value, str) and value not in known:
-                raise ValueError(f"field {self.name!r}: {value!r} is none of {', '.join(map(repr, known))}")
+        _check(self)
+        if isinstance(self.activation, str) and self.activation not in ACTIVATIONS:
+            raise ValueError(
+                f"field {self.name!r}: {self.activation!r} is none of {', '.join(map(repr, ACTIVATIONS))}"
+            )
 
     @property
     def trained(self) -> bool:
@@ -149,8 +152,7 @@ class Field:
 
     def moved(self, rows: Tensor, similarity: Similarity) -> Tensor:
         """The rows [N, ...] after x -> s R x + t of the scene. Differentiable."""
-        change = SIMILARITIES[self.similarity] if isinstance(self.similarity, str) else self.similarity
-        return change(rows, similarity)
+        return _change(self)(rows, similarity)
 
     def blanks(self, count: int, like: Tensor) -> Tensor:
         """[count, ...] rows of a plain Gaussian, of the dtype and on the device of `like`.
@@ -184,8 +186,99 @@ class Field:
 
 
 @dataclass(frozen=True)
+class Shared:
+    """A tensor that all rows of a scene share: the weights of a network that decodes them, a codebook, the
+    nodes of trees whose leaves they are.
+
+    Args:
+        name: as for `Field`, and none of the scene's fields.
+        shape: of the whole tensor. A first size of -1 is open: rows of their own, which come and go.
+        learning_rate, decay, similarity: as for `Field`, of the tensor as a whole.
+        integer: whether it is int64, which is not trained; else it is floating point like the fields.
+
+    Raises:
+        ValueError: a name, shape, similarity or rate that makes no sense.
+    """
+
+    name: str
+    shape: tuple[int, ...] = ()
+    learning_rate: float | None = None
+    decay: float = 1.0
+    similarity: str | Moved = "invariant"
+    integer: bool = False
+
+    def __post_init__(self) -> None:
+        _check(self)
+        if any(size < 1 for size in self.shape[1:]) or any(size < -1 for size in self.shape[:1]):
+            raise ValueError(f"field {self.name!r}: the shape {self.shape} is none; the first size may be -1")
+        if self.integer and self.trained:
+            raise ValueError(f"field {self.name!r} has integers, so it has no learning rate")
+
+    @property
+    def trained(self) -> bool:
+        """Whether an optimizer moves it."""
+        return self.learning_rate is not None
+
+    @property
+    def measures_lengths(self) -> bool:
+        """Whether its learning rate is in units of the scene."""
+        return self.similarity in _LENGTHS
+
+    def moved(self, tensor: Tensor, similarity: Similarity) -> Tensor:
+        """The tensor after x -> s R x + t of the scene. Differentiable."""
+        return _change(self)(tensor, similarity)
+
+    def blank(self, like: Tensor) -> Tensor:
+        """Zeros, and no rows where their number is open; of the dtype and on the device of `like`."""
+        shape = [max(size, 0) for size in self.shape]
+        return torch.zeros(shape, dtype=torch.int64 if self.integer else like.dtype, device=like.device)
+
+    def check(self, tensor: Any, like: Tensor) -> None:
+        """
+        Args:
+            like: a field of the scene's.
+
+        Raises:
+            ValueError: this is not such a tensor, of the dtype and on the device of `like`.
+        """
+        what = f"shared[{self.name!r}]"
+        if not isinstance(tensor, Tensor):
+            raise ValueError(f"{what}: expected a tensor, got {type(tensor).__name__}")
+        shape = tuple(tensor.shape)
+        if len(shape) != len(self.shape) or any(
+            e not in (-1, n) for e, n in zip(self.shape, shape, strict=True)
+        ):
+            sizes = ", ".join("M" if n == -1 else str(n) for n in self.shape)
+            raise ValueError(f"{what}: expected shape [{sizes}], got {list(shape)}")
+        dtype = torch.int64 if self.integer else like.dtype
+        if tensor.dtype != dtype or tensor.device != like.device:
+            raise ValueError(
+                f"{what}: expected {dtype} on {like.device}, got {tensor.dtype} on {tensor.device}"
+            )
+
+
+def _check(known: Field | Shared) -> None:
+    """What is asked of both."""
+    if not known.name.isidentifier():
+        raise ValueError(f"field {known.name!r}: expected a name of letters, digits and underscores")
+    rate = known.learning_rate
+    if rate is not None and not 0 <= rate < math.inf:
+        raise ValueError(f"field {known.name!r}: learning rate {rate} must be 0 or positive")
+    if not 0 < known.decay <= 1:
+        raise ValueError(f"field {known.name!r}: decay {known.decay} must be in (0, 1]")
+    if isinstance(known.similarity, str) and known.similarity not in SIMILARITIES:
+        raise ValueError(
+            f"field {known.name!r}: {known.similarity!r} is none of {', '.join(map(repr, SIMILARITIES))}"
+        )
+
+
+def _change(known: Field | Shared) -> Moved:
+    return SIMILARITIES[known.similarity] if isinstance(known.similarity, str) else known.similarity
+
+
+@dataclass(frozen=True)
 class Schema:
-    """The fields of a scene, in their order.
+    """The fields of a scene, in their order, and what its rows share.
 
     Raises:
         ValueError: a name twice, one of the six missing or of another shape than the plain Gaussian's, or
@@ -193,9 +286,10 @@ class Schema:
     """
 
     fields: tuple[Field, ...]
+    shared: tuple[Shared, ...] = ()
 
     def __post_init__(self) -> None:
-        names = [field.name for field in self.fields]
+        names = [known.name for known in self.known]
         if len(set(names)) < len(names):
             raise ValueError(f"a field is named twice: {', '.join(names)}")
         for taken, says in ((FROZEN, "which rows are not trained"), (PACE, "how fast rows are trained")):
@@ -223,6 +317,11 @@ class Schema:
         raise KeyError(name)
 
     @property
+    def known(self) -> tuple[Field | Shared, ...]:
+        """The fields and what their rows share."""
+        return (*self.fields, *self.shared)
+
+    @property
     def parameters(self) -> tuple[Field, ...]:
         """The fields that are parameters of a scene: the six and further ones, trained or not."""
         return tuple(field for field in self.fields if field.role != "carried")
@@ -242,15 +341,26 @@ class Schema:
         """The parameters that an optimizer moves."""
         return tuple(field for field in self.parameters if field.trained)
 
+    @property
+    def optimized(self) -> tuple[Field | Shared, ...]:
+        """What an optimizer moves of the parameters and of what rows share."""
+        return (*self.trained, *(known for known in self.shared if known.trained))
+
     def plus(self, *fields: Field) -> Schema:
         """With further fields behind."""
-        return Schema((*self.fields, *fields))
+        return replace(self, fields=(*self.fields, *fields))
+
+    def sharing(self, *shared: Shared) -> Schema:
+        """With further tensors that all rows share."""
+        return replace(self, shared=(*self.shared, *shared))
 
     def changed(self, name: str, **changes: Any) -> Schema:
         """With a field that differs, such as `changed("quats", learning_rate=None)`: rotations are fixed."""
         if name not in self:
             raise KeyError(name)
-        return Schema(tuple(replace(f, **changes) if f.name == name else f for f in self.fields))
+        return replace(
+            self, fields=tuple(replace(f, **changes) if f.name == name else f for f in self.fields)
+        )
 
 
 # Adam's learning rates are those of 3DGS (Kerbl et al. 2023).
@@ -267,6 +377,6 @@ GAUSSIAN = Schema(
 """The plain Gaussian: `Gaussians` says what its fields are."""
 
 
-def names_of(fields: Iterable[str | Field]) -> str:
+def names_of(fields: Iterable[str | Field | Shared]) -> str:
     """Names of fields for a message."""
-    return ", ".join(repr(field.name if isinstance(field, Field) else field) for field in fields)
+    return ", ".join(repr(field if isinstance(field, str) else field.name) for field in fields)

@@ -19,13 +19,18 @@ LEAST_ALPHA = 1 / 255
 def require_reach(name: str) -> None:
     """
     Raises:
-        UsageError: where Gaussians of the primitive `name` are seen depends on the camera, or they are not
-            drawn as splats, so that cells cannot tell what a camera sees.
+        UsageError: where Gaussians of the primitive `name` are seen depends on the camera, they are not drawn
+            as splats, or share something, so that a cell cannot tell what a camera sees.
     """
     if primitive.get(name).per_camera:
         raise UsageError(
             f"a scene of the primitive {name!r} consists of other Gaussians for each camera, so it cannot be "
             "kept by cells of space; keep it in memory."
+        )
+    if primitive.get(name).schema.shared:
+        raise UsageError(
+            f"rows of the primitive {name!r} share what decodes them, so they cannot be kept by cells of "
+            "space; keep the scene in memory."
         )
     if name == "raygauss":
         raise UsageError(

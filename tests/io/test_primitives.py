@@ -26,7 +26,7 @@ from gsplat_core.scene.schema import FROZEN
 
 primitives = pytest.mark.parametrize("name", primitive.names())
 # Files hold the plain Gaussians that look like them.
-BAKED = [name for name in primitive.names() if primitive.get(name).baked is not None]
+BAKED = [name for name in primitive.names() if primitive.get(name).baked and not primitive.get(name).kept]
 ANY_AXES = [name for name in primitive.names() if primitive.get(name).any_axes]
 any_axes = pytest.mark.parametrize("name", ANY_AXES)
 others = pytest.mark.parametrize("name", [n for n in primitive.names() if n not in ("gaussian", *BAKED)])
@@ -41,7 +41,8 @@ def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 def scene_of(name: str, num: int = 30, degree: int = 1) -> Gaussians:
     scene = typical_scene(num, degree).with_primitive(name)
     generator = torch.Generator().manual_seed(2)
-    for values in [*scene.further.values(), *(scene.extras[f.name] for f in scene.schema.carried)]:
+    trained = [*scene.further.values(), *(t for t in scene.shared.values() if t.is_floating_point())]
+    for values in (*trained, *(scene.extras[f.name] for f in scene.schema.carried)):
         values.copy_(torch.randn(values.shape, generator=generator))
     return scene
 
@@ -71,7 +72,7 @@ def test_ply_keeps_every_field(tmp_path: Path, name: str, num: int) -> None:
     scene.extras[FROZEN] = torch.arange(num) % 3 == 0
     path = tmp_path / "a.ply"
     save(path, scene)
-    expected = scene.baked()
+    expected = scene if primitive.get(name).kept else scene.baked()
     assert (expected is scene) == (name not in BAKED)
     assert_same(load(path, strict=True), expected)
     assert_same(export_verified(path, scene), expected)
@@ -128,6 +129,40 @@ def test_a_field_that_is_missing_is_named(tmp_path: Path) -> None:
     path = edited(tmp_path, b"float birth", b"float death")
     with pytest.raises(DataError, match=r"the primitive 'firefly' reads 'birth', which is not there"):
         load(path)
+
+
+def test_what_rows_share_is_an_element_of_its_own(tmp_path: Path) -> None:
+    scene = scene_of("firefly")
+    scene.shared["seasons"] = torch.tensor([3, -1, 2**31 - 1])
+    save(tmp_path / "b.ply", scene)
+    assert_same(load(tmp_path / "b.ply"), scene)
+    header, body = (tmp_path / "b.ply").read_bytes().split(b"end_header\n")
+    assert b"element shared_wind 3\nproperty float value\n" in header
+    assert body.endswith(scene.shared["wind"].numpy().tobytes() + bytes([3, 0, 0, 0]) + b"\xff" * 7 + b"\x7f")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"element shared_wind", b"element shared_rain", "splats share 'wind', but there is no element"),
+        (b"comment shared wind 3", b"comment shared wind 4", "no comment tells the sizes of 'wind'"),
+        (b"element shared_wind 3", b"element shared_wind 9999", "the file is cut off: 9,999 numbers"),
+        (b"comment shared wind 3\n", b"", "no comment tells the sizes of 'wind', which has 3 numbers"),
+    ],
+)
+def test_what_is_wrong_with_what_rows_share_is_named(tmp_path: Path, old: bytes, new: bytes, message: str):
+    with pytest.raises(DataError, match=message):
+        load(edited(tmp_path, old, new))
+
+
+def test_shared_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    scene = scene_of("firefly")
+    scene.shared["wind"][1] = float("nan")
+    save(tmp_path / "a.ply", scene)
+    with pytest.raises(DataError, match="'wind', which all splats share, has numbers that are not finite"):
+        load(tmp_path / "a.ply")
+    with pytest.raises(NumericalError, match="'wind', which all splats share"):
+        export_verified(tmp_path / "b.ply", scene)
 
 
 def test_without_its_comment_the_fields_are_extras(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from gsplat_core.scene.schema import (
     SIMILARITIES,
     Field,
     Schema,
+    Shared,
     between,
 )
 from gsplat_core.scene.similarity import Similarity
@@ -33,9 +34,9 @@ def scene_of(name: str, num: int = 20, degree: int = 2, seed: int = 0) -> Gaussi
     plain = random_gaussians(num, degree, seed)
     generator = torch.Generator().manual_seed(seed + 1)
     scene = plain.with_primitive(name)
-    for fields in (scene.further, {f.name: scene.extras[f.name] for f in scene.schema.carried}):
-        for values in fields.values():
-            values.copy_(0.3 * torch.randn(values.shape, generator=generator, dtype=torch.float64))
+    trained = [*scene.further.values(), *(t for t in scene.shared.values() if t.is_floating_point())]
+    for values in (*trained, *(scene.extras[f.name] for f in scene.schema.carried)):
+        values.copy_(0.3 * torch.randn(values.shape, generator=generator, dtype=torch.float64))
     return scene
 
 
@@ -75,8 +76,8 @@ def test_every_operation_keeps_rows_together(name: str) -> None:
     scene = scene_of(name)
     order = torch.randperm(scene.num, generator=torch.Generator().manual_seed(3))
     mixed = scene.subset(order)
-    for field, values in scene.fields.items():
-        assert torch.equal(mixed.fields[field], values[order])
+    for field in scene.schema:
+        assert torch.equal(mixed.fields[field.name], scene.fields[field.name][order])
     halves = [mixed.subset(slice(7)), mixed.subset(slice(7, None))]
     assert_same(Gaussians.merge(halves).subset(order.argsort()), scene)
     assert_same(scene.detached(), scene)
@@ -84,7 +85,8 @@ def test_every_operation_keeps_rows_together(name: str) -> None:
     assert_same(scene.with_sh_degree(4).with_sh_degree(2), scene)
     assert all(p.dtype == torch.float32 for p in scene.to(dtype=torch.float32).params.values())
     assert_same(scene.to(dtype=torch.float32), scene, atol=1e-6) if name == "none" else None
-    assert all(p.requires_grad for p in scene.requires_grad_().params.values())
+    trained = [known.name for known in scene.schema.optimized]
+    assert all(scene.requires_grad_().fields[known].requires_grad for known in trained)
 
 
 @primitives
@@ -120,6 +122,38 @@ def test_plain_gaussians_join_with_blank_fields(name: str) -> None:
     assert_same(merged.subset(slice(2, None)), scene)
     for field in scene.schema.further:
         assert torch.equal(merged.params[field.name][:2], field.blanks(2, plain.means))
+
+
+def test_what_rows_share_must_be_the_same_to_be_one_scene() -> None:
+    scene = scene_of("firefly", 5)
+    windier = dataclasses.replace(scene, shared=scene.shared | {"wind": scene.shared["wind"] + 1})
+    with pytest.raises(ValueError, match=r"'firefly' share, 'wind', is not the same.*Gaussians.baked"):
+        Gaussians.merge([scene, windier])
+    assert torch.equal(scene.with_fields(scene.params).shared["wind"], scene.shared["wind"])
+    assert_same(scene.with_fields({**scene.params, "wind": windier.shared["wind"]}), windier)
+
+
+def test_a_scene_shares_exactly_what_its_primitive_says() -> None:
+    plain, scene = random_gaussians(4), scene_of("firefly", 4)
+    with pytest.raises(ValueError, match="'firefly' share 'wind', 'seasons', got 'wind'"):
+        dataclasses.replace(scene, shared={"wind": scene.shared["wind"]})
+    with pytest.raises(ValueError, match="'gaussian' share nothing, got 'wind'"):
+        dataclasses.replace(plain, shared={"wind": torch.zeros(3)})
+    for wrong, message in [
+        ({"wind": torch.zeros(2, dtype=torch.float64)}, r"shared\['wind'\]: expected shape \[3\], got \[2\]"),
+        ({"wind": torch.zeros(3)}, "'wind'.: expected torch.float64"),
+        ({"seasons": torch.zeros(2)}, "'seasons'.: expected torch.int64"),
+        (
+            {"seasons": torch.zeros(2, 2, dtype=torch.int64)},
+            r"expected shape \[M\], got \[2, 2\]",
+        ),
+        ({"seasons": None}, "'seasons'.: expected a tensor, got NoneType"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            dataclasses.replace(scene, shared=scene.shared | wrong)
+    seasons = dataclasses.replace(scene, shared=scene.shared | {"seasons": torch.arange(4)})
+    assert seasons.to(dtype=torch.float32).shared["seasons"].dtype == torch.int64
+    assert_same(Gaussians.from_state_dict(seasons.state_dict()), seasons)
 
 
 def test_other_primitives_do_not_merge() -> None:
@@ -225,6 +259,11 @@ def test_values_between_bounds() -> None:
         (lambda: Field("a", similarity="skew"), "'skew' is none of 'invariant'"),
         (lambda: Field("a", learning_rate=-1.0), "must be 0 or positive"),
         (lambda: Field("a", role="carried", learning_rate=1.0), "has no learning rate"),
+        (lambda: Field("a", learning_rate=1.0, decay=0.0), r"decay 0.0 must be in \(0, 1\]"),
+        (lambda: Shared("a b"), "name of letters"),
+        (lambda: Shared("a", (3, -1)), "the first size may be -1"),
+        (lambda: Shared("a", (3,), learning_rate=1.0, integer=True), "has integers"),
+        (lambda: GAUSSIAN.sharing(Shared("means")), "named twice"),
         (lambda: GAUSSIAN.plus(Field("means")), "named twice"),
         (lambda: GAUSSIAN.plus(Field(FROZEN)), "must not be named 'frozen'"),
         (lambda: Schema(GAUSSIAN.fields[:-1]), "shN is missing; a field that shall not be trained"),

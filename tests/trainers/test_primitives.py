@@ -3,6 +3,7 @@ bit. Frozen rows stay as they are."""
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
 
@@ -115,7 +116,7 @@ def test_a_field_without_a_learning_rate_stays(config):
 
 def test_rates_come_from_the_schema_and_can_be_set(config):
     config = replace(config, primitive="firefly")
-    assert config.learning_rates.further == {"velocities": 1e-4, "glow": 1e-2}
+    assert config.learning_rates.further == {"velocities": 1e-4, "glow": 1e-2, "wind": 1e-4}
     config = with_settings(config, ["learning_rates.further.glow=0.5", "learning_rates.quats=0.25"])
     assert from_json(TrainConfig, config.to_json()) == config
     run = Run(config, "adc")
@@ -125,6 +126,20 @@ def test_rates_come_from_the_schema_and_can_be_set(config):
     assert (rates["glow"], rates["quats"]) == (0.5, 0.25)
     assert rates["velocities"] == pytest.approx(1e-4 * extent)
     assert rates["scales"] == LearningRates().scales
+
+
+def test_what_rows_share_is_trained_at_a_rate_that_falls(config):
+    run = Run(replace(config, primitive="firefly"), "adc")
+    before = run.trainer.store.shared["wind"].detach().clone()
+    rates = []
+    for _ in range(config.steps):
+        run.advance(1)
+        (group,) = (group for group in run.trainer.adam.param_groups if group["name"] == "wind")
+        rates.append(group["lr"])
+    assert not torch.equal(run.trainer.gaussians.shared["wind"], before)
+    assert rates[-1] == pytest.approx(0.1 * 1e-4 * run.trainer.scene_extent)
+    ratios = [later / earlier for earlier, later in itertools.pairwise(rates)]
+    assert ratios == pytest.approx([ratios[0]] * len(ratios))
 
 
 def test_rates_of_short_runs_rise_together():
@@ -138,7 +153,10 @@ def test_rates_of_short_runs_rise_together():
     [
         ({"primitive": "mayfly"}, "no primitive is named 'mayfly'"),
         ({"learning_rates": {"further": {"glow": 1}}}, r"further.glow: the primitive trains nothing"),
-        ({"primitive": "firefly", "learning_rates": {"further": {"hue": 1}}}, "hue: .* velocities, glow"),
+        (
+            {"primitive": "firefly", "learning_rates": {"further": {"hue": 1}}},
+            "hue: .* glow, wind",
+        ),
         (
             {"primitive": "firefly", "learning_rates": {"further": {"glow": -1}}},
             "glow must be a number from 0 to 1,000,000, got -1",

@@ -141,6 +141,7 @@ def _describe_gaussians(gaussians: Any) -> dict[str, Any]:
         "num_gaussians": gaussians.num,
         "primitive": gaussians.primitive,
         "further": {field.name: _values(gaussians, field) for field in gaussians.schema.further},
+        "shared": {name: list(tensor.shape) for name, tensor in gaussians.shared.items()},
         "sh_degree": gaussians.sh_degree,
         "metadata": gaussians.metadata.known(),
         "extras": {name: list(value.shape[1:]) for name, value in gaussians.extras.items()},

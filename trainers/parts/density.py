@@ -11,6 +11,7 @@ from torch import Tensor
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plan import RowPlan
 from gsplat_core.densify.registry import create
+from gsplat_core.densify.store import ParameterStore
 from gsplat_core.densify.strategy import RenderStats, SceneView, Strategy, Wants
 from gsplat_core.losses import as_float
 from gsplat_core.scene.dataset import View
@@ -37,6 +38,9 @@ class Density(Part):
 
     def initialize(self, num: int, device: torch.device) -> None:
         self.strategy.initialize(num, device)
+
+    def adopted(self, store: ParameterStore) -> None:
+        self.strategy.adopted(store)
 
     def wants(self, step: int) -> Wants:
         return self.strategy.wants(step)

@@ -91,6 +91,5 @@ def fit(own: Parts, gaussians: Gaussians, view: View, background: str) -> None:
 def _picture(
     gaussians: Gaussians, shown: Mapping[str, Tensor], target: Target, behind: Tensor | None
 ) -> Picture:
-    scene = Gaussians.of(shown, gaussians.primitive, gaussians.extras, gaussians.metadata)
-    rendered = render(scene, target, background=behind)
+    rendered = render(gaussians.with_fields(shown), target, background=behind)
     return Picture(rendered.colors, rendered.alphas, behind)

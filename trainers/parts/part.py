@@ -27,6 +27,7 @@ from torch import Tensor
 
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plan import RowPlan
+from gsplat_core.densify.store import ParameterStore
 from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.capture import Shot
@@ -155,6 +156,9 @@ class Part:
     def initialize(self, num: int, device: torch.device) -> None:
         """Starts with a scene of `num` Gaussians; tensors belong on this device."""
 
+    def adopted(self, store: ParameterStore) -> None:
+        """The scene's parameters are these from now on: at the start, and after a state was loaded."""
+
     def parameters(self) -> Sequence[Group]:
         """The tensors that the part trains: the same objects from `initialize` on. None once it settled."""
         return ()
@@ -177,7 +181,8 @@ class Part:
         return Wants()
 
     def shown(self, step: int, params: Mapping[str, Tensor], target: Target) -> Mapping[str, Tensor]:
-        """The raw parameters to render for a photograph: the scene's, or a function of them."""
+        """The raw parameters to render for a photograph: the scene's, or a function of them. What is shown of
+        a tensor that rows share is the scene's, too, where it is not among them."""
         return params
 
     def image(self, step: int, rendering: Rendering, target: Target) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.plan import RowPlan
+from gsplat_core.densify.store import ParameterStore
 from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.capture import Shot
@@ -48,6 +49,10 @@ class Parts(Part):
     def prepare(self, dataset: Dataset, note: Callable[[str], None]) -> None:
         for part in self._each:
             part.prepare(dataset, note)
+
+    def adopted(self, store: ParameterStore) -> None:
+        for part in self._each:
+            part.adopted(store)
 
     def parameters(self) -> list[Group]:
         return [

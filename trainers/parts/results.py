@@ -113,7 +113,7 @@ class AtTest:
         shown = self._parts.shown_at_test(params, self.camera(view), self._numbers.get(view.name))
         if shown is params:
             return gaussians
-        return Gaussians.of(shown, gaussians.primitive, gaussians.extras, gaussians.metadata)
+        return gaussians.with_fields(shown)
 
     def image(self, drawn: Picture, view: View) -> Tensor:
         """[1, H, W, 3] what becomes of its rendering."""

@@ -367,10 +367,7 @@ class Trainer:
         if "means" in self._scene_rates:
             now = exponential(rates.means, rates.means_final, step, self.config.steps)
             self._scene_rates["means"] = now * self.scene_extent
-        fallen = {
-            name: exponential(first := self._scene_rates[name], first * decay, step, self.config.steps)
-            for name, decay in self._decays.items()
-        }
+        fallen = self._fallen(step) if self._decays else {}
         for group in self.adam.param_groups:
             name = group["name"]
             if name in self.trained:
@@ -378,6 +375,14 @@ class Trainer:
             else:
                 rate = fallen[name] if name in fallen else self._scene_rates[name]
             group["lr"] = rate * factor
+
+    def _fallen(self, step: int) -> dict[str, float]:
+        """The rates of fields with a decay."""
+        first, steps = self._scene_rates, self.config.steps
+        return {
+            name: exponential(first[name], first[name] * decay, step, steps)
+            for name, decay in self._decays.items()
+        }
 
     def _scene_rate(self, field: Field | Shared) -> float:
         """The rate of a field of the scene, or of what its rows share; the first one, where it falls."""

@@ -114,7 +114,8 @@ class Checksums:
         for piece in pieces:
             for name, tensor in piece.state_dict().items():
                 if not name.startswith("metadata."):
-                    data = tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data
+                    flat = tensor.cpu().contiguous().flatten()
+                    data = flat.view(torch.uint8).numpy().data if len(flat) else b""
                     self._sums[name] = zlib.crc32(data, self._sums.get(name, 0))
             yield piece
 

@@ -146,13 +146,21 @@ def test_what_rows_share_is_an_element_of_its_own(tmp_path: Path) -> None:
     [
         (b"element shared_wind", b"element shared_rain", "splats share 'wind', but there is no element"),
         (b"comment shared wind 3", b"comment shared wind 4", "no comment tells the sizes of 'wind'"),
-        (b"element shared_wind 3", b"element shared_wind 9999", "the file is cut off: 9,999 numbers"),
+        (b"element shared_wind 3", b"element shared_wind 9999", "of 'wind', which has 9,999 numbers"),
         (b"comment shared wind 3\n", b"", "no comment tells the sizes of 'wind', which has 3 numbers"),
     ],
 )
 def test_what_is_wrong_with_what_rows_share_is_named(tmp_path: Path, old: bytes, new: bytes, message: str):
     with pytest.raises(DataError, match=message):
         load(edited(tmp_path, old, new))
+
+
+def test_a_file_that_ends_in_what_rows_share_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "a.ply"
+    save(path, scene_of("firefly"))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DataError, match="the file is cut off: 3 numbers"):
+        load(path)
 
 
 def test_shared_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_a_field_without_a_learning_rate_stays(config):
         assert torch.equal(store.params["sh0"], colours[store.extras["number"]])
         assert torch.equal(store.params["quats"], torch.eye(4)[:1].expand(store.num, 4))
         assert {group["name"] for group in run.trainer.adam.param_groups} == (
-            {*PARAMETERS, "glow", "velocities"} - {"quats", "sh0"}
+            {*PARAMETERS, "glow", "velocities", "wind"} - {"quats", "sh0"}
         )
     finally:
         del primitive._registry["stiff"]

@@ -16,6 +16,7 @@ from gsplat_core.densify.mcmc import MCMCConfig
 from gsplat_core.densify.pruning import PruningConfig
 from gsplat_core.densify.registry import parts
 from gsplat_core.densify.seeding import SeedingConfig
+from gsplat_core.densify.spectral import SpectralPruningConfig
 from gsplat_core.densify.subgaussians import SubGaussiansConfig
 from gsplat_core.densify.taming import TamingConfig
 from gsplat_core.densify.turbo import TurboConfig
@@ -66,6 +67,7 @@ PARTS = {
     "candidate-pool": CandidatePoolConfig(max_gaussians=CAP),
     "fastgs": FastGSConfig(views=3, error=0.05, pixels=1.0, prune_every=18, prune_stop=36),
     "seeding": SeedingConfig(start=10, stop=35, error=0.02, contrast=1.0, share=0.2),
+    "spectral": SpectralPruningConfig(times="intervals", start=12, stop=36, every=12, rate=0.1),
     "pruning": PruningConfig(start=12, stop=36, every=12, share=0.01, most=0.1),
 }
 

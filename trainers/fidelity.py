@@ -11,13 +11,17 @@ import torch
 
 from gsplat_core.metrics import psnr, ssim
 from gsplat_core.scene.cameras import Camera
-from gsplat_core.scene.dataset import View
+from gsplat_core.scene.dataset import Dataset, View
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.strict_json import parse_json, write_json
+from trainers.camera_paths import views_around
 from trainers.evaluation import capped, mean, photograph, render
 from trainers.waiting import counted
 
 RECORD = "export.json"
+
+ORBIT_VIEWS = 8
+ORBIT_SIZE = (640, 480)
 
 
 def compare_on_views(
@@ -65,6 +69,31 @@ def compare_on_orbit(before: Gaussians, after: Gaussians, cameras: Sequence[Came
         for camera in counted(cameras, "measuring the loss", len(cameras))
     ]
     return {"views": len(errors), "psnr_between": _decibels(errors)}
+
+
+def in_words(
+    before: Gaussians,
+    after: Gaussians,
+    dataset: Dataset | None,
+    background: str,
+    camera: Callable[[View], Camera] = lambda view: view.camera,
+) -> str:
+    """What became of the images of a changed scene: on the test views of photographs, or the training views
+    where there are none, or on an orbit where there is no photograph."""
+    if dataset is None:
+        between = compare_on_orbit(before, after, views_around(before, ORBIT_VIEWS, ORBIT_SIZE))
+        return f"{between['views']} views of an orbit: {_difference(between['psnr_between'])}"
+    views, split = (dataset.test, "test") if dataset.test else (dataset.train, "training")
+    facts = compare_on_views(before, after, views, background, camera)
+    return (
+        f"{facts['views']} {split} views: "
+        f"{facts['psnr_before']:.2f} -> {facts['psnr_after']:.2f} dB, "
+        f"SSIM {facts['ssim_before']:.4f} -> {facts['ssim_after']:.4f}"
+    )
+
+
+def _difference(psnr: float | None) -> str:
+    return "its images are the same" if psnr is None else f"before and after differ by {psnr:.2f} dB"
 
 
 def record(output: Path, facts: dict[str, Any]) -> Path:

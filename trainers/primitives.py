@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 from gsplat_core.errors import UsageError
-from gsplat_core.primitive import no_place_for
+from gsplat_core.primitive import get, no_place_for
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.gaussians import PLAIN, Gaussians
 from gsplat_core.scene.metadata import RAY_STEP
@@ -95,6 +95,15 @@ def refuse_codec(name: str, codec: str) -> None:
     """Raises UsageError where a primitive is not what codecs know."""
     if name != PLAIN:
         raise UsageError(f"The codec {codec!r} {no_place_for(name)}; codecs know plain Gaussians only.")
+
+
+def refuse_pruning(name: str) -> None:
+    """Raises UsageError where the rows of a primitive are not each a Gaussian of its own."""
+    if get(name).splats != 1:
+        raise UsageError(
+            f"Pruning compares Gaussians, and rows of the primitive {name!r} are several each; its training "
+            "prunes them."
+        )
 
 
 def model_of(model: str | None, renderer: str | None) -> str | None:

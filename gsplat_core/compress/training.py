@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from gsplat_core.compress.codec import Codec
-from gsplat_core.compress.prune import importance, least_important
+from gsplat_core.compress.prune import importance
+from gsplat_core.compress.ranking import least_important
 from gsplat_core.compress.registry import check_name
 from gsplat_core.densify.edits import Edit, Prune
 from gsplat_core.ranges import INTERVAL, SOME_SHARE, Range, check_ranges

@@ -15,6 +15,7 @@ from gsplat_core.densify.lpm import LPM, LPMConfig
 from gsplat_core.densify.mcmc import MCMC, MCMCConfig
 from gsplat_core.densify.pruning import ContributionPruning, PruningConfig
 from gsplat_core.densify.seeding import Seeding, SeedingConfig
+from gsplat_core.densify.spectral import SpectralPruning, SpectralPruningConfig
 from gsplat_core.densify.strategy import Strategy
 from gsplat_core.densify.subgaussians import SubGaussians, SubGaussiansConfig
 from gsplat_core.densify.taming import Taming, TamingConfig
@@ -39,6 +40,7 @@ PLUGINS: dict[str, tuple[type[Any], type[Any]]] = {
     "lpm": (LPMConfig, LPM),
     "pruning": (PruningConfig, ContributionPruning),
     "seeding": (SeedingConfig, Seeding),
+    "spectral": (SpectralPruningConfig, SpectralPruning),
     "taming": (TamingConfig, Taming),
     "turbo": (TurboConfig, Turbo),
 }

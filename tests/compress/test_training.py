@@ -7,7 +7,7 @@ import torch
 from compress.scenes import scene
 
 from gsplat_core.compress.codebook import bisection_order
-from gsplat_core.compress.prune import least_important, most_important
+from gsplat_core.compress.ranking import least_important, most_important
 from gsplat_core.compress.registry import CODECS
 from gsplat_core.compress.training import CompressedTraining, CompressionConfig, Schedule
 from gsplat_core.densify.edits import Prune

@@ -14,8 +14,6 @@ from gsplat_core.apps.registry import APPS
 from gsplat_core.errors import DataError, UsageError
 from trainers.options import OptionalFolder, optional
 
-ORBIT_VIEWS = 8
-ORBIT_SIZE = (640, 480)
 ELEVATIONS = (-30, 15, 50)  # degrees
 
 ARGUMENTS = """
@@ -83,7 +81,7 @@ def _apply(
     from gsplat_core.io import export_verified, format_of
     from trainers.camera_paths import views_around
     from trainers.coordinates import share_coordinates
-    from trainers.fidelity import compare_on_orbit, compare_on_views
+    from trainers.fidelity import ORBIT_SIZE, ORBIT_VIEWS, in_words
     from trainers.messages import say, warn
     from trainers.outputs import must_not_be_source
     from trainers.parts.results import AtTest
@@ -110,19 +108,6 @@ def _apply(
     with busy("working"):
         after, done = app.run(before, cameras, config)
         export_verified(output, after)
-    if dataset is None:
-        between = compare_on_orbit(before, after, views_around(before, ORBIT_VIEWS, ORBIT_SIZE))
-        measured = f"{between['views']} views of an orbit: {_difference(between['psnr_between'])}"
-    else:
-        views, split = (dataset.test, "test") if dataset.test else (dataset.train, "training")
-        facts = compare_on_views(before, after, views, test_background(settings), at_test.camera)
-        measured = (
-            f"{facts['views']} {split} views: "
-            f"{facts['psnr_before']:.2f} -> {facts['psnr_after']:.2f} dB, "
-            f"SSIM {facts['ssim_before']:.4f} -> {facts['ssim_after']:.4f}"
-        )
+    compared = {} if dataset is None else {"camera": at_test.camera}
+    measured = in_words(before, after, dataset, test_background(settings), **compared)
     say(*done.split("\n"), measured, f"wrote {output}")
-
-
-def _difference(psnr: float | None) -> str:
-    return "its images are the same" if psnr is None else f"before and after differ by {psnr:.2f} dB"

@@ -8,21 +8,24 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from gsplat_core.errors import DataError, UsageError
-from trainers.options import OptionalFolder, OptionalNumber
+from trainers.options import OptionalCount, OptionalFolder, OptionalName, OptionalNumber, optional
 from trainers.paths import must_be_scene
 
+DEFAULT_CODEC = "scalar"
+DEFAULT_STEPS = 300
 DEFAULT_LOSS_DB = 0.3
 MOST_MB = 1_000_000
 
 
 def compress(
-    run: Positional[Annotated[Path, arg(metavar="RUN")]],
-    output: Annotated[Path, arg(aliases=["-o"], metavar="RUN2")],
-    codec: str = "scalar",
+    run: Positional[Annotated[Path, arg(metavar="RUN|FILE")]],
+    output: Annotated[Path, arg(aliases=["-o"], metavar="RUN2|FILE")],
+    codec: OptionalName = None,
     max_loss_db: OptionalNumber = None,
     max_loss_ssim: OptionalNumber = None,
     target_mb: OptionalNumber = None,
-    steps: int = 300,
+    steps: OptionalCount = None,
+    prune: Annotated[str | None, optional("RULE:RATE")] = None,
     data: OptionalFolder = None,
     images: OptionalFolder = None,
     overwrite: bool = False,
@@ -32,24 +35,45 @@ def compress(
     Writes a run folder with point_cloud.gsz, the measurements of what that file decodes to, and
     compression.json with every setting that was tried. export turns it into other formats.
 
+    With --prune Gaussians are only left out, of a run or of any splat file, and what is left is written as it
+    is: as a file of the format that the ending of -o names, or as a run.
+
     Args:
-        run: finished run folder.
-        output: run folder to write.
-        codec: scalar (smallest), vq (codebooks) or grid (sorted pictures).
+        run: finished run folder; with --prune also a splat file.
+        output: run folder to write; with --prune also a file.
+        codec: scalar (default, smallest), vq (codebooks) or grid (sorted pictures).
         max_loss_db: the smallest file whose test PSNR is at most so much lower (default: 0.3) ...
         max_loss_ssim: ... and whose SSIM is at most so much lower (default: a sixtieth of that, 0.005).
         target_mb: the best file of at most so many million bytes, instead.
-        steps: training steps of each round.
-        data: where the photographs are now, if they were moved.
+        steps: training steps of each round (default: 300); with --prune those that train what is left
+            (default: 0).
+        prune: leave out this part of the Gaussians, as in spectral:0.5, by one of the rules spectral (by
+            comparing neighbours, without photographs), opacity, or contribution (what photographs show
+            least).
+        data: where the photographs are now, if they were moved, or are at all.
         images: the folder of the photographs, if it is another now.
         overwrite: replace the run in the output folder.
     """
     must_be_scene(run)
+    if steps is not None and steps < 1:
+        raise UsageError(f"--steps must be at least 1, got {steps}.")
+    if prune is not None:
+        if not (codec is max_loss_db is max_loss_ssim is target_mb is None):
+            raise UsageError(
+                "--prune writes what is left as it is, without --codec and a goal for it; leave these out, "
+                "and compress the run that was pruned."
+            )
+        from gsplat_core.compress.prune import Pruning
+        from trainers.pruned import prune as pruned
+
+        pruned(run, output, Pruning.of(prune), steps or 0, data, images, overwrite)
+        return
     if run.is_file():
         raise UsageError(
             f"{run} is a file; compress needs a run, whose photographs it measures with. export writes a "
-            "file in another format."
+            "file in another format, and --prune leaves Gaussians out of any."
         )
+    codec = codec or DEFAULT_CODEC
     from gsplat_core.compress.registry import check_name
     from trainers.derived_run import folder_for
     from trainers.rate_search import Goal
@@ -60,8 +84,6 @@ def compress(
             raise UsageError(f"--max-loss-{name} and --target-mb exclude each other; use one of them.")
     if target_mb is not None and not 0 < target_mb < MOST_MB:
         raise UsageError(f"--target-mb must be positive and below {MOST_MB:,}, not {target_mb}.")
-    if steps < 1:
-        raise UsageError(f"--steps must be at least 1, got {steps}.")
     folder = folder_for(output, run, overwrite)
     if target_mb is not None:
         goal = Goal(target_bytes=round(target_mb * 1e6))
@@ -69,7 +91,7 @@ def compress(
         loss_db = DEFAULT_LOSS_DB if max_loss_db is None else max_loss_db
         goal = Goal(max_loss_db=loss_db, max_loss_ssim=max_loss_ssim)
     with folder.owned(), folder.crash_reports():
-        _compress(run, folder, codec, goal, steps, data, images)
+        _compress(run, folder, codec, goal, steps or DEFAULT_STEPS, data, images)
 
 
 def _compress(

@@ -13,9 +13,6 @@ from trainers.paths import must_be_scene
 if TYPE_CHECKING:
     from gsplat_core.scene.gaussians import Gaussians
 
-ORBIT_VIEWS = 8
-ORBIT_SIZE = (640, 480)
-
 
 def export(
     source: Positional[Path],
@@ -120,7 +117,7 @@ def _measured(
     from gsplat_core.errors import DataError
     from trainers.camera_paths import views_around
     from trainers.coordinates import share_coordinates
-    from trainers.fidelity import compare_on_orbit, compare_on_views
+    from trainers.fidelity import ORBIT_SIZE, ORBIT_VIEWS, compare_on_orbit, compare_on_views
     from trainers.messages import warn
     from trainers.parts.results import AtTest
     from trainers.results import test_background

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import gsplat_core.io
+from gsplat_core.compress.prune import RULES
 from gsplat_core.compress.registry import CODECS
 from trainers import rate_search
 from trainers.cli import main
@@ -114,6 +115,48 @@ def test_a_size_is_kept(run, tmp_path):
 def test_options_that_make_no_sense(run, tmp_path, capsys, options, message):
     assert main(["compress", str(run.path), "-o", str(tmp_path / "x"), *options]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_pruning_writes_a_file_from_a_run_or_a_file(run, tmp_path, capsys):
+    num = load_scene(run.path, print).num
+    for source, told in ((run.path, "test views"), (run.point_cloud, "views of an orbit")):
+        file = tmp_path / "new" / "half.spz"
+        assert main(["compress", str(source), "-o", str(file), "--prune", "spectral:0.5"]) == 0
+        assert gsplat_core.io.load(file).num == round(num / 2)
+        assert told in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_pruning_writes_a_run_whose_scene_trained_on(run, tmp_path, rule):
+    pruned = RunFolder(tmp_path / rule)
+    options = ["--prune", f"{rule}:0.25", "--steps", "3"]
+    assert main(["compress", str(run.path), "-o", str(pruned.path), *options]) == 0
+    left = load_scene(pruned.path, print)
+    assert left.num == round(load_scene(run.path, print).num * 0.75)
+    derived = json.loads(pruned.metrics.read_text())["derived"]
+    assert (derived["command"], derived["prune"], derived["rate"]) == ("compress", rule, 0.25)
+    assert not torch.isin(left.means[:, 0], load_scene(run.path, print).means[:, 0]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--prune", "spectral"], "RULE:RATE"),
+        (["--prune", "spectral:1.5"], "between 0 and 1"),
+        (["--prune", "contribution:0.5"], "without photographs"),
+        (["--prune", "spectral:0.5", "--steps", "5"], "without photographs"),
+        (["--prune", "spectral:0.5", "--codec", "vq"], "leave these out"),
+        (["--prune", "spectral:0.5", "--max-loss-db", "1"], "leave these out"),
+        ([], "is a file"),
+    ],
+)
+def test_pruning_a_file_that_makes_no_sense(run, tmp_path, capsys, options, message):
+    file = str(tmp_path / "x.ply")
+    assert main(["compress", str(run.point_cloud), "-o", file, *options]) == 2
+    assert message in capsys.readouterr().err
+    assert (
+        main(["compress", str(run.point_cloud), "-o", str(run.point_cloud), "--prune", "spectral:0.5"]) == 2
+    )
 
 
 def test_neither_the_run_itself_nor_another_one_is_overwritten(run, tmp_path, capsys):

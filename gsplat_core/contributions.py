@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gsplat_core.primitive import splats_of
 from gsplat_core.render.scene import Scene, measure
 from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.scene.cameras import Camera
@@ -40,7 +41,8 @@ class Contributions:
 
 @torch.no_grad()
 def contributions(scene: Scene, cameras: Iterable[Camera], settings: RenderSettings = USUAL) -> Contributions:
-    """Measures the contributions of all Gaussians to the given views, without rendering their colours.
+    """Measures the contributions of all Gaussians to the given views, without rendering their colours. Where
+    rows are drawn as several Gaussians, these count together, each pixel once for each of them.
 
     Args:
         scene, settings: as for :func:`gsplat_core.render.scene.render`.
@@ -57,9 +59,11 @@ def contributions(scene: Scene, cameras: Iterable[Camera], settings: RenderSetti
         pixels=zeros.long(),
         views=zeros.long(),
     )
+    splats = splats_of(scene)
     for camera in cameras:
         measured, _ = measure(scene, camera, settings)
-        weights, pixels, largest = measured[0].unbind(-1)
+        each = measured[0].unflatten(0, (len(means), splats))
+        weights, pixels, largest = each[..., 0].sum(1), each[..., 1].sum(1), each[..., 2].amax(1)
         total.weights.add_(weights)
         torch.maximum(total.largest_weights_of_a_view, weights, out=total.largest_weights_of_a_view)
         torch.maximum(total.largest_weight, largest, out=total.largest_weight)

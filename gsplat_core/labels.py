@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core.ops.neighbors import knn
+from gsplat_core.primitive import splats_of
 from gsplat_core.render.drawing import Outputs
 from gsplat_core.render.scene import Scene, measure_labels, render
 from gsplat_core.render.settings import USUAL, RenderSettings
@@ -78,7 +79,7 @@ def label_image(scene: Gaussians, camera: Camera, settings: RenderSettings = USU
     known = torch.cat([labels[labels >= 0], labels.new_zeros(1)]).unique()
     largest, found = None, None
     for block in known.split(_LABELS_AT_ONCE):
-        each = (labels[:, None] == block).to(scene.means.dtype)
+        each = (labels[:, None] == block).to(scene.means.dtype).repeat_interleave(splats_of(scene), dim=0)
         drawn = render(scene, camera, settings, outputs=Outputs(colors=False), features={"each": each})
         shares = drawn.meta["features"]["each"][0]
         if largest is None:  # the background comes first
@@ -103,7 +104,8 @@ def label_weights(
     """Sums of blending weights [num_labels, N], float64, over all pixels of each label in all views.
 
     These are the sums of `gsplat_core.accumulation.accumulate` of images that have one channel for each
-    label, one where the pixel has it and zero elsewhere.
+    label, one where the pixel has it and zero elsewhere. Where rows are drawn as several Gaussians, these
+    count together.
 
     Args:
         scene, settings: as for :func:`gsplat_core.render.scene.render`.
@@ -114,8 +116,10 @@ def label_weights(
         ValueError: labels do not fit to their camera, or there is no view.
     """
     total: Tensor | None = None
+    splats = splats_of(scene)
     for camera, labels in views:
-        weights = measure_labels(scene, camera, (labels[None], num_labels), settings).double()
+        each = measure_labels(scene, camera, (labels[None], num_labels), settings).double()
+        weights = each.unflatten(1, (each.shape[1] // splats, splats)).sum(dim=2)
         total = weights if total is None else total.add_(weights)
     if total is None:
         raise ValueError("labels of Gaussians need at least one view")

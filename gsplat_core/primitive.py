@@ -45,6 +45,7 @@ MODELS: Mapping[str, str] = {
     "ndg": "directional",
     "ray": "ray",
     "raygauss": "raygauss",
+    "scaffold": "scaffold",
 }
 
 
@@ -194,6 +195,12 @@ def no_place_for(name: str) -> str:
     fields = [field.name for field in get(name).schema if field.name not in schemas.PARAMETERS]
     what = f"{schemas.names_of(fields)} of the primitive {name!r}" if fields else f"the primitive {name!r}"
     return f"has no place for {what}"
+
+
+def splats_of(scene: Any) -> int:
+    """As how many Gaussians each row of a scene is drawn: 1 of what is no scene, but Gaussians already."""
+    name = getattr(scene, "primitive", None)
+    return 1 if name is None else get(name).splats
 
 
 def evaluate(

@@ -14,7 +14,8 @@ from gsplat_core.densify.fastgs import FastGSConfig
 from gsplat_core.densify.lpm import LPMConfig
 from gsplat_core.densify.mcmc import MCMCConfig
 from gsplat_core.densify.pruning import PruningConfig
-from gsplat_core.densify.registry import parts
+from gsplat_core.densify.registry import PLUGINS, STRATEGIES, parts
+from gsplat_core.densify.scaffold import ScaffoldConfig
 from gsplat_core.densify.seeding import SeedingConfig
 from gsplat_core.densify.spectral import SpectralPruningConfig
 from gsplat_core.densify.subgaussians import SubGaussiansConfig
@@ -22,6 +23,7 @@ from gsplat_core.densify.taming import TamingConfig
 from gsplat_core.densify.turbo import TurboConfig
 from gsplat_core.densify.unified import UnifiedConfig
 from gsplat_core.scene.view_order import ViewOrder
+from trainers.primitives import OWN_STRATEGIES
 from trainers.session import rendered_views, resolution
 from trainers.settings import with_settings
 from trainers.sources import load_photographs
@@ -30,6 +32,10 @@ from trainers.trainer import Trainer
 from trainers.views import Target
 
 CAP = 130
+
+GENERAL = [name for name in STRATEGIES if name not in OWN_STRATEGIES.values()]
+"""Strategies for rows of all primitives that have none of their own."""
+ALL = [*GENERAL, *PLUGINS, *(f"mcmc+{plugin}" for plugin in PLUGINS)]
 
 PARTS = {
     "adc": ADCConfig(
@@ -43,6 +49,15 @@ PARTS = {
     "mcmc": MCMCConfig(refine_start=10, refine_stop=35, refine_every=5, growth=1.2, max_gaussians=CAP),
     "ndg": SubGaussiansConfig(
         main_opacity=0.08,
+        refine_start=10,
+        refine_stop=35,
+        refine_every=5,
+        max_gaussians=CAP,
+    ),
+    "scaffold": ScaffoldConfig(
+        gradient_threshold=1e-6,
+        coarsest=4,
+        count_start=2,
         refine_start=10,
         refine_stop=35,
         refine_every=5,

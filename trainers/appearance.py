@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from gsplat_core.errors import UsageError
 from gsplat_core.scene.dataset import Dataset, View
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.recoloring import recolored
+from trainers.called import called
 from trainers.coordinates import share_coordinates
 from trainers.evaluation import picture
 from trainers.parts.results import AtTest, read_part_results, settled
@@ -52,19 +52,6 @@ def in_appearance(
 
 def _called(name: str, dataset: Dataset) -> View:
     """The training view of this name."""
-    known = {view.name: view for view in dataset.train}
-    if name in known:
-        return known[name]
-    parts = PurePosixPath(name).parts
-    ends = [view for full, view in known.items() if PurePosixPath(full).parts[-len(parts) :] == parts]
-    if len(ends) == 1:
-        return ends[0]
-    if ends:
-        raise UsageError(
-            f"--appearance {name}: {len(ends)} photographs are called so, such as {ends[0].name} and "
-            f"{ends[1].name}."
-        )
     if any(view.name == name for view in dataset.test):
         raise UsageError(f"--appearance {name} is a test photograph, of which nothing was learnt.")
-    near = difflib.get_close_matches(name, list(known), n=1) or [next(iter(known))]
-    raise UsageError(f"--appearance {name}: there is no such training photograph; there is {near[0]}.")
+    return called(name, dataset.train, "--appearance", "training photograph")

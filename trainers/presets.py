@@ -23,6 +23,7 @@ from gsplat_core.densify.pruning import PruningConfig
 from gsplat_core.densify.registry import configurations
 from gsplat_core.errors import UsageError
 from gsplat_core.scene.gaussians import PLAIN
+from gsplat_core.scene.schema import GAUSSIAN, PARAMETERS
 from trainers.config import ANTIALIASINGS, LearningRates, TrainConfig
 from trainers.resolution import ResolutionConfig
 
@@ -123,8 +124,9 @@ def _scaled(rates: LearningRates, factor: float) -> LearningRates:
 def with_primitive(config: TrainConfig, name: str) -> TrainConfig:
     """The run with a scene of another primitive.
 
-    Learning rates of fields that the old primitive has too stay; the new ones are as the schema says. Colours
-    have no higher degree than was published with it.
+    Learning rates of fields that the old primitive has too stay, but for those of the plain Gaussian that
+    the new one learns at another rate; the new ones are as the schema says. Colours have no higher degree
+    than was published with it.
 
     Raises:
         UsageError: no primitive has this name.
@@ -135,7 +137,14 @@ def with_primitive(config: TrainConfig, name: str) -> TrainConfig:
         config = replace(config, sh_degree=min(config.sh_degree, kind.sh_degree))
     rates = config.learning_rates
     further = {field: rate for field, rate in rates.further.items() if field in fields}
-    return replace(config, primitive=name, learning_rates=replace(rates, further=further))
+    own = {
+        field.name: field.learning_rate
+        for field in kind.schema.trained
+        if field.name in PARAMETERS
+        and field.learning_rate is not None
+        and field.learning_rate != GAUSSIAN[field.name].learning_rate
+    }
+    return replace(config, primitive=name, learning_rates=replace(rates, further=further, **own))
 
 
 def with_antialiasing(config: TrainConfig, name: str) -> TrainConfig:

@@ -18,6 +18,9 @@ USUAL_PARTS: dict[str, tuple[str, ...]] = {
 }
 """What a training of a primitive has besides, as its paper does."""
 
+OWN_STRATEGIES: dict[str, str] = {"scaffold": "scaffold"}
+"""The density control that knows the rows of a primitive, where no other does; it knows no others."""
+
 RAYS = "raygauss"
 """The primitive through which rays are cast."""
 
@@ -51,8 +54,24 @@ def refuse_primitive(name: str, config: TrainConfig) -> None:
         _refuse_for_surfels(config)
     if name == "raygauss":
         _refuse_for_rays(config)
+    _refuse_strategy(name, config.strategy)
     if config.compress is not None:
         refuse_codec(name, config.compress)
+
+
+def _refuse_strategy(name: str, strategy: str) -> None:
+    own = OWN_STRATEGIES.get(name)
+    if own is not None and strategy != own:
+        raise UsageError(
+            f"the density control {strategy!r} does not know the rows of the primitive {name!r}; leave out "
+            f"--strategy, or use --strategy {own}."
+        )
+    for known, other in OWN_STRATEGIES.items():
+        if other in strategy.split("+") and name != known:
+            raise UsageError(
+                f"the density control {other!r} knows rows of the primitive {known!r} only, not of "
+                f"{name!r}; add --model {known}, or leave out --strategy."
+            )
 
 
 def _refuse_for_surfels(config: TrainConfig) -> None:

@@ -24,7 +24,7 @@ from gsplat_core.optim import Adam
 from gsplat_core.ranges import Range
 from gsplat_core.render.cameras import Cameras, Posed
 from gsplat_core.render.drawing import Outputs
-from gsplat_core.render.scene import render
+from gsplat_core.render.scene import render, seen_by
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.scale import SceneScale
 from gsplat_core.scene.schema import Field, Shared
@@ -317,7 +317,7 @@ class Trainer:
         """What parameters of the rows that there are now are drawn as, for a camera where that matters."""
         context = None
         if camera is not None and self._per_camera:
-            context = {"viewmats": Cameras.of(camera, self.device).viewmats}
+            context = seen_by(Cameras.of(camera, self.device))
         fields = {**self.store.extras, **self.store.shared, **params}
         return primitive.evaluate(fields, context, self.primitive)
 

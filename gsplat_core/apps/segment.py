@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gsplat_core.errors import DataError, UsageError
 from gsplat_core.labels import LEAST_SEEN, UNSEEN, filled, label_weights, owners
+from gsplat_core.primitive import splats_of
 from gsplat_core.render.drawing import Outputs
 from gsplat_core.render.scene import measure, render
 from gsplat_core.render.settings import USUAL, RenderSettings
@@ -232,8 +233,8 @@ def gaussian_at(
     if not (0 <= x < camera.width and 0 <= y < camera.height):
         raise ValueError(f"({x}, {y}) is outside an image of {camera.width} x {camera.height} pixels")
     outputs = Outputs(colors=False, further=("median_ids",))
-    row = int(render(scene, camera, settings, outputs=outputs).meta["median_ids"][0, int(y), int(x)])
-    return None if row < 0 else row
+    splat = int(render(scene, camera, settings, outputs=outputs).meta["median_ids"][0, int(y), int(x)])
+    return None if splat < 0 else splat // splats_of(scene)
 
 
 @torch.no_grad()
@@ -250,13 +251,14 @@ def prompts_for(
         least_weight: views in which it has nowhere this share of a pixel are left out: something hides it, or
             they look elsewhere. So are those in which its centre is outside the image.
     """
-    prompts = []
+    prompts, each = [], splats_of(scene)
     for number, camera in enumerate(cameras):
         shown, splats = measure(scene, camera, settings)
-        weight = float(shown[0, gaussian, 2])
-        x, y = splats.means2d[0, 0, gaussian].tolist()
+        drawn = slice(gaussian * each, (gaussian + 1) * each)
+        weight, most = shown[0, drawn, 2].max(dim=0)
+        x, y = splats.means2d[0, 0, drawn][most].tolist()
         if weight >= least_weight and 0 <= x < camera.width and 0 <= y < camera.height:
-            prompts.append(Prompt(number, x, y, weight))
+            prompts.append(Prompt(number, x, y, float(weight)))
     return prompts
 
 

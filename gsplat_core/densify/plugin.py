@@ -36,6 +36,10 @@ class Plugin(Strategy):
     def initialization(self) -> Initialization:  # type: ignore[override]
         return self.base.initialization
 
+    @property
+    def changes(self) -> frozenset[str]:  # type: ignore[override]
+        return self.base.changes
+
     def initialize(self, num: int, device: torch.device | str) -> None:
         self.base.initialize(num, device)
 

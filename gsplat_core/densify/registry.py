@@ -14,6 +14,7 @@ from gsplat_core.densify.fastgs import FastGS, FastGSConfig
 from gsplat_core.densify.lpm import LPM, LPMConfig
 from gsplat_core.densify.mcmc import MCMC, MCMCConfig
 from gsplat_core.densify.pruning import ContributionPruning, PruningConfig
+from gsplat_core.densify.scaffold import Scaffold, ScaffoldConfig
 from gsplat_core.densify.seeding import Seeding, SeedingConfig
 from gsplat_core.densify.spectral import SpectralPruning, SpectralPruningConfig
 from gsplat_core.densify.strategy import Strategy
@@ -29,6 +30,7 @@ STRATEGIES: dict[str, tuple[type[Any], type[Any]]] = {
     "adc": (ADCConfig, ADC),
     "mcmc": (MCMCConfig, MCMC),
     "ndg": (SubGaussiansConfig, SubGaussians),
+    "scaffold": (ScaffoldConfig, Scaffold),
     "unified": (UnifiedConfig, Unified),
 }
 # Plug-ins stand in front of a strategy (densify/plugin.py).

@@ -261,6 +261,8 @@ class Strategy:
     """
 
     initialization = Initialization()
+    changes: frozenset[str] = frozenset({"means", "scales", "opacities"})
+    """The fields of new and changed rows: it rests where one of them is not trained."""
 
     def __init__(self, seed: int = 0) -> None:
         self.rows: dict[str, Tensor] = {}

@@ -30,12 +30,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gsplat_core.errors import UsageError
 from gsplat_core.ops.directional import directional_slices
-from gsplat_core.primitive import Evaluated, evaluate, gaussian, register
+from gsplat_core.primitive import Evaluated, gaussian, register
 from gsplat_core.quaternions import quaternions_of
-from gsplat_core.scene.gaussians import PLAIN, Gaussians
-from gsplat_core.scene.harmonics import sh0_of, sh_basis
+from gsplat_core.scene.gaussians import Gaussians
+from gsplat_core.scene.harmonics import sh0_of
 from gsplat_core.scene.schema import GAUSSIAN, Field
 
 NDG, SIX = "ndg", "6dgs"
@@ -64,31 +63,6 @@ def started(scene: Gaussians, seed: int) -> Gaussians:
         "lobe_scales": torch.full_like(scene.further["lobe_scales"], width),
     }
     return dataclasses.replace(scene, further=scene.further | lobes)
-
-
-def seen_from(scene: Gaussians, viewmat: Tensor) -> Gaussians:
-    """The plain Gaussians that look like a scene of these primitives from one camera, for what knows only
-    such. Their colours are those that it sees, without harmonics.
-
-    Args:
-        viewmat: [4, 4] world to camera.
-
-    Raises:
-        UsageError: the scene is of another primitive.
-    """
-    if scene.primitive not in FALLOFF:
-        raise UsageError(f"Gaussians of the primitive {scene.primitive!r} are the same from everywhere.")
-    viewmat = viewmat.to(scene.means)
-    seen = evaluate(scene, {"viewmats": viewmat[None]})
-    along = torch.nn.functional.normalize(scene.means - _centre(viewmat), dim=1)
-    coefficients = torch.cat([scene.sh0, scene.shN], dim=1)
-    sums = (sh_basis(along, scene.sh_degree)[:, :, None] * coefficients).sum(dim=1)
-    return dataclasses.replace(
-        scene.with_primitive(PLAIN).with_sh_degree(0),
-        means=seen.means,
-        opacities=seen.opacities.clamp(1e-30, 1 - 1e-7).logit(),
-        sh0=sh0_of((sums + 0.5).clamp(min=0))[:, None],
-    )
 
 
 def from_position_first(

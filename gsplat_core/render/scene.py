@@ -50,13 +50,15 @@ def render(
         camera: whose near plane, if it has one, takes the place of the settings'.
         settings: how it is drawn. Whether that is antialiased, and with which screen filter, is known by a
             scene that has metadata (`RenderSettings.as_trained`).
-        context: what the scene's primitive reads besides the scene; it finds the cameras under "viewmats".
+        context: what the scene's primitive reads besides the scene; it finds the cameras under "cameras", and
+            their matrices under "viewmats".
         outputs: what the rendering has besides alphas.
         features: further tensors [N, F] or [C, N, F] to blend, see :func:`gsplat_core.rasterization`.
         flow: see there, and `flow_to`.
         labels: integers [C, H, W] and their number, see there.
         background: [D], [1, D] or [C, D] colour behind the Gaussians; None for black.
-        sh_degree: of the spherical harmonics to evaluate; None for all that there are.
+        sh_degree: of the spherical harmonics to evaluate, where colours are such; None for all that there
+            are.
         sh_optimizer: see :func:`gsplat_core.rasterization`.
 
     Raises:
@@ -167,7 +169,12 @@ def evaluated(scene: Scene, cameras: Cameras, context: Mapping[str, Any] | None 
     """The Gaussians that these cameras see."""
     if isinstance(scene, Evaluated):
         return scene
-    return primitive.evaluate(scene, {"viewmats": cameras.viewmats, **(context or {})})
+    return primitive.evaluate(scene, {**seen_by(cameras), **(context or {})})
+
+
+def seen_by(cameras: Cameras) -> dict[str, Any]:
+    """What primitives read of the cameras that see them: the context of `gsplat_core.primitive.evaluate`."""
+    return {"viewmats": cameras.viewmats, "cameras": cameras}
 
 
 class _Shot(NamedTuple):
@@ -197,7 +204,8 @@ class _Shot(NamedTuple):
             settings = _as_trained(settings, scene.metadata)
         seen = evaluated(scene, cameras, context)
         shown = seen.colors if colors else None
-        degree = stored_degree(shown) if sh_degree is None else sh_degree
+        features = isinstance(shown, Tensor) and shown.dim() == 2
+        degree = stored_degree(shown) if sh_degree is None or features else sh_degree
         if not colors:
             background = None
         if background is not None:

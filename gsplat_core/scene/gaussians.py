@@ -208,9 +208,12 @@ class Gaussians:
             UnsuitableSceneError: these are of another primitive.
         """
         if self.primitive != PLAIN:
+            per_camera = primitives.get(self.primitive).per_camera
             raise UnsuitableSceneError(
                 path, f"{what} {primitives.no_place_for(self.primitive)}",
-                remedy="Write a .ply, or give that up first: Gaussians.with_primitive('gaussian').",
+                remedy="Write a .ply, or what cameras see: `gsplat-core export` with --camera or --bake."
+                if per_camera
+                else "Write a .ply, or give that up first: Gaussians.with_primitive('gaussian').",
             )  # fmt: skip
 
     def with_primitive(self, name: str) -> Gaussians:

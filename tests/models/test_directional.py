@@ -13,8 +13,9 @@ from models.test_generalized import camera, plain_scene
 from torch import Tensor
 
 from gsplat_core import primitive
+from gsplat_core.baking import seen_from
 from gsplat_core.errors import UsageError
-from gsplat_core.models.directional import FALLOFF, SCHEMA, from_position_first, seen_from, started
+from gsplat_core.models.directional import FALLOFF, SCHEMA, from_position_first, started
 from gsplat_core.quaternions import rotation_matrices
 from gsplat_core.render.cameras import Cameras
 from gsplat_core.render.scene import flow_to, measure, render

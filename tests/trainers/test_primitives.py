@@ -10,25 +10,24 @@ from dataclasses import replace
 import example_primitive
 import pytest
 import torch
-from strategy_runs import CAP, Run, tensors
+from strategy_runs import ALL, CAP, Run, tensors
 
 from gsplat_core import primitive
-from gsplat_core.densify.registry import PLUGINS, STRATEGIES
 from gsplat_core.errors import UsageError
 from gsplat_core.render.scene import render
 from gsplat_core.scene.schema import FROZEN, PARAMETERS
 from gsplat_core.second_order.linearization import Linearization, Settings
 from trainers.config import LearningRates, TrainConfig, from_json
 from trainers.presets import preset, scaled_to
-from trainers.primitives import BY_SPLATS
+from trainers.primitives import BY_SPLATS, OWN_STRATEGIES
 from trainers.settings import with_settings
 from trainers.viewer.subject import differences
 from trainers.views import Target
 
-others = pytest.mark.parametrize("name", [n for n in primitive.names() if n != "gaussian"])
-strategies = pytest.mark.parametrize(
-    "strategy", [*STRATEGIES, *PLUGINS, *(f"mcmc+{plugin}" for plugin in PLUGINS)]
+others = pytest.mark.parametrize(
+    "name", [n for n in primitive.names() if n not in ("gaussian", *OWN_STRATEGIES)]
 )
+strategies = pytest.mark.parametrize("strategy", ALL)
 
 
 @others

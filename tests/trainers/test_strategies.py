@@ -6,19 +6,32 @@ from dataclasses import replace
 
 import pytest
 import torch
-from strategy_runs import CAP, Run, tensors
+from strategy_runs import ALL, CAP, Run, tensors
 
-from gsplat_core.densify.registry import PLUGINS, STRATEGIES
+from gsplat_core.errors import UsageError
 from trainers.parts.density import Density
+from trainers.presets import with_primitive
+from trainers.primitives import OWN_STRATEGIES
 from trainers.resolution import ResolutionConfig
 from trainers.views import Target
 
 
-@pytest.mark.parametrize(
-    "strategy", [*STRATEGIES, *PLUGINS, *(f"mcmc+{plugin}" for plugin in PLUGINS), "adc+turbo+lpm+pruning"]
-)
+@pytest.mark.parametrize("strategy", [*ALL, "adc+turbo+lpm+pruning"])
 def test_it_grows_within_its_cap_stays_finite_and_goes_on_to_the_bit(config, strategy):
     grows_and_goes_on(config, strategy)
+
+
+@pytest.mark.parametrize(("primitive", "strategy"), OWN_STRATEGIES.items())
+def test_so_does_one_that_knows_the_rows_of_a_primitive(config, primitive, strategy):
+    grows_and_goes_on(with_primitive(config, primitive), strategy)
+
+
+@pytest.mark.parametrize(("primitive", "strategy"), OWN_STRATEGIES.items())
+def test_strategies_and_rows_that_do_not_know_each_other_are_refused(config, primitive, strategy):
+    with pytest.raises(UsageError, match=rf"'adc' does not know the rows.*use --strategy {strategy}"):
+        Run(replace(config, primitive=primitive), "adc")
+    with pytest.raises(UsageError, match=rf"'{strategy}' knows rows of .*add --model {primitive}"):
+        Run(config, strategy)
 
 
 @pytest.mark.parametrize("threshold", ["top:0.1", "ema:1.5"])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
+from gsplat_core.errors import UsageError
 from trainers.options import OptionalFolder, optional
 from trainers.paths import must_be_scene
 
@@ -24,6 +25,8 @@ def export(
     measure: Literal["views", "orbit", "no"] = "views",
     coordinates: Literal["run", "original"] = "run",
     appearance: Annotated[str | None, optional("IMAGE")] = None,
+    camera: Annotated[str | None, optional("IMAGE")] = None,
+    bake: bool = False,
 ) -> None:
     """Write the scene of a run or splat file in the format that the new file's ending names.
 
@@ -44,8 +47,13 @@ def export(
             one in UTM coordinates.
         appearance: a training photograph of a run with --appearance, whose colours the scene is to have
             (default: those of the average photograph).
+        camera: of a scene that is other Gaussians for each camera (--model scaffold, 6dgs), those that the
+            camera of this photograph sees.
+        bake: of such a scene, what all training cameras see on average, for any format.
     """
     must_be_scene(source)
+    if camera is not None and bake:
+        raise UsageError("--camera writes what one camera sees, --bake what all see; leave one out.")
     from gsplat_core.io import export_verified, format_of
     from gsplat_core.io.links import make_folder
     from gsplat_core.io.options import options_of, parse_options
@@ -65,6 +73,12 @@ def export(
         from trainers.appearance import in_appearance
 
         gaussians = in_appearance(source, gaussians, appearance, scene, images)
+    whole, baked = gaussians, None
+    if camera is not None or bake:
+        from trainers.baking import plain
+
+        baked = plain(source, gaussians, camera, scene, images)
+        gaussians = baked.scene
     if known.save and "view" in options_of(known.save) and "view" not in options and gaussians.num:
         options["view"] = as_text(outlook(source, gaussians))
     make_folder(output.parent)
@@ -77,6 +91,7 @@ def export(
         "options": options,
         "num_gaussians": gaussians.num,
         **({} if appearance is None else {"appearance": appearance}),
+        **({} if baked is None else {"baked": baked.told}),
         "sh_degree": result.sh_degree,
         "bytes": size,
         "bytes_per_gaussian": size / max(1, gaussians.num),
@@ -85,13 +100,13 @@ def export(
         facts["original_offset"] = list(gaussians.metadata.offset)
         result = with_origin_at(result, gaussians.metadata.offset)
     text = "read back whole; what its images lose was not measured"
-    if known.lossless and coordinates == "run":
+    if baked is None and known.lossless and coordinates == "run":
         text = "read back and compared: equal bit for bit"
         if gaussians.extras and not result.extras:
             text += ", but for the fields that were left out"
         facts |= {"loss_db": 0.0, "loss_ssim": 0.0, "psnr_between": None}
     elif measure != "no" and gaussians.num:
-        facts |= _measured(source, scene, images, gaussians, result, orbit=measure == "orbit")
+        facts |= _measured(source, scene, images, whole, result, orbit=measure == "orbit")
         text = _described(facts)
     hints = next_steps(("view", quoted(output), "look at it in the browser"))
     if known.ending == ".html":
@@ -99,6 +114,7 @@ def export(
     say(
         f"wrote {output}: {gaussians.num:,} Gaussians, SH degree {result.sh_degree}, {size / 2**20:.2f} MiB, "
         f"{facts['bytes_per_gaussian']:.2f} bytes per Gaussian",
+        *([] if baked is None else [f"{baked.told}; beside the model's own pictures:"]),
         text,
         *hints,
     )

@@ -327,7 +327,7 @@ def started(run: RunFolder, options: TrainOptions) -> TrainConfig:
         with_transient,
     )
     from trainers.presets import preset, scaled_to, with_antialiasing, with_primitive, with_strategy
-    from trainers.primitives import USUAL_PARTS, model_of
+    from trainers.primitives import OWN_STRATEGIES, USUAL_PARTS, model_of
     from trainers.settings import with_settings
 
     if run.exists and not options.overwrite:
@@ -341,8 +341,9 @@ def started(run: RunFolder, options: TrainOptions) -> TrainConfig:
         config = with_primitive(config, model)
     if options.antialiasing is not None:
         config = with_antialiasing(config, options.antialiasing)
-    if options.strategy is not None:
-        config = with_strategy(config, options.strategy)
+    strategy = options.strategy or OWN_STRATEGIES.get(config.primitive)
+    if strategy is not None:
+        config = with_strategy(config, strategy)
     if options.steps is not None:
         config = scaled_to(config, options.steps)
     config = replace(

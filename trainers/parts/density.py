@@ -21,9 +21,6 @@ from trainers.views import Target
 if TYPE_CHECKING:
     from trainers.config import TrainConfig
 
-# What multiplies by its size, place and opacity has to be free to change them.
-_CHANGED = {"means", "scales", "opacities"}
-
 
 class Density(Part):
     """Every run has one, but for those on a mesh; `TrainConfig.strategy` and `TrainConfig.densify` say
@@ -58,7 +55,7 @@ class Density(Part):
         self.strategy.on_backward(step, stats)
 
     def edits(self, step: int, scene: SceneView) -> list[Edit]:
-        free = scene.learning_rates.keys() >= _CHANGED
+        free = scene.learning_rates.keys() >= self.strategy.changes
         return self.strategy.on_step(step, scene) if free else []
 
     def follow(self, plan: RowPlan) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from anchor_decoders import anchors, decoder
 from splats import covariances, random_scene
 from torch import Tensor
 from torch.autograd import forward_ad
@@ -14,6 +15,7 @@ from torch.autograd import forward_ad
 from gsplat_core import rasterization, rasterization_2dgs
 from gsplat_core.activations import activate
 from gsplat_core.losses import l1_dssim
+from gsplat_core.ops.anchors import decode_anchors
 from gsplat_core.ops.directional import directional_slices
 from gsplat_core.optim import Adam
 from gsplat_core.radiative import project, voxelize
@@ -55,6 +57,16 @@ def sliced() -> tuple[Function, Tensor]:
         return means.square().sum() + shown.square().sum()
 
     return energy, 0.5 * torch.randn(4, 3, generator=g)
+
+
+def decoded() -> tuple[Function, Tensor]:
+    given, networks = anchors(4), decoder()
+
+    def energy(value: Tensor) -> Tensor:
+        splats = decode_anchors(**given | {"scales": value}, decoder=networks)
+        return splats.scales.square().sum() + splats.means.square().sum()
+
+    return energy, given["scales"]
 
 
 def loss_of_an_image() -> tuple[Function, Tensor]:
@@ -128,6 +140,7 @@ FUNCTIONS: dict[str, Callable[[], tuple[Function, Tensor]]] = {
     "packed": lambda: rendered("means", packed=True),
     "activations": activated,
     "slices": sliced,
+    "anchors": decoded,
     "surfels": surfels,
     "line integrals": line_integrals,
     "voxels": voxels,
@@ -335,6 +348,6 @@ def test_every_differentiable_operator_is_tested_here() -> None:
     has = torch._C._dispatch_has_kernel_for_dispatch_key
     found = {name.split("::")[1] for name in names if has(name, "Autograd")}
     assert found == {
-        "activate", "cast_rays", "composite", "directional_slices", "l1_ssim", "project", "project_integrals",
-        "project_surfels", "spherical_harmonics", "sum_splats", "voxelize",
+        "activate", "cast_rays", "composite", "decode_anchors", "directional_slices", "l1_ssim", "project",
+        "project_integrals", "project_surfels", "spherical_harmonics", "sum_splats", "voxelize",
     }  # fmt: skip

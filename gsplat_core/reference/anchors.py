@@ -59,7 +59,7 @@ def decode_anchors(
     places, spans = positions[rows], scales[rows].exp()[:, None]
     directions = torch.nn.functional.normalize(places - centre, dim=1) @ frame.T
     inputs = torch.cat([features[rows], directions], dim=1)
-    opacities = torch.tanh(_evaluate(decoder.opacities, inputs)).clamp(min=0)
+    opacities = torch.tanh(_evaluate(decoder.opacities, inputs)).relu()
     shapes = _evaluate(decoder.covariances, inputs).unflatten(1, (splats, 7))
     if appearance is not None:
         inputs = torch.cat([inputs, appearance.expand(len(rows), -1)], dim=1)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import torch
+from anchor_decoders import anchors, decoder, tensors_of
 from radiative.fields import detectors, field, leaves
 from second_order.scenes import Camera
 from splats import Scene, adapted, covariances, random_scene, render_with_gradients
@@ -301,6 +302,18 @@ def slices() -> dict[str, Tensor]:
     return {"means": means, "opacities": opacities, **{f"gradient {i}": g for i, g in enumerate(gradients)}}
 
 
+def decoded_anchors() -> dict[str, Tensor]:
+    """Anchors of two windows, and more of one than a warp has lanes; some are not visible."""
+    given = anchors(300, 5, 3)
+    networks = torch.cat([tensor.flatten() for _, tensor in tensors_of(decoder(5, 3, hidden=9))])
+    visible = torch.arange(300) % 3 != 0
+    inputs = (*given.values(), visible, networks, 9)
+    splats = ops.decode_anchors(*inputs)
+    gradients = ops.decode_anchors_backward(*inputs, *splats, True)
+    named = {f"gradient {i}": gradient for i, gradient in enumerate(gradients)}
+    return {f"splats {i}": values for i, values in enumerate(splats)} | named
+
+
 def volume() -> dict[str, Tensor]:
     """Rays through more Gaussians than are staged at a time, some of which end before the last of them."""
     g = torch.Generator().manual_seed(8)
@@ -446,6 +459,7 @@ CASES: list[Callable[[], dict[str, Tensor]]] = [
     adam,
     activations,
     slices,
+    decoded_anchors,
     volume,
     mcmc,
     forward_mode,

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "math/activations.h"
+#include "math/anchors.h"
 #include "math/compositor/over.h"
 #include "math/directional.h"
 #include "math/dual.h"
@@ -490,6 +491,50 @@ Formula directional_formula() {
       });
 }
 
+// The frame is a constant: a rotation whose matrix is not symmetric.
+template <class T>
+gsplat::DecoderFrame<T> decoder_frame() {
+  const Quaternion<double> q = {0.5, -0.1, 0.7, 0.5};
+  const Mat3<double> rotation = gsplat::rotation_matrix(q),
+                     inverse = gsplat::rotation_matrix(Quaternion<double>{q.w, -q.x, -q.y, -q.z});
+  const Quaternion<double> turn = gsplat::quaternion_of(inverse);
+  gsplat::DecoderFrame<T> frame;
+  for (int i = 0; i < 9; ++i) frame.rotation.m[i / 3][i % 3] = T(rotation.m[i / 3][i % 3]);
+  frame.inverse = {T(turn.w), T(turn.x), T(turn.y), T(turn.z)};
+  return frame;
+}
+
+Formula decoded_splat_formula() {
+  return formula(
+      []<class T>(const ListOf<T>& x) {
+        Reader<T> in(x);
+        const auto anchor = in.template take<gsplat::Anchor<T>>();
+        return flat<T>(
+            gsplat::decode_splat(decoder_frame<T>(), anchor, in.template take<gsplat::EncodedSplat<T>>()));
+      },
+      [](const List& x, const List& v) {
+        Reader<double> in(x), out(v);
+        const auto anchor = in.take<gsplat::Anchor<double>>();
+        const auto splat = in.take<gsplat::EncodedSplat<double>>();
+        gsplat::Anchor<double> v_anchor = {};
+        const auto v_splat = gsplat::decode_splat_vjp(decoder_frame<double>(), anchor, splat,
+                                                      out.take<gsplat::DecodedSplat<double>>(), v_anchor);
+        return flat(v_anchor, v_splat);
+      });
+}
+
+Formula anchor_direction_formula() {
+  return formula(
+      []<class T>(const ListOf<T>& x) {
+        return flat<T>(gsplat::anchor_direction(decoder_frame<T>(), Reader<T>(x).template take<Vec3<T>>()));
+      },
+      [](const List& x, const List& v) {
+        const auto from_camera = Reader<double>(x).take<Vec3<double>>(),
+                   along = Reader<double>(v).take<Vec3<double>>();
+        return flat(gsplat::anchor_direction_vjp(decoder_frame<double>(), from_camera, along));
+      });
+}
+
 // One splat over a column of pixels with the same dx: sum_j c_j alpha_j as a function of mean, root, opacity
 // and extras. The derivative sums over the column with dx as a factor, or in units of the splat alone.
 template <class Response>
@@ -669,6 +714,8 @@ std::map<std::string, Formula> formulas() {
         return flat(v_a, v_sigma);
       });
   f["directional_slice"] = directional_formula();
+  f["decoded_splat"] = decoded_splat_formula();
+  f["anchor_direction"] = anchor_direction_formula();
   f["seen_surfel"] = seen_surfel_formula();
   f["line_integral of cone"] = project_formula<ByLineIntegral, gsplat::Pinhole, ScaledRotation>(false);
   f["line_integral of parallel"] =

@@ -148,6 +148,8 @@ INPUTS: Inputs = {
     "scale_of_logarithm": lambda rng: rng.normal(size=1),
     "opacity_of_logit": lambda rng: rng.normal(size=1),
     "directional_slice": lambda rng: np.concatenate([rng.normal(size=10), 0.3 * rng.normal(size=15)]),
+    "decoded_splat": lambda rng: rng.normal(size=23),
+    "anchor_direction": lambda rng: rng.normal(size=3),
     "response_surfel": surfel_in_pixels,
     "seen_surfel": lambda rng: gaussian(rng, 0),
     "line_integral of cone": lambda rng: gaussian(rng, 0),

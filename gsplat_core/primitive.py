@@ -29,6 +29,7 @@ from gsplat_core.scene import schema as schemas
 from gsplat_core.scene.schema import Schema
 
 if TYPE_CHECKING:
+    from gsplat_core.render.head import Head
     from gsplat_core.render.volume import Volume
     from gsplat_core.scene.gaussians import Gaussians
 
@@ -46,6 +47,7 @@ MODELS: Mapping[str, str] = {
     "ray": "ray",
     "raygauss": "raygauss",
     "scaffold": "scaffold",
+    "sundae": "sundae",
 }
 
 
@@ -63,12 +65,14 @@ class Evaluated(NamedTuple):
     sh_means: Tensor | None = None  # [..., N, 3] that harmonics are seen at, where that is not at the means
     planes: bool = False  # whether they are flat, with depths of their planes, gsplat_core.render.planes
     volume: Volume | None = None  # what else they are, where rays are cast through them
+    head: Head | None = None  # what makes the image of what is blended, gsplat_core.render.head
 
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of :func:`gsplat_core.rasterization` that describe the scene; optional ones
-        only where they are not as by default. Of a density they are Gaussians that look much like it."""
+        only where they are not as by default. Of a density they are Gaussians that look much like it, and of
+        Gaussians with a head these alone."""
         given = self._asdict()
-        del given["volume"]
+        del given["volume"], given["head"]
         if self.covars is None:
             del given["covars"]
         if self.response == "gaussian":
@@ -100,6 +104,7 @@ class Primitive:
     Args:
         baked: the scene of plain Gaussians that looks exactly like a scene of this primitive, which files and
             viewers get; None where there is none.
+        nearest: the scene of plain Gaussians that looks roughly like it, which files get on request.
         per_camera: whether its Gaussians are others for each camera, so that it reads one from the context,
             "viewmats" [1, 4, 4].
         started: what a training makes of a scene with blank fields, with a seed for what is random; None: it
@@ -111,18 +116,21 @@ class Primitive:
             what is told of each splat.
         kept: whether files that can hold its rows hold them and not what they are `baked` to, as they are
             smaller or tell more.
+        fits: raises ValueError where tensors of the right shapes do not make a scene of it; None: they do.
     """
 
     name: str
     schema: Schema
     evaluation: Evaluation
     baked: Callable[[Gaussians], Gaussians] | None = None
+    nearest: Callable[[Gaussians], Gaussians] | None = None
     per_camera: bool = False
     started: Callable[[Gaussians, int], Gaussians] | None = None
     sh_degree: int | None = None
     any_axes: bool = False
     splats: int = 1
     kept: bool = False
+    fits: Callable[[Gaussians], None] | None = None
 
     def __call__(self, params: Mapping[str, Tensor], context: Mapping[str, Any]) -> Evaluated:
         """

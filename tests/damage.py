@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from ksplat_files import written_ksplat
 
 from gsplat_core.compress.registry import CODECS
 from gsplat_core.io import gsz, save
+from gsplat_core.models.sundae import starting_weights
 from gsplat_core.scene.gaussians import Gaussians
 
 if sys.version_info >= (3, 14):
@@ -63,6 +64,10 @@ def saved_by_codec(name: str) -> Callable[[Path, Gaussians], object]:
 
 def saved_with_lobes(path: Path, scene: Gaussians) -> None:
     save(path, scene.with_primitive("raygauss"))
+
+
+def saved_with_head(path: Path, scene: Gaussians) -> None:
+    save(path, replace(scene.with_primitive("sundae"), shared={"head": starting_weights(1, 0)}))
 
 
 def saved_as_gltf(path: Path, scene: Gaussians) -> None:
@@ -181,6 +186,7 @@ CASES = {
     "ksplat in buckets": Case("a.ksplat", saved_as_ksplat(2), degree=2),
     "glb": Case("a.glb", saved(), parts=in_glb),
     "gltf": Case("a.gltf", saved_as_gltf),
+    "ply with a head": Case("a.ply", saved_with_head),
     "gsz of lobes": Case("a.gsz", saved_with_lobes, parts=in_gsz),
     **{f"gsz {codec}": Case("a.gsz", saved_by_codec(codec), parts=in_gsz) for codec in CODECS},
 }

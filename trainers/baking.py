@@ -38,7 +38,7 @@ def plain(
     source: Path, scene: Gaussians, camera: str | None, photographs: Path | None, images: Path | None
 ) -> Baked:
     """The plain Gaussians that a scene looks like from a photograph's camera, or on average from those of the
-    training photographs.
+    training photographs; or those that it comes nearest to, where it only looks roughly like any.
 
     Args:
         source: the run or file of the scene.
@@ -50,7 +50,10 @@ def plain(
         DataError: they cannot be read.
     """
     option = "--bake" if camera is None else "--camera"
-    if not primitive.get(scene.primitive).per_camera:
+    kind = primitive.get(scene.primitive)
+    if kind.nearest is not None and camera is None:
+        return Baked(kind.nearest(scene), f"without what the primitive {scene.primitive!r} adds")
+    if not kind.per_camera:
         raise UsageError(
             f"{option}: Gaussians of the primitive {scene.primitive!r} are the same from everywhere; leave "
             "it out."

@@ -31,7 +31,7 @@ OUTSIDE = 0.01
 def share_of(scene: Gaussians, region: Tensor, camera: Camera) -> Tensor:
     """[H, W] which share of each pixel the Gaussians of a region [N] make up."""
     shown = evaluated(scene, Cameras.of(camera, scene.device))._replace(
-        colors=region[:, None].to(scene.means.dtype)
+        colors=region[:, None].to(scene.means.dtype), head=None
     )
     return render_scene(shown, camera, USUAL.as_trained(scene.metadata)).colors[0, ..., 0]
 

@@ -15,6 +15,7 @@ USUAL_PARTS: dict[str, tuple[str, ...]] = {
     "2dgs": ("surfaces",),
     "flat": ("surfaces", "silhouette"),
     "raygauss": ("rays",),
+    "sundae": ("head",),
 }
 """What a training of a primitive has besides, as its paper does."""
 

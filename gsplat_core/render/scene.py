@@ -16,6 +16,7 @@ from gsplat_core.render import stages
 from gsplat_core.render.cameras import Cameras, Posed
 from gsplat_core.render.drawing import COLORS, NO_FEATURES, Outputs, Rendered, draw
 from gsplat_core.render.flow import Flow
+from gsplat_core.render.head import FEATURES, Head, mixed
 from gsplat_core.render.inputs import Inputs, prepare
 from gsplat_core.render.lists import listed, projected
 from gsplat_core.render.seam import Copies
@@ -74,10 +75,14 @@ def render(
             shot.inputs, shot.volume, shot.sh_degree, shot.cameras.width, shot.cameras.height, shot.settings,
             outputs,
         )  # fmt: skip
-    return draw(
-        shot.inputs, shot.sh_degree, shot.cameras.width, shot.cameras.height, shot.settings, outputs,
+    inputs, head = shot.inputs, shot.head
+    if head is not None:  # it makes an image on black
+        inputs, features = inputs._replace(backgrounds=None), {**features, FEATURES: head.features}
+    rendered = draw(
+        inputs, shot.sh_degree, shot.cameras.width, shot.cameras.height, shot.settings, outputs,
         features=features, flow=flow, labels=labels, sh_optimizer=sh_optimizer, sh_leaves=shot.colors,
     )  # fmt: skip
+    return rendered if head is None else mixed(rendered, head, shot.background)
 
 
 def flow_to(
@@ -187,6 +192,10 @@ class _Shot(NamedTuple):
     """As the scene has them; None where they are not wanted."""
     sh_degree: int | None
     volume: Volume | None
+    head: Head | None
+    """None where colours are not wanted."""
+    background: Tensor | None
+    """[C, D]"""
 
     @staticmethod
     def of(
@@ -215,7 +224,8 @@ class _Shot(NamedTuple):
             cameras.viewmats, cameras.Ks, background, cameras.lens, cameras.model, seen.extras, seen.response,
             sh_means=seen.sh_means, planes=seen.planes,
         )  # fmt: skip
-        return _Shot(inputs, cameras, cameras.applied_to(settings), shown, degree, seen.volume)
+        settings, head = cameras.applied_to(settings), seen.head if colors else None
+        return _Shot(inputs, cameras, settings, shown, degree, seen.volume, head, background)
 
 
 def stored_degree(colors: Tensor | tuple[Tensor, Tensor] | None) -> int | None:

@@ -94,6 +94,8 @@ class Gaussians:
         self._check_shared(schema)
         if not isinstance(self.metadata, Metadata):
             raise ValueError(f"metadata: expected Metadata, got {type(self.metadata).__name__}")
+        if (fits := primitives.get(self.primitive).fits) is not None:
+            fits(self)
 
     def _check_further(self, schema: Schema) -> None:
         """That the primitive has these parameters beyond the six, and no others."""
@@ -208,11 +210,13 @@ class Gaussians:
             UnsuitableSceneError: these are of another primitive.
         """
         if self.primitive != PLAIN:
-            per_camera = primitives.get(self.primitive).per_camera
+            kind = primitives.get(self.primitive)
             raise UnsuitableSceneError(
                 path, f"{what} {primitives.no_place_for(self.primitive)}",
                 remedy="Write a .ply, or what cameras see: `gsplat-core export` with --camera or --bake."
-                if per_camera
+                if kind.per_camera
+                else "Write a .ply, or what is left without it: `gsplat-core export` with --bake."
+                if kind.nearest is not None
                 else "Write a .ply, or give that up first: Gaussians.with_primitive('gaussian').",
             )  # fmt: skip
 

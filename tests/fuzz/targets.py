@@ -160,7 +160,7 @@ def _safetensors(content: bytes) -> list[Part]:
 
 
 TARGETS = {
-    "ply": _splats("ply"),
+    "ply": _splats("ply", "ply with a head"),
     "compressed_ply": _splats("compressed.ply"),
     "spz": _splats("spz 4", "spz 3", "spz 2"),
     "sog": _splats("sog"),

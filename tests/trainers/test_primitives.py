@@ -196,6 +196,9 @@ def test_density_control_looks_at_what_is_drawn(config, name):
         for field in trainer.schema.further:
             value = trainer.store.params[field.name]
             value.copy_(torch.randn(value.shape, generator=generator))
+        for value in trainer.store.shared.values():
+            if value.is_floating_point():
+                value.copy_(0.1 * torch.randn(value.shape, generator=generator))
     for field in trainer.schema.carried:
         value = trainer.store.extras[field.name]
         value.copy_(torch.randn(value.shape, generator=generator))

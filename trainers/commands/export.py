@@ -49,7 +49,8 @@ def export(
             (default: those of the average photograph).
         camera: of a scene that is other Gaussians for each camera (--model scaffold, 6dgs), those that the
             camera of this photograph sees.
-        bake: of such a scene, what all training cameras see on average, for any format.
+        bake: of such a scene, what all training cameras see on average, for any format; of one whose images
+            a network finishes (--model sundae), its Gaussians without that.
     """
     must_be_scene(source)
     if camera is not None and bake:

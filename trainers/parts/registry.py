@@ -19,6 +19,7 @@ from trainers.parts.embedding import Embedding
 from trainers.parts.exposure import Exposure
 from trainers.parts.faces import Faces
 from trainers.parts.frequency import Frequency
+from trainers.parts.head import Head
 from trainers.parts.intrinsics import Intrinsics
 from trainers.parts.normals import Normals
 from trainers.parts.part import Part
@@ -54,6 +55,7 @@ PARTS: dict[str, type[Part]] = {
     "smoothing": Smoothing,
     "shapes": Shapes,
     "rays": Rays,
+    "head": Head,
     "frequency": Frequency,
     "sugar": Sugar,
     "surfaces": Surfaces,

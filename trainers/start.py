@@ -75,6 +75,9 @@ def _of_scene(config: TrainConfig, note: Callable[[str], None]) -> Gaussians:
             f"--start: {config.start} has {gaussians.num:,} Gaussians, more than the {most:,} allowed; use "
             f"--max-gaussians {gaussians.num} or more."
         )
+    kind = primitive.get(config.primitive)
+    if kind.started is not None and kind.schema.shared and gaussians.primitive != config.primitive:
+        return kind.started(gaussians.with_primitive(config.primitive), config.seed)  # zeros decode nothing
     return gaussians.with_primitive(config.primitive)
 
 

@@ -15,7 +15,8 @@ back in their shape and type; other readers ignore it. Properties of other write
 Gaussian become extras too.
 
 The trained fields that a primitive has beyond these follow too, named likewise (`scene/schema.py`); a comment
-names the primitive. What its rows share follows behind them (`ply_shared`).
+names the primitive. Of the usual columns those are left out that it does not read. What its rows share
+follows behind them (`ply_shared`).
 
 Comments also hold the scene's metadata (`ply_comments`). The column `filter_3D` of Mip-Splatting's files is
 applied to scales and opacities (`models/mip.py`) and makes the scene an antialiased one.
@@ -64,7 +65,7 @@ from gsplat_core.scene.harmonics import MAX_DEGREE, num_coefficients
 from gsplat_core.scene.metadata import Metadata
 from gsplat_core.scene.origin import LARGEST_COORDINATE, far_offset
 from gsplat_core.scene.original_coordinates import original_positions
-from gsplat_core.scene.schema import FROZEN, PACE, PARAMETERS
+from gsplat_core.scene.schema import FROZEN, PACE, PARAMETERS, Schema
 
 _MOVED = 1 << 20  # bytes at a time
 _NORMALS = ("nx", "ny", "nz")
@@ -138,15 +139,16 @@ class Vertices:
 
     def __init__(self, file: BinaryIO, header: PlyHeader, path: Path) -> None:
         self._file, self._header, self._path = file, header, path
-        self._vertex = vertex = _splat_element(header, path)
-        check_size(file, header, vertex, path)
         self._primitive = _primitive(header, path)
+        self._schema = primitives.get(self._primitive).schema
+        self._vertex = vertex = _splat_element(header, self._schema, path)
+        check_size(file, header, vertex, path)
         self._degree = _sh_degree(vertex, path)
         self._further = _further_fields(vertex, self._primitive, path)
         taken = {p for name, array in self._further.items() for p in _field_columns(name, array)}
         self._extras = _extra_fields(vertex, header.comments, taken, path)
         self._wide = any(vertex.scalars[name] == "f8" for name in "xyz")
-        self._shared = shared_elements(header, primitives.get(self._primitive).schema.shared, path)
+        self._shared = shared_elements(header, self._schema.shared, path)
         for element, _ in self._shared.values():
             check_size(file, header, element, path, "numbers")
         self._facts = metadata_of(header.comments, path)
@@ -168,7 +170,9 @@ class Vertices:
         further = {name: _lengthened(array, count) for name, array in self._further.items()}
         extras = {name: _lengthened(array, count) for name, (array, _) in self._extras.items()}
         positions = np.empty((count if self._wide else 0, 3))
-        columns = _columns(arrays)
+        columns = _columns(_written(arrays, self._schema))
+        for name in self._schema.unused:
+            arrays[name][:] = self._schema[name].blank
         for name, array in (further | extras).items():
             columns |= _field_columns(name, array)
         if self._wide:
@@ -274,8 +278,10 @@ class _Layout:
     """How the rows of a scene are written: their columns, of which type, and what comments say of them."""
 
     def __init__(self, path: Path, scene: Gaussians, coordinates: Literal["run", "original"]) -> None:
-        columns = _columns(arrays_of(scene))
-        kinds = dict.fromkeys([*list(columns)[:3], *_NORMALS, *list(columns)[3:]], ("float", "f4"))
+        columns = _columns(_written(arrays_of(scene), scene.schema))
+        # Where rows are no Gaussians for others, they need not look like such.
+        normals = () if scene.schema.unused else _NORMALS
+        kinds = dict.fromkeys([*list(columns)[:3], *normals, *list(columns)[3:]], ("float", "f4"))
         comments = comments_of(scene.metadata, coordinates == "original", scene.primitive)
         if coordinates == "original":
             positions = original_positions(scene)
@@ -375,20 +381,34 @@ FORMAT = Format(
 )  # fmt: skip
 
 
-def _columns(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _written(arrays: Arrays, schema: Schema) -> Arrays:
+    """Those of the six that a file has."""
+    return {name: array for name, array in arrays.items() if name not in schema.unused}
+
+
+def _columns(arrays: Arrays) -> dict[str, np.ndarray]:
     """Views [N] of the parameters by property name, in the order of the file. Serves reading and writing."""
-    coefficients = arrays["shN"].shape[1]
-    columns = {"xyz"[i]: arrays["means"][:, i] for i in range(3)}
-    columns |= {f"f_dc_{c}": arrays["sh0"][:, 0, c] for c in range(3)}
-    columns |= {
-        f"f_rest_{c * coefficients + k}": arrays["shN"][:, k, c]
-        for c in range(3)
-        for k in range(coefficients)
-    }
-    columns["opacity"] = arrays["opacities"]
-    columns |= {f"scale_{i}": arrays["scales"][:, i] for i in range(3)}
-    columns |= {f"rot_{i}": arrays["quats"][:, i] for i in range(4)}
+    columns: dict[str, np.ndarray] = {}
+    for name in ("means", "sh0", "shN", "opacities", "scales", "quats"):
+        if name in arrays:
+            columns |= _columns_of(name, arrays[name])
     return columns
+
+
+def _columns_of(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
+    if name == "means":
+        return {"xyz"[i]: array[:, i] for i in range(3)}
+    if name == "opacities":
+        return {"opacity": array}
+    if name == "shN":
+        coefficients = array.shape[1]
+        return {
+            f"f_rest_{c * coefficients + k}": array[:, k, c] for c in range(3) for k in range(coefficients)
+        }
+    prefix, numbers = {
+        "sh0": ("f_dc", array[:, 0]), "scales": ("scale", array), "quats": ("rot", array)
+    }[name]  # fmt: skip
+    return {f"{prefix}_{i}": numbers[:, i] for i in range(numbers.shape[1])}
 
 
 # Recognising a scene
@@ -397,14 +417,15 @@ def _columns(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 _SPLAT_PROPERTIES = list(_columns(empty_arrays(0, 0)))
 
 
-def _splat_element(header: PlyHeader, path: Path) -> PlyElement:
+def _splat_element(header: PlyHeader, schema: Schema, path: Path) -> PlyElement:
     """The element that holds the Gaussians, or an error that says what the file is instead."""
     vertex = header.element("vertex")
     if vertex is None:
         names = ", ".join(element.name for element in header.elements) or "none"
         raise DataError(path, f"no element 'vertex' (its elements: {names[:200]!r})")
     place = f"line {vertex.line}"
-    missing = [name for name in _SPLAT_PROPERTIES if name not in vertex.scalars]
+    needed = _columns(_written(empty_arrays(0, 0), schema))
+    missing = [name for name in needed if name not in vertex.scalars]
     if not missing:
         if vertex.lists:
             raise DataError(path, f"the vertices have a list property {min(vertex.lists)[:40]!r}", place)

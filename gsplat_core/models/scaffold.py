@@ -11,7 +11,7 @@ Anchors lie on the lattice `origin` + `voxel` times whole numbers along the rows
 directions and offsets are measured, too; so what turns, moves and scales the scene leaves numbers of voxels,
 offsets and networks as they are.
 
-Of the plain Gaussian's fields, `quats`, `opacities` and colours say nothing and stay blank.
+Of the plain Gaussian's fields, `quats`, `opacities` and colours are not read.
 """
 
 from __future__ import annotations
@@ -54,13 +54,15 @@ def _shapes(outputs: int) -> dict[str, tuple[int, ...]]:
     return Network((HIDDEN, FEATURES + 3), (HIDDEN,), (outputs, HIDDEN), (outputs,))._asdict()  # type: ignore[arg-type]
 
 
+_UNUSED: dict[str, Any] = {"role": "unused", "learning_rate": None, "similarity": "invariant"}
+
 SCHEMA = (
     GAUSSIAN.changed("means", learning_rate=None)
-    .changed("quats", learning_rate=None)
+    .changed("quats", **_UNUSED)
     .changed("scales", learning_rate=7e-3)
-    .changed("opacities", learning_rate=None, blank=0.0)
-    .changed("sh0", learning_rate=None)
-    .changed("shN", learning_rate=None)
+    .changed("opacities", **_UNUSED, blank=0.0)
+    .changed("sh0", **_UNUSED)
+    .changed("shN", **_UNUSED)
     .plus(
         Field("features", (FEATURES,), learning_rate=7.5e-3),
         Field("offsets", (SPLATS, 3), learning_rate=0.01, decay=0.01),
@@ -128,10 +130,6 @@ def started(scene: Gaussians, seed: int) -> Gaussians:
     return dataclasses.replace(
         rows,
         means=lattice.places(knots).to(means),
-        quats=SCHEMA["quats"].blanks(rows.num, means),
-        opacities=SCHEMA["opacities"].blanks(rows.num, means),
-        sh0=torch.zeros_like(rows.sh0),
-        shN=torch.zeros_like(rows.shN[:, :0]),
         further=rows.further | {"offset_scales": rows.scales.clone()},
         shared=shared,
     )

@@ -222,14 +222,16 @@ class Gaussians:
 
     def with_primitive(self, name: str) -> Gaussians:
         """The rows as those of another primitive: what it has beyond this one starts blank, which is as the
-        plain Gaussian (`Field.blank`), and what it does not have is given up.
+        plain Gaussian (`Field.blank`), and what it does not have or read is given up.
 
         Raises:
             UsageError: there is no such primitive.
             ValueError: a field that has no blank value.
         """
         schema = primitives.get(name).schema
-        own = self.params | self.extras
+        own = {name: t for name, t in (self.params | self.extras).items() if name not in schema.unused}
+        if "shN" in schema.unused:
+            own["shN"] = self.shN[:, :0]
         fields = {
             known.name: own[known.name] if known.name in own else known.blanks(self.num, self.means)
             for known in schema
@@ -241,6 +243,7 @@ class Gaussians:
         known_here = {known.name for known in self.schema.carried}
         extras = {key: tensor for key, tensor in self.extras.items() if key not in known_here}
         return self._replaced(
+            **{unused: fields[unused] for unused in schema.unused},
             primitive=name,
             further={known.name: fields[known.name] for known in schema.further},
             extras=extras | {known.name: fields[known.name] for known in schema.carried},
@@ -459,11 +462,17 @@ class Gaussians:
 
 def _common_primitive(names: Iterable[str]) -> str:
     """What scenes of these primitives are together."""
-    others = sorted(set(names) - {PLAIN})
+    names = set(names)
+    others = sorted(names - {PLAIN})
     if len(others) > 1:
         raise ValueError(
             f"merge: scenes of the primitives {' and '.join(map(repr, others))} cannot be drawn as one; "
             "make them agree with .with_primitive() first, which gives up what the other does not have"
+        )
+    if others and PLAIN in names and primitives.get(others[0]).schema.unused:
+        raise ValueError(
+            f"merge: a plain Gaussian is none of the primitive {others[0]!r}; merge plain Gaussians that "
+            "look like that scene, as `gsplat-core export --bake` makes them"
         )
     return others[0] if others else PLAIN
 

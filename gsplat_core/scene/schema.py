@@ -32,7 +32,7 @@ PACE = "pace"
 """The field of `Gaussians.extras`, float [N] of at least 0, by which the steps of each row are multiplied in
 training (`gsplat_core.optim.Adam.step`); 1 where there is no such field."""
 
-Role: TypeAlias = Literal["geometry", "colour", "trained", "carried"]
+Role: TypeAlias = Literal["geometry", "colour", "trained", "carried", "unused"]
 
 
 class Activation(NamedTuple):
@@ -98,6 +98,7 @@ class Field:
         shape: of a row; (-1, 3) are as many as the degree of the spherical harmonics asks for.
         role: "geometry" and "colour" of the Gaussian, what else is "trained", or what is only "carried" with
             the rows for the primitive to read, without being trained; that is one of `Gaussians.extras`.
+            "unused" is what of the Gaussian's six the primitive does not read: blank, and in no file.
         activation: from the raw numbers to the values; one of `ACTIVATIONS` or a pair of functions.
         learning_rate: Adam's, for raw numbers; of lengths, in units of the scene. None: it stays as it is.
         similarity: what becomes of it when the scene is moved; one of `SIMILARITIES` or a function.
@@ -335,6 +336,11 @@ class Schema:
     def carried(self) -> tuple[Field, ...]:
         """The fields of `Gaussians.extras` that the primitive reads."""
         return tuple(field for field in self.fields if field.role == "carried")
+
+    @property
+    def unused(self) -> frozenset[str]:
+        """The names of those of the six that the primitive does not read."""
+        return frozenset(field.name for field in self.fields if field.role == "unused")
 
     @property
     def trained(self) -> tuple[Field, ...]:

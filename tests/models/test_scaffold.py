@@ -124,12 +124,20 @@ def test_anchors_are_measured_by_all_of_their_splats() -> None:
     torch.testing.assert_close(weights.sum(dim=0), ours.weights, rtol=1e-4, atol=1e-4)
 
 
-def test_the_file_has_the_networks(tmp_path: Path) -> None:
+def test_the_file_has_the_networks_and_nothing_that_is_not_read(tmp_path: Path) -> None:
     scene = scene_of()
     save(tmp_path / "a.ply", scene)
+    header = (tmp_path / "a.ply").read_bytes().split(b"end_header")[0].decode()
+    assert header.count("property float ") == 3 + 32 + 30 + 3 + 3 + header.count("element shared_")
     read = load(tmp_path / "a.ply", strict=True)
     for name, tensor in scene.state_dict().items():
         assert torch.equal(read.state_dict()[name], tensor), name
+
+
+def test_plain_gaussians_are_no_anchors() -> None:
+    with pytest.raises(ValueError, match=r"a plain Gaussian is none of the primitive 'scaffold'.*--bake"):
+        Gaussians.merge([scene_of(), typical_scene(3, 0)])
+    assert Gaussians.merge([scene_of(), scene_of()]).num == 2 * scene_of().num
 
 
 def test_everything_that_is_trained_gets_gradients() -> None:

@@ -1,4 +1,4 @@
-"""Small inputs that lead through every kernel and every loop of the CUDA operators, in about a second.
+"""Small inputs that lead through every kernel and every loop of the CUDA operators, in a few seconds.
 
 Splats outnumber the batches in which tiles are composited, images are no multiple of a tile, some tiles end
 early, and some splats are culled.
@@ -7,7 +7,8 @@ early, and some splats are culled.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from anchor_decoders import anchors, decoder, tensors_of
@@ -17,6 +18,7 @@ from splats import Scene, adapted, covariances, random_scene, render_with_gradie
 from torch import Tensor
 
 import gsplat_core
+from cuda_on_cpu.operators import emulated
 from gsplat_core import radiative
 from gsplat_core.ops.variants import GAUSSIAN
 from gsplat_core.primitive import Evaluated
@@ -36,9 +38,42 @@ from gsplat_core.second_order.preconditioner import BlockPreconditioner
 ops = torch.ops.gsplat_core
 
 
-def run() -> dict[str, Tensor]:
-    """All results by name."""
-    return {f"{case.__name__}: {name}": value for case in CASES for name, value in case().items()}
+Case = Callable[[], dict[str, Tensor]]
+"""Some operators, and their results by name."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A case with all threads in order."""
+
+    case: Case
+    results: dict[str, Tensor]
+    counters: dict[str, dict[str, Any]]  # of each kernel (`runtime/counters.h`)
+
+    @property
+    def name(self) -> str:
+        return self.case.__name__
+
+    @property
+    def waits(self) -> set[str]:
+        """The barriers where its kernels wait for other threads, as FILE:LINE."""
+        return {place for kernel in self.counters.values() for place in kernel["waits"]}
+
+    @property
+    def loaded_bytes(self) -> int:
+        """How much there is to do."""
+        return sum(k["global_load_bytes"] + k["shared_load_bytes"] for k in self.counters.values())
+
+
+def run_in_order() -> list[Ran]:
+    """All cases."""
+    ran = []
+    with emulated() as emulation:
+        emulation.take_counters()
+        for case in CASES:
+            results = case()
+            ran.append(Ran(case, results, emulation.take_counters()))
+    return ran
 
 
 def distance(a: Tensor, b: Tensor) -> float:
@@ -196,10 +231,10 @@ def pixel_order() -> dict[str, Tensor]:
     that is measured."""
     results = {}
     for response in RESPONSES:
-        scene = adapted(random_scene(280, width=22, height=18, sh_degree=1), response=response)
+        scene = adapted(random_scene(280, width=19, height=9, sh_degree=1), response=response)
         faint = scene.with_(opacities=0.2 * scene.tensors["opacities"], scales=scene.tensors["scales"] + 0.2)
         chosen = {"order": "pixel", "response": response}
-        labels = (torch.arange(22) // 7).expand(1, 18, 22)
+        labels = (torch.arange(19) // 7).expand(1, 9, 19)
         with torch.no_grad():
             meta = gsplat_core.rasterization(
                 **faint.arguments(), **chosen, outputs=["median_ids", "counts"], top=2, labels=(labels, 4)
@@ -443,7 +478,7 @@ def _named(name: str, result: Tensor, gradients: Iterable[Tensor]) -> dict[str, 
     return {name: result.detach()} | {f"{name}, gradient {i}": v for i, v in enumerate(gradients)}
 
 
-CASES: list[Callable[[], dict[str, Tensor]]] = [
+CASES: list[Case] = [
     crowded,
     opaque,
     two_cameras,

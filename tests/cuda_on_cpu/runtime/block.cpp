@@ -203,6 +203,7 @@ void Block::complete_barrier() {
   arrived_ = agreeing_ = 0;
   ++epoch_;
   ++counters_->barriers;
+  counters_->waits.emplace(barrier_site_.file_name(), barrier_site_.line());
   for (Thread& thread : threads_) {
     if (thread.state == Thread::State::at_barrier) make_ready(thread);
   }
@@ -256,7 +257,10 @@ bool Block::try_complete_warp_collective(Warp& warp, unsigned first_rank, uint32
   }
   ++counters_->warp_collectives;
   // Shuffles and votes exchange registers. They do not order memory, whatever GPUs did so far.
-  if (first.complete == nullptr) checker.order_lanes(*this, first_rank / 32, lanes);
+  if (first.complete == nullptr) {
+    counters_->waits.emplace(first.site.file_name(), first.site.line());
+    checker.order_lanes(*this, first_rank / 32, lanes);
+  }
   warp.waiting &= ~lanes;
   for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
     make_ready(threads_[first_rank + __builtin_ctz(rest)]);

@@ -17,6 +17,15 @@ std::string as_json(const std::map<std::string, Turns>& all) {
   return "{" + json + "}";
 }
 
+std::string as_json(const std::set<std::pair<std::string_view, unsigned>>& waits) {
+  std::string json;
+  for (const auto& [file, line] : waits) {
+    const std::string_view name = file.substr(file.rfind('/') + 1);
+    json += text(json.empty() ? "" : ", ", '"', name, ':', line, '"');
+  }
+  return "[" + json + "]";
+}
+
 std::string as_json(const Counters& c) {
   return text("{\"launches\": ", c.launches, ", \"blocks\": ", c.blocks, ", \"threads\": ", c.threads,
               ", \"barriers\": ", c.barriers, ", \"warp_collectives\": ", c.warp_collectives,
@@ -27,7 +36,8 @@ std::string as_json(const Counters& c) {
               ", \"shared_store_bytes\": ", c.shared_store_bytes,
               ", \"memory_instructions\": ", as_json(c.memory_instructions),
               ", \"global_requests\": ", c.global_requests, ", \"global_sectors\": ", c.global_sectors,
-              ", \"events\": ", as_json(c.events), ", \"lines\": ", as_json(c.lines), "}");
+              ", \"waits\": ", as_json(c.waits), ", \"events\": ", as_json(c.events),
+              ", \"lines\": ", as_json(c.lines), "}");
 }
 
 }  // namespace

@@ -3,7 +3,10 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 
 namespace cuda_on_cpu {
 
@@ -15,8 +18,9 @@ struct Turns {
 
 struct Counters {
   uint64_t launches = 0, blocks = 0, threads = 0;
-  uint64_t barriers = 0;          // completed barriers of blocks
-  uint64_t warp_collectives = 0;  // completed shuffles, votes and barriers of warps
+  uint64_t barriers = 0;                                  // completed barriers of blocks
+  uint64_t warp_collectives = 0;                          // completed shuffles, votes and barriers of warps
+  std::set<std::pair<std::string_view, unsigned>> waits;  // file and line of every barrier, of warps, too
   uint64_t global_atomics = 0, shared_atomics = 0;
   uint64_t shared_bytes = 0;  // most shared memory of a block
   std::map<std::string, Turns> events;
@@ -32,7 +36,7 @@ struct Counters {
 // By kernel, its template arguments included.
 extern std::map<std::string, Counters> counters;
 
-// As JSON: {kernel: {counter: number, "events": {name: [lanes, warps]}, "lines": ...}}.
+// As JSON: {kernel: {counter: number, "waits": [FILE:LINE], "events": {name: [lanes, warps]}, "lines": ...}}.
 std::string counters_as_json();
 
 }  // namespace cuda_on_cpu

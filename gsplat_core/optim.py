@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from gsplat_core.ops.adam import Update, adam_step_
+from gsplat_core.optimizer import Optimizer
 
 
-class Adam(torch.optim.Optimizer):
+class Adam(Optimizer):
     """Adam (Kingma and Ba 2015) with the results and the state of ``torch.optim.Adam``.
 
     State per parameter: ``step`` (float32 scalar), ``exp_avg``, ``exp_avg_sq``; a ``state_dict`` of torch's

@@ -13,12 +13,13 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from gsplat_core.optimizer import Optimizer
 from gsplat_core.stochastic_gradients import Parameter, Pixels, draw
 
 Closure: TypeAlias = Callable[[], Pixels | Tensor | float]
 
 
-class SPSA(torch.optim.Optimizer):
+class SPSA(Optimizer):
     """Simultaneous perturbation stochastic approximation (Spall 1992; the gains of Spall 1998).
 
     In step k = 0, 1, ... parameters x are moved by e_k = `probe` / (k + 1)^`probe_decay` times random signs

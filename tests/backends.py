@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from cuda_on_cpu.operators import emulated, replaced_kernels
+from cuda_on_cpu.operators import are_replaced, emulated, flavour, replaced_kernels
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
@@ -78,3 +78,13 @@ def assert_same_sums(backend: str, actual: Tensor, expected: Tensor) -> None:
         torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5 * size)
     else:
         assert torch.equal(actual, expected)
+
+
+def opcheck(operator: Any, arguments: tuple[Any, ...], options: dict[str, Any] | None = None) -> None:
+    """`torch.library.opcheck`. How an operator is differentiated and traced depends neither on kernels nor on
+    a sanitizer: of others than those of the CPU, and under one, only what kernels return and write is
+    checked."""
+    if are_replaced() or flavour() == "address":
+        torch.library.opcheck(operator, arguments, options, test_utils=("test_schema", "test_faketensor"))
+    else:
+        torch.library.opcheck(operator, arguments, options)

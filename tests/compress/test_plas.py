@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from backends import opcheck
 from cuda_on_cpu.operators import emulated
 
 from gsplat_core.compress.plas import grid_shape, hilbert_cells, hilbert_codes, roughness, sorted_grid
@@ -102,7 +103,7 @@ def test_the_curve_through_a_rectangle_visits_every_cell_once() -> None:
 @pytest.mark.usefixtures("backend")
 def test_operator_checks() -> None:
     picture = colours(64).reshape(8, 8, 3)
-    torch.library.opcheck(torch.ops.gsplat_core.grid_sort.default, (picture, 0, 2.0))
+    opcheck(torch.ops.gsplat_core.grid_sort.default, (picture, 0, 2.0))
     broken = picture.clone()
     broken[1, 0, 0] = torch.inf
     for message, call in [

@@ -32,6 +32,7 @@ from build_units import INCLUDES, kernel_units  # noqa: E402
 NAMESPACE = "gsplat_cuda_on_cpu"
 _definitions = torch.library.Library(NAMESPACE, "FRAGMENT")
 _ON_CUDA = torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA)
+_replacing: list[torch.library.Library] = []
 _FRESH = {"aten::new_empty", "aten::empty", "aten::empty_like", "aten::empty_strided"}
 
 
@@ -87,6 +88,7 @@ def _names() -> list[str]:
 def replaced_kernels(which: Callable[[str], bool], run: Callable[..., Any]) -> Iterator[None]:
     """Within the block, `run(name, *arguments)` stands for the kernel of an operator on the CPU."""
     kernels = torch.library.Library("gsplat_core", "IMPL")
+    _replacing.append(kernels)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Warning only once for all operators")
@@ -94,7 +96,13 @@ def replaced_kernels(which: Callable[[str], bool], run: Callable[..., Any]) -> I
                 kernels.impl(name, partial(run, name), "CPU", allow_override=True)
         yield
     finally:
+        _replacing.remove(kernels)
         kernels._destroy()
+
+
+def are_replaced() -> bool:
+    """Whether other kernels stand for those of the CPU now."""
+    return bool(_replacing)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from backends import opcheck
 from torch import Tensor
 
 from gsplat_core.ops.adam import adam_step_
@@ -24,7 +25,7 @@ def arrays(*shape: int) -> list[Tensor]:
 def test_opcheck(masked: bool) -> None:
     param, grad, exp_avg, exp_avg_sq = arrays(20, 3)
     visible = torch.arange(20) % 3 == 0 if masked else None
-    torch.library.opcheck(OP.adam_step_.default, (param, grad, exp_avg, exp_avg_sq, visible, *HYPER))
+    opcheck(OP.adam_step_.default, (param, grad, exp_avg, exp_avg_sq, visible, *HYPER))
 
 
 @pytest.mark.parametrize("masked", [False, True])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from backends import opcheck
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -152,11 +153,11 @@ def test_neighbours_are_the_nearest_of_the_rows_before() -> None:
 def test_operator_checks() -> None:
     table, ops = torch.zeros(5, 2, dtype=torch.int32), torch.ops.gsplat_core
     data = encode_table(table, previous(5))
-    torch.library.opcheck(ops.decode_table.default, (data, previous(5), 2))
-    torch.library.opcheck(ops.decode_residuals.default, (data, table, previous(5)))
-    torch.library.opcheck(ops.decode_labels.default, (data, previous(5), 3))
-    torch.library.opcheck(ops.decode_ascending.default, (data, 4))
-    torch.library.opcheck(ops.earlier_neighbors.default, (torch.zeros(5, 3, dtype=torch.int32),))
+    opcheck(ops.decode_table.default, (data, previous(5), 2))
+    opcheck(ops.decode_residuals.default, (data, table, previous(5)))
+    opcheck(ops.decode_labels.default, (data, previous(5), 3))
+    opcheck(ops.decode_ascending.default, (data, 4))
+    opcheck(ops.earlier_neighbors.default, (torch.zeros(5, 3, dtype=torch.int32),))
 
 
 def test_bad_arguments_are_named() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from backends import opcheck
 from torch import Tensor
 
 from gsplat_core.ops.directional import directional_slices, formula
@@ -99,11 +100,11 @@ def test_the_bits_do_not_depend_on_the_number_of_threads() -> None:
 @pytest.mark.usefixtures("backend")
 def test_opcheck() -> None:
     inputs = arguments(21)
-    torch.library.opcheck(OP.directional_slices.default, (*inputs, 0.35, False))
+    opcheck(OP.directional_slices.default, (*inputs, 0.35, False))
     fixed = [x.detach() for x in inputs]
     for wants_along in (False, True):
         gradients = (torch.rand(21, 3), torch.rand(21), wants_along)
-        torch.library.opcheck(OP.directional_slices_backward.default, (*fixed, 0.35, True, *gradients))
+        opcheck(OP.directional_slices_backward.default, (*fixed, 0.35, True, *gradients))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from backends import opcheck
 from splats import adapted, covariances, random_scene
 from torch import Tensor
 
@@ -40,14 +41,14 @@ def gaussians_and_cameras(covars: bool = False, camera: str = "pinhole") -> tupl
 def test_project_jvp(covars: bool, camera: str) -> None:
     tensors = gaussians_and_cameras(covars, camera)
     radii = ops.project(*tensors, camera, *DRAWING)[4]
-    torch.library.opcheck(ops.project_jvp, (*tensors, camera, *DRAWING, radii, *like(tensors)))
+    opcheck(ops.project_jvp, (*tensors, camera, *DRAWING, radii, *like(tensors)))
 
 
 def test_project_surfels_jvp() -> None:
     means, quats, scales, _, opacities, viewmats, Ks, _ = gaussians_and_cameras()
     tensors = (means, quats, scales, opacities, viewmats, Ks)
     radii = ops.project_surfels(*tensors, *DRAWING)[4]
-    torch.library.opcheck(ops.project_surfels_jvp, (*tensors, *DRAWING, radii, *like(tensors)))
+    opcheck(ops.project_surfels_jvp, (*tensors, *DRAWING, radii, *like(tensors)))
 
 
 @pytest.mark.parametrize("split", [False, True])
@@ -57,7 +58,7 @@ def test_spherical_harmonics_jvp(split: bool) -> None:
     parts = (sh[:, :, :1].contiguous(), sh[:, :, 1:].contiguous()) if split else (sh, None)
     inputs = (tensors[0], tensors[5], *parts)
     colors = ops.spherical_harmonics(2, *inputs, radii)
-    torch.library.opcheck(ops.spherical_harmonics_jvp, (2, *inputs, radii, colors, *like(inputs)))
+    opcheck(ops.spherical_harmonics_jvp, (2, *inputs, radii, colors, *like(inputs)))
 
 
 @pytest.mark.parametrize(("channels", "background"), [(3, True), (20, False)])
@@ -68,7 +69,7 @@ def test_composite_jvp(channels: int, background: bool) -> None:
     inputs = (means2d, shapes, opacities, torch.rand(2, 20, channels))
     backgrounds = torch.rand(2, channels) if background else None
     drawn = (*inputs, backgrounds, *tiles, *DRAWING, *GAUSSIAN)
-    torch.library.opcheck(ops.composite_jvp, (*drawn, *like(inputs), None, None, None))
+    opcheck(ops.composite_jvp, (*drawn, *like(inputs), None, None, None))
 
 
 def test_tangents_of_another_shape_are_named() -> None:

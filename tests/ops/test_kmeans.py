@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from backends import opcheck
 
 from gsplat_core.ops.kmeans import cluster_means, nearest_centroids
 
@@ -76,9 +77,9 @@ def test_no_points_have_no_means() -> None:
 @pytest.mark.usefixtures("backend")
 def test_operator_checks() -> None:
     points, centroids = cloud(50, 3), cloud(4, 3)
-    torch.library.opcheck(torch.ops.gsplat_core.nearest_centroids.default, (points, centroids))
+    opcheck(torch.ops.gsplat_core.nearest_centroids.default, (points, centroids))
     labels = nearest_centroids(points, centroids)[0]
-    torch.library.opcheck(torch.ops.gsplat_core.cluster_means.default, (points, labels, 4, torch.ones(50)))
+    opcheck(torch.ops.gsplat_core.cluster_means.default, (points, labels, 4, torch.ones(50)))
 
 
 @pytest.mark.usefixtures("backend")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from backends import opcheck
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -127,13 +128,11 @@ def test_noise_too_small_for_a_centre_is_all_that_is_left_out() -> None:
 @pytest.mark.usefixtures("backend")
 def test_operators_pass_opcheck() -> None:
     gaussians = scene(7)
-    torch.library.opcheck(
+    opcheck(
         torch.ops.gsplat_core.relocate.default,
         (gaussians["opacities"], gaussians["scales"], torch.full((7,), 3, dtype=torch.int32)),
     )
-    torch.library.opcheck(
-        torch.ops.gsplat_core.perturb_means.default, (*gaussians.values(), 1.0, 100.0, 0.005, 0, 1)
-    )
+    opcheck(torch.ops.gsplat_core.perturb_means.default, (*gaussians.values(), 1.0, 100.0, 0.005, 0, 1))
 
 
 @pytest.mark.usefixtures("backend")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from backends import opcheck
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -164,9 +165,9 @@ def test_non_contiguous_points() -> None:
 @pytest.mark.usefixtures("backend")
 def test_operator_check() -> None:
     points, queries, own, radii = torch.rand(50, 3), torch.rand(20, 3), torch.arange(20), torch.rand(20)
-    torch.library.opcheck(torch.ops.gsplat_core.knn.default, (points, 3))
-    torch.library.opcheck(torch.ops.gsplat_core.knn.default, (points, 3, queries, own, radii))
-    torch.library.opcheck(torch.ops.gsplat_core.neighbors_within.default, (points, radii, queries, own))
+    opcheck(torch.ops.gsplat_core.knn.default, (points, 3))
+    opcheck(torch.ops.gsplat_core.knn.default, (points, 3, queries, own, radii))
+    opcheck(torch.ops.gsplat_core.neighbors_within.default, (points, radii, queries, own))
 
 
 @pytest.mark.usefixtures("backend")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from backends import opcheck
 from radiative.fields import HEIGHT, WIDTH, detectors, field
 from torch import Tensor
 
@@ -30,21 +31,21 @@ def _projected() -> tuple[list[Tensor], Splats, tuple[Tensor, Tensor]]:
 def test_opcheck_of_the_projection() -> None:
     (means, quats, scales, densities, viewmats, Ks), splats, _ = _projected()
     gaussians = [means, quats, scales, None, densities, viewmats, Ks, None, "pinhole", WIDTH, HEIGHT]
-    torch.library.opcheck(OP.project_integrals.default, (*gaussians, SETTINGS.numbers()))
+    opcheck(OP.project_integrals.default, (*gaussians, SETTINGS.numbers()))
     gradients = [torch.rand_like(tensor) for tensor in splats[:4]]
     for needs_camera in (False, True):
         arguments = (*gaussians, SETTINGS.numbers(), splats.radii, *gradients, needs_camera)
-        torch.library.opcheck(OP.project_integrals_backward.default, arguments)
+        opcheck(OP.project_integrals_backward.default, arguments)
 
 
 @pytest.mark.usefixtures("backend")
 def test_opcheck_of_the_sums() -> None:
     _, splats, lists = _projected()
     shown = [tensor[0].requires_grad_() for tensor in (splats.means2d, splats.shapes, splats.opacities)]
-    torch.library.opcheck(OP.sum_splats.default, (*shown, *lists, WIDTH, HEIGHT, SETTINGS.numbers(), 0.5))
+    opcheck(OP.sum_splats.default, (*shown, *lists, WIDTH, HEIGHT, SETTINGS.numbers(), 0.5))
     v = torch.rand(2, HEIGHT, WIDTH)
     fixed = [tensor.detach() for tensor in shown]
-    torch.library.opcheck(OP.sum_splats_backward.default, (*fixed, WIDTH, HEIGHT, 0.5, v))
+    opcheck(OP.sum_splats_backward.default, (*fixed, WIDTH, HEIGHT, 0.5, v))
 
 
 @pytest.mark.usefixtures("backend")
@@ -56,9 +57,9 @@ def test_opcheck_of_voxels() -> None:
     )
     grid = ([-1.0, -1.0, -1.0], [0.2, 0.2, 0.2], 9, 10, 11, 0.5)
     lists = (offsets, torch.arange(25, dtype=torch.int32))
-    torch.library.opcheck(OP.voxelize.default, (*gaussians, radii, *lists, *grid))
+    opcheck(OP.voxelize.default, (*gaussians, radii, *lists, *grid))
     fixed = [tensor.detach() for tensor in gaussians]
-    torch.library.opcheck(OP.voxelize_backward.default, (*fixed, radii, *grid, torch.rand(9, 10, 11)))
+    opcheck(OP.voxelize_backward.default, (*fixed, radii, *grid, torch.rand(9, 10, 11)))
 
 
 @pytest.mark.usefixtures("backend")

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from backends import opcheck
 from splats import adapted, covariances, random_scene
 from torch import Tensor
 
+import gsplat_core.ops.project_surfels  # noqa: F401  (registers its fake kernels)
 from gsplat_core.ops.variants import GAUSSIAN, NO_CARRIERS, NO_RAYS
 from gsplat_core.render import stages
 from gsplat_core.render.settings import USUAL, RenderSettings
@@ -46,29 +48,35 @@ def splats_and_tiles(num_channels: int) -> tuple[stages.Splats, Tensor, stages.T
     return splats, torch.rand(4, 20, num_channels), tiles
 
 
-@pytest.mark.parametrize("camera", CAMERAS)
-@pytest.mark.parametrize(("antialiased", "covars"), [(False, False), (True, False), (True, True)])
+SHAPES = [(False, False), (True, False), (True, True)]
+
+
+@pytest.mark.parametrize(
+    ("antialiased", "covars", "camera"),
+    [
+        *((*shape, "pinhole") for shape in SHAPES),
+        *((*SHAPES[i % 3], camera) for i, camera in enumerate(CAMERAS) if camera != "pinhole"),
+    ],
+)
 def test_project(antialiased: bool, covars: bool, camera: str) -> None:
     arguments = project_arguments(antialiased, covars, camera)
-    torch.library.opcheck(ops.project, arguments)
+    opcheck(ops.project, arguments)
     splats = ops.project(*arguments)
     v = [torch.rand_like(s) for s in splats[:4]]
     plain = tuple(a.detach() if isinstance(a, Tensor) else a for a in arguments)
     for needs_camera in (False, True):
-        torch.library.opcheck(
-            ops.project_backward, (*plain, splats[4], *(x.detach() for x in v), needs_camera)
-        )
+        opcheck(ops.project_backward, (*plain, splats[4], *(x.detach() for x in v), needs_camera))
 
 
 def test_project_surfels() -> None:
     means, quats, scales, _, opacities, viewmats, Ks, *_ = project_arguments(False, False)
     arguments = (means, quats, scales, opacities, viewmats, Ks, *DRAWING)
-    torch.library.opcheck(ops.project_surfels, arguments)
+    opcheck(ops.project_surfels, arguments)
     plain = tuple(a.detach() if isinstance(a, Tensor) else a for a in arguments)
     *_, depths, opacities2d, radii, canonical = ops.project_surfels(*plain)
     v = [torch.rand_like(x) for x in (depths, opacities2d, canonical)]
     for needs_camera in (False, True):
-        torch.library.opcheck(ops.project_surfels_backward, (*plain, radii, *v, needs_camera))
+        opcheck(ops.project_surfels_backward, (*plain, radii, *v, needs_camera))
 
 
 @pytest.mark.parametrize(("degree", "split"), [(0, True), (3, False), (3, True)])
@@ -77,17 +85,17 @@ def test_spherical_harmonics(degree: int, split: bool) -> None:
     means, viewmats, radii = arguments[0], arguments[5], ops.project(*arguments)[4]
     sh = torch.rand(2, 20, 16, 3)
     parts = (leaf(sh[:, :, :1]), leaf(sh[:, :, 1:])) if split else (leaf(sh), None)
-    torch.library.opcheck(ops.spherical_harmonics, (degree, means, viewmats, *parts, radii))
+    opcheck(ops.spherical_harmonics, (degree, means, viewmats, *parts, radii))
     colors = ops.spherical_harmonics(degree, means, viewmats, *parts, radii).detach()
     plain = [None if x is None else x.detach() for x in (means, viewmats, *parts, radii)]
     for needs_camera in (False, True):
         arguments = (degree, *plain, colors, torch.rand_like(colors), needs_camera)
-        torch.library.opcheck(ops.spherical_harmonics_backward, arguments)
+        opcheck(ops.spherical_harmonics_backward, arguments)
 
 
 def test_bin_splats() -> None:
     splats, _, _ = splats_and_tiles(3)
-    torch.library.opcheck(ops.bin_splats, (*(s.flatten(0, 1) for s in splats), *DRAWING))
+    opcheck(ops.bin_splats, (*(s.flatten(0, 1) for s in splats), *DRAWING))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +112,7 @@ def test_composite(channels: int, absgrad: bool, statistics: bool, background: b
         torch.zeros(*means2d.shape[:2], payload.sums, requires_grad=True) if wanted.get(name) else None
         for name, payload in PAYLOADS.items()
     ]
-    torch.library.opcheck(ops.composite, (leaf(means2d), *shared, *carriers))
+    opcheck(ops.composite, (leaf(means2d), *shared, *carriers))
     image, alphas, probe, _ = (x.detach() for x in ops.composite(means2d, *shared, *carriers))
     plain = [x.detach() if isinstance(x, Tensor) else x for x in (means2d, *shared)]
     upstream = (
@@ -112,7 +120,7 @@ def test_composite(channels: int, absgrad: bool, statistics: bool, background: b
         torch.rand_like(alphas),
         torch.rand_like(probe) if statistics else None,
     )
-    torch.library.opcheck(ops.composite_backward, (*plain, image, alphas, *upstream), wanted)
+    opcheck(ops.composite_backward, (*plain, image, alphas, *upstream), wanted)
 
 
 def surfels(order: str = "global") -> tuple[Any, ...]:
@@ -139,12 +147,12 @@ def surfels(order: str = "global") -> tuple[Any, ...]:
 def test_composite_of_surfels(depths: bool) -> None:
     plain = surfels()
     arguments = [leaf(a) if isinstance(a, Tensor) and a.is_floating_point() else a for a in plain]
-    torch.library.opcheck(ops.composite, (*arguments, *NO_CARRIERS, depths))
+    opcheck(ops.composite, (*arguments, *NO_CARRIERS, depths))
     image, alphas, _, sums = ops.composite(*plain, *NO_CARRIERS, depths)
     assert sums.numel() == (3 * alphas.numel() if depths else 0)
     wanted = {"out_depths": sums, "v_out_depths": torch.rand_like(sums)} if depths else {}
     upstream = (torch.rand_like(image), torch.rand_like(alphas), None, True)
-    torch.library.opcheck(ops.composite_backward, (*plain, image, alphas, *upstream), wanted)
+    opcheck(ops.composite_backward, (*plain, image, alphas, *upstream), wanted)
 
 
 def test_what_surfels_do_not_have_is_refused() -> None:
@@ -161,7 +169,7 @@ def test_what_surfels_do_not_have_is_refused() -> None:
 def test_contributions() -> None:
     splats, _, tiles = splats_and_tiles(3)
     means2d, shapes, _, opacities, _ = (s.flatten(0, 1) for s in splats)
-    torch.library.opcheck(ops.contributions, (means2d, shapes, opacities, *tiles, *DRAWING))
+    opcheck(ops.contributions, (means2d, shapes, opacities, *tiles, *DRAWING))
 
 
 @pytest.mark.parametrize("top", [0, 3])
@@ -169,9 +177,9 @@ def test_sightings(top: int) -> None:
     splats, _, tiles = splats_and_tiles(3)
     means2d, shapes, _, opacities, _ = (s.flatten(0, 1) for s in splats)
     drawn = (means2d, shapes, opacities, *tiles, *DRAWING, *GAUSSIAN)
-    torch.library.opcheck(ops.sightings, (*drawn, True, False, True, top == 0, top))
+    opcheck(ops.sightings, (*drawn, True, False, True, top == 0, top))
     labels = torch.randint(-1, 4, (means2d.shape[0], DRAWING[1], DRAWING[0]), dtype=torch.int32)
-    torch.library.opcheck(ops.label_weights, (*drawn, labels, 0, 4))
+    opcheck(ops.label_weights, (*drawn, labels, 0, 4))
     for count in (0, 33):
         with pytest.raises(RuntimeError, match=f"'count' must be from 1 to 32, got {count}"):
             ops.label_weights(*drawn, labels, 0, count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from backends import opcheck
 from torch import Tensor
 
 from gsplat_core.ops import volume  # noqa: F401  (registers what the operators need besides kernels)
@@ -29,10 +30,10 @@ def arguments(rays_trained: bool = False) -> list[Tensor | int | float]:
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_operators_pass_pytorchs_check() -> None:
-    torch.library.opcheck(OP.cast_rays.default, tuple(arguments(True)))
+    opcheck(OP.cast_rays.default, tuple(arguments(True)))
     fixed = [value.detach() if isinstance(value, Tensor) else value for value in arguments()]
     seen, passed = OP.cast_rays(*fixed)
-    torch.library.opcheck(OP.cast_rays_backward.default, (*fixed, seen, passed, seen, passed, True))
+    opcheck(OP.cast_rays_backward.default, (*fixed, seen, passed, seen, passed, True))
 
 
 def test_a_pixel_without_a_ray_sees_nothing(backend: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from backends import assert_same_sums
+from backends import assert_same_sums, opcheck
 from splats import SCENES, Scene, assert_parity, random_scene, render_with_gradients
 from torch import Tensor
 
@@ -307,8 +307,8 @@ def test_operators_are_registered_as_pytorch_wants_it(name: str) -> None:
     given = rays_of_stages(name)
     rays = NO_RAYS if given is None else [x.flatten(0, 1).contiguous().requires_grad_() for x in given]
     arguments = (*flat, None, *tiles, *size, settings, of_splats, name, *rays, *NO_CARRIERS)
-    torch.library.opcheck(ops.composite, arguments)
-    torch.library.opcheck(
+    opcheck(ops.composite, arguments)
+    opcheck(
         ops.response_levels, (splats.opacities[0], None if of_splats is None else of_splats.detach(), name)
     )
 

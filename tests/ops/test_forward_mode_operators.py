@@ -36,8 +36,9 @@ def gaussians_and_cameras(covars: bool = False, camera: str = "pinhole") -> tupl
     return (t["means"], *shape, t["opacities"], t["viewmats"], t["Ks"], t.get("lens"))
 
 
-@pytest.mark.parametrize("camera", CAMERAS)
-@pytest.mark.parametrize("covars", [False, True])
+@pytest.mark.parametrize(
+    ("covars", "camera"), [(True, "pinhole"), *((i % 2 == 1, camera) for i, camera in enumerate(CAMERAS))]
+)
 def test_project_jvp(covars: bool, camera: str) -> None:
     tensors = gaussians_and_cameras(covars, camera)
     radii = ops.project(*tensors, camera, *DRAWING)[4]

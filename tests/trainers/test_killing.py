@@ -69,21 +69,19 @@ def test_kill_at_any_moment_never_loses_the_last_complete_checkpoint(tiny_scene,
         step = newest.step
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=str)
-def test_a_polite_stop_exits_130_and_resume_continues(tiny_scene, frequent, tmp_path, number):
+def test_a_polite_stop_exits_130_and_resume_continues(tiny_scene, frequent, tmp_path):
     run = tmp_path / "run"
     folder = RunFolder(run).checkpoints
-    process = start(tiny_scene, run, "--config", frequent)
-    wait_for_checkpoint(process, folder, beyond=2)
-    process.send_signal(number)
-    output = process.communicate(timeout=60)[0]
-    assert process.returncode == 130, output
-    assert "--resume continues" in output
-    step = newest_checkpoint(folder, print).step
-    process = start(tiny_scene, run, "--resume")
-    wait_for_checkpoint(process, folder, beyond=step)
-    process.kill()
-    assert f"Continuing after step {step:,}." in process.communicate()[0]
+    step, arguments = 2, ["--config", frequent]
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        process = start(tiny_scene, run, *arguments)
+        wait_for_checkpoint(process, folder, beyond=step)
+        process.send_signal(number)
+        output = process.communicate(timeout=60)[0]
+        assert process.returncode == 130, output
+        assert "--resume continues" in output
+        assert "--resume" not in arguments or f"Continuing after step {step:,}." in output
+        step, arguments = newest_checkpoint(folder, print).step, ["--resume"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=str)

@@ -74,13 +74,16 @@ def render(gaussians: Gaussians, camera: Camera, settings: Settings) -> Tensor:
 def dense_jacobian(gaussians: Gaussians, cameras: list[Camera], settings: Settings) -> Tensor:
     """[numbers of all images, parameters] by reverse mode, row by row, in float64."""
     names = list(gaussians.params)
+    rows = []
+    for camera in cameras:
 
-    def images(*params: Tensor) -> Tensor:
-        moved = Gaussians(**dict(zip(names, params, strict=True)))
-        return torch.cat([render(moved, camera, settings).flatten() for camera in cameras])
+        def image(*params: Tensor, camera: Camera = camera) -> Tensor:
+            moved = Gaussians(**dict(zip(names, params, strict=True)))
+            return render(moved, camera, settings).flatten()
 
-    parts = torch.autograd.functional.jacobian(images, tuple(gaussians.params.values()))
-    return torch.cat([part.flatten(1) for part in parts], dim=1).double()
+        parts = torch.autograd.functional.jacobian(image, tuple(gaussians.params.values()))
+        rows.append(torch.cat([part.flatten(1) for part in parts], dim=1))
+    return torch.cat(rows).double()
 
 
 def flat(vector: dict[str, Tensor]) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from anchor_decoders import anchors, decoder, tensors_of
+from backends import opcheck
 from torch import Tensor
 
 from gsplat_core.ops.anchors import Decoded, Decoder, Network, decode_anchors
@@ -164,11 +165,11 @@ def test_opcheck() -> None:
     given = anchors(21, 5, 3)
     frame, inputs = given["frame"], [given[name].requires_grad_() for name in TRAINED]
     networks, visible = listed(decoder(5, 3)).requires_grad_(), torch.arange(21) % 4 != 0
-    torch.library.opcheck(OP.decode_anchors.default, (*inputs, frame, visible, networks, 5))
+    opcheck(OP.decode_anchors.default, (*inputs, frame, visible, networks, 5))
     fixed = [x.detach() for x in inputs]
     gradients = [torch.rand(63, *shape) for shape in ((3,), (4,), (3,), (), (3,))]
     further = (None, networks.detach(), 5, *gradients)
-    torch.library.opcheck(OP.decode_anchors_backward.default, (*fixed, frame, *further, True))
+    opcheck(OP.decode_anchors_backward.default, (*fixed, frame, *further, True))
     shapes = [x.shape for x in OP.decode_anchors_backward(*fixed, frame, *further, False)]
     assert shapes == [*(x.shape for x in fixed[:5]), (0,), networks.shape]
 

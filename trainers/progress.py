@@ -61,6 +61,9 @@ class TrainingProgress:
     def update(self, step: int, loss: float, psnr: float, num_gaussians: int) -> None:
         now = time.monotonic()
         self._left.update(now, step, num_gaussians)
+        line = not self._live and (now - self._last_line >= PLAIN_SECONDS or step == self._steps)
+        if not (self._live or line):
+            return
         left = duration(self._left.seconds())
         numbers = (
             f"loss {loss:.4f}  PSNR {psnr:.2f}  {num_gaussians:,} Gaussians  "
@@ -69,7 +72,7 @@ class TrainingProgress:
         if self._live:
             with _terminal_may_be_gone():
                 self._bar.update(self._task, completed=step, numbers=numbers, left=left)
-        elif now - self._last_line >= PLAIN_SECONDS or step == self._steps:
+        else:
             self.note(f"step {step:,}/{self._steps:,}  {numbers}  {left} left")
             self._last_line = now
 

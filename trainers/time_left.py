@@ -78,22 +78,22 @@ class TimeLeft:
         if self._last is None or self._advanced <= 0:
             return math.nan
         _, step, gaussians = self._last
-        cost, total = self._cost.solved(), 0.0
+        cost, growth, total = self._cost.solved(), self._growth.solved(), 0.0
         edges = np.linspace(step, self._steps, _CHUNKS + 1)
         for begin, end in pairwise(edges):
             middle = (begin + end) / 2
             growing = max(min(middle, self._grows_until) - step, 0.0)
             total += (end - begin) * float(
-                cost @ (self._pixels_at(int(middle)), self._after(gaussians, growing))
+                cost @ (self._pixels_at(int(middle)), self._after(gaussians, growing, growth))
             )
         return total
 
-    def _after(self, gaussians: int, steps: float) -> float:
-        """How many Gaussians there are after so many more steps in which they grow."""
+    def _after(self, gaussians: int, steps: float, growth: np.ndarray) -> float:
+        """How many Gaussians there are after so many more steps in which they grow, at these rates."""
         if self._most is None:  # an exponential without a limit would be a bold guess
             pace = self._growth.mean()
             return gaussians + max(pace, 0.0) * steps
-        constant, share = self._growth.solved()
+        constant, share = growth
         exponent = min(share * steps, _LARGEST_EXPONENT)
         grown = constant * (math.expm1(exponent) / share if share > 0 else steps)
         return min(gaussians * math.exp(exponent) + grown, max(self._most, gaussians))

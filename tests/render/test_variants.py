@@ -48,13 +48,13 @@ WIDTH, HEIGHT = 29, 22
 every_variant = pytest.mark.parametrize(("camera", "response"), CASES)
 
 
-def taking_turns(*options: Any) -> list[tuple[Any, ...]]:
+def taking_turns(*options: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     """Every camera with every response and one of the options, so that each option meets each camera and each
     response: no kernel depends on more than two of the three."""
     cases = []
     for i, camera in enumerate(CAMERAS):
         for j, response in enumerate(RESPONSES):
-            cases.append((camera, response, options[(i + j) % len(options)]))
+            cases.append((camera, response, *options[(i + j) % len(options)]))
     return cases
 
 
@@ -113,7 +113,9 @@ def test_the_reference_has_the_responses_of_the_library() -> None:
 @pytest.mark.parametrize(
     ("camera", "response", "carried"),
     # What is smoothed depends on the camera, and few responses can be.
-    dict.fromkeys([*taking_turns(*CARRIED), *((camera, "gaussian", "antialiased") for camera in CAMERAS)]),
+    dict.fromkeys(
+        [*taking_turns(*product(CARRIED)), *((camera, "gaussian", "antialiased") for camera in CAMERAS)]
+    ),
 )
 @pytest.mark.usefixtures("backend")
 def test_images_and_gradients_are_those_of_the_reference(camera: str, response: str, carried: str) -> None:
@@ -159,10 +161,11 @@ def truly_summed_up(camera: str, response: str, channels: int) -> dict[str, Tens
     return summed_up(renderer, camera, response, *PAYLOADS, keep=keep, channels=channels)
 
 
-@pytest.mark.parametrize(("camera", "response", "carrying"), taking_turns(*product(PAYLOADS, (3, 9))))
+@pytest.mark.parametrize(
+    ("camera", "response", "payload", "channels"), taking_turns(*product(PAYLOADS, (3, 9)))
+)
 @pytest.mark.usefixtures("backend")
-def test_payloads_are_those_of_the_reference(camera: str, response: str, carrying: tuple[str, int]) -> None:
-    payload, channels = carrying
+def test_payloads_are_those_of_the_reference(camera: str, response: str, payload: str, channels: int) -> None:
     keep = ~truth(camera, response).ambiguous
     expected = truly_summed_up(camera, response, channels)
     found = summed_up(gsplat_core.rasterization, camera, response, payload, keep=keep, channels=channels)

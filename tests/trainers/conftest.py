@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 from gsplat_core import rasterization
 from gsplat_core.densify.adc import ADCConfig
+from trainers import charts
 from trainers.camera_paths import Orbit, default_lens
 from trainers.config import TrainConfig
 
@@ -24,6 +26,15 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def blank_charts() -> Iterator[None]:
+    """Charts get all that they show, but are not drawn: that takes as long as everything else of a short run.
+    Tests that look at them have a fixture of this name that does nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(charts, "to_svg", lambda figure: '<svg xmlns="http://www.w3.org/2000/svg"/>')
+        yield
 
 
 @pytest.fixture(scope="session")

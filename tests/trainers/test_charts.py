@@ -14,6 +14,11 @@ SVG = "{http://www.w3.org/2000/svg}"
 numbers = st.floats(allow_nan=True, allow_infinity=True, width=32)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def blank_charts() -> None:
+    """They are drawn here."""
+
+
 def curve(svg: str) -> list[tuple[float, float]]:
     """The corners of the first curve: the first line that is as thick as a curve."""
     for path in ElementTree.fromstring(svg).iter(f"{SVG}path"):

@@ -15,6 +15,11 @@ from trainers.comparison import Compared, names_of
 TRAIN = ["--preset", "tiny", "--steps", "12", "--test-every", "3", "--max-gaussians", "60", "--set"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def blank_charts() -> None:
+    """They are drawn here."""
+
+
 @pytest.fixture(scope="module")
 def two_runs(tmp_path_factory: pytest.TempPathFactory, tiny_scene: Path) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("runs")

@@ -44,6 +44,11 @@ HISTORY = (
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def blank_charts() -> None:
+    """They are drawn here."""
+
+
 def written(folder: Path, text: str, history: list[Any]) -> str:
     """The report of a run whose every name and text contains `text`."""
     run = RunFolder(folder)

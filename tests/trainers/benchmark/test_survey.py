@@ -29,6 +29,11 @@ from trainers.benchmark.work import work_of_step
 TINY = Case(gaussians=300, width=48, height=32, repeats=1)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def blank_charts() -> None:
+    """They are drawn here."""
+
+
 @pytest.fixture(scope="module")
 def survey() -> Survey:
     plan = Plan(

@@ -25,7 +25,8 @@ class Adam(Optimizer):
     one: momentum would carry on what belongs to the others.
 
     Args:
-        params: float32 tensors or parameter groups, each with its own ``lr``, ``betas``, ``eps`` if wanted.
+        params: float32 tensors or parameter groups, each with its own ``lr``, ``betas``, ``eps`` if wanted;
+            perhaps none, and groups are added later.
         lr: learning rate.
         betas: decay of the running means of the gradient and of its square.
         eps: added to the denominator. Gradients of Gaussian positions can be 1e-8 and smaller; with torch's
@@ -45,7 +46,11 @@ class Adam(Optimizer):
         eps: float = 1e-15,
         bias_correction: bool = True,
     ) -> None:
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "bias_correction": bias_correction})
+        groups: list[Any] = list(params)
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "bias_correction": bias_correction}
+        super().__init__(groups or [{"params": []}], defaults)
+        if not groups:  # torch's class wants one
+            self.param_groups.clear()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds a group of parameters; options that it does not name have the defaults."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ksplat_files import written_ksplat
+from residual_files import saved_after_another
 
 from gsplat_core.compress.registry import CODECS
 from gsplat_core.io import gsz, save
@@ -187,6 +188,7 @@ CASES = {
     "glb": Case("a.glb", saved(), parts=in_glb),
     "gltf": Case("a.gltf", saved_as_gltf),
     "ply with a head": Case("a.ply", saved_with_head),
+    "gsz of a frame": Case("a.gsz", saved_after_another, parts=in_gsz),
     "gsz of lobes": Case("a.gsz", saved_with_lobes, parts=in_gsz),
     **{f"gsz {codec}": Case("a.gsz", saved_by_codec(codec), parts=in_gsz) for codec in CODECS},
 }

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from gsplat_core.densify.rendered_views import RenderedViews
 from gsplat_core.errors import DataError, NumericalError, UsageError
-from gsplat_core.io import export_verified, gsz
+from gsplat_core.io import export_verified
 from gsplat_core.io.usable import keep_usable
 from gsplat_core.render.seam import TURN
 from gsplat_core.scene.dataset import Dataset
@@ -26,7 +26,6 @@ from trainers.learnt_model import write_learnt_model
 from trainers.loop import Loop
 from trainers.messages import tell
 from trainers.observer import Observer, Observers
-from trainers.parts.codec import Codec
 from trainers.parts.density import Density
 from trainers.parts.registry import create
 from trainers.parts.results import AtTest, write_part_results
@@ -128,17 +127,14 @@ def train(
             watching.started(trainer, dataset, run)
             totals = loop.fit()
             watching.finished(trainer)
-        result = keep_usable(trainer.gaussians.detached(), run.point_cloud, strict=False)
+        result = trainer.parts.coded(trainer.gaussians.detached(), run)
+        result = keep_usable(result, run.point_cloud, strict=False)
         if not result.num:
             raise NumericalError(
                 "no Gaussian can be rendered any more. Smaller learning rates (--config) may help; --resume "
                 "goes on from the last checkpoint."
             )
         dropped = trainer.num_gaussians - result.num
-        if (codec := trainer.parts.find(Codec)) is not None:
-            # What is measured and exported is what others will decode.
-            gsz.save(run.compressed, result, codec.training.codec)
-            result = gsz.load(run.compressed).to(device)
         export_verified(run.point_cloud, result)
         write_part_results(run.parts, trainer.parts.result())
         trainer.parts.keep(run)

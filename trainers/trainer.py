@@ -115,8 +115,6 @@ class Trainer:
         }
         self.fixed = frozenset(params) - frozenset(self._scene_rates)
         """The fields that are not trained, because their learning rate is 0 or they have none."""
-        if not self._scene_rates:
-            raise UsageError("Nothing of the scene is trained: the learning rates of all fields are 0.")
         if self.fixed and self.config.optimizer == "lm":
             raise UsageError(f"--optimizer lm trains all fields; {', '.join(sorted(self.fixed))} shall stay.")
         shared = {name: value.detach().clone() for name, value in gaussians.shared.items()}
@@ -133,8 +131,11 @@ class Trainer:
         self.store = ParameterStore(
             params, self.adam, gaussians.extras, most=self.config.max_gaussians, shared=shared
         )
+        self.parts.adopted(self.store)
         self.trained = {group.name: group for group in self.parts.parameters()}
         """What the parts train, by name; each tensor is a group of the same optimizer."""
+        if not self._scene_rates and not self.trained:
+            raise UsageError("Nothing of the scene is trained: the learning rates of all fields are 0.")
         for name, group in self.trained.items():
             self.adam.add_param_group(
                 {
@@ -146,7 +147,6 @@ class Trainer:
                     "by_row": group.by_row,
                 }
             )
-        self.parts.adopted(self.store)
 
     @property
     def gaussians(self) -> Gaussians:

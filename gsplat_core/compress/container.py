@@ -52,6 +52,7 @@ class Container:
         path: for messages.
         order: [N] which row of the scene each of the coded ones was, of a scene that has just been coded;
             None if they are as they were.
+        checksum: the CRC-32 of a file that was read.
     """
 
     def __init__(
@@ -60,11 +61,13 @@ class Container:
         streams: Mapping[str, Tensor],
         path: Path = Path("(memory)"),
         order: Tensor | None = None,
+        checksum: int | None = None,
     ) -> None:
         self.header = header
         self.streams = dict(streams)
         self.path = path
         self.order = order
+        self.checksum = checksum
 
     @property
     def codec(self) -> str:
@@ -109,7 +112,8 @@ class Container:
                 place="offset 3",
                 remedy="Update gsplat-core." if data[3] > VERSION else "Export the scene anew.",
             )  # fmt: skip
-        if zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
+        checksum = zlib.crc32(data[:-4])
+        if checksum != struct.unpack("<I", data[-4:])[0]:
             raise DataError(path, "its content does not match its checksum", remedy=_DAMAGED)
         (length,) = struct.unpack_from("<I", data, 4)
         if length > min(_LONGEST_HEADER, len(data) - 12):
@@ -122,7 +126,7 @@ class Container:
             raise DataError(
                 path, f"the header is not JSON: {error}", place="offset 8", remedy=_DAMAGED
             ) from None
-        container = cls(header, {}, path)
+        container = cls(header, {}, path, checksum=checksum)
         count = container.integer("count", 0, _MOST_GAUSSIANS)
         check_density(
             path, len(data) - 12 - length, count, "header", trusted, FREE_GAUSSIANS, BYTES_PER_GAUSSIAN

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from gsplat_core.compress import further, grid, scalar, vq
+from gsplat_core.compress import further, grid, residual, scalar, vq
 from gsplat_core.compress.codec import Codec
 from gsplat_core.compress.container import Container
 from gsplat_core.compress.latents import rows_before
@@ -77,13 +78,19 @@ def _codable(gaussians: Gaussians, path: str | os.PathLike[str]) -> Tensor:
     return labels.detach().to("cpu", torch.int32)
 
 
-def decode(container: Container) -> Gaussians:
+def decode(container: Container, opened: Callable[[Path], Container] | None = None) -> Gaussians:
     """The scene of a file, whatever codec wrote it.
+
+    Args:
+        opened: opens other files, for a frame of a sequence that follows the one before it
+            (`compress/residual.py`).
 
     Raises:
         DataError: the codec is unknown, or what it needs is missing or out of range.
     """
     name = container.text("codec")
+    if name == residual.NAME:
+        return residual.decode(container, opened, decode)
     if name not in CODECS:
         raise DataError(
             container.path,

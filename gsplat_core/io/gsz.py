@@ -24,7 +24,11 @@ def load(path: Path, *, strict: bool = False, trusted: bool = False) -> Gaussian
     Raises:
         DataError: missing, damaged, of a newer version, or coded by something unknown.
     """
-    return keep_usable(decode(Container.from_bytes(read_whole(path), path, trusted)), path, strict)
+
+    def opened(file: Path) -> Container:
+        return Container.from_bytes(read_whole(file), file, trusted)
+
+    return keep_usable(decode(opened(path), opened), path, strict)
 
 
 def save(path: Path, gaussians: Gaussians, codec: Codec | None = None) -> None:

@@ -17,8 +17,10 @@ import torch
 from damage import CASES, in_gsz, rezipped
 from paths import ROOT
 from PIL import Image
+from residual_files import BEFORE, made_up, saved_after_another, write_after
 from splat_files import typical_scene
 
+from gsplat_core.io import gsz
 from gsplat_core.scene.gaussians import Gaussians
 
 sys.path.append(str(ROOT / "tests" / "scene"))
@@ -46,6 +48,17 @@ def _written(case: str, scene: Gaussians) -> bytes:
         path = Path(folder) / CASES[case].name
         CASES[case].write(path, scene)
         return path.read_bytes()
+
+
+@functools.cache
+def frames() -> tuple[dict[str, bytes], list[bytes]]:
+    """The files that frames follow, by name, and frames, one of which follows none of them."""
+    with tempfile.TemporaryDirectory() as folder:
+        before, path = Path(folder) / BEFORE, Path(folder) / "a.gsz"
+        saved_after_another(path, typical_scene(40, 1))
+        further = write_after(Path(folder) / "b.gsz", path, made_up(gsz.load(path), seed=1))
+        beside = {name.name: name.read_bytes() for name in (before,)}
+        return beside, [path.read_bytes(), further.read_bytes()]
 
 
 def _plys() -> Iterator[bytes]:

@@ -49,6 +49,15 @@ def _splats(*cases: str) -> Target:
     return Target(CASES[cases[0]].name, load, lambda: seeds.splats(*cases), parts)
 
 
+def _frame(path: Path) -> object:
+    """A frame of a sequence; the one before it is whole."""
+    from gsplat_core.io import load
+
+    for name, content in seeds.frames()[0].items():
+        (path.parent / name).write_bytes(content)
+    return load(path)
+
+
 def _points(path: Path) -> object:
     from gsplat_core.scene.point_ply import read_point_ply
 
@@ -170,6 +179,7 @@ TARGETS = {
     "glb": _splats("glb"),
     "gltf": _splats("gltf"),
     "gsz": _splats("gsz scalar", "gsz grid", "gsz vq"),
+    "gsz_of_a_frame": Target("a.gsz", _frame, lambda: seeds.frames()[1], CASES["gsz of a frame"].parts),
     "point_ply": Target("points3D.ply", _points, seeds.point_clouds),
     **{f"colmap_{name.replace('.', '_').lower()}": _colmap(name) for name in seeds.COLMAP_FILES},
     "transforms": Target("transforms.json", _transforms, seeds.transforms),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, UseAppendAction, arg
 
 from gsplat_core.errors import UsageError
-from trainers.options import OptionalFolder, optional
+from trainers.options import OptionalCount, OptionalFolder, optional
 from trainers.paths import must_be_scene
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def export(
     appearance: Annotated[str | None, optional("IMAGE")] = None,
     camera: Annotated[str | None, optional("IMAGE")] = None,
     bake: bool = False,
+    frame: OptionalCount = None,
 ) -> None:
     """Write the scene of a run or splat file in the format that the new file's ending names.
 
@@ -34,7 +35,7 @@ def export(
     are printed and put into export.json beside it.
 
     Args:
-        source: run folder or splat file.
+        source: run folder or splat file; or, with --frame, the folder of a sequence.
         output: file to write; its ending chooses the format, and its folder is made.
         option: an option of the format, such as version=4 for .spz (may be repeated; a wrong one lists all).
         read: an option of reading the source, such as axes=ply for .spz, or antialiased=true for a file that
@@ -51,7 +52,12 @@ def export(
             camera of this photograph sees.
         bake: of such a scene, what all training cameras see on average, for any format; of one whose images
             a network finishes (--model sundae), its Gaussians without that.
+        frame: of a sequence that stream wrote: which one, from 0 on, or from -1 at the end backward.
     """
+    if frame is not None:
+        from trainers.sequence.sequence import frame_of
+
+        source = frame_of(source, frame)
     must_be_scene(source)
     if camera is not None and bake:
         raise UsageError("--camera writes what one camera sees, --bake what all see; leave one out.")

@@ -33,10 +33,10 @@ def info(
     exif_rotate: bool = False,
     distortion: OptionalDistortion = None,
 ) -> None:
-    """What is in a splat file, a run folder or a folder of photographs, in one screen.
+    """What is in a splat file, a run folder, a sequence or a folder of photographs, in one screen.
 
     Args:
-        path: splat file, run folder or folder with photographs and their cameras.
+        path: splat file, run folder, folder that stream wrote, or one with photographs and their cameras.
         json: print JSON for scripts instead.
         sparse_model: of photographs: which sparse model of the folder, for example 0.
         images: of photographs: their folder, inside PATH or anywhere.
@@ -66,7 +66,7 @@ def info(
 
 
 def describe(path: Path, loading: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The facts as JSON values; `kind` is `splats`, `run` or `photographs`.
+    """The facts as JSON values; `kind` is `splats`, `run`, `sequence` or `photographs`.
 
     Args:
         loading: options of loading photographs, by the names of `TrainConfig`.
@@ -79,11 +79,14 @@ def describe(path: Path, loading: dict[str, Any] | None = None) -> dict[str, Any
     from trainers.sources import is_run, splat_file
 
     file = None if path.suffix == ".json" and path.name != "meta.json" else splat_file(path)
-    if file is None and not is_run(path):
+    sequence = (path / "stream.json").is_file()
+    if file is None and not is_run(path) and not sequence:
         return _describe_photographs(path, loading or {})
     if loading:
         option = next(iter(loading)).replace("_", "-")
         raise UsageError(f"--{option} is about photographs, and {path} is none of their folders.")
+    if sequence:
+        return _describe_sequence(path)
     return _describe_run(path) if file is None else _describe_splats(file)
 
 
@@ -208,6 +211,29 @@ def _describe_run(path: Path) -> dict[str, Any]:
         "finished": run.result is not None,
         "last_checkpoint": saved[-1].stem if saved else None,
         "metrics": metrics,
+    }
+
+
+def _describe_sequence(path: Path) -> dict[str, Any]:
+    """Of its finished frames, which of them are whole where others are not, and the bytes of each scene."""
+    from trainers.run_folder import RunFolder
+    from trainers.sequence.sequence import read_stream
+
+    told = read_stream(path)
+    runs = [RunFolder(path / name) for name in told["frames"]]
+    finished = [(run, metrics) for run in runs if (metrics := run.read_metrics())]
+    residual = told.get("residual") or {}
+    sizes = [run.result.stat().st_size for run, _ in finished if run.result is not None]
+    return {
+        "kind": "sequence",
+        "path": str(path),
+        "frames": len(runs),
+        "finished_frames": len(finished),
+        **({"key_every": residual["key_every"]} if "key_every" in residual else {}),
+        "num_gaussians": [metrics["num_gaussians"] for _, metrics in finished],
+        "psnr": [round(metrics["psnr"], 2) for _, metrics in finished],
+        "bytes": sum(sizes),
+        "bytes_of_frames": sizes,
     }
 
 

@@ -18,14 +18,22 @@ if TYPE_CHECKING:
     from trainers.sequence.settings import FrameConfig
 
 
+RESIDUAL_STEPS = 200
+"""QUEEN's ten turns over the photographs of twenty cameras."""
+
+
 @dataclass(frozen=True)
 class StreamOptions(TrainOptions):
     """Those of a training, which say how the first frame is trained, and what is different in the others."""
 
+    residual: bool = False
+    """Train frames as what changed since the one before, and write them so (docs/sequences.md)."""
+    key_every: OptionalCount = None
+    """With --residual: every so-manieth frame is whole, so that it is read without others (default: 10)."""
     frame_steps: OptionalCount = None
-    """Training steps of each frame but the first (default: 800). 0: none."""
+    """Training steps of each frame but the first (default: 800, with --residual 200). 0: none."""
     motion_steps: OptionalCount = None
-    """Steps before these in which Gaussians only move (default: 200). 0: none."""
+    """Steps before these in which Gaussians only move (default: 200; not with --residual). 0: none."""
     frame_strategy: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
     """Density control of these frames (default: unified)."""
     frame_set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...", help_behavior_hint="")] = ()
@@ -49,6 +57,7 @@ def stream(options: Annotated[StreamOptions, arg(name="")]) -> None:
     if not options.data.is_dir():
         raise UsageError(f"{options.data} is a file; a sequence is a folder with a folder for each frame.")
     train.check_options(options)
+    _check_residual(options)
     for name in ("images", "masks"):
         if getattr(options, name) is not None:
             raise UsageError(f"--{name}: those of each frame lie in its folder; leave it out.")
@@ -61,19 +70,23 @@ def stream(options: Annotated[StreamOptions, arg(name="")]) -> None:
     from trainers.sequence.frames import Frames
     from trainers.sequence.motion import Motion
     from trainers.sequence.overrides import Overrides
+    from trainers.sequence.residuals import Residuals, ResidualsConfig
     from trainers.sequence.sequence import train_sequence
     from trainers.sequence.temporal_normals import TemporalNormals
 
     console = Console()
     settings = _settings(options)
+    frames = Frames.find(options.data)
+    output = options.output or Path("runs") / options.data.resolve().name
+    first = train.started(RunFolder(output), options)
     pieces: list[Piece] = [Motion(settings)]
+    if options.residual:
+        usual = ResidualsConfig()
+        pieces = [Residuals(replace(usual, key_every=options.key_every or usual.key_every), first)]
     if options.temporal_normals is not None:
         pieces.append(TemporalNormals(options.temporal_normals))
     if options.frame_set:
         pieces.append(Overrides(options.frame_set))
-    frames = Frames.find(options.data)
-    output = options.output or Path("runs") / options.data.resolve().name
-    first = train.started(RunFolder(output), options)
     metrics = train_sequence(
         frames, output, replace(first, data=""), settings, console,
         pieces=pieces,
@@ -93,10 +106,23 @@ def stream(options: Annotated[StreamOptions, arg(name="")]) -> None:
     )
 
 
+def _check_residual(options: StreamOptions) -> None:
+    """Raises UsageError for options of one way to train frames beside those of the other."""
+    if options.key_every is not None and (options.key_every < 1 or not options.residual):
+        raise UsageError("--key-every is for --residual, and at least 1.")
+    if not options.residual:
+        return
+    for name in ("motion_steps", "frame_strategy"):
+        if getattr(options, name) is not None:
+            raise UsageError(f"--{name.replace('_', '-')}: frames of --residual have none; leave it out.")
+    if options.frame_steps == 0:
+        raise UsageError("--frame-steps 0: a frame of --residual is what these find; leave it out.")
+
+
 def _settings(options: StreamOptions) -> FrameConfig:
     from trainers.sequence.settings import FrameConfig
 
-    usual = FrameConfig()
+    usual = FrameConfig(motion_steps=0, steps=RESIDUAL_STEPS) if options.residual else FrameConfig()
     steps, motion = options.frame_steps, options.motion_steps
     try:
         return replace(

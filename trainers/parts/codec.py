@@ -11,8 +11,12 @@ from gsplat_core.compress.registry import CODECS
 from gsplat_core.compress.training import CompressedTraining, Schedule
 from gsplat_core.densify.edits import Edit
 from gsplat_core.densify.strategy import SceneView
+from gsplat_core.io import gsz
+from gsplat_core.io.usable import keep_usable
 from gsplat_core.scene.dataset import View
+from gsplat_core.scene.gaussians import Gaussians
 from trainers.parts.part import Part, Rendering
+from trainers.run_folder import RunFolder
 from trainers.views import Target
 
 if TYPE_CHECKING:
@@ -55,6 +59,10 @@ class Codec(Part):
 
     def edits(self, step: int, scene: SceneView) -> list[Edit]:
         return self.training.on_step(step, scene.params)
+
+    def coded(self, scene: Gaussians, run: RunFolder) -> Gaussians:
+        gsz.save(run.compressed, keep_usable(scene, run.compressed, strict=False), self.training.codec)
+        return gsz.load(run.compressed).to(scene.device)
 
     def state_dict(self) -> dict[str, Any]:
         return self.training.state_dict()

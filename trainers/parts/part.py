@@ -32,6 +32,7 @@ from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.capture import Shot
 from gsplat_core.scene.dataset import Dataset, View
+from gsplat_core.scene.gaussians import Gaussians
 from trainers.schedules import exponential
 from trainers.views import Target
 
@@ -157,10 +158,13 @@ class Part:
         """Starts with a scene of `num` Gaussians; tensors belong on this device."""
 
     def adopted(self, store: ParameterStore) -> None:
-        """The scene's parameters are these from now on: at the start, and after a state was loaded."""
+        """The scene's parameters are these from now on: at the start, and after a state was loaded. The
+        part's own `parameters` are asked for after that, so those with a row for each Gaussian may become
+        as many as there are."""
 
     def parameters(self) -> Sequence[Group]:
-        """The tensors that the part trains: the same objects from `initialize` on. None once it settled."""
+        """The tensors that the part trains: the same objects from `initialize`, or `adopted`, on. None once
+        it settled."""
         return ()
 
     def learning_rate_factor(self, step: int) -> float:
@@ -282,6 +286,15 @@ class Part:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on from `state_dict`, after `initialize`."""
+
+    def coded(self, scene: Gaussians, run: RunFolder) -> Gaussians:
+        """The trained scene as others will read it. A part that writes it into a file of its own in the
+        run's folder, which the caller owns, reads it back from there: that is what is measured and exported.
+
+        Raises:
+            ResourceError: the file cannot be written.
+        """
+        return scene
 
     def result(self) -> dict[str, Any] | None:
         """JSON values that belong to the trained scene, for those who measure it or train it on; None where

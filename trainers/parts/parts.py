@@ -16,6 +16,7 @@ from gsplat_core.densify.strategy import RenderStats, SceneView, Wants
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.capture import Shot
 from gsplat_core.scene.dataset import Dataset, View
+from gsplat_core.scene.gaussians import Gaussians
 from trainers.parts.part import Group, Part, Picture, Rendering
 from trainers.views import Target
 
@@ -183,6 +184,11 @@ class Parts(Part):
             with torch.no_grad():
                 for group in part.parameters():
                     group.tensor.copy_(state[name]["trained"][group.name])
+
+    def coded(self, scene: Gaussians, run: RunFolder) -> Gaussians:
+        for part in self._each:
+            scene = part.coded(scene, run)
+        return scene
 
     def result(self) -> dict[str, Any]:
         """By name: the results of those that have one."""

@@ -21,12 +21,14 @@ from trainers.parts.faces import Faces
 from trainers.parts.frequency import Frequency
 from trainers.parts.head import Head
 from trainers.parts.intrinsics import Intrinsics
+from trainers.parts.key_frame import KeyFrame
 from trainers.parts.normals import Normals
 from trainers.parts.part import Part
 from trainers.parts.parts import Parts
 from trainers.parts.pixel_aligned import PixelAligned
 from trainers.parts.poses import Poses
 from trainers.parts.rays import Rays
+from trainers.parts.residual import Residual
 from trainers.parts.roundness import Roundness
 from trainers.parts.shapes import Shapes
 from trainers.parts.silhouette import Silhouette
@@ -47,6 +49,8 @@ PARTS: dict[str, type[Part]] = {
     "faces": Faces,
     "pixel_aligned": PixelAligned,
     "codec": Codec,
+    "residual": Residual,
+    "key_frame": KeyFrame,
     "exposure": Exposure,
     "embedding": Embedding,
     "bilateral": Bilateral,

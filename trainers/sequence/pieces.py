@@ -1,8 +1,7 @@
 """What a sequence is made of besides the training of each frame.
 
 A piece has its say before a frame is trained and after it. It changes the frame's configuration: what the
-training starts with, or parts that it has (`trainers/parts`). A codec of what changes between frames is a
-piece, too: it adds the part that trains residuals, and writes them when the frame is finished.
+training starts with, or parts that it has (`trainers/parts`).
 """
 
 from __future__ import annotations

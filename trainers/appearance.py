@@ -47,6 +47,11 @@ def in_appearance(
     shown = compared.scene(gaussians, view)
     drawn = picture(shown, compared.camera(view), test_background(config))
     change = parts.affine(drawn, dataset.train.index(view))
+    if change is not None and gaussians.schema.unused:
+        raise UsageError(
+            f"--appearance: networks make the colours of the primitive {gaussians.primitive!r}, which know "
+            "no change of the image; leave it out, or train with --appearance embedding."
+        )
     return shown if change is None else recolored(shown, change)
 
 

@@ -284,7 +284,10 @@ class Trainer:
 
     def _rendering(self, step: int, target: Target, wants: Wants, scene: SceneView) -> Rendering:
         """The scene as this step shows it, from the camera of its photograph."""
-        shown = self.parts.shown(step, self.store.params, target)
+        store = self.store
+        shown = self.parts.shown(
+            step, {**store.params, **store.shared} if store.shared else store.params, target
+        )
         splats = self._evaluated(shown, target)
         background = self._background(step)
         rendered = render(

@@ -9,6 +9,7 @@ import torch
 
 import gsplat_core.io
 from gsplat_core.apps.segment import gaussian_at, prompts_for
+from trainers.appearance import in_appearance
 from trainers.cli import main
 from trainers.run_folder import RunFolder
 from trainers.sources import load_photographs, run_config
@@ -57,6 +58,21 @@ def test_a_scene_of_gaussians_can_be_gone_on_with_as_anchors(tiny_scene, trained
     scene = gsplat_core.io.load(anchors / "point_cloud.ply")
     assert bool(scene.shared["colors_weights"].any())
     assert scene.num <= gsplat_core.io.load(plain).num
+
+
+def test_photographs_may_have_looks_of_their_own(tiny_scene, tmp_path) -> None:
+    run = RunFolder(tmp_path / "run")
+    words = [str(tiny_scene), "-o", str(run.path), *OPTIONS[:3], "8", *OPTIONS[4:], "--model", "scaffold"]
+    assert main(["train", *words, "--appearance", "embedding"]) == 0
+    network = json.loads((run.parts / "embedding.json").read_text())["network"]
+    assert list(network) == ["vectors_to_hidden"]
+    before = run.read_metrics()["psnr"]
+    assert main(["eval", str(run.path)]) == 0
+    assert run.read_metrics()["psnr"] == before
+    scene = gsplat_core.io.load(run.point_cloud)
+    first, second = (in_appearance(run.path, scene, name).shared for name in ("001.png", "002.png"))
+    different = [name for name in first if not torch.equal(first[name], second[name])]
+    assert different == ["colors_hidden_biases"]
 
 
 @pytest.mark.parametrize(

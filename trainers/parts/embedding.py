@@ -5,6 +5,9 @@ Unlike an affine change of the image this can make one thing darker and another 
 do; unlike with a grid over the image, what becomes of the scene for one photograph is an ordinary scene,
 which can be looked at from anywhere.
 
+Of anchors, whose colours a network makes, the network reads the vector, too, as in Scaffold-GS: what its
+hidden layer makes of it is added to that layer's biases.
+
 Vectors are taken relative to their mean, so that the scene is what it looks like on average.
 """
 
@@ -19,6 +22,7 @@ import torch
 from torch import Tensor
 
 from gsplat_core import sh_transfer
+from gsplat_core.models import scaffold
 from gsplat_core.ranges import POSITIVE, Range, check_ranges
 from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.dataset import Dataset, View
@@ -36,7 +40,8 @@ class EmbeddingConfig:
     """Args:
         size: of a vector.
         width: of the two hidden layers of a network that looks at each Gaussian; 0: none, changes are linear
-            in the Gaussian's coefficients, the products of its colours and the waves of its place.
+            in the Gaussian's coefficients, the products of its colours and the waves of its place. Anchors
+            have a network already.
         rate: Adam's learning rate of the vectors, which falls to a tenth.
         network_rate: of the network and the layer that vectors make, which falls to a tenth, too.
 
@@ -63,7 +68,7 @@ class Embedding(Part):
         self._settings = settings
         self._steps = config.steps
         self._names = [view.name for view in views]
-        self._model = _Model.started(settings, config)
+        self._model = _MODELS.get(config.primitive, _Model).started(settings, config)
         random = torch.Generator().manual_seed(config.seed + 1)
         self._vectors = torch.randn(len(views), settings.size, generator=random) / math.sqrt(settings.size)
         self._settled = False
@@ -178,6 +183,22 @@ class _Model:
         if center.shape != (3,) or not math.isfinite(length) or length <= 0:
             raise ValueError("the embedding is of no place")
         self.center, self.length, self.tensors = center, length, network
+
+
+class _OfAnchors(_Model):
+    """What vectors do to the network of colours of a scene of anchors (`gsplat_core/models/scaffold.py`)."""
+
+    @classmethod
+    def started(cls, settings: EmbeddingConfig, config: TrainConfig) -> _Model:
+        return cls({"vectors_to_hidden": torch.zeros(settings.size, scaffold.HIDDEN)})
+
+    def changed(self, params: Mapping[str, Tensor], vector: Tensor) -> Mapping[str, Tensor]:
+        biases = params[_BIASES] + vector @ self.tensors["vectors_to_hidden"]
+        return {**params, _BIASES: biases}
+
+
+_BIASES = "colors_hidden_biases"
+_MODELS: dict[str, type[_Model]] = {scaffold.NAME: _OfAnchors}
 
 
 class _Unseen(Part):

@@ -72,7 +72,7 @@ def fit(own: Parts, gaussians: Gaussians, view: View, background: str) -> None:
     adam = Adam(
         [{"params": [group.tensor], "betas": group.betas, "eps": group.eps} for group in groups], lr=0.0
     )
-    params, still = gaussians.params, None
+    params, still = gaussians.params | gaussians.shared, None
     for step in range(1, FITTING_STEPS + 1):
         for settings, group in zip(adam.param_groups, groups, strict=True):
             settings["lr"] = group.rate(step)

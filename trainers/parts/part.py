@@ -185,8 +185,8 @@ class Part:
         return Wants()
 
     def shown(self, step: int, params: Mapping[str, Tensor], target: Target) -> Mapping[str, Tensor]:
-        """The raw parameters to render for a photograph: the scene's, or a function of them. What is shown of
-        a tensor that rows share is the scene's, too, where it is not among them."""
+        """The raw parameters to render for a photograph, and what rows share: the scene's, or a function of
+        them."""
         return params
 
     def image(self, step: int, rendering: Rendering, target: Target) -> Tensor:

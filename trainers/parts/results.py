@@ -109,7 +109,7 @@ class AtTest:
 
     def scene(self, gaussians: Gaussians, view: View) -> Gaussians:
         """The scene as that photograph shows it."""
-        params = gaussians.params
+        params = gaussians.params | gaussians.shared
         shown = self._parts.shown_at_test(params, self.camera(view), self._numbers.get(view.name))
         if shown is params:
             return gaussians

@@ -8,10 +8,11 @@ differ from their surroundings, and the rest are of the low band, where neighbou
 other.
 
 What was published leaves open how the rest is chosen. Who goes leaves a hole where nothing near is as
-opaque, so who is near decides, not how opaque a Gaussian is by itself. The measure is presence: the opacity
-times the mean standard deviation of a Gaussian, divided by the low band of that, what its neighbours are
-worth. Wherever one looks about the same share stays, the most present ones of each neighbourhood. Responses
-are weighted by presence too, as a difference that hardly shows is none.
+opaque, so who is near decides more than how opaque a Gaussian is by itself. The measure is presence: the
+opacity times the mean standard deviation of a Gaussian, divided by the low band of that, what its neighbours
+are worth. Wherever one looks about the same share stays, the most present ones of each neighbourhood. A power
+of the opacity (`faint`) is a further factor, so that haze, which is faint as far as it reaches, has less of a
+share. Responses are weighted by presence too, as a difference that hardly shows is none.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class SpectralConfig:
         width: s, in medians of the distance between neighbours.
         reach: beyond so many s nobody is joined.
         gamma: share of those that stay which is taken of the strongest responses.
+        faint: the power of the opacity by which presence is multiplied; 0 leaves faint places their share.
         positions, scales, colors: how much each signal counts, where its median response is 1.
 
     Raises:
@@ -48,6 +50,7 @@ class SpectralConfig:
     width: Annotated[float, POSITIVE] = 1.0
     reach: Annotated[float, POSITIVE] = 3.0
     gamma: Annotated[float, SHARE] = 0.1
+    faint: Annotated[float, NOT_NEGATIVE] = 0.5
     positions: Annotated[float, NOT_NEGATIVE] = 1.0
     scales: Annotated[float, NOT_NEGATIVE] = 1.0
     colors: Annotated[float, NOT_NEGATIVE] = 1.0
@@ -70,6 +73,7 @@ def spectral_choice(params: Mapping[str, Tensor], count: int, config: SpectralCo
     scales, opacities = activate(params["scales"].detach(), params["opacities"].detach())
     presence = (opacities * scales.mean(dim=1)).double()
     presence = presence / graph.low_band(presence[:, None])[:, 0].clamp(min=_TINY)
+    presence = presence * opacities.double() ** config.faint
     strongest = most_important(_response(params, graph, config) * presence, round(config.gamma * count))
     first = presence.index_fill(0, strongest, torch.inf)
     return most_important(first, count)

@@ -47,7 +47,7 @@ def dense_choice(gaussians: Gaussians, count: int, config: SpectralConfig) -> li
         return torch.where(degrees > 0, adjacency @ signal / degrees.clamp(min=1e-30), mean)
 
     mass = (gaussians.opacities.double().sigmoid() * gaussians.scales.double().exp().mean(dim=1))[:, None]
-    presence = (mass / low(mass))[:, 0]
+    presence = (mass / low(mass))[:, 0] * gaussians.opacities.double().sigmoid() ** config.faint
     sizes = gaussians.scales.double().sort(dim=1).values
     response = torch.zeros_like(presence)
     for weight, signal in (
@@ -86,9 +86,11 @@ def test_about_the_same_share_stays_wherever_one_looks_however_opaque_it_is_ther
     opacities = torch.where(left, 0.02 + 0.05 * spread, 0.6 + 0.3 * spread)
     gaussians = plate(opacities)
     stay = torch.zeros(900, dtype=torch.bool)
-    stay[spectral_choice(gaussians.params, 450)] = True
+    stay[spectral_choice(gaussians.params, 450, SpectralConfig(faint=0.0))] = True
     assert 0.4 < float(stay[left].float().mean()) < 0.6
     assert float(opacities[left & stay].mean()) > float(opacities[left & ~stay].mean())
+    some = left[spectral_choice(gaussians.params, 450, SpectralConfig(faint=0.1))].float().mean()
+    assert 0.0 < float(some) < float(stay[left].float().mean())  # haze has less of a share
 
 
 def test_the_share_of_strong_responses_keeps_who_differs() -> None:

@@ -39,6 +39,7 @@ MODELS: Mapping[str, str] = {
     "2dgs": "surfel",
     "6dgs": "directional",
     "analytic": "analytic",
+    "eagles": "eagles",
     "flat": "flat",
     "generalized": "generalized",
     "ges": "ges",
@@ -117,6 +118,8 @@ class Primitive:
         kept: whether files that can hold its rows hold them and not what they are `baked` to, as they are
             smaller or tell more.
         fits: raises ValueError where tensors of the right shapes do not make a scene of it; None: they do.
+        fitted: what makes a scene whose fields are blank look as its six fields of the plain Gaussian say,
+            where blank is not that (`Gaussians.with_primitive`).
     """
 
     name: str
@@ -131,6 +134,7 @@ class Primitive:
     splats: int = 1
     kept: bool = False
     fits: Callable[[Gaussians], None] | None = None
+    fitted: Callable[[Gaussians], Gaussians] | None = None
 
     def __call__(self, params: Mapping[str, Tensor], context: Mapping[str, Any]) -> Evaluated:
         """

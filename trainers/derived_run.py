@@ -94,7 +94,7 @@ class Origin:
             DataError: the scene or its photographs cannot be read, or the scene is empty.
             UsageError: a file without photographs.
         """
-        gaussians = load_scene(path, warn, list(read)).detached().to(choose_device(device))
+        gaussians = load_scene(path, warn, list(read)).detached().baked().to(choose_device(device))
         if not gaussians.num:
             raise DataError(path, "there are no Gaussians in it")
         dataset, config = photographs_of(path, scene, images)

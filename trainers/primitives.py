@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
+from gsplat_core.compress.registry import CODECS
 from gsplat_core.errors import UsageError
 from gsplat_core.primitive import get, no_place_for
 from gsplat_core.scene.dataset import Dataset
@@ -58,6 +59,10 @@ def refuse_primitive(name: str, config: TrainConfig) -> None:
     _refuse_strategy(name, config.strategy)
     if config.compress is not None:
         refuse_codec(name, config.compress)
+        if (coded := CODECS[config.compress].primitive) != name:
+            raise UsageError(
+                f"--compress {config.compress} trains scenes of the primitive {coded!r}; add --model {coded}."
+            )
 
 
 def _refuse_strategy(name: str, strategy: str) -> None:
@@ -112,9 +117,11 @@ def refuse_cameras(name: str, dataset: Dataset) -> None:
 
 
 def refuse_codec(name: str, codec: str) -> None:
-    """Raises UsageError where a primitive is not what codecs know."""
-    if name != PLAIN:
-        raise UsageError(f"The codec {codec!r} {no_place_for(name)}; codecs know plain Gaussians only.")
+    """Raises UsageError where neither a codec codes a primitive nor can it be made such a scene."""
+    coded = CODECS[codec].primitive
+    if name not in (PLAIN, coded):
+        known = "plain Gaussians" if coded == PLAIN else f"these and {coded!r}"
+        raise UsageError(f"The codec {codec!r} {no_place_for(name)}; it knows {known} only.")
 
 
 def refuse_pruning(name: str) -> None:

@@ -124,7 +124,7 @@ def search(
     """Walks the path until the goal is passed, and chooses.
 
     Args:
-        config: how the scene was trained.
+        config: how the scene was trained, or scenes of the codec's primitive are, where it is not that.
         codec: name in `gsplat_core.compress.registry`.
         steps: of training per round.
         report: called after each round.
@@ -135,10 +135,11 @@ def search(
         goal, the one that comes nearest.
     """
     path = _Path(gaussians, dataset, config, codec, steps, results or {})
+    first = path.scene
     while len(path.rounds) < MAX_ROUNDS:
         last = path.rounds[-1] if path.rounds else None
         if last is None:
-            done = path.advance(gaussians, FIRST_KEEP, FIRST_COARSENESS)
+            done = path.advance(first, FIRST_KEEP, FIRST_COARSENESS)
         elif goal.target_bytes is not None:
             if last.size <= goal.target_bytes:
                 break
@@ -147,7 +148,7 @@ def search(
         elif _within(last, goal):
             done = path.advance(path.scene, NEXT_KEEP, last.coarseness * NEXT_COARSENESS)
         elif len(path.rounds) == 1:
-            done = path.advance(gaussians, GENTLE_KEEP, GENTLE_COARSENESS)
+            done = path.advance(first, GENTLE_KEEP, GENTLE_COARSENESS)
         else:
             break
         report(done)
@@ -187,7 +188,7 @@ class _Path:
         parts = settled(config, dataset.train, results, gaussians.device)
         self.compared = AtTest(parts, dataset.train)
         self.start_count = gaussians.num
-        self.scene = gaussians
+        self.scene = gaussians.with_primitive(CODECS[codec].primitive)
         self.rounds: list[Round] = []
         self.reference = self._score(gaussians)
 

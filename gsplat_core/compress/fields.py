@@ -45,10 +45,9 @@ def to_fields(params: Mapping[str, Tensor], which: Tensor) -> dict[str, Tensor]:
             remedy="Train and code the scene as primitive 'gaussian'.",
         )  # fmt: skip
     quats, scales = symmetry.rename(params["quats"], params["scales"], which)
-    opponent = _OPPONENT.to(params["sh0"])
     return {
-        "dc": (params["sh0"] @ opponent.T).flatten(1),
-        "sh": (params["shN"] @ opponent.T).flatten(1),
+        "dc": opponent_columns(params["sh0"]),
+        "sh": opponent_columns(params["shN"]),
         "scales": scales.clamp(-SCALE_LIMIT, SCALE_LIMIT),
         "rotation": quats[:, 1:],
         "opacity": params["opacities"].clamp(-OPACITY_LIMIT, OPACITY_LIMIT)[:, None],
@@ -68,14 +67,23 @@ def from_fields(fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
     # Rounding can push a vector out of the unit ball.
     rotation = rotation / squared.clamp(min=1).sqrt()
     w = (1 - squared).clamp(min=0).sqrt()
-    opponent = _OPPONENT.to(rotation)
     return {
         "quats": torch.cat([w, rotation], dim=1),
         "scales": fields["scales"],
         "opacities": fields["opacity"][:, 0],
-        "sh0": fields["dc"][:, None] @ opponent,
-        "shN": fields["sh"].unflatten(1, (-1, 3)) @ opponent,
+        "sh0": of_opponent_columns(fields["dc"]),
+        "shN": of_opponent_columns(fields["sh"]),
     }
+
+
+def opponent_columns(coefficients: Tensor) -> Tensor:
+    """Coefficients [N, K, 3] as columns [N, 3 K]: of each its brightness and two colour differences."""
+    return (coefficients @ _OPPONENT.to(coefficients).T).flatten(1)
+
+
+def of_opponent_columns(columns: Tensor) -> Tensor:
+    """The inverse of `opponent_columns`."""
+    return columns.unflatten(1, (-1, 3)) @ _OPPONENT.to(columns)
 
 
 def columns_of(field: str, sh_degree: int) -> int:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gsplat_core.compress import further, grid, residual, scalar, vq
+from gsplat_core.compress import eagles, further, grid, residual, scalar, vq
 from gsplat_core.compress.codec import Codec
 from gsplat_core.compress.container import Container
 from gsplat_core.compress.latents import rows_before
@@ -28,6 +28,8 @@ class Entry(NamedTuple):
     create: Callable[[float], Codec]
     """The codec with its settings coarser by a factor than by default."""
     decode: Callable[[Container], Gaussians]
+    primitive: str = PLAIN
+    """Of the scenes that it codes and that are trained for it; plain Gaussians are made such first."""
 
 
 CODECS = {
@@ -36,6 +38,11 @@ CODECS = {
     "scalar": Entry(
         lambda coarseness: scalar.ScalarCodec(scalar.ScalarConfig().coarser(coarseness)), scalar.decode
     ),
+    "eagles": Entry(
+        lambda coarseness: eagles.EaglesCodec(eagles.EaglesConfig().coarser(coarseness)),
+        eagles.decode,
+        eagles.NAME,
+    ),
 }
 
 
@@ -43,6 +50,12 @@ def check_name(name: str) -> None:
     """Raises UsageError: no codec has this name."""
     if name not in CODECS:
         raise UsageError(f"There is no codec {name!r}; there are {', '.join(CODECS)}.")
+
+
+def usual(primitive: str) -> str:
+    """The codec of scenes of a primitive where none is chosen: its own, or `scalar`."""
+    own = [name for name, entry in CODECS.items() if entry.primitive == primitive != PLAIN]
+    return own[0] if own else "scalar"
 
 
 def encode(codec: Codec, gaussians: Gaussians, path: str | os.PathLike[str] = "(memory)") -> Container:
@@ -54,10 +67,15 @@ def encode(codec: Codec, gaussians: Gaussians, path: str | os.PathLike[str] = "(
     Raises:
         UnsuitableSceneError: its rows are of a primitive that codecs cannot hold, or its labels no labels.
     """
-    if not further.has_place(gaussians.primitive):
-        gaussians.require_plain(path, f"the codec {codec.name!r}")
-    container = codec.encode(gaussians.with_primitive(PLAIN))
-    further.add(container, gaussians)
+    if (own := CODECS[codec.name].primitive) != PLAIN:
+        if gaussians.primitive != own:
+            gaussians.require_plain(path, f"the codec {codec.name!r}")
+        container = codec.encode(gaussians.with_primitive(own))
+    else:
+        if not further.has_place(gaussians.primitive):
+            gaussians.require_plain(path, f"the codec {codec.name!r}")
+        container = codec.encode(gaussians.with_primitive(PLAIN))
+        further.add(container, gaussians)
     if known := gaussians.metadata.known():
         container.header["metadata"] = known
     if LABEL in gaussians.extras:

@@ -16,6 +16,7 @@ from gsplat_core.compress.ranking import least_important
 from gsplat_core.compress.registry import check_name
 from gsplat_core.densify.edits import Edit, Prune
 from gsplat_core.ranges import INTERVAL, SOME_SHARE, Range, check_ranges
+from gsplat_core.render.scene import Scene
 from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.scene.cameras import Camera
 
@@ -116,11 +117,11 @@ class CompressedTraining:
         return self.codec.penalty(params)
 
     @torch.no_grad()
-    def on_step(self, step: int, params: Mapping[str, Tensor]) -> list[Edit]:
+    def on_step(self, step: int, scene: Scene) -> list[Edit]:
         """The edits after this step: nothing but prunings."""
         if self.schedule.keep == 1 or step not in self.schedule.prunings:
             return []
-        scores = importance(params, self._cameras, self._settings)
+        scores = importance(scene, self._cameras, self._settings)
         keep = max(1, round(len(scores) * self.schedule.keep**0.5))
         return [Prune(least_important(scores, keep))]
 

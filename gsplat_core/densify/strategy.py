@@ -218,7 +218,8 @@ class SceneView:
         """[N] the raw opacities with which Gaussians are drawn with this opacity, infinity where their
         primitive never draws them as opaque as that (`models/mip.py`)."""
         raw = self.params["opacities"].detach()
-        if self.evaluated is None:
+        # What is decoded is drawn as it is (`Field.decoded_from`), and asks nobody what it would be.
+        if self.evaluated is None or self.schema["opacities"].decoded_from is not None:
             return raw.new_tensor(opacity).logit().expand_as(raw)
         half = self.evaluated({**self.params, "opacities": torch.zeros_like(raw)}).opacities.double()
         return (0.5 * opacity / half.clamp(min=1e-30)).clamp(max=1).logit().to(raw.dtype)

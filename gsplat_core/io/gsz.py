@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gsplat_core.compress.codec import Codec
 from gsplat_core.compress.container import Container
-from gsplat_core.compress.registry import CODECS, decode, encode
+from gsplat_core.compress.registry import CODECS, decode, encode, usual
 from gsplat_core.io.atomic import write_bytes
 from gsplat_core.io.format import ALL_METADATA, Format
 from gsplat_core.io.source import read_whole
@@ -35,17 +35,18 @@ def save(path: Path, gaussians: Gaussians, codec: Codec | None = None) -> None:
     """Codes a scene as it is; `compress` first trains it for its codec, which makes it several times smaller.
 
     Args:
-        codec: which, with what settings; by default `scalar` with fine steps.
+        codec: which, with what settings; by default the usual one of the scene's primitive with fine steps.
 
     Raises:
         ResourceError: see `gsplat_core.io.atomic`.
         UnsuitableSceneError: its rows are of a primitive that codecs cannot hold, or its labels no labels.
     """
-    codec = CODECS["scalar"].create(0.25) if codec is None else codec
+    codec = CODECS[usual(gaussians.primitive)].create(0.25) if codec is None else codec
     write_bytes(path, encode(codec, gaussians, path).to_bytes())
 
 
 FORMAT = Format(
     ".gsz", "gsplat_core compressed scene", load=load, save=save, metadata=ALL_METADATA,
     extras=frozenset({LABEL}), any_axes=True,
+    primitives=frozenset(entry.primitive for entry in CODECS.values()),
 )  # fmt: skip

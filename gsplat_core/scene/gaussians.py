@@ -222,13 +222,15 @@ class Gaussians:
 
     def with_primitive(self, name: str) -> Gaussians:
         """The rows as those of another primitive: what it has beyond this one starts blank, which is as the
-        plain Gaussian (`Field.blank`), and what it does not have or read is given up.
+        plain Gaussian (`Field.blank`), or is made to look like it (`Primitive.fitted`), and what it does not
+        have or read is given up.
 
         Raises:
             UsageError: there is no such primitive.
             ValueError: a field that has no blank value.
         """
-        schema = primitives.get(name).schema
+        kind = primitives.get(name)
+        schema = kind.schema
         own = {name: t for name, t in (self.params | self.extras).items() if name not in schema.unused}
         if "shN" in schema.unused:
             own["shN"] = self.shN[:, :0]
@@ -242,13 +244,14 @@ class Gaussians:
         }
         known_here = {known.name for known in self.schema.carried}
         extras = {key: tensor for key, tensor in self.extras.items() if key not in known_here}
-        return self._replaced(
+        scene = self._replaced(
             **{unused: fields[unused] for unused in schema.unused},
             primitive=name,
             further={known.name: fields[known.name] for known in schema.further},
             extras=extras | {known.name: fields[known.name] for known in schema.carried},
             shared=shared,
         )
+        return scene if kind.fitted is None or self.primitive == name else kind.fitted(scene)
 
     def with_fields(self, fields: Mapping[str, Tensor]) -> Gaussians:
         """The same scene with other parameters and shared tensors: all of the former, and what there is of
@@ -319,7 +322,13 @@ class Gaussians:
             raise ValueError("merge: expected at least one scene")
         degree = max(scene.sh_degree for scene in scenes)
         primitive = _common_primitive(scene.primitive for scene in scenes)
-        shared = _common_shared([scene for scene in scenes if scene.primitive == primitive])
+        like = [scene for scene in scenes if scene.primitive == primitive]
+        if primitives.get(primitive).fitted and len(like) < len(scenes):
+            raise ValueError(
+                f"merge: rows of the primitive {primitive!r} share what was found for them, so that others "
+                "cannot become such; merge what they look like: Gaussians.baked"
+            )
+        shared = _common_shared(like)
         scenes = [scene.with_sh_degree(degree).with_primitive(primitive) for scene in scenes]
         for scene in scenes[1:]:
             if (scene.means.dtype, scene.device) != (scenes[0].means.dtype, scenes[0].device):

@@ -106,6 +106,8 @@ class Field:
             field get them, and training starts with them. None: there are none.
         decay: what its learning rate is multiplied by at the end of a training, towards which it falls
             exponentially. That of means is `TrainConfig`'s.
+        decoded_from: the further field that it is computed from, in place of being trained; it holds what
+            that says, for those who read it, and who changes it changes that (`trainers/parts/latents.py`).
 
     Raises:
         ValueError: a name, role, activation, similarity or rate that makes no sense.
@@ -119,6 +121,7 @@ class Field:
     similarity: str | Moved = "invariant"
     blank: float | tuple[float, ...] | None = 0.0
     decay: float = 1.0
+    decoded_from: str | None = None
 
     def __post_init__(self) -> None:
         if self.role == "carried" and self.learning_rate is not None:

@@ -29,6 +29,11 @@ def coded(codec: Codec, gaussians: Gaussians) -> Gaussians:
     return decode(Container.from_bytes(data, Path("test.gsz")))
 
 
+def scene_for(name: str, count: int, degree: int = 3) -> Gaussians:
+    """A scene of the rows that a codec codes."""
+    return scene(count, degree).with_primitive(CODECS[name].primitive)
+
+
 def matched(decoded: Gaussians, gaussians: Gaussians) -> Gaussians:
     """The decoded scene in the order of the other: nearest positions."""
     nearest = torch.cdist(gaussians.means.double(), decoded.means.double()).argmin(dim=1)
@@ -38,7 +43,7 @@ def matched(decoded: Gaussians, gaussians: Gaussians) -> Gaussians:
 @codecs
 @pytest.mark.parametrize("degree", [0, 1, 3])
 def test_fine_steps_decode_to_nearly_the_scene(name: str, degree: int) -> None:
-    gaussians = scene(400, degree)
+    gaussians = scene_for(name, 400, degree)
     decoded = coded(CODECS[name].create(0.01), gaussians)
     assert (decoded.num, decoded.sh_degree) == (400, degree)
     decoded = matched(decoded, gaussians)
@@ -52,11 +57,11 @@ def test_fine_steps_decode_to_nearly_the_scene(name: str, degree: int) -> None:
 
 @codecs
 def test_training_shows_what_will_be_decoded(name: str) -> None:
-    gaussians = scene(600)
+    gaussians = scene_for(name, 600)
     codec = CODECS[name].create(0.5)
     codec.refresh(gaussians.params)
-    shown = Gaussians(**codec.quantized(gaussians.params))
-    decoded = matched(coded(codec, gaussians), gaussians)
+    shown = gaussians.with_fields(codec.quantized(gaussians.params)).baked()
+    decoded = matched(coded(codec, gaussians), gaussians).baked()
     torch.testing.assert_close(decoded.means, shown.means, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(decoded.opacities, shown.opacities, rtol=1e-5, atol=1e-5)
     if name != "vq":  # which moves its codes to the means and rounds them
@@ -116,7 +121,7 @@ def test_the_codebooks_that_were_trained_are_stored() -> None:
 
 @codecs
 def test_gradients_pass_straight_through(name: str) -> None:
-    params = {key: value.requires_grad_() for key, value in scene(300).params.items()}
+    params = {key: value.requires_grad_() for key, value in scene_for(name, 300).params.items()}
     codec = CODECS[name].create(1.0)
     codec.refresh(params)
     weights = {key: torch.rand_like(value) for key, value in params.items()}
@@ -127,7 +132,7 @@ def test_gradients_pass_straight_through(name: str) -> None:
 
 @codecs
 def test_the_penalty_falls_when_it_is_followed(name: str) -> None:
-    params = {key: value.requires_grad_() for key, value in scene(300).params.items()}
+    params = {key: value.requires_grad_() for key, value in scene_for(name, 300).params.items()}
     codec = CODECS[name].create(1.0)
     codec.refresh(params)
     before = codec.penalty(params)
@@ -141,14 +146,14 @@ def test_the_penalty_falls_when_it_is_followed(name: str) -> None:
 
 @codecs
 def test_coarser_is_smaller(name: str) -> None:
-    gaussians = scene(800)
+    gaussians = scene_for(name, 800)
     sizes = [len(CODECS[name].create(factor).encode(gaussians).to_bytes()) for factor in (0.5, 1, 2)]
     assert sizes[0] > sizes[1] > sizes[2]
 
 
 @codecs
 def test_a_saved_state_goes_on_alike(name: str) -> None:
-    gaussians = scene(300)
+    gaussians = scene_for(name, 300)
     codec, again = CODECS[name].create(1.0), CODECS[name].create(1.0)
     codec.refresh(gaussians.params)
     again.load_state_dict({key: value.clone() for key, value in codec.state_dict().items()})
@@ -161,7 +166,7 @@ def test_a_saved_state_goes_on_alike(name: str) -> None:
 @codecs
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_tiny_scenes(name: str, count: int) -> None:
-    gaussians = scene(count)
+    gaussians = scene_for(name, count)
     assert coded(CODECS[name].create(0.1), gaussians).num == count
 
 

@@ -105,5 +105,5 @@ def test_values_out_of_range(wrong: object) -> None:
 
 
 def test_a_codec_that_is_not_registered_is_refused_by_name() -> None:
-    with pytest.raises(UsageError, match="There is no codec 'zip'; there are vq, grid, scalar"):
+    with pytest.raises(UsageError, match="There is no codec 'zip'; there are vq, grid, scalar, eagles"):
         CompressionConfig("zip")

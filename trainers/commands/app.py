@@ -92,7 +92,8 @@ def _apply(
 
     format_of(output)
     must_not_be_source(output, [source])
-    before = load_scene(source, warn, list(read)).detached().to(choose_device(device))
+    # What an application makes of rows that share their decoders are rows of their own.
+    before = load_scene(source, warn, list(read)).detached().baked().to(choose_device(device))
     if not before.num:
         raise DataError(source, "there are no Gaussians in it")
     dataset, settings = photographs_of(source, scene, images)

@@ -120,6 +120,7 @@ def _opened(sources: tuple[Path, ...], read: tuple[str, ...]) -> list[Pieces]:
     """The scenes, read with those options that all formats have, and those that are of their own."""
     from gsplat_core.io import format_of_file, load_pieces
     from gsplat_core.io.options import options_of, parse_options
+    from gsplat_core.scene.gaussians import Gaussians
     from trainers.messages import warn
     from trainers.sources import load_scene_pieces, splat_file
 
@@ -137,7 +138,8 @@ def _opened(sources: tuple[Path, ...], read: tuple[str, ...]) -> list[Pieces]:
             fitting = [text for text in own if named(text) in options_of(load)]
             options |= parse_options(load, fitting, f"reading {source.name}")
             unused -= set(fitting)
-        opened.append(load_scene_pieces(source, warn, options))
+        # Rows that share their decoders could neither be turned nor come together with others.
+        opened.append(load_scene_pieces(source, warn, options).mapped(Gaussians.baked))
     if unused:
         raise UsageError(f"--read {min(unused)}: none of these files has such an option.")
     return opened

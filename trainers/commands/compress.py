@@ -41,7 +41,8 @@ def compress(
     Args:
         run: finished run folder; with --prune also a splat file.
         output: run folder to write; with --prune also a file.
-        codec: scalar (default, smallest), vq (codebooks) or grid (sorted pictures).
+        codec: scalar (default, smallest), vq (codebooks), grid (sorted pictures) or eagles (rows decoded from
+            latents).
         max_loss_db: the smallest file whose test PSNR is at most so much lower (default: 0.3) ...
         max_loss_ssim: ... and whose SSIM is at most so much lower (default: a sixtieth of that, 0.005).
         target_mb: the best file of at most so many million bytes, instead.
@@ -100,13 +101,16 @@ def _compress(
     import time
     from dataclasses import asdict
 
+    from gsplat_core.compress.registry import CODECS
     from gsplat_core.io import load
     from gsplat_core.io.atomic import write_bytes
+    from gsplat_core.scene.gaussians import PLAIN
     from gsplat_core.strict_json import write_json
     from trainers.coordinates import share_coordinates
     from trainers.messages import say, warn
     from trainers.next_steps import next_steps, quoted
     from trainers.parts.results import read_part_results, write_part_results
+    from trainers.presets import with_primitive
     from trainers.primitives import refuse_codec
     from trainers.rate_search import Round, search
     from trainers.results import write_results
@@ -114,10 +118,14 @@ def _compress(
     from trainers.sources import load_photographs, load_scene, run_config, training_costs, with_data
 
     config = with_data(run_config(run), data, images)
-    gaussians = load_scene(run, warn).detached().baked()
+    gaussians, coded = load_scene(run, warn).detached(), CODECS[codec].primitive
     if not gaussians.num:
         raise DataError(run, "there are no Gaussians to compress")
-    refuse_codec(gaussians.primitive, codec)
+    if gaussians.primitive != coded:
+        gaussians = gaussians.baked()
+        refuse_codec(gaussians.primitive, codec)
+    if coded != PLAIN:
+        config = with_primitive(config, coded)
     dataset = load_photographs(config)
     share_coordinates(dataset, gaussians)
     ply_bytes = gaussians.num * 4 * (17 + gaussians.shN.shape[1] * 3)  # the INRIA layout, without its header

@@ -336,7 +336,7 @@ def started(run: RunFolder, options: TrainOptions) -> TrainConfig:
             "or choose another folder with -o."
         )
     config = read_config(options.config) if options.config else preset(options.preset or "default")
-    model = model_of(options.model, options.renderer)
+    model = model_of(options.model, options.renderer) or _coded(options.compress)
     if model is not None:
         config = with_primitive(config, model)
     if options.antialiasing is not None:
@@ -396,6 +396,15 @@ def started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     config = with_settings(config, options.set)
     refuse_second_order(config)
     return config
+
+
+def _coded(codec: str | None) -> str | None:
+    """The primitive of the scenes that a codec codes, where it has one of its own."""
+    from gsplat_core.compress.registry import CODECS
+    from gsplat_core.scene.gaussians import PLAIN
+
+    coded = CODECS[codec].primitive if codec in CODECS else PLAIN
+    return None if coded == PLAIN else coded
 
 
 def _with_threshold(config: TrainConfig, threshold: str) -> TrainConfig:

@@ -58,7 +58,10 @@ class Codec(Part):
         return step >= self.training.schedule.start
 
     def edits(self, step: int, scene: SceneView) -> list[Edit]:
-        return self.training.on_step(step, scene.params)
+        if step not in self.training.schedule.prunings:
+            return []
+        drawn = scene.params if scene.evaluated is None else scene.evaluated(scene.params)
+        return self.training.on_step(step, drawn)
 
     def coded(self, scene: Gaussians, run: RunFolder) -> Gaussians:
         gsz.save(run.compressed, keep_usable(scene, run.compressed, strict=False), self.training.codec)

@@ -15,6 +15,7 @@ from gsplat_core.densify.store import ParameterStore
 from gsplat_core.densify.strategy import RenderStats, SceneView, Strategy, Wants
 from gsplat_core.losses import as_float
 from gsplat_core.scene.dataset import View
+from gsplat_core.scene.schema import Schema
 from trainers.parts.part import Part, Rendering
 from trainers.views import Target
 
@@ -28,6 +29,9 @@ class Density(Part):
 
     def __init__(self, strategy: Strategy) -> None:
         self.strategy = strategy
+        self._schema: Schema | None = None
+        self._trained: set[str] = set()
+        """What has to be trained for the strategy to change rows of this schema."""
 
     @classmethod
     def of(cls, name: str, config: TrainConfig, views: Sequence[View]) -> Density | None:
@@ -55,7 +59,10 @@ class Density(Part):
         self.strategy.on_backward(step, stats)
 
     def edits(self, step: int, scene: SceneView) -> list[Edit]:
-        free = scene.learning_rates.keys() >= self.strategy.changes
+        if scene.schema is not self._schema:  # once in a run
+            self._schema, changes = scene.schema, self.strategy.changes
+            self._trained = {scene.schema[name].decoded_from or name for name in changes}
+        free = scene.learning_rates.keys() >= self._trained
         return self.strategy.on_step(step, scene) if free else []
 
     def follow(self, plan: RowPlan) -> None:

@@ -22,6 +22,7 @@ from trainers.parts.frequency import Frequency
 from trainers.parts.head import Head
 from trainers.parts.intrinsics import Intrinsics
 from trainers.parts.key_frame import KeyFrame
+from trainers.parts.latents import Latents
 from trainers.parts.normals import Normals
 from trainers.parts.part import Part
 from trainers.parts.parts import Parts
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 # In the order in which they are asked.
 PARTS: dict[str, type[Part]] = {
+    "latents": Latents,
     "density": Density,
     "poses": Poses,
     "intrinsics": Intrinsics,

@@ -28,10 +28,11 @@ _DEGREES = (0, 1, 2, 3)
 
 
 class Baked(NamedTuple):
-    """Plain Gaussians, and what they stand for in a sentence."""
+    """Plain Gaussians, what they stand for in words, and the camera that sees them, if it is one."""
 
     scene: Gaussians
     told: str
+    camera: Camera | None = None
 
 
 def plain(
@@ -66,7 +67,7 @@ def plain(
     if camera is not None:
         view = called(camera, [*dataset.train, *dataset.test], option)
         seen = seen_from(scene, Cameras.of(shot(view), scene.device).viewmats[0])
-        return Baked(seen, f"as the camera of {view.name} sees it")
+        return Baked(seen, f"as the camera of {view.name} sees it", shot(view))
     return _average(scene, dataset, config, shot)
 
 

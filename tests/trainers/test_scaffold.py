@@ -88,6 +88,8 @@ def test_plain_gaussians_are_written_and_their_loss_is_told(trained, tmp_path, c
     assert facts["psnr_before"] == pytest.approx(trained.read_metrics()["psnr"], abs=1e-3)
     assert facts["loss_db"] == facts["psnr_before"] - facts["psnr_after"]
     assert gsplat_core.io.load(file).primitive == "gaussian"
+    if "--camera" in words:
+        assert facts["psnr_at_camera"] > 30
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def export(
     from gsplat_core.io.options import options_of, parse_options
     from gsplat_core.scene.original_coordinates import with_origin_at
     from trainers.coordinates import in_coordinates
-    from trainers.fidelity import record
+    from trainers.fidelity import compare_on_orbit, record
     from trainers.messages import say, warn
     from trainers.next_steps import next_steps, quoted
     from trainers.outlook import as_text, outlook
@@ -115,6 +115,12 @@ def export(
     elif measure != "no" and gaussians.num:
         facts |= _measured(source, scene, images, whole, result, orbit=measure == "orbit")
         text = _described(facts)
+    texts = [text]
+    if baked is not None and baked.camera is not None and measure != "no":
+        between = compare_on_orbit(whole, result, [baked.camera])["psnr_between"]
+        facts["psnr_at_camera"] = between
+        same = "are the same" if between is None else f"differ by {between:.2f} dB"
+        texts.append(f"at the camera itself its images {same}")
     hints = next_steps(("view", quoted(output), "look at it in the browser"))
     if known.ending == ".html":
         hints = [f"next    open {output} in a browser"]
@@ -122,7 +128,7 @@ def export(
         f"wrote {output}: {gaussians.num:,} Gaussians, SH degree {result.sh_degree}, {size / 2**20:.2f} MiB, "
         f"{facts['bytes_per_gaussian']:.2f} bytes per Gaussian",
         *([] if baked is None else [f"{baked.told}; beside the model's own pictures:"]),
-        text,
+        *texts,
         *hints,
     )
     record(output, facts)

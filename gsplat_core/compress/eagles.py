@@ -128,7 +128,8 @@ class EaglesCodec:
     def _numbers(self, params: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What is coded of raw parameters, before it is rounded. Differentiable."""
         sources = [decoder.source for decoder in DECODERS]
-        further = [name for name in params if name not in PARAMETERS]
+        shared = [known.name for known in primitives.get(NAME).schema.shared]
+        further = [name for name in params if name not in (*PARAMETERS, *shared)]
         if sorted(further) != sorted(sources):
             place = f"has no place for {names_of(further)}" if further else "needs latents"
             raise UnsuitableSceneError(

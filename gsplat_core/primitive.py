@@ -41,6 +41,7 @@ MODELS: Mapping[str, str] = {
     "analytic": "analytic",
     "eagles": "eagles",
     "flat": "flat",
+    "forest": "forest",
     "generalized": "generalized",
     "ges": "ges",
     "mip": "mip",

@@ -23,6 +23,7 @@ from residual_files import saved_after_another
 
 from gsplat_core.compress.registry import CODECS
 from gsplat_core.io import gsz, save
+from gsplat_core.models.forest import started
 from gsplat_core.models.sundae import starting_weights
 from gsplat_core.scene.gaussians import Gaussians
 
@@ -69,6 +70,10 @@ def saved_with_lobes(path: Path, scene: Gaussians) -> None:
 
 def saved_with_head(path: Path, scene: Gaussians) -> None:
     save(path, replace(scene.with_primitive("sundae"), shared={"head": starting_weights(1, 0)}))
+
+
+def saved_as_trees(path: Path, scene: Gaussians) -> None:
+    save(path, started(scene.with_primitive("forest"), 0), coarseness=1.0)
 
 
 def saved_as_gltf(path: Path, scene: Gaussians) -> None:
@@ -189,6 +194,7 @@ CASES = {
     "gltf": Case("a.gltf", saved_as_gltf),
     "ply with a head": Case("a.ply", saved_with_head),
     "gsz of a frame": Case("a.gsz", saved_after_another, parts=in_gsz),
+    "gsz of trees": Case("a.gsz", saved_as_trees, parts=in_gsz),
     "gsz of lobes": Case("a.gsz", saved_with_lobes, parts=in_gsz),
     **{f"gsz {codec}": Case("a.gsz", saved_by_codec(codec), parts=in_gsz) for codec in CODECS},
 }

@@ -11,6 +11,7 @@ from gsplat_core.densify.candidate_pool import CandidatePoolConfig
 from gsplat_core.densify.classes import ClassesConfig
 from gsplat_core.densify.dash import DashConfig
 from gsplat_core.densify.fastgs import FastGSConfig
+from gsplat_core.densify.forest import ForestConfig
 from gsplat_core.densify.lpm import LPMConfig
 from gsplat_core.densify.mcmc import MCMCConfig
 from gsplat_core.densify.pruning import PruningConfig
@@ -35,7 +36,8 @@ CAP = 130
 
 GENERAL = [name for name in STRATEGIES if name not in OWN_STRATEGIES.values()]
 """Strategies for rows of all primitives that have none of their own."""
-ALL = [*GENERAL, *PLUGINS, *(f"mcmc+{plugin}" for plugin in PLUGINS)]
+GENERAL_PLUGINS = [name for name in PLUGINS if name not in OWN_STRATEGIES.values()]
+ALL = [*GENERAL, *GENERAL_PLUGINS, *(f"mcmc+{plugin}" for plugin in GENERAL_PLUGINS)]
 
 PARTS = {
     "adc": ADCConfig(
@@ -81,6 +83,7 @@ PARTS = {
     "turbo": TurboConfig(start=10, stop=35),
     "candidate-pool": CandidatePoolConfig(max_gaussians=CAP),
     "fastgs": FastGSConfig(views=3, error=0.05, pixels=1.0, prune_every=18, prune_stop=36),
+    "forest": ForestConfig(),
     "seeding": SeedingConfig(start=10, stop=35, error=0.02, contrast=1.0, share=0.2),
     "spectral": SpectralPruningConfig(times="intervals", start=12, stop=36, every=12, rate=0.1),
     "pruning": PruningConfig(start=12, stop=36, every=12, share=0.01, most=0.1),

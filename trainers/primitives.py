@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf
 
 from gsplat_core.compress.registry import CODECS
+from gsplat_core.densify.registry import parts
 from gsplat_core.errors import UsageError
 from gsplat_core.primitive import get, no_place_for
 from gsplat_core.scene.dataset import Dataset
@@ -20,8 +21,11 @@ USUAL_PARTS: dict[str, tuple[str, ...]] = {
 }
 """What a training of a primitive has besides, as its paper does."""
 
-OWN_STRATEGIES: dict[str, str] = {"scaffold": "scaffold"}
-"""The density control that knows the rows of a primitive, where no other does; it knows no others."""
+OWN_STRATEGIES: dict[str, str] = {"forest": "forest", "scaffold": "scaffold"}
+"""The density control that a primitive needs, which knows no other one's rows."""
+
+BESIDE: dict[str, tuple[str, ...]] = {"forest": ("adc", "mcmc", "pruning")}
+"""With what it may be combined."""
 
 RAYS = "raygauss"
 """The primitive through which rays are cast."""
@@ -56,7 +60,12 @@ def refuse_primitive(name: str, config: TrainConfig) -> None:
         _refuse_for_surfels(config)
     if name == "raygauss":
         _refuse_for_rays(config)
-    _refuse_strategy(name, config.strategy)
+    _refuse_strategy(name, config)
+    if config.on_mesh is not None and name in OWN_STRATEGIES:
+        raise UsageError(
+            f"rows of the primitive {name!r} grow as they need, which those on a mesh do not; leave out "
+            "--mesh, or choose another --model."
+        )
     if config.compress is not None:
         refuse_codec(name, config.compress)
         if (coded := CODECS[config.compress].primitive) != name:
@@ -65,18 +74,31 @@ def refuse_primitive(name: str, config: TrainConfig) -> None:
             )
 
 
-def _refuse_strategy(name: str, strategy: str) -> None:
-    own = OWN_STRATEGIES.get(name)
-    if own is not None and strategy != own:
+def own_strategy(name: str, strategy: str) -> str:
+    """The density control of a run with a primitive that may need one of its own: that, behind which the
+    run's strategy stands if it can. Trees need their leaves more than the run's plug-ins think."""
+    if (own := OWN_STRATEGIES.get(name)) is None or own in parts(strategy):
+        return strategy
+    beside = BESIDE.get(name, ())
+    if not beside:
+        return own
+    base = parts(strategy)[0]
+    return f"{base if base in beside else beside[0]}+{own}"
+
+
+def _refuse_strategy(name: str, config: TrainConfig) -> None:
+    own, given = OWN_STRATEGIES.get(name), parts(config.strategy)
+    if own is not None and (own not in given or not {*given} <= {own, *BESIDE.get(name, ())}):
         raise UsageError(
-            f"the density control {strategy!r} does not know the rows of the primitive {name!r}; leave out "
-            f"--strategy, or use --strategy {own}."
+            f"the density control {config.strategy!r} does not know the rows of the primitive {name!r}; "
+            f"leave out --strategy, or use --strategy {own}."
         )
     for known, other in OWN_STRATEGIES.items():
-        if other in strategy.split("+") and name != known:
+        # What was trained as another primitive may be polished as the plain Gaussians that it looks like.
+        if other in given and known not in (name, config.primitive):
             raise UsageError(
-                f"the density control {other!r} knows rows of the primitive {known!r} only, not of "
-                f"{name!r}; add --model {known}, or leave out --strategy."
+                f"the density control {other!r} knows rows of the primitive {known!r} only, not of {name!r}; "
+                f"add --model {known}, or leave out --strategy."
             )
 
 

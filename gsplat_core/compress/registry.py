@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gsplat_core.compress import eagles, further, grid, residual, scalar, vq
+from gsplat_core.compress import eagles, forest, further, grid, residual, scalar, vq
 from gsplat_core.compress.codec import Codec
 from gsplat_core.compress.container import Container
 from gsplat_core.compress.latents import rows_before
@@ -46,6 +46,16 @@ CODECS = {
 }
 
 
+class OwnEntry(NamedTuple):
+    encode: Callable[[Gaussians, float], Container]
+    """Codes a scene, with steps coarser by a factor than by default."""
+    decode: Callable[[Container], Gaussians]
+
+
+OWN_CODECS = {"forest": OwnEntry(forest.encode, forest.decode)}
+"""Those of primitives that the others do not know, by the primitive."""
+
+
 def check_name(name: str) -> None:
     """Raises UsageError: no codec has this name."""
     if name not in CODECS:
@@ -76,6 +86,29 @@ def encode(codec: Codec, gaussians: Gaussians, path: str | os.PathLike[str] = "(
             gaussians.require_plain(path, f"the codec {codec.name!r}")
         container = codec.encode(gaussians.with_primitive(PLAIN))
         further.add(container, gaussians)
+    return _completed(container, gaussians, path)
+
+
+def encode_own(
+    gaussians: Gaussians, coarseness: float, path: str | os.PathLike[str] = "(memory)"
+) -> Container:
+    """The same by the codec that its primitive has to itself, one of `OWN_CODECS`.
+
+    Args:
+        coarseness: a factor on its steps.
+
+    Raises:
+        UnsuitableSceneError: there are rows that it cannot hold, or the labels are none.
+    """
+    try:
+        container = OWN_CODECS[gaussians.primitive].encode(gaussians, coarseness)
+    except UnsuitableSceneError as error:
+        raise UnsuitableSceneError(path, error.problem, error.place, error.remedy) from None
+    return _completed(container, gaussians, path)
+
+
+def _completed(container: Container, gaussians: Gaussians, path: str | os.PathLike[str]) -> Container:
+    """With the metadata and the labels of the scene that was coded."""
     if known := gaussians.metadata.known():
         container.header["metadata"] = known
     if LABEL in gaussians.extras:
@@ -109,14 +142,18 @@ def decode(container: Container, opened: Callable[[Path], Container] | None = No
     name = container.text("codec")
     if name == residual.NAME:
         return residual.decode(container, opened, decode)
-    if name not in CODECS:
+    if name in OWN_CODECS:
+        gaussians = OWN_CODECS[name].decode(container)
+    elif name in CODECS:
+        gaussians = further.added(CODECS[name].decode(container), container)
+    else:
         raise DataError(
             container.path,
-            f"coded with {name!r}, which this program does not know; known are {', '.join(CODECS)}",
+            f"coded with {name!r}, which this program does not know; known are "
+            f"{', '.join((*CODECS, *OWN_CODECS))}",
             place="header",
             remedy="Update gsplat-core.",
         )
-    gaussians = further.added(CODECS[name].decode(container), container)
     if LABEL in container.streams:
         labels = decode_table(container.stream(LABEL), rows_before(gaussians.num), 1)
         gaussians = labelled(gaussians, labels[:, 0])

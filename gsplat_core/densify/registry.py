@@ -11,6 +11,7 @@ from gsplat_core.densify.candidate_pool import CandidatePool, CandidatePoolConfi
 from gsplat_core.densify.classes import Classes, ClassesConfig
 from gsplat_core.densify.dash import Dash, DashConfig
 from gsplat_core.densify.fastgs import FastGS, FastGSConfig
+from gsplat_core.densify.forest import Forest, ForestConfig
 from gsplat_core.densify.lpm import LPM, LPMConfig
 from gsplat_core.densify.mcmc import MCMC, MCMCConfig
 from gsplat_core.densify.pruning import ContributionPruning, PruningConfig
@@ -39,6 +40,7 @@ PLUGINS: dict[str, tuple[type[Any], type[Any]]] = {
     "classes": (ClassesConfig, Classes),
     "dash": (DashConfig, Dash),
     "fastgs": (FastGSConfig, FastGS),
+    "forest": (ForestConfig, Forest),
     "lpm": (LPMConfig, LPM),
     "pruning": (PruningConfig, ContributionPruning),
     "seeding": (SeedingConfig, Seeding),

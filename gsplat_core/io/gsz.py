@@ -6,9 +6,10 @@ from pathlib import Path
 
 from gsplat_core.compress.codec import Codec
 from gsplat_core.compress.container import Container
-from gsplat_core.compress.registry import CODECS, decode, encode, usual
+from gsplat_core.compress.registry import CODECS, OWN_CODECS, decode, encode, encode_own, usual
 from gsplat_core.io.atomic import write_bytes
 from gsplat_core.io.format import ALL_METADATA, Format
+from gsplat_core.io.options import check_range
 from gsplat_core.io.source import read_whole
 from gsplat_core.io.usable import keep_usable
 from gsplat_core.labels import LABEL
@@ -31,22 +32,28 @@ def load(path: Path, *, strict: bool = False, trusted: bool = False) -> Gaussian
     return keep_usable(decode(opened(path), opened), path, strict)
 
 
-def save(path: Path, gaussians: Gaussians, codec: Codec | None = None) -> None:
+def save(path: Path, gaussians: Gaussians, codec: Codec | None = None, *, coarseness: float = 0.25) -> None:
     """Codes a scene as it is; `compress` first trains it for its codec, which makes it several times smaller.
 
     Args:
-        codec: which, with what settings; by default the usual one of the scene's primitive with fine steps.
+        codec: which, with what settings; by default the usual one of the scene's primitive.
+        coarseness: of steps where no codec is given; 1 is what `compress` and training begin with.
 
     Raises:
         ResourceError: see `gsplat_core.io.atomic`.
         UnsuitableSceneError: its rows are of a primitive that codecs cannot hold, or its labels no labels.
+        UsageError: `coarseness` is not from 0.01 to 16.
     """
-    codec = CODECS[usual(gaussians.primitive)].create(0.25) if codec is None else codec
-    write_bytes(path, encode(codec, gaussians, path).to_bytes())
+    check_range("coarseness", coarseness, 0.01, 16)
+    if codec is None and gaussians.primitive in OWN_CODECS:
+        container = encode_own(gaussians, coarseness, path)
+    else:
+        container = encode(codec or CODECS[usual(gaussians.primitive)].create(coarseness), gaussians, path)
+    write_bytes(path, container.to_bytes())
 
 
 FORMAT = Format(
     ".gsz", "gsplat_core compressed scene", load=load, save=save, metadata=ALL_METADATA,
     extras=frozenset({LABEL}), any_axes=True,
-    primitives=frozenset(entry.primitive for entry in CODECS.values()),
+    primitives=frozenset((*OWN_CODECS, *(entry.primitive for entry in CODECS.values()))),
 )  # fmt: skip

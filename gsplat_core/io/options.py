@@ -43,7 +43,7 @@ def parse_options(function: Callable[..., Any], texts: Sequence[str], what: str)
     return options
 
 
-def check_range(name: str, value: int, low: int, high: int) -> None:
+def check_range(name: str, value: float, low: float, high: float) -> None:
     """
     Raises:
         UsageError: an option whose value is not from `low` to `high`.

@@ -210,7 +210,8 @@ def _fitting(known: Format, path: str | os.PathLike[str], gaussians: Gaussians) 
     if known.lossless:
         return gaussians
     further = known.any_axes and primitives.get(gaussians.primitive).any_axes
-    if not further and gaussians.primitive not in known.primitives:
+    further = further or gaussians.primitive in known.primitives
+    if not further:
         gaussians.require_plain(path, known.title)
     drop, _ = find_unusable(gaussians)
     if bool((far := gaussians.means.abs().amax(dim=1) > LARGEST_POSITION).any()):

@@ -33,9 +33,10 @@ def find_unusable(gaussians: Gaussians) -> tuple[dict[str, Tensor], dict[str, Te
 
     Returns:
         Masks [N] by reason, only those that hit something: of splats to drop, and of splats to repair. A
-        splat may be in several.
+        splat may be in several. What is told of rows of which plain Gaussians are an exact likeness is told
+        of these.
     """
-    g = gaussians
+    g = gaussians.baked()
     squared = (g.quats * g.quats).sum(dim=1)
     drop = {
         "position not finite": ~_finite(g.means),
@@ -44,7 +45,7 @@ def find_unusable(gaussians: Gaussians) -> tuple[dict[str, Tensor], dict[str, Te
         "scale infinite, too large or not a number": ~(g.scales <= LARGEST_SCALE).all(dim=1),
         "opacity not a number": g.opacities.isnan(),
         "colour not finite": ~(_finite(g.sh0) & _finite(g.shN)),
-        **{f"{name} not finite": ~_finite(values) for name, values in g.further.items()},
+        **{f"{name} not finite": ~_finite(values) for name, values in gaussians.further.items()},
     }
     repair = {
         "opacity exactly 0 or 1": g.opacities.isinf(),

@@ -178,7 +178,7 @@ TARGETS = {
     "ksplat": _splats("ksplat", "ksplat in buckets"),
     "glb": _splats("glb"),
     "gltf": _splats("gltf"),
-    "gsz": _splats("gsz scalar", "gsz grid", "gsz vq", "gsz eagles"),
+    "gsz": _splats("gsz scalar", "gsz grid", "gsz vq", "gsz eagles", "gsz of trees"),
     "gsz_of_a_frame": Target("a.gsz", _frame, lambda: seeds.frames()[1], CASES["gsz of a frame"].parts),
     "point_ply": Target("points3D.ply", _points, seeds.point_clouds),
     **{f"colmap_{name.replace('.', '_').lower()}": _colmap(name) for name in seeds.COLMAP_FILES},

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from strategy_runs import GENERAL
+from strategy_runs import GENERAL, GENERAL_PLUGINS
 from training_runs import Run, assert_same_bits, interrupted_at
 
 from gsplat_core.densify.mcmc import MCMCConfig
-from gsplat_core.densify.registry import PLUGINS, configurations
+from gsplat_core.densify.registry import configurations
 from gsplat_core.second_order.guard import Guard
 from gsplat_core.second_order.stochastic import StochasticOptions
 from trainers.cli import main
@@ -96,7 +96,7 @@ def test_it_can_be_interrupted_anywhere_and_continues_to_the_bit(config, tmp_pat
     assert_same_bits(resumed.state(), straight.state())
 
 
-@pytest.mark.parametrize("strategy", [*GENERAL, *PLUGINS])
+@pytest.mark.parametrize("strategy", [*GENERAL, *GENERAL_PLUGINS])
 def test_it_finishes_every_density_control(config, tmp_path, strategy) -> None:
     densify = {part: c.stretched(1 / 1000) for part, c in configurations(strategy).items()}
     config = replace(config, optimizer="lm", lm=STOCHASTIC, strategy=strategy, densify=densify)

@@ -21,7 +21,10 @@ def test_it_grows_within_its_cap_stays_finite_and_goes_on_to_the_bit(config, str
     grows_and_goes_on(config, strategy)
 
 
-@pytest.mark.parametrize(("primitive", "strategy"), OWN_STRATEGIES.items())
+@pytest.mark.parametrize(
+    ("primitive", "strategy"),
+    [*OWN_STRATEGIES.items(), ("forest", "adc+forest+pruning"), ("forest", "mcmc+forest")],
+)
 def test_so_does_one_that_knows_the_rows_of_a_primitive(config, primitive, strategy):
     grows_and_goes_on(with_primitive(config, primitive), strategy)
 

@@ -105,7 +105,7 @@ def _describe_splats(path: Path) -> dict[str, Any]:
         "bytes": size,
         "bytes_per_gaussian": size / max(1, gaussians.num),
         **_describe_gaussians(gaussians),
-        **_describe_outliers(path, gaussians, unusable),
+        **_describe_outliers(path, gaussians.baked(), unusable),
     }
 
 
@@ -153,7 +153,7 @@ def _describe_gaussians(gaussians: Any) -> dict[str, Any]:
     }
     if gaussians.num:
         facts["opacity"] = _quantiles(gaussians.opacities.sigmoid())
-        facts["size"] = _quantiles(gaussians.scales.amax(-1).exp())
+        facts["size"] = _quantiles(gaussians.baked().scales.amax(-1).exp())
         facts["bounds"] = {
             "low": gaussians.means.amin(0).tolist(),
             "median": gaussians.means.median(0).values.tolist(),

@@ -327,7 +327,7 @@ def started(run: RunFolder, options: TrainOptions) -> TrainConfig:
         with_transient,
     )
     from trainers.presets import preset, scaled_to, with_antialiasing, with_primitive, with_strategy
-    from trainers.primitives import OWN_STRATEGIES, USUAL_PARTS, model_of
+    from trainers.primitives import USUAL_PARTS, model_of, own_strategy
     from trainers.settings import with_settings
 
     if run.exists and not options.overwrite:
@@ -341,8 +341,8 @@ def started(run: RunFolder, options: TrainOptions) -> TrainConfig:
         config = with_primitive(config, model)
     if options.antialiasing is not None:
         config = with_antialiasing(config, options.antialiasing)
-    strategy = options.strategy or OWN_STRATEGIES.get(config.primitive)
-    if strategy is not None:
+    strategy = options.strategy or own_strategy(config.primitive, config.strategy)
+    if strategy != config.strategy:
         config = with_strategy(config, strategy)
     if options.steps is not None:
         config = scaled_to(config, options.steps)

@@ -21,9 +21,13 @@ from typing import Any
 from ksplat_files import written_ksplat
 from residual_files import saved_after_another
 
+from gsplat_core.compress.anchors import AnchorCodec, AnchorConfig
+from gsplat_core.compress.context import Size
+from gsplat_core.compress.hash_grid import HashGrid
 from gsplat_core.compress.registry import CODECS
 from gsplat_core.io import gsz, save
-from gsplat_core.models.forest import started
+from gsplat_core.models import forest as forest_model
+from gsplat_core.models import scaffold as scaffold_model
 from gsplat_core.models.sundae import starting_weights
 from gsplat_core.scene.gaussians import Gaussians
 
@@ -64,6 +68,11 @@ def saved_by_codec(name: str) -> Callable[[Path, Gaussians], object]:
     return lambda path, scene: gsz.save(path, scene, CODECS[name].create(1.0))
 
 
+def saved_as_anchors(path: Path, scene: Gaussians) -> None:
+    own = AnchorConfig(size=Size(HashGrid((4, 8), 6, 2), 8), fitting_steps=2)
+    gsz.save(path, scaffold_model.started(scene.with_primitive("scaffold"), 0), AnchorCodec(own))
+
+
 def saved_with_lobes(path: Path, scene: Gaussians) -> None:
     save(path, scene.with_primitive("raygauss"))
 
@@ -73,7 +82,7 @@ def saved_with_head(path: Path, scene: Gaussians) -> None:
 
 
 def saved_as_trees(path: Path, scene: Gaussians) -> None:
-    save(path, started(scene.with_primitive("forest"), 0), coarseness=1.0)
+    save(path, forest_model.started(scene.with_primitive("forest"), 0), coarseness=1.0)
 
 
 def saved_as_gltf(path: Path, scene: Gaussians) -> None:
@@ -196,6 +205,7 @@ CASES = {
     "gsz of a frame": Case("a.gsz", saved_after_another, parts=in_gsz),
     "gsz of trees": Case("a.gsz", saved_as_trees, parts=in_gsz),
     "gsz of lobes": Case("a.gsz", saved_with_lobes, parts=in_gsz),
+    "gsz of anchors": Case("a.gsz", saved_as_anchors, degree=0, parts=in_gsz),
     **{f"gsz {codec}": Case("a.gsz", saved_by_codec(codec), parts=in_gsz) for codec in CODECS},
 }
 

@@ -29,7 +29,7 @@ from trainers.fields import from_json
 from trainers.lm import LMConfig
 from trainers.parts.faces import FacesConfig
 from trainers.parts.pixel_aligned import PixelAlignedConfig
-from trainers.parts.registry import appearance_of, settings_class, transient_of
+from trainers.parts.registry import LEARNT_CODECS, appearance_of, settings_class, transient_of
 from trainers.resolution import ResolutionConfig
 
 RATES = Range(0, 1e6)
@@ -333,7 +333,9 @@ class TrainConfig:
     @property
     def compress(self) -> str | None:
         """The codec that the scene is trained for, if any."""
-        return None if self.compression is None else self.compression.codec
+        if self.compression is not None:
+            return self.compression.codec
+        return next((codec for codec, part in LEARNT_CODECS.items() if part in self.parts), None)
 
     @property
     def appearance(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
-from gsplat_core.compress.registry import CODECS
+from gsplat_core.compress.registry import CODECS, OWN
 from gsplat_core.densify.registry import parts
 from gsplat_core.errors import UsageError
 from gsplat_core.primitive import get, no_place_for
@@ -68,7 +68,7 @@ def refuse_primitive(name: str, config: TrainConfig) -> None:
         )
     if config.compress is not None:
         refuse_codec(name, config.compress)
-        if (coded := CODECS[config.compress].primitive) != name:
+        if config.compress in CODECS and (coded := CODECS[config.compress].primitive) != name:
             raise UsageError(
                 f"--compress {config.compress} trains scenes of the primitive {coded!r}; add --model {coded}."
             )
@@ -140,10 +140,19 @@ def refuse_cameras(name: str, dataset: Dataset) -> None:
 
 def refuse_codec(name: str, codec: str) -> None:
     """Raises UsageError where neither a codec codes a primitive nor can it be made such a scene."""
+    if codec in OWN:
+        if name != OWN[codec].primitive:
+            raise UsageError(
+                f"The codec {codec!r} knows the primitive {OWN[codec].primitive!r} only; add --model "
+                f"{OWN[codec].primitive}, or choose another codec."
+            )
+        return
     coded = CODECS[codec].primitive
     if name not in (PLAIN, coded):
         known = "plain Gaussians" if coded == PLAIN else f"these and {coded!r}"
-        raise UsageError(f"The codec {codec!r} {no_place_for(name)}; it knows {known} only.")
+        other = next((key for key, entry in OWN.items() if entry.primitive == name), None)
+        remedy = "" if other is None else f"; train with --compress {other}"
+        raise UsageError(f"The codec {codec!r} {no_place_for(name)}; it knows {known} only{remedy}.")
 
 
 def refuse_pruning(name: str) -> None:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gsplat_core.compress import eagles, forest, further, grid, residual, scalar, vq
-from gsplat_core.compress.codec import Codec
+from gsplat_core.compress import anchors, eagles, forest, further, grid, residual, scalar, vq
+from gsplat_core.compress.codec import Codec, Coder
 from gsplat_core.compress.container import Container
 from gsplat_core.compress.latents import rows_before
 from gsplat_core.errors import DataError, UnsuitableSceneError, UsageError
@@ -32,6 +32,14 @@ class Entry(NamedTuple):
     """Of the scenes that it codes and that are trained for it; plain Gaussians are made such first."""
 
 
+class Own(NamedTuple):
+    primitive: str
+    """The one that it codes."""
+    create: Callable[[float], Coder]
+    """As for `Entry`."""
+    decode: Callable[[Container], Gaussians]
+
+
 CODECS = {
     "vq": Entry(lambda coarseness: vq.VQCodec(vq.VQConfig().coarser(coarseness)), vq.decode),
     "grid": Entry(lambda coarseness: grid.GridCodec(grid.GridConfig().coarser(coarseness)), grid.decode),
@@ -45,6 +53,21 @@ CODECS = {
     ),
 }
 
+OWN = {
+    "anchors": Own(
+        "scaffold",
+        lambda coarseness: anchors.AnchorCodec(anchors.AnchorConfig().coarser(coarseness)),
+        anchors.decode,
+    ),
+}
+"""Codecs of primitives that have one of their own, which can be learnt with the scene."""
+
+
+def usual_coder(primitive: str, coarseness: float = 0.25) -> Coder:
+    """What codes a finished scene as it is, with fine steps."""
+    own = next((own for own in OWN.values() if own.primitive == primitive), None)
+    return (CODECS[usual(primitive)] if own is None else own).create(coarseness)
+
 
 class OwnEntry(NamedTuple):
     encode: Callable[[Gaussians, float], Container]
@@ -57,7 +80,12 @@ OWN_CODECS = {"forest": OwnEntry(forest.encode, forest.decode)}
 
 
 def check_name(name: str) -> None:
-    """Raises UsageError: no codec has this name."""
+    """Raises UsageError: no codec has this name, or it is one of a primitive's own."""
+    if name in OWN:
+        raise UsageError(
+            f"The codec {name!r} is learnt with the scene: train --model {OWN[name].primitive} "
+            f"--compress {name}."
+        )
     if name not in CODECS:
         raise UsageError(f"There is no codec {name!r}; there are {', '.join(CODECS)}.")
 
@@ -68,7 +96,7 @@ def usual(primitive: str) -> str:
     return own[0] if own else "scalar"
 
 
-def encode(codec: Codec, gaussians: Gaussians, path: str | os.PathLike[str] = "(memory)") -> Container:
+def encode(codec: Coder, gaussians: Gaussians, path: str | os.PathLike[str] = "(memory)") -> Container:
     """The coded scene with its metadata, its labels and what its primitive has besides.
 
     Args:
@@ -77,7 +105,9 @@ def encode(codec: Codec, gaussians: Gaussians, path: str | os.PathLike[str] = "(
     Raises:
         UnsuitableSceneError: its rows are of a primitive that codecs cannot hold, or its labels no labels.
     """
-    if (own := CODECS[codec.name].primitive) != PLAIN:
+    if codec.name in OWN:
+        container = codec.encode(gaussians)
+    elif (own := CODECS[codec.name].primitive) != PLAIN:
         if gaussians.primitive != own:
             gaussians.require_plain(path, f"the codec {codec.name!r}")
         container = codec.encode(gaussians.with_primitive(own))
@@ -144,13 +174,15 @@ def decode(container: Container, opened: Callable[[Path], Container] | None = No
         return residual.decode(container, opened, decode)
     if name in OWN_CODECS:
         gaussians = OWN_CODECS[name].decode(container)
+    elif name in OWN:
+        gaussians = OWN[name].decode(container)
     elif name in CODECS:
         gaussians = further.added(CODECS[name].decode(container), container)
     else:
         raise DataError(
             container.path,
             f"coded with {name!r}, which this program does not know; known are "
-            f"{', '.join((*CODECS, *OWN_CODECS))}",
+            f"{', '.join((*CODECS, *OWN, *OWN_CODECS))}",
             place="header",
             remedy="Update gsplat-core.",
         )

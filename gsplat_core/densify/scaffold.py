@@ -26,7 +26,7 @@ from gsplat_core.densify.refining import Refining
 from gsplat_core.densify.rows import finite_rows, foremost, indices
 from gsplat_core.densify.strategy import RenderStats, ScaleRule, SceneView
 from gsplat_core.densify.stretching import point_in_time, refinement_interval
-from gsplat_core.models.scaffold import SPLATS, Lattice
+from gsplat_core.models.scaffold import DROPPED, SPLATS, Lattice
 from gsplat_core.ranges import (
     COUNT,
     INTERVAL,
@@ -220,6 +220,7 @@ class Scaffold(Refining[ScaffoldConfig]):
                 "offsets": params["offsets"].new_zeros(len(knots), SPLATS, 3),
                 "offset_scales": size,
                 "scales": size,
+                DROPPED: params["means"].new_zeros(len(knots)),
             }
             edits.append(Clone(_first(sources, found)[chosen], values))
         return edits

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gsplat_core.compress.codec import Codec
+from gsplat_core.compress.codec import Coder
 from gsplat_core.compress.container import Container
-from gsplat_core.compress.registry import CODECS, OWN_CODECS, decode, encode, encode_own, usual
+from gsplat_core.compress.registry import CODECS, OWN, OWN_CODECS, decode, encode, encode_own, usual_coder
 from gsplat_core.io.atomic import write_bytes
 from gsplat_core.io.format import ALL_METADATA, Format
 from gsplat_core.io.options import check_range
@@ -32,7 +32,7 @@ def load(path: Path, *, strict: bool = False, trusted: bool = False) -> Gaussian
     return keep_usable(decode(opened(path), opened), path, strict)
 
 
-def save(path: Path, gaussians: Gaussians, codec: Codec | None = None, *, coarseness: float = 0.25) -> None:
+def save(path: Path, gaussians: Gaussians, codec: Coder | None = None, *, coarseness: float = 0.25) -> None:
     """Codes a scene as it is; `compress` first trains it for its codec, which makes it several times smaller.
 
     Args:
@@ -48,12 +48,13 @@ def save(path: Path, gaussians: Gaussians, codec: Codec | None = None, *, coarse
     if codec is None and gaussians.primitive in OWN_CODECS:
         container = encode_own(gaussians, coarseness, path)
     else:
-        container = encode(codec or CODECS[usual(gaussians.primitive)].create(coarseness), gaussians, path)
+        container = encode(codec or usual_coder(gaussians.primitive, coarseness), gaussians, path)
     write_bytes(path, container.to_bytes())
 
 
 FORMAT = Format(
     ".gsz", "gsplat_core compressed scene", load=load, save=save, metadata=ALL_METADATA,
     extras=frozenset({LABEL}), any_axes=True,
-    primitives=frozenset((*OWN_CODECS, *(entry.primitive for entry in CODECS.values()))),
+    primitives=frozenset((*OWN_CODECS, *(entry.primitive for entry in CODECS.values())))
+    | {own.primitive for own in OWN.values()},
 )  # fmt: skip

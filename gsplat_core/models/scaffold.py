@@ -11,6 +11,9 @@ Anchors lie on the lattice `origin` + `voxel` times whole numbers along the rows
 directions and offsets are measured, too; so what turns, moves and scales the scene leaves numbers of voxels,
 offsets and networks as they are.
 
+A scene that was trained to be small does without some of its splats (`compress/anchors.py`): `dropped` says
+which.
+
 Of the plain Gaussian's fields, `quats`, `opacities` and colours are not read.
 """
 
@@ -35,6 +38,9 @@ from gsplat_core.scene.schema import GAUSSIAN, Field, Shared
 NAME = "scaffold"
 SPLATS, FEATURES, HIDDEN = 10, 32, 32
 """As published: splats of an anchor, numbers of its features, and units of each network's hidden layer."""
+
+DROPPED = "dropped"
+"""The field that says which splats of an anchor are not drawn: a whole number, whose bits these are."""
 
 # Rates that were published without a decay fall, too: of 2,000 steps on fox at a quarter of its size the last
 # ones at a tenth of these rates gained a decibel.
@@ -71,6 +77,7 @@ SCHEMA = (
         Field(
             "offset_scales", (3,), activation="exp", learning_rate=7e-3, similarity="log length", decay=_DECAY
         ),
+        Field(DROPPED, role="carried"),
     )
     .sharing(
         Shared("frame", (3, 3), similarity="direction"),
@@ -159,6 +166,18 @@ def _random_networks(seed: int) -> dict[str, Tensor]:
     return tensors
 
 
+def kept_of(dropped: Tensor) -> Tensor:
+    """[N, 10] bool, which splats are drawn, by the field `dropped` [N]."""
+    bits = torch.arange(SPLATS, device=dropped.device)
+    return (dropped.detach().int()[:, None] >> bits) & 1 == 0
+
+
+def as_dropped(kept: Tensor) -> Tensor:
+    """[N] float32, the inverse of `kept_of`."""
+    bits = 1 << torch.arange(SPLATS, device=kept.device)
+    return (~kept * bits).sum(dim=1).float()
+
+
 def decoder_of(fields: Mapping[str, Tensor]) -> Decoder:
     """The networks of a scene."""
     return Decoder(
@@ -204,7 +223,9 @@ def visible(fields: Mapping[str, Tensor], cameras: Any) -> Tensor | None:
 @register(NAME, SCHEMA, per_camera=True, started=started, sh_degree=0, splats=SPLATS)
 def scaffold(params: Mapping[str, Tensor], context: Mapping[str, Any]) -> Evaluated:
     """Reads "viewmats" [1, 4, 4] from the context, and "cameras", the same with what their images show, where
-    that is known: what is outside need not be decoded."""
+    that is known: what is outside need not be decoded. By "kept" [N, 10] of the parameters, where it is
+        there,
+    the opacities of splats are multiplied, instead of leaving out those that are dropped."""
     viewmat = context["viewmats"][0].to(params["means"])
     cameras = context.get("cameras")
     decoded = decode_anchors(
@@ -218,4 +239,5 @@ def scaffold(params: Mapping[str, Tensor], context: Mapping[str, Any]) -> Evalua
         decoder=decoder_of(params),
         visible=None if cameras is None else visible(params, cameras),
     )
-    return Evaluated(*decoded)
+    kept = params["kept"] if "kept" in params else kept_of(params[DROPPED])
+    return Evaluated(*decoded._replace(opacities=decoded.opacities * kept.flatten()))

@@ -128,7 +128,7 @@ def test_the_file_has_the_networks_and_nothing_that_is_not_read(tmp_path: Path) 
     scene = scene_of()
     save(tmp_path / "a.ply", scene)
     header = (tmp_path / "a.ply").read_bytes().split(b"end_header")[0].decode()
-    assert header.count("property float ") == 3 + 32 + 30 + 3 + 3 + header.count("element shared_")
+    assert header.count("property float ") == 3 + 32 + 30 + 3 + 3 + 1 + header.count("element shared_")
     read = load(tmp_path / "a.ply", strict=True)
     for name, tensor in scene.state_dict().items():
         assert torch.equal(read.state_dict()[name], tensor), name

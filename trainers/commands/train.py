@@ -93,7 +93,8 @@ class TrainOptions:
     sparse_model: Annotated[str | None, _option("NAME", "the one with most images")] = None
     """Which sparse model of the folder, for example 0."""
     compress: Annotated[str | None, _option("{scalar,vq,...}", "no")] = None
-    """Train the scene for a codec; also writes point_cloud.gsz, and measures what that decodes to."""
+    """Train the scene for a codec (anchors for --model scaffold); also writes point_cloud.gsz, and measures
+    what that decodes to."""
     appearance: Annotated[
         Literal["affine", "embedding", "bilateral", "none"] | None,
         _option("{affine,embedding,bilateral,none}", "none"),
@@ -314,7 +315,6 @@ def _loading(options: TrainOptions) -> dict[str, Any]:
 
 def started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     """The configuration of a new run."""
-    from gsplat_core.compress.training import CompressionConfig
     from trainers.config import read_config
     from trainers.densify_scale import with_scales
     from trainers.few_views import with_few_views
@@ -322,6 +322,7 @@ def started(run: RunFolder, options: TrainOptions) -> TrainConfig:
     from trainers.parts.registry import (
         refuse_second_order,
         with_appearance,
+        with_codec,
         with_folder,
         with_parts,
         with_transient,
@@ -367,8 +368,7 @@ def started(run: RunFolder, options: TrainOptions) -> TrainConfig:
         **_loading(options),
     )
     if options.compress is not None:
-        compression = replace(config.compression or CompressionConfig(), codec=options.compress)
-        config = replace(config, compression=compression)
+        config = with_codec(config, options.compress)
     if options.appearance is not None:
         config = with_appearance(config, options.appearance)
     if options.transient is not None:

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from gsplat_core.compress.training import CompressionConfig
 from gsplat_core.errors import UsageError
 from gsplat_core.scene.dataset import View
 from trainers.parts.bilateral import Bilateral
 from trainers.parts.codec import Codec
 from trainers.parts.coherence import Coherence
 from trainers.parts.confidence import Confidence
+from trainers.parts.context import Context
 from trainers.parts.crisp import Crisp
 from trainers.parts.density import Density
 from trainers.parts.depth import Depth
@@ -53,6 +55,7 @@ PARTS: dict[str, type[Part]] = {
     "codec": Codec,
     "residual": Residual,
     "key_frame": KeyFrame,
+    "context": Context,
     "exposure": Exposure,
     "embedding": Embedding,
     "bilateral": Bilateral,
@@ -77,6 +80,9 @@ PARTS: dict[str, type[Part]] = {
 TRANSIENTS = {"robust": "transient"}
 # What `--appearance` calls them.
 APPEARANCES = {"affine": "exposure", "embedding": "embedding", "bilateral": "bilateral"}
+
+# The part with which a scene learns a codec of its primitive's own.
+LEARNT_CODECS = {"anchors": "context"}
 
 
 def settings_class(name: str) -> type[Any]:
@@ -129,6 +135,17 @@ def with_transient(config: TrainConfig, transient: str) -> TrainConfig:
 def transient_of(parts: Mapping[str, Any]) -> str:
     """What `with_transient` was asked for."""
     return next((name for name, part in TRANSIENTS.items() if part in parts), "none")
+
+
+def with_codec(config: TrainConfig, codec: str) -> TrainConfig:
+    """The configuration of a run whose scene is trained for a codec.
+
+    Raises:
+        UsageError: there is none of this name.
+    """
+    if codec in LEARNT_CODECS:
+        return with_parts(config, [LEARNT_CODECS[codec]])
+    return replace(config, compression=replace(config.compression or CompressionConfig(), codec=codec))
 
 
 def with_appearance(config: TrainConfig, appearance: str) -> TrainConfig:

@@ -50,7 +50,7 @@ class FrameConfig:
         """
         if first.optimizer == "lm":
             raise UsageError("--optimizer lm finishes one frame; a sequence is trained with adam.")
-        if first.compression is not None:
+        if first.compress is not None:
             raise UsageError("--compress trains one scene for a codec; leave it out of a sequence.")
         steps = max(self.steps, 1)
         later = with_strategy(replace(first, steps=steps), self.strategy).with_shared(seed=first.seed)

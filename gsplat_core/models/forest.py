@@ -80,32 +80,31 @@ SCHEMA = (
 )
 
 
-def shared_by_leaves(fields: Mapping[str, Tensor]) -> Tensor:
-    """[M, 10 + 3 (K-1)], what the network decodes for each node: log-scales, a quaternion, the constant
-    colour, and harmonics, all raw."""
-    features = fields[NODE_FEATURES]
-    roots = _rows_of(fields[ROOT_FEATURES], fields[NODE_PARENTS])
-    inputs = torch.cat([features, roots, features.new_ones(len(features), 1)], dim=1)
-    units = torch.cat([inputs, torch.relu(inputs @ fields[HIDDEN].T)], dim=1)
-    weights = torch.cat([fields[name].reshape(-1, UNITS) for name in OUTPUTS])
-    return units @ weights.T
-
-
 def added(fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What each leaf has of its node, by field: scales [N, 3], quats [N, 4], sh0 [N, 1, 3] and
     shN [N, K-1, 3], all raw and 0 for leaves without one."""
-    decoded = shared_by_leaves(fields)
-    parents = fields[PARENT].long()
-    nobody = (parents < 0) | (parents >= len(decoded))
-    parents = torch.where(nobody, len(decoded), parents)
-    table = torch.cat([decoded, decoded.new_zeros(1, decoded.shape[1])])
-    own = _rows_of(table[:, :10], parents)
+    units = _units(fields)
+    parents, nodes = fields[PARENT].long(), len(units) - 1
+    parents = torch.where((parents < 0) | (parents > nodes), nodes, parents)
+    # Harmonics apart, which are most of all numbers: rows of a part of a table are slow to collect.
+    few = torch.cat([fields[name] for name in OUTPUTS[:3]])
+    own = _rows_of(units @ few.T, parents)
+    harmonics = _rows_of(units @ fields["to_shN"].reshape(-1, UNITS).T, parents)
     return {
         "scales": own[:, :3],
         "quats": own[:, 3:7],
         "sh0": own[:, 7:].unflatten(1, (1, 3)),
-        "shN": _rows_of(table[:, 10:], parents).unflatten(1, (-1, 3)),
+        "shN": harmonics.unflatten(1, (-1, 3)),
     }
+
+
+def _units(fields: Mapping[str, Tensor]) -> Tensor:
+    """[M + 1, UNITS], what is decoded linearly for each node, and zeros for leaves without one."""
+    features = fields[NODE_FEATURES]
+    roots = _rows_of(fields[ROOT_FEATURES], fields[NODE_PARENTS])
+    inputs = torch.cat([features, roots, features.new_ones(len(features), 1)], dim=1)
+    inputs = torch.nn.functional.pad(inputs, (0, 0, 0, 1))
+    return torch.cat([inputs, torch.relu(inputs @ fields[HIDDEN].T)], dim=1)
 
 
 def decoded(fields: Mapping[str, Tensor]) -> dict[str, Tensor]:

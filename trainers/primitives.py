@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
-from gsplat_core.compress.registry import CODECS, OWN
+from gsplat_core.compress.registry import CODECS, OWN, check_name
 from gsplat_core.densify.registry import parts
 from gsplat_core.errors import UsageError
 from gsplat_core.primitive import get, no_place_for
@@ -141,6 +141,8 @@ def refuse_cameras(name: str, dataset: Dataset) -> None:
 def refuse_codec(name: str, codec: str) -> None:
     """Raises UsageError where neither a codec codes a primitive nor can it be made such a scene."""
     if codec in OWN:
+        if not OWN[codec].learnt:
+            check_name(codec)
         if name != OWN[codec].primitive:
             raise UsageError(
                 f"The codec {codec!r} knows the primitive {OWN[codec].primitive!r} only; add --model "
@@ -150,7 +152,7 @@ def refuse_codec(name: str, codec: str) -> None:
     coded = CODECS[codec].primitive
     if name not in (PLAIN, coded):
         known = "plain Gaussians" if coded == PLAIN else f"these and {coded!r}"
-        other = next((key for key, entry in OWN.items() if entry.primitive == name), None)
+        other = next((key for key, own in OWN.items() if own.learnt and own.primitive == name), None)
         remedy = "" if other is None else f"; train with --compress {other}"
         raise UsageError(f"The codec {codec!r} {no_place_for(name)}; it knows {known} only{remedy}.")
 

@@ -75,17 +75,33 @@ class ForestSteps:
         return ForestSteps(**{name: step * factor for name, step in asdict(self).items()})
 
 
-@torch.no_grad()
-def encode(scene: Gaussians, coarseness: float) -> Container:
-    """The coded scene; its leaves are in Morton order there, and nodes and roots in that of their leaves.
-
-    Args:
-        coarseness: a factor on the steps.
-
-    Raises:
-        UnsuitableSceneError: there are leaves without a node, or with a rotation or harmonics of their own.
+class ForestCodec:
+    """Args:
+    coarseness: a factor on the usual steps.
     """
-    scene, steps = scene.detached().to("cpu", torch.float32), ForestSteps().times(coarseness)
+
+    name = FOREST
+
+    def __init__(self, coarseness: float = 1.0) -> None:
+        self.steps = ForestSteps().times(coarseness)
+
+    def encode(self, gaussians: Gaussians) -> Container:
+        """The coded scene; its leaves are in Morton order there, and nodes and roots in that of their leaves.
+
+        Raises:
+            UnsuitableSceneError: these are no leaves, there are some without a node, or with a rotation or
+                harmonics of their own.
+        """
+        if gaussians.primitive != FOREST:
+            raise UnsuitableSceneError(
+                "(memory)", f"the codec {FOREST!r} codes scenes of that primitive, not of "
+                f"{gaussians.primitive!r}",
+            )  # fmt: skip
+        return _encoded(gaussians.detached().to("cpu", torch.float32), self.steps)
+
+
+@torch.no_grad()
+def _encoded(scene: Gaussians, steps: ForestSteps) -> Container:
     _require_trees(scene)
     lattice = Lattice.around(scene.means, steps.position)
     codes, order = morton_codes(lattice.cells(scene.means)).sort(stable=True)
@@ -127,7 +143,7 @@ def encode(scene: Gaussians, coarseness: float) -> Container:
 
 
 def decode(container: Container) -> Gaussians:
-    """The scene that `encode` coded.
+    """The scene that `ForestCodec` coded.
 
     Raises:
         DataError: a stream or an entry of the header is missing or out of range.

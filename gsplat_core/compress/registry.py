@@ -38,6 +38,8 @@ class Own(NamedTuple):
     create: Callable[[float], Coder]
     """As for `Entry`."""
     decode: Callable[[Container], Gaussians]
+    learnt: bool = False
+    """Whether it can be learnt with the scene, `train --compress`; else it codes finished scenes alone."""
 
 
 CODECS = {
@@ -58,9 +60,11 @@ OWN = {
         "scaffold",
         lambda coarseness: anchors.AnchorCodec(anchors.AnchorConfig().coarser(coarseness)),
         anchors.decode,
+        learnt=True,
     ),
+    "forest": Own("forest", forest.ForestCodec, forest.decode),
 }
-"""Codecs of primitives that have one of their own, which can be learnt with the scene."""
+"""Codecs of primitives that have one of their own, since no other codec knows them."""
 
 
 def usual_coder(primitive: str, coarseness: float = 0.25) -> Coder:
@@ -69,22 +73,16 @@ def usual_coder(primitive: str, coarseness: float = 0.25) -> Coder:
     return (CODECS[usual(primitive)] if own is None else own).create(coarseness)
 
 
-class OwnEntry(NamedTuple):
-    encode: Callable[[Gaussians, float], Container]
-    """Codes a scene, with steps coarser by a factor than by default."""
-    decode: Callable[[Container], Gaussians]
-
-
-OWN_CODECS = {"forest": OwnEntry(forest.encode, forest.decode)}
-"""Those of primitives that the others do not know, by the primitive."""
-
-
 def check_name(name: str) -> None:
     """Raises UsageError: no codec has this name, or it is one of a primitive's own."""
     if name in OWN:
+        model = OWN[name].primitive
+        if OWN[name].learnt:
+            raise UsageError(
+                f"The codec {name!r} is learnt with the scene: train --model {model} --compress {name}."
+            )
         raise UsageError(
-            f"The codec {name!r} is learnt with the scene: train --model {OWN[name].primitive} "
-            f"--compress {name}."
+            f"The codec {name!r} codes finished scenes of train --model {model}: export RUN -o FILE.gsz."
         )
     if name not in CODECS:
         raise UsageError(f"There is no codec {name!r}; there are {', '.join(CODECS)}.")
@@ -106,7 +104,10 @@ def encode(codec: Coder, gaussians: Gaussians, path: str | os.PathLike[str] = "(
         UnsuitableSceneError: its rows are of a primitive that codecs cannot hold, or its labels no labels.
     """
     if codec.name in OWN:
-        container = codec.encode(gaussians)
+        try:
+            container = codec.encode(gaussians)
+        except UnsuitableSceneError as error:  # which does not know the path
+            raise UnsuitableSceneError(path, error.problem, error.place, error.remedy) from None
     elif (own := CODECS[codec.name].primitive) != PLAIN:
         if gaussians.primitive != own:
             gaussians.require_plain(path, f"the codec {codec.name!r}")
@@ -116,29 +117,6 @@ def encode(codec: Coder, gaussians: Gaussians, path: str | os.PathLike[str] = "(
             gaussians.require_plain(path, f"the codec {codec.name!r}")
         container = codec.encode(gaussians.with_primitive(PLAIN))
         further.add(container, gaussians)
-    return _completed(container, gaussians, path)
-
-
-def encode_own(
-    gaussians: Gaussians, coarseness: float, path: str | os.PathLike[str] = "(memory)"
-) -> Container:
-    """The same by the codec that its primitive has to itself, one of `OWN_CODECS`.
-
-    Args:
-        coarseness: a factor on its steps.
-
-    Raises:
-        UnsuitableSceneError: there are rows that it cannot hold, or the labels are none.
-    """
-    try:
-        container = OWN_CODECS[gaussians.primitive].encode(gaussians, coarseness)
-    except UnsuitableSceneError as error:
-        raise UnsuitableSceneError(path, error.problem, error.place, error.remedy) from None
-    return _completed(container, gaussians, path)
-
-
-def _completed(container: Container, gaussians: Gaussians, path: str | os.PathLike[str]) -> Container:
-    """With the metadata and the labels of the scene that was coded."""
     if known := gaussians.metadata.known():
         container.header["metadata"] = known
     if LABEL in gaussians.extras:
@@ -172,17 +150,14 @@ def decode(container: Container, opened: Callable[[Path], Container] | None = No
     name = container.text("codec")
     if name == residual.NAME:
         return residual.decode(container, opened, decode)
-    if name in OWN_CODECS:
-        gaussians = OWN_CODECS[name].decode(container)
-    elif name in OWN:
+    if name in OWN:
         gaussians = OWN[name].decode(container)
     elif name in CODECS:
         gaussians = further.added(CODECS[name].decode(container), container)
     else:
         raise DataError(
             container.path,
-            f"coded with {name!r}, which this program does not know; known are "
-            f"{', '.join((*CODECS, *OWN, *OWN_CODECS))}",
+            f"coded with {name!r}, which this program does not know; known are {', '.join((*CODECS, *OWN))}",
             place="header",
             remedy="Update gsplat-core.",
         )

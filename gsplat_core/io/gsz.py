@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gsplat_core.compress.codec import Coder
 from gsplat_core.compress.container import Container
-from gsplat_core.compress.registry import CODECS, OWN, OWN_CODECS, decode, encode, encode_own, usual_coder
+from gsplat_core.compress.registry import CODECS, OWN, decode, encode, usual_coder
 from gsplat_core.io.atomic import write_bytes
 from gsplat_core.io.format import ALL_METADATA, Format
 from gsplat_core.io.options import check_range
@@ -45,16 +45,13 @@ def save(path: Path, gaussians: Gaussians, codec: Coder | None = None, *, coarse
         UsageError: `coarseness` is not from 0.01 to 16.
     """
     check_range("coarseness", coarseness, 0.01, 16)
-    if codec is None and gaussians.primitive in OWN_CODECS:
-        container = encode_own(gaussians, coarseness, path)
-    else:
-        container = encode(codec or usual_coder(gaussians.primitive, coarseness), gaussians, path)
-    write_bytes(path, container.to_bytes())
+    codec = codec or usual_coder(gaussians.primitive, coarseness)
+    write_bytes(path, encode(codec, gaussians, path).to_bytes())
 
 
 FORMAT = Format(
     ".gsz", "gsplat_core compressed scene", load=load, save=save, metadata=ALL_METADATA,
     extras=frozenset({LABEL}), any_axes=True,
-    primitives=frozenset((*OWN_CODECS, *(entry.primitive for entry in CODECS.values())))
+    primitives=frozenset(codec.primitive for codec in CODECS.values())
     | {own.primitive for own in OWN.values()},
 )  # fmt: skip

@@ -11,8 +11,8 @@ from models.test_forest import grown
 
 import gsplat_core.io
 from gsplat_core.compress.container import Container
-from gsplat_core.compress.forest import encode
-from gsplat_core.compress.registry import decode, encode_own
+from gsplat_core.compress.forest import ForestCodec
+from gsplat_core.compress.registry import decode, encode
 from gsplat_core.errors import DataError, UnsuitableSceneError, UsageError
 from gsplat_core.labels import LABEL, labelled
 from gsplat_core.models.forest import NODE_FEATURES, NODE_PARENTS, PARENT, ROOT_FEATURES
@@ -27,7 +27,7 @@ def trees(num: int = 300, degree: int = 2) -> Gaussians:
 
 
 def coded(scene: Gaussians, coarseness: float = 0.01) -> Gaussians:
-    data = encode_own(scene, coarseness).to_bytes()
+    data = encode(ForestCodec(coarseness), scene).to_bytes()
     return decode(Container.from_bytes(data, Path("test.gsz")))
 
 
@@ -84,7 +84,7 @@ def test_tiny_scenes(num: int) -> None:
 
 def test_coarser_is_smaller() -> None:
     scene = trees()
-    sizes = [len(encode(scene, factor).to_bytes()) for factor in (0.25, 0.5, 1, 2)]
+    sizes = [len(ForestCodec(factor).encode(scene).to_bytes()) for factor in (0.25, 0.5, 1, 2)]
     assert sizes == sorted(sizes, reverse=True)
 
 
@@ -122,14 +122,14 @@ def test_what_it_has_no_place_for_is_refused() -> None:
     ],
 )
 def test_a_header_that_lies_is_refused(changed: dict[str, object], problem: str) -> None:
-    container = encode(trees(), 1.0)
+    container = ForestCodec().encode(trees())
     data = Container(container.header | changed, container.streams).to_bytes()
     with pytest.raises(DataError, match=problem):
         decode(Container.from_bytes(data, Path("test.gsz")))
 
 
 def test_a_missing_stream_is_named() -> None:
-    container = encode(trees(), 1.0)
+    container = ForestCodec().encode(trees())
     for name in container.streams:
         streams = {key: stream for key, stream in container.streams.items() if key != name}
         data = Container(container.header, streams).to_bytes()

@@ -17,9 +17,10 @@ USUAL_PARTS: dict[str, tuple[str, ...]] = {
     "2dgs": ("surfaces",),
     "flat": ("surfaces", "silhouette"),
     "raygauss": ("rays",),
+    "scaffold": ("cooldown",),
     "sundae": ("head",),
 }
-"""What a training of a primitive has besides, as its paper does."""
+"""What a training of a primitive has besides; of most, as its paper does."""
 
 OWN_STRATEGIES: dict[str, str] = {"forest": "forest", "scaffold": "scaffold"}
 """The density control that a primitive needs, which knows no other one's rows."""

@@ -42,14 +42,11 @@ SPLATS, FEATURES, HIDDEN = 10, 32, 32
 DROPPED = "dropped"
 """The field that says which splats of an anchor are not drawn: a whole number, whose bits these are."""
 
-# Rates that were published without a decay fall, too: of 2,000 steps on fox at a quarter of its size the last
-# ones at a tenth of these rates gained a decibel.
-_DECAY = 0.05
 # Of each network: its outputs, and Adam's learning rate with what becomes of it, as published.
 _NETWORKS = {
     "opacities": (SPLATS, 2e-3, 1e-2),
     "colors": (3 * SPLATS, 8e-3, 1 / 160),
-    "covariances": (7 * SPLATS, 4e-3, _DECAY),
+    "covariances": (7 * SPLATS, 4e-3, 1.0),
 }
 # Splats count up to so many standard deviations, with room for what linearization adds at the image's border.
 _SPREAD = 4.0
@@ -67,16 +64,14 @@ _UNUSED: dict[str, Any] = {"role": "unused", "learning_rate": None, "similarity"
 SCHEMA = (
     GAUSSIAN.changed("means", learning_rate=None)
     .changed("quats", **_UNUSED)
-    .changed("scales", learning_rate=7e-3, decay=_DECAY)
+    .changed("scales", learning_rate=7e-3)
     .changed("opacities", **_UNUSED, blank=0.0)
     .changed("sh0", **_UNUSED)
     .changed("shN", **_UNUSED)
     .plus(
-        Field("features", (FEATURES,), learning_rate=7.5e-3, decay=_DECAY),
+        Field("features", (FEATURES,), learning_rate=7.5e-3),
         Field("offsets", (SPLATS, 3), learning_rate=0.01, decay=0.01),
-        Field(
-            "offset_scales", (3,), activation="exp", learning_rate=7e-3, similarity="log length", decay=_DECAY
-        ),
+        Field("offset_scales", (3,), activation="exp", learning_rate=7e-3, similarity="log length"),
         Field(DROPPED, role="carried"),
     )
     .sharing(

@@ -14,6 +14,7 @@ from trainers.parts.codec import Codec
 from trainers.parts.coherence import Coherence
 from trainers.parts.confidence import Confidence
 from trainers.parts.context import Context
+from trainers.parts.cooldown import Cooldown
 from trainers.parts.crisp import Crisp
 from trainers.parts.density import Density
 from trainers.parts.depth import Depth
@@ -75,6 +76,7 @@ PARTS: dict[str, type[Part]] = {
     "silhouette": Silhouette,
     "crisp": Crisp,
     "coherence": Coherence,
+    "cooldown": Cooldown,
 }
 # What `--transient` calls them.
 TRANSIENTS = {"robust": "transient"}

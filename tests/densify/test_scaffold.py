@@ -173,7 +173,7 @@ def test_new_anchors_have_not_been_seen_and_others_keep_their_counts() -> None:
     told(strategy, scene, pulled(scene, (0, 0, 9.0)), torch.full((2, SPLATS), OPAQUE))
     strategy.rows["drawn"][1] = 3.0  # too rarely to be asked about
     strategy.rows["decoded"][1] = 3.0
-    store = ParameterStore(scene.params)
+    store = ParameterStore(scene.params, extras=scene.extras)
     strategy.follow(store.apply(strategy.on_step(EVERY, view_of(scene))))
     assert store.num == 3
     assert strategy.rows["drawn"][:, 1].tolist() == [0, 3, 0]

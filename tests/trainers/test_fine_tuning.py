@@ -17,6 +17,7 @@ from gsplat_core.scene.gaussians import Gaussians
 from trainers.config import TrainConfig
 from trainers.evaluation import evaluate, mean
 from trainers.fine_tuning import fine_tune
+from trainers.presets import with_primitive
 from trainers.sources import load_photographs
 from trainers.start import initial_gaussians
 from trainers.trainer import Trainer
@@ -53,9 +54,9 @@ def psnr_when_coded(gaussians: Gaussians, codec: Codec, dataset: Dataset) -> flo
 
 @pytest.mark.parametrize("name", CODECS)
 def test_training_for_a_codec_gains_on_coding_without(settings: TrainConfig, name: str) -> None:
-    dataset = load_photographs(settings)
-    scene = trained(settings, dataset)
-    codec = CODECS[name].create(1.0)
+    dataset, coded = load_photographs(settings), CODECS[name].primitive
+    scene = trained(settings, dataset).with_primitive(coded)
+    settings, codec = with_primitive(settings, coded), CODECS[name].create(1.0)
     tuned = fine_tune(scene, dataset, settings, codec, steps=100, keep=1.0)
     untrained = psnr_when_coded(scene, CODECS[name].create(1.0), dataset)
     assert psnr_when_coded(tuned, codec, dataset) > untrained

@@ -21,6 +21,7 @@ from trainers import loop as module
 from trainers.checkpoint import checkpoints, newest_checkpoint
 from trainers.history import read_history
 from trainers.loop import Interrupted
+from trainers.presets import with_primitive
 from trainers.sources import load_photographs
 from trainers.start import initial_gaussians
 from trainers.trainer import Trainer
@@ -87,6 +88,7 @@ def test_a_run_that_loses_all_of_them_fails_and_keeps_its_checkpoint(config, tmp
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_training_for_a_codec_is_resumed_to_the_bit(config, tmp_path, codec):
+    config = with_primitive(config, CODECS[codec].primitive)
     config = replace(config, compression=CompressionConfig(codec, start=0.5))
     whole = Run(config, tmp_path / "whole")
     whole.fit()

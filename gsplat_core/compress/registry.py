@@ -68,9 +68,10 @@ OWN = {
 
 
 def usual_coder(primitive: str, coarseness: float = 0.25) -> Coder:
-    """What codes a finished scene as it is, with fine steps."""
-    own = next((own for own in OWN.values() if own.primitive == primitive), None)
-    return (CODECS[usual(primitive)] if own is None else own).create(coarseness)
+    """What codes a finished scene as it is, with fine steps: the codec of its primitive, or `scalar`."""
+    known: dict[str, Entry | Own] = {**CODECS, **OWN}
+    own = next((entry for entry in known.values() if entry.primitive == primitive != PLAIN), None)
+    return (CODECS["scalar"] if own is None else own).create(coarseness)
 
 
 def check_name(name: str) -> None:
@@ -86,12 +87,6 @@ def check_name(name: str) -> None:
         )
     if name not in CODECS:
         raise UsageError(f"There is no codec {name!r}; there are {', '.join(CODECS)}.")
-
-
-def usual(primitive: str) -> str:
-    """The codec of scenes of a primitive where none is chosen: its own, or `scalar`."""
-    own = [name for name, entry in CODECS.items() if entry.primitive == primitive != PLAIN]
-    return own[0] if own else "scalar"
 
 
 def encode(codec: Coder, gaussians: Gaussians, path: str | os.PathLike[str] = "(memory)") -> Container:

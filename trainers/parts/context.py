@@ -4,10 +4,8 @@ et al. 2025; `gsplat_core/compress/context.py`).
 In the first part of a run anchors are as without it. Then their numbers are shown with noise as wide as the
 usual step, which keeps images from depending on what will be rounded; no anchors come or go at first, so that
 the networks get used to that. From `start` on the context model says of each number what it expects and how
-wide
-its step shall be: noise is as wide as that, and what numbers cost, of some of the anchors in each step, is
-    part of the
-loss. In the end they are rounded to what will be decoded, straight through.
+wide its step shall be: noise is as wide as that, and what numbers cost, of some of the anchors in each step,
+is part of the loss. In the end they are rounded to what will be decoded, straight through.
 
 Meanwhile each splat of an anchor is there or not: the logit of a mask is trained, through which gradients
 pass straight (as in Compact3DGS, Lee et al. 2024), and splats that are there cost their offsets' bits and

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsplat_core import se3
+from gsplat_core import primitive, se3
 from gsplat_core.blur import gaussian_blur
 from gsplat_core.errors import UsageError
 from gsplat_core.losses import as_float
@@ -179,12 +179,19 @@ class _Search:
     settings: RenderSettings
     background: Tensor | None
 
-    def seen(self, query: Query, viewmats: Tensor, outputs: Outputs = COLORS) -> Rendered:
-        """Renderings from poses [C, 4, 4]."""
+    def seen(self, query: Query, viewmats: Tensor, outputs: Outputs = COLORS) -> list[Rendered]:
+        """Renderings from poses [C, 4, 4]: all in one, or one by one of a scene that consists of other
+        Gaussians for each camera."""
         one = Cameras.of(query.camera, self.scene.means.device)
-        lens = None if one.lens is None else one.lens.expand(len(viewmats), -1)
-        several = replace(one, viewmats=viewmats, Ks=one.Ks.expand(len(viewmats), 3, 3), lens=lens)
-        return render(self.scene, several, self.settings, outputs=outputs, background=self.background)
+        one_by_one = primitive.get(self.scene.primitive).per_camera
+        rendered = []
+        for some in viewmats.split(1 if one_by_one else len(viewmats)):
+            lens = None if one.lens is None else one.lens.expand(len(some), -1)
+            cameras = replace(one, viewmats=some, Ks=one.Ks.expand(len(some), 3, 3), lens=lens)
+            rendered.append(
+                render(self.scene, cameras, self.settings, outputs=outputs, background=self.background)
+            )
+        return rendered
 
     def counts(self, query: Query, alphas: Tensor) -> Tensor:
         """[..., H, W] bool, the pixels that count."""
@@ -195,7 +202,8 @@ class _Search:
         """The median one at which poses [C, 4, 4] see the scene; None where they do not."""
         with torch.no_grad():
             rendered = self.seen(query, viewmats, Outputs(depth="expected"))
-        depths = rendered.depths[rendered.alphas[..., 0] >= max(self.config.least_alpha, 0.01)]
+        least = max(self.config.least_alpha, 0.01)
+        depths = torch.cat([images.depths[images.alphas[..., 0] >= least] for images in rendered])
         return float(depths.median()) if len(depths) else None
 
     def descended(
@@ -232,9 +240,10 @@ class _Search:
         """[C] the mean cost of a pixel that poses [C, 4, 4] have in images that are blurred. What the scene
         does not cover costs as much as if nothing of it were explained."""
         rendered = self.seen(query, viewmats)
-        counts = self.counts(query, rendered.alphas[..., 0].detach())
+        colors = torch.cat([images.colors for images in rendered])
+        counts = self.counts(query, torch.cat([images.alphas.detach() for images in rendered])[..., 0])
         truth = gaussian_blur(query.image, sigma)
-        each = robust(gaussian_blur(rendered.colors, sigma) - truth, self.config.huber)[1].mean(dim=-1)
+        each = robust(gaussian_blur(colors, sigma) - truth, self.config.huber)[1].mean(dim=-1)
         nothing = robust(truth - truth.mean(dim=(0, 1)), self.config.huber)[1].mean()
         return torch.where(counts, each, nothing).mean(dim=(1, 2))
 
@@ -284,7 +293,7 @@ class _Search:
         The rendering is shrunk as the photograph was: in small ones Gaussians are too wide.
         """
         with torch.no_grad():
-            rendered = self.seen(large, viewmat.to(self.scene.means)[None])
+            (rendered,) = self.seen(large, viewmat.to(self.scene.means)[None])
         size = small.image.shape[:2]
         image, alphas = resized(rendered.colors[0], size), resized(rendered.alphas[0], size)[..., 0]
         covered = alphas >= self.config.least_alpha
@@ -359,7 +368,8 @@ class _Search:
     def cost(self, query: Query, place: _Place, system: _System, prior: PosePrior | None) -> float:
         """That of another place, of the pixels that count in the system, with its noise."""
         with torch.no_grad():
-            image = self.seen(query, place.viewmat.to(self.scene.means.device, torch.float32)[None]).colors[0]
+            here = place.viewmat.to(self.scene.means.device, torch.float32)[None]
+            image = self.seen(query, here)[0].colors[0]
         exposed = place.exposure.gain * image + place.exposure.offset
         residuals = (exposed - query.image)[system.counts]
         cost = float(robust(residuals.double(), self.config.huber)[1].sum()) / system.noise

@@ -48,6 +48,16 @@ def test_a_pose_is_found_from_one_that_is_wrong() -> None:
     assert found.costs[-1] < 0.01 * found.costs[QUICK.steps + 1]
 
 
+def test_a_scene_may_be_other_gaussians_for_each_camera() -> None:
+    scene, image, camera = ball(2)
+    start = moved(camera, 5, 0.1, 2)
+    of_plain, of_others = (
+        localize(some, image, start, config=QUICK) for some in (scene, scene.with_primitive("6dgs"))
+    )
+    assert of_others.converged, of_others.problem
+    assert torch.allclose(of_others.viewmat, of_plain.viewmat, atol=1e-4)
+
+
 def test_exposure_and_masked_pixels_do_not_matter(case: tuple) -> None:
     scene, image, camera = case
     dark, mask = 0.6 * image + 0.1, torch.ones(image.shape[:2], dtype=torch.bool)

@@ -246,6 +246,11 @@ class Lens:
         rows = [np.stack([np.imag(by_x[i]), np.imag(by_y[i])], axis=-1) / h for i in range(2)]
         return np.stack(rows, axis=-2)
 
+    def unfolded(self, ideal: Array) -> npt.NDArray[np.bool_]:
+        """[...] whether the lens's image there is the right way round (a positive determinant)."""
+        slope = self.jacobian(ideal)
+        return slope[..., 0, 0] * slope[..., 1, 1] > slope[..., 0, 1] * slope[..., 1, 0]
+
     def undistort(self, pixels: Array) -> Array:
         """Ideal coordinates [..., 2] of pixels [..., 2], by Newton's method with step halving.
 
@@ -275,8 +280,7 @@ class Lens:
                         break
                     step = step / 2
                 active = active[improved]
-            unfolded = np.linalg.det(self.jacobian(ideal)) > 0
-            solved = unfolded & (_length(residual) < 1000 * tolerance)
+            solved = self.unfolded(ideal) & (_length(residual) < 1000 * tolerance)
         return np.where(solved[:, None], ideal, np.nan).reshape(pixels.shape)
 
     def _first_guess(self, target: Array) -> Array:

@@ -15,10 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gsplat_core.errors import DataError
-from gsplat_core.scene import undistort_cache
 from gsplat_core.scene.cameras import Camera, Matrix
 from gsplat_core.scene.images import BYTES_PER_PIXEL, AlphaRule, Pixels, room_for, shrink
-from gsplat_core.scene.lens import Lens
+from gsplat_core.scene.lens import LENS_MODEL_BY_NAME, Lens
 from gsplat_core.scene.photos import Photo
 
 Indices = npt.NDArray[np.int64]
@@ -29,6 +28,11 @@ _WIDEST = 1.0
 
 # What undistorting takes for a pixel meanwhile.
 UNDISTORTED_BYTES = 160
+
+# So many places of a grid are computed at a time: what their formula takes meanwhile fits into the cache.
+_BLOCK = 1 << 14
+
+_PINHOLE = LENS_MODEL_BY_NAME["PINHOLE"]
 
 # Of the image's area that must be left: coefficients that leave less are wrong.
 _LEAST_SHARE = 0.01
@@ -53,30 +57,21 @@ def undistorted_camera(lens: Lens, viewmat: Matrix, name: str) -> Camera:
 def undistorted_image(photo: Photo, camera: Camera, alpha: AlphaRule) -> Pixels:
     """[H, W, C] uint8 image of ``camera``, which undistorted_camera made and which may have been shrunk.
 
-    C is that of ``photo.decode``. Taken from the cache where it is there.
+    C is that of ``photo.decode``. Made anew each time: a file of it would take longer to read, and six times
+    as long to write.
     """
     lens = photo.shot.lens
-    key = undistort_cache.key(
-        photo.path, lens, camera, alpha, photo.exif_rotate, photo.mask, photo.opaque_only
-    )
-    cached = undistort_cache.load(key, camera.width, camera.height)
-    if cached is not None:
-        return cached
     factor = working_reduction(lens, camera) if not photo.is_masked else 1
     if factor == 1:
         full = photo.decode(alpha)
         with room_for(full.size // 3 * UNDISTORTED_BYTES // BYTES_PER_PIXEL):
-            pixels = shrink(undistort(full, lens), camera.width, camera.height)
-    else:
-        lens = lens.resized(round(lens.width / factor), round(lens.height / factor))
-        larger = camera.resized(2 * camera.width, 2 * camera.height)
-        reduced = photo.decode(alpha, (lens.width, lens.height))
-        with room_for(reduced.size // 3 * UNDISTORTED_BYTES // BYTES_PER_PIXEL):
-            grid, _ = _grid_of(lens, larger.K, larger.width, larger.height)
-            fine = _sampled(reduced, grid)
-            pixels = shrink(fine, camera.width, camera.height)
-    undistort_cache.store(key, pixels)
-    return pixels
+            return shrink(undistort(full, lens), camera.width, camera.height)
+    lens = lens.resized(round(lens.width / factor), round(lens.height / factor))
+    larger = camera.resized(2 * camera.width, 2 * camera.height)
+    reduced = photo.decode(alpha, (lens.width, lens.height))
+    with room_for(reduced.size // 3 * UNDISTORTED_BYTES // BYTES_PER_PIXEL):
+        grid, _ = _sampling_grid(lens, _as_lens(larger.K, larger.width, larger.height))
+        return shrink(_sampled(reduced, grid), camera.width, camera.height)
 
 
 def undistorts(photo: Photo, camera: Camera) -> bool:
@@ -93,7 +88,7 @@ def nearest_pixels(photo: Photo, camera: Camera) -> tuple[Indices, Indices]:
     """
     lens = photo.shot.lens
     if undistorts(photo, camera):
-        places = lens.distort(_ideal(camera.K, camera.width, camera.height, 1))
+        places = lens.distort(_ideal(camera.K, _centers(camera.width), _centers(camera.height)))
     else:
         x = (np.arange(camera.width) + 0.5) * (lens.width / camera.width)
         y = (np.arange(camera.height) + 0.5) * (lens.height / camera.height)
@@ -118,8 +113,8 @@ def undistort(pixels: Pixels, lens: Lens) -> Pixels:
     its own test views. Where the lens packs several pixels into one of the pinhole's, the image is sampled
     that much more finely and averaged.
     """
-    _, width, height = _pinhole(lens)
-    grid, finer = _sampling_grid(lens)
+    K, width, height = _pinhole(lens)
+    grid, finer = _sampling_grid(lens, _as_lens(K, width, height))
     result = _sampled(pixels, grid)
     return shrink(result, width, height) if finer > 1 else result
 
@@ -185,41 +180,49 @@ def _all_defined(lens: Lens, K: Matrix, width: int, height: int) -> bool:
 
     Every pixel of the border is tested and a grid inside: where the map does not fold, the border bounds it.
     """
-    x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
+    x, y = _centers(width), _centers(height)
     inner_x, inner_y = np.meshgrid(np.linspace(0.5, width - 0.5, 65), np.linspace(0.5, height - 0.5, 65))
     columns = np.concatenate([x, x, np.full(height, x[0]), np.full(height, x[-1]), inner_x.ravel()])
     rows = np.concatenate([np.full(width, y[0]), np.full(width, y[-1]), y, y, inner_y.ravel()])
     ideal = (np.column_stack([columns, rows]) - K[:2, 2]) / np.diag(K)[:2]
     with np.errstate(all="ignore"):
         pixels = lens.distort(ideal)
-        unfolded = np.linalg.det(lens.jacobian(ideal)) > 0
+        unfolded = lens.unfolded(ideal)
     slack = 1e-6  # rounding
     inside = (pixels >= 0.5 - slack) & (pixels <= np.array([lens.width, lens.height]) - 0.5 + slack)
     return bool(inside.all() and unfolded.all())
 
 
+def _as_lens(K: Matrix, width: int, height: int) -> Lens:
+    """A pinhole camera's intrinsics."""
+    return Lens.from_params(_PINHOLE, width, height, [K[0, 0], K[1, 1], K[0, 2], K[1, 2]])
+
+
 @lru_cache(maxsize=8)
-def _sampling_grid(lens: Lens) -> tuple[Tensor, int]:
+def _sampling_grid(lens: Lens, pinhole: Lens) -> tuple[Tensor, int]:
     """Where each pinhole pixel looks in the lens's image, for grid_sample: [1, H, W, 2] in [-1, 1].
 
-    Also how many samples a side each pixel needs not to alias.
+    Also how many samples a side each pixel needs not to alias. Kept for the other photographs of the lens.
     """
-    return _grid_of(lens, *_pinhole(lens))
-
-
-def _grid_of(lens: Lens, K: Matrix, width: int, height: int) -> tuple[Tensor, int]:
-    """The same for the pixels of any pinhole image."""
-    coarse = _ideal(K, width, height, 1)[:: max(1, height // 64), :: max(1, width // 64)]
+    K, width, height = pinhole.K, pinhole.width, pinhole.height
+    coarse = _ideal(K, _centers(width)[:: max(1, width // 64)], _centers(height)[:: max(1, height // 64)])
     # Pixels of the lens per pixel of the pinhole, along the direction in which they are packed most.
     packed = np.linalg.norm(lens.jacobian(coarse), ord=2, axis=(-2, -1)).max()
     finer = max(1, round(float(packed)))
-    pixels = lens.distort(_ideal(K, width, height, finer))
-    unit = 2 * pixels / (lens.width, lens.height) - 1
-    return torch.from_numpy(unit.astype(np.float32))[None], finer
+    x, y = _centers(width, finer), _centers(height, finer)
+    grid = np.empty((len(y), len(x), 2), np.float32)
+    rows = max(1, _BLOCK // len(x))
+    for first in range(0, len(y), rows):
+        pixels = lens.distort(_ideal(K, x, y[first : first + rows]))
+        grid[first : first + rows] = 2 * pixels / (lens.width, lens.height) - 1
+    return torch.from_numpy(grid)[None], finer
 
 
-def _ideal(K: Matrix, width: int, height: int, finer: int) -> Matrix:
-    """[H * finer, W * finer, 2] ideal coordinates of the (sub)pixel centres."""
-    x = (np.arange(width * finer) + 0.5) / finer
-    y = (np.arange(height * finer) + 0.5) / finer
+def _centers(pixels: int, finer: int = 1) -> Matrix:
+    """[pixels * finer] where the middles of pixels, or of their equal parts, are along a side."""
+    return (np.arange(pixels * finer) + 0.5) / finer
+
+
+def _ideal(K: Matrix, x: Matrix, y: Matrix) -> Matrix:
+    """[len(y), len(x), 2] ideal coordinates of columns and rows."""
     return (np.stack(np.meshgrid(x, y), axis=-1) - K[:2, 2]) / np.diag(K)[:2]

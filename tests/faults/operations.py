@@ -6,20 +6,16 @@ import contextlib
 import functools
 import io
 import json
-import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 
 import gsplat_core.io
 from gsplat_core.errors import GsplatError
 from gsplat_core.io.registry import FORMATS
-from gsplat_core.scene import undistort_cache
 from gsplat_core.scene.gaussians import Gaussians
 from trainers import rate_search
 from trainers.checkpoint import newest_checkpoint, write_checkpoint
@@ -284,37 +280,6 @@ class Training:
         return Operation("compress", prepare, attempt, check)
 
 
-# The cache of undistorted photographs.
-
-
-def attempt_cache(folder: Path) -> Outcome:
-    before = os.environ.get("XDG_CACHE_HOME")
-    os.environ["XDG_CACHE_HOME"] = str(folder)
-    undistort_cache._sweep_once.cache_clear()
-    try:
-        return called(lambda: undistort_cache.store("name", pixels()))
-    finally:
-        os.environ.pop("XDG_CACHE_HOME") if before is None else os.environ.update(XDG_CACHE_HOME=before)
-
-
-def pixels() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (50, 40, 3), dtype=np.uint8)
-
-
-def check_cache(folder: Path, outcome: Outcome) -> None:
-    assert outcome == Outcome(0, ""), "an image that cannot be kept is no failure"
-    entry = folder / "gsplat_core" / "undistorted" / "name.png"
-    for _ in range(2):
-        if entry.exists():
-            with Image.open(entry) as image:
-                assert np.array_equal(np.asarray(image), pixels())
-        attempt_cache(folder)
-    assert [path.name for path in entry.parent.iterdir()] == ["name.png"]
-
-
-CACHE = Operation("undistortion cache", lambda folder: None, attempt_cache, check_cache)
-
-
 def operations(data: Path) -> list[Operation]:
     """All of them.
 
@@ -325,7 +290,6 @@ def operations(data: Path) -> list[Operation]:
     names = ["meta.json" if known.folder else f"scene{known.ending}" for known in FORMATS if known.save]
     return [
         CHECKPOINT,
-        CACHE,
         *(export_to(name) for name in names),
         COMPOSITION,
         training.report,

@@ -24,7 +24,6 @@ from tiny_scene import TinyScene
 
 from gsplat_core.errors import DataError
 from gsplat_core.io import webp
-from gsplat_core.scene import undistort_cache
 from gsplat_core.scene.dataset import Dataset
 from gsplat_core.scene.images import FORMATS, decode, read_header, turned_like
 from gsplat_core.scene.masks import read_mask
@@ -153,10 +152,6 @@ def test_readers_of_other_formats_are_not_even_asked(
         with pytest.raises(DataError):
             opener(path)
         assert not asked, name
-    monkeypatch.setattr(undistort_cache, "folder", lambda: tmp_path)
-    (tmp_path / "entry.png").write_bytes(path.read_bytes())
-    assert undistort_cache.load("entry", 32, 24) is None
-    assert not asked
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -182,24 +177,13 @@ def test_readers_of_the_listed_formats_contain_no_way_to_start_one(form: str) ->
     assert starting <= known
 
 
-def test_all_of_a_capture_is_opened_so(
-    tmp_path: Path, ghostscript: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Photographs, masks and kept undistorted pictures that are PostScript under other names."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_all_of_a_capture_is_opened_so(tmp_path: Path, ghostscript: Path) -> None:
+    """Photographs and masks that are PostScript under other names."""
     scene = TinyScene()
     scene.cameras[0] = (1, "OPENCV", 32, 24, (30.0, 31.0, 16.0, 12.0, 0.05, 0.0, 0.0, 0.0))
     folder = scene.write(tmp_path / "capture")
-    Dataset.load(folder, test_every=0, prefetch=False).train[0].image()
-    kept = list((tmp_path / "cache").rglob("*.png"))
-    assert kept
-    for path in kept:
-        with Image.open(path) as image:
-            trap = written("EPS", image.size)
-        path.write_bytes(trap)
+    trap = written("EPS", (32, 24))
     with programs_started() as started:
-        for view in Dataset.load(folder, test_every=0, prefetch=False).train:
-            view.image()
         (folder / "images" / "b.png").write_bytes(trap)
         data = Dataset.load(folder, test_every=0, prefetch=False)
         assert any("not an image of a kind that is read" in text for text in data.warnings)
@@ -244,7 +228,7 @@ def test_the_scan_finds_what_opens_images() -> None:
         and isinstance(call.func.value, ast.Name)
         and call.func.value.id == "Image"
     }
-    assert opening == {"images.py", "webp.py", "undistort_cache.py", "comparison.py", "compression.py"}
+    assert opening == {"images.py", "webp.py", "comparison.py", "compression.py"}
 
 
 def claiming(form: str, width: int, height: int) -> bytes:
@@ -287,11 +271,3 @@ def test_bombs_of_every_format_are_refused_from_their_header(tmp_path: Path, for
     with pytest.raises(DataError, match=r"\(header\): image too large") as caught:
         OPENERS[opener](path)
     assert caught.value.remedy
-
-
-def test_a_bomb_among_kept_undistorted_pictures_is_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(undistort_cache, "folder", lambda: tmp_path)
-    (tmp_path / "entry.png").write_bytes(claiming("PNG", 60_000, 60_000))
-    assert undistort_cache.load("entry", 60_000, 60_000) is None

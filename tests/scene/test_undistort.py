@@ -11,7 +11,8 @@ from PIL import Image
 from test_lens import COEFFICIENTS, lens, pixel_grid
 
 from gsplat_core.errors import DataError
-from gsplat_core.scene import undistort_cache
+from gsplat_core.scene import undistort as undistort_module
+from gsplat_core.scene.cameras import Camera
 from gsplat_core.scene.capture import Shot
 from gsplat_core.scene.colmap import read_model
 from gsplat_core.scene.images import decode
@@ -108,53 +109,44 @@ def test_wide_fisheye_becomes_a_bounded_image() -> None:
     assert 1000 < camera.width <= 2001
 
 
-class TestCache:
+class TestOfAPhotograph:
     @pytest.fixture
-    def photo(self, tmp_path: Path) -> Path:
-        (tmp_path / "input").mkdir()
-        path = tmp_path / "input" / "a.png"
+    def photo(self, tmp_path: Path) -> Photo:
+        path = tmp_path / "a.png"
         Image.fromarray(scenery(lens("OPENCV").undistort(pixel_grid(1)))).save(path)
-        return path
+        return Photo(Shot("a", lens("OPENCV"), EYE), path, exif_rotate=False)
 
     @staticmethod
-    def load(path: Path, downscale: int = 1) -> np.ndarray:
+    def camera(downscale: int) -> Camera:
         camera = undistorted_camera(lens("OPENCV"), EYE, "a")
-        camera = camera.resized(camera.width // downscale, camera.height // downscale)
-        photo = Photo(Shot("a", lens("OPENCV"), EYE), path, exif_rotate=False)
-        return undistorted_image(photo, camera, "black")
+        return camera.resized(camera.width // downscale, camera.height // downscale)
 
-    @staticmethod
-    def entries() -> list[Path]:
-        return sorted(undistort_cache.folder().iterdir())
+    @pytest.mark.parametrize("downscale", [1, 2, 5])
+    def test_shows_the_scene_at_any_size(self, photo: Photo, downscale: int) -> None:
+        camera = self.camera(downscale)
+        result = undistorted_image(photo, camera, "black").astype(int)
+        expected = scenery(pinhole_rays(camera.K, camera.width, camera.height))
+        assert abs(result - expected).max() <= (2 if downscale == 1 else 4)
 
-    def test_second_load_is_from_the_cache_and_equal(
-        self, photo: Path, monkeypatch: pytest.MonkeyPatch
+    def test_nothing_is_written(self, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        undistorted_image(photo, self.camera(1), "black")
+        assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+    def test_where_pixels_look_is_computed_once_for_a_lens(
+        self, photo: Photo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        first = self.load(photo)
-        assert len(self.entries()) == 1
-        assert [path.name for path in photo.parent.iterdir()] == ["a.png"]  # the input is left alone
-        monkeypatch.setattr("gsplat_core.scene.undistort.undistort", None)  # must not be called
-        np.testing.assert_array_equal(self.load(photo), first)
+        first = [undistorted_image(photo, self.camera(downscale), "black") for downscale in (1, 5)]
+        monkeypatch.setattr(Lens, "distort", None)  # must not be called
+        again = [undistorted_image(photo, self.camera(downscale), "black") for downscale in (1, 5)]
+        for one, other in zip(first, again, strict=True):
+            np.testing.assert_array_equal(one, other)
 
-    @pytest.mark.parametrize("damage", [b"", b"\x89PNG\r\n", None])
-    def test_damaged_entries_are_made_again(self, photo: Path, damage: bytes | None) -> None:
-        first = self.load(photo)
-        (entry,) = self.entries()
-        whole = entry.read_bytes()
-        entry.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
-        np.testing.assert_array_equal(self.load(photo), first)
-        assert entry.read_bytes() == whole
 
-    def test_changed_photo_and_other_sizes_get_their_own_entries(self, photo: Path) -> None:
-        self.load(photo)
-        self.load(photo, downscale=2)
-        assert len(self.entries()) == 2
-        Image.fromarray(np.zeros((480, 640, 3), np.uint8)).save(photo)
-        assert self.load(photo).max() == 0
-
-    def test_without_a_writable_cache_it_still_works(
-        self, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        (tmp_path / "file").write_bytes(b"")
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-        assert self.load(photo).shape[2] == 3
+def test_a_grid_is_the_same_however_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = scenery(pixel_grid(8)[..., :2] / 100)
+    small = lens("THIN_PRISM_FISHEYE").resized(photo.shape[1], photo.shape[0])
+    whole = undistort(photo, small)
+    undistort_module._sampling_grid.cache_clear()
+    monkeypatch.setattr(undistort_module, "_BLOCK", 1000)
+    np.testing.assert_array_equal(undistort(photo, small), whole)

@@ -8,21 +8,17 @@ it comes, so that coarse structure is fitted on small, cheap images and fine str
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
-from torch import Tensor
 
 from gsplat_core.ranges import COUNT, INTERVAL, Range, check_ranges
 from gsplat_core.scene.dataset import View
+from trainers.spectra import Spectrum
 
 _LEVELS = 32
-_BISECTIONS = 64
-
-Spectrum = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -65,30 +61,33 @@ class ResolutionSchedule:
 
     def __init__(self, config: ResolutionConfig, views: Sequence[View]) -> None:
         self.config = config
-        spectra = [_spectrum(view.image()) for view in views]
-        self._factors, self._steps = self._levels(spectra)
+        sides = [min(view.camera.height, view.camera.width) for view in views]
+        self._factors, self._steps = self._levels([Spectrum.of(view.image()) for view in views], sides)
 
-    def _levels(self, spectra: list[Spectrum]) -> tuple[list[float], list[float]]:
-        """Factors of the levels, falling to 1, and the steps at which they are reached."""
+    def _levels(self, spectra: Sequence[Spectrum], sides: Sequence[int]) -> tuple[list[float], list[float]]:
+        """Factors of the levels, falling to 1, and the steps at which they are reached.
+
+        Args:
+            sides: of each photograph, the shorter one in pixels.
+        """
         c = self.config
-
-        def held(factor: float) -> float:
-            return sum(_held(spectrum, factor) for spectrum in spectra) / len(spectra)
-
-        smallest = min(_factor_holding(s, _held(s, 1) / c.energy, self._largest(s)) for s in spectra)
-        least, all_of_it = held(smallest), held(1)
+        smallest = min(
+            spectrum.factor_holding(spectrum.held(1) / c.energy, self._largest(side))
+            for spectrum, side in zip(spectra, sides, strict=True)
+        )
+        mean = Spectrum.mean(spectra)
+        least, all_of_it = mean.held(smallest), mean.held(1)
         if not all_of_it > least:
             return [1.0], [0.0]
         factors, steps = [], []
         for level in range(_LEVELS):
             energy = least + (all_of_it - least) * level / (_LEVELS - 1)
-            mean = _bisect(held, energy, smallest) if level < _LEVELS - 1 else 1.0
-            factors.append(mean)
+            factors.append(mean.factor_holding(energy, smallest) if level < _LEVELS - 1 else 1.0)
             steps.append(c.until * math.log(energy / least) / math.log(all_of_it / least))
         return factors, steps
 
-    def _largest(self, spectrum: Spectrum) -> float:
-        return max(min(self.config.largest, min(spectrum.shape) / self.config.shortest), 1.0)
+    def _largest(self, side: int) -> float:
+        return max(min(self.config.largest, side / self.config.shortest), 1.0)
 
     def __call__(self, step: int) -> int:
         """The factor at a step; 1 from `until` on. Between levels the number of pixels grows linearly."""
@@ -97,32 +96,3 @@ class ResolutionSchedule:
             return 1
         pixels = np.interp(step, self._steps, [1 / factor**2 for factor in self._factors])
         return max(math.floor(1 / math.sqrt(float(pixels)) + 1e-9), 1)
-
-
-def _spectrum(image: Tensor) -> Spectrum:
-    """[H, W] magnitudes of an image's frequencies, the constant one in the middle, averaged over colours."""
-    planes = image.numpy().astype(np.float64) / 255
-    return np.fft.fftshift(np.abs(np.fft.fft2(planes, axes=(0, 1))).mean(axis=-1))
-
-
-def _held(spectrum: Spectrum, factor: float) -> float:
-    """What an image shrunk by a factor still holds: the sum over the middle of the spectrum."""
-    height, width = spectrum.shape
-    rows, columns = max(round(height / factor), 1), max(round(width / factor), 1)
-    top, left = (height - rows) // 2, (width - columns) // 2
-    return float(spectrum[top : top + rows, left : left + columns].sum())
-
-
-def _factor_holding(spectrum: Spectrum, energy: float, largest: float) -> float:
-    return _bisect(lambda factor: _held(spectrum, factor), energy, largest)
-
-
-def _bisect(held: Callable[[float], float], energy: float, largest: float) -> float:
-    """The factor in [1, largest] that holds an energy; what is held falls with the factor."""
-    low, high = 1.0, largest
-    if held(high) >= energy:
-        return high
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if held(middle) >= energy else (low, middle)
-    return low

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gsplat_core.ops.adam import Update, adam_step_
 from gsplat_core.optimizer import Optimizer
+from gsplat_core.rest import Rest
 
 
 class Adam(Optimizer):
@@ -46,6 +47,7 @@ class Adam(Optimizer):
         eps: float = 1e-15,
         bias_correction: bool = True,
     ) -> None:
+        self._rest = Rest()
         groups: list[Any] = list(params)
         defaults = {"lr": lr, "betas": betas, "eps": eps, "bias_correction": bias_correction}
         super().__init__(groups or [{"params": []}], defaults)
@@ -66,6 +68,7 @@ class Adam(Optimizer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Completes a state that torch.optim.Adam saved; refuses one that used options missing here."""
         super().__setstate__(state)
+        self._rest = Rest()
         for group in self.param_groups:
             for option in ("weight_decay", "amsgrad", "maximize"):
                 if group.get(option):
@@ -117,7 +120,7 @@ class Adam(Optimizer):
                 if group.get("by_row"):
                     self._step_by_row(param, param.grad, group)
                     continue
-                exp_avg, exp_avg_sq, step, lr, options = self._next_update(param, group)
+                exp_avg, exp_avg_sq, step, lr, options, _ = self._next_update(param, group)
                 rows, paces = (None, None) if group.get("whole") else (visible, pace)
                 start = None if paces is None else param.detach().clone()
                 adam_step_(param, param.grad, exp_avg, exp_avg_sq, rows, step, lr, *options)
@@ -127,8 +130,13 @@ class Adam(Optimizer):
                 torch.autograd.graph.increment_version(param)
         return loss
 
-    def next_update(self, param: Tensor) -> Update:
+    def next_update(self, param: Tensor, moved: int | None = None) -> Update:
         """Begins a step of this parameter alone, for an operator that carries it out.
+
+        Args:
+            param: [N, ...]
+            moved: of a parameter [N, K, ...], only entries [:, :moved] have gradients in this step; None: all
+                may have.
 
         Raises:
             ValueError: the parameter is not one of this optimizer's.
@@ -136,18 +144,21 @@ class Adam(Optimizer):
         for group in self.param_groups:
             for trained in group["params"]:
                 if trained is param:
-                    return self._next_update(param, group)
+                    return self._next_update(param, group, moved)
         raise ValueError(f"a parameter of shape {list(param.shape)} is not trained by this optimizer")
 
-    def _next_update(self, param: Tensor, group: dict[str, Any]) -> Update:
+    def _next_update(self, param: Tensor, group: dict[str, Any], moved: int | None = None) -> Update:
         state = self._state_of(param)
         state["step"] += 1
+        moments = (state["exp_avg"], state["exp_avg_sq"])
+        if moved is None:
+            self._rest.pop(param, None)
         return Update(
-            state["exp_avg"],
-            state["exp_avg_sq"],
+            *moments,
             int(state["step"].item()),
             float(group["lr"]),
             (*group["betas"], group["eps"], group["bias_correction"]),
+            moved is not None and self._rest.lasts(param, moments, moved),
         )
 
     def _step_by_row(self, param: Tensor, grad: Tensor, group: dict[str, Any]) -> None:

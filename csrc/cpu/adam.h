@@ -13,6 +13,8 @@ void adam(const AdamArrays& arrays, const AdamStep& step);
 
 }  // namespace gsplat
 
-#define GSPLAT_ADAM_KERNELS \
-  void adam_rows(const AdamArrays& arrays, const AdamStep& step, int64_t begin, int64_t end);
+// adam_columns: the same for the first `columns` elements of every row; those of evaluated SH coefficients.
+#define GSPLAT_ADAM_KERNELS                                                                   \
+  void adam_rows(const AdamArrays& arrays, const AdamStep& step, int64_t begin, int64_t end); \
+  void adam_columns(const AdamArrays& arrays, const AdamStep& step, int columns);
 GSPLAT_DECLARE_FOR_EACH_ISA(GSPLAT_ADAM_KERNELS)

@@ -14,6 +14,9 @@ namespace gsplat {
 struct ShAdam {
   AdamArrays first, rest;
   AdamStep first_step, rest_step;
+  // Whether coefficients of degrees above the evaluated one, which have no gradients, have no moments either:
+  // a step leaves them where they are, and they need not be looked at.
+  bool higher_at_rest = false;
 };
 
 }  // namespace gsplat

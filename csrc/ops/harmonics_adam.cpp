@@ -4,6 +4,7 @@
 
 #include <torch/csrc/stable/library.h>
 
+#include <cmath>
 #include <tuple>
 
 #include "ops/adam.h"
@@ -11,6 +12,10 @@
 
 namespace gsplat::ops {
 namespace {
+
+// Whether such a step leaves an element without gradient and moments as it is, to the bit: it subtracts
+// step_size * 0 / eps.
+bool rests(const AdamStep& step) { return step.eps > 0.0f && std::isfinite(step.step_size); }
 
 // Rows of one of the two parameters with its moments.
 AdamArrays trained_rows(Tensor& param, Tensor& exp_avg, Tensor& exp_avg_sq) {
@@ -29,13 +34,14 @@ std::tuple<Tensor, Tensor> spherical_harmonics_backward_adam(
     int64_t degree, Tensor means, Tensor viewmats, Tensor sh0, Tensor shN, Tensor radii, Tensor colors,
     Tensor v_colors, bool needs_camera, Tensor sh0_exp_avg, Tensor sh0_exp_avg_sq, Tensor shN_exp_avg,
     Tensor shN_exp_avg_sq, int64_t step, double sh0_lr, double shN_lr, double beta1, double beta2, double eps,
-    bool bias_correction) {
+    bool bias_correction, bool higher_at_rest) {
   const HarmonicsArguments a(degree, means, viewmats, sh0, shN, radii);
   check_colors(a, colors, v_colors);
-  const ShAdam adam = {.first = trained_rows(sh0, sh0_exp_avg, sh0_exp_avg_sq),
-                       .rest = trained_rows(shN, shN_exp_avg, shN_exp_avg_sq),
-                       .first_step = adam_constants(step, sh0_lr, beta1, beta2, eps, bias_correction),
-                       .rest_step = adam_constants(step, shN_lr, beta1, beta2, eps, bias_correction)};
+  ShAdam adam = {.first = trained_rows(sh0, sh0_exp_avg, sh0_exp_avg_sq),
+                 .rest = trained_rows(shN, shN_exp_avg, shN_exp_avg_sq),
+                 .first_step = adam_constants(step, sh0_lr, beta1, beta2, eps, bias_correction),
+                 .rest_step = adam_constants(step, shN_lr, beta1, beta2, eps, bias_correction)};
+  adam.higher_at_rest = higher_at_rest && rests(adam.rest_step);
   const int64_t b = a.inputs.batches, c = a.inputs.cameras, n = a.inputs.gaussians;
   Tensor v_means = empty_like_device(a.means, {b, n, 3});
   Tensor v_viewmats = needs_camera ? empty_like_device(a.means, {b, c, 4, 4}) : absent(a.means);
@@ -52,7 +58,8 @@ STABLE_TORCH_LIBRARY_FRAGMENT(gsplat_core, m) {
       "spherical_harmonics_backward_adam_(int degree, Tensor means, Tensor viewmats, Tensor(a!) sh0, "
       "Tensor(b!) shN, Tensor radii, Tensor colors, Tensor v_colors, bool needs_camera, "
       "Tensor(c!) sh0_exp_avg, Tensor(d!) sh0_exp_avg_sq, Tensor(e!) shN_exp_avg, Tensor(f!) shN_exp_avg_sq, "
-      "int step, float sh0_lr, float shN_lr, float beta1, float beta2, float eps, bool bias_correction) "
+      "int step, float sh0_lr, float shN_lr, float beta1, float beta2, float eps, bool bias_correction, "
+      "bool higher_at_rest=False) "
       "-> (Tensor v_means, Tensor v_viewmats)");
 }
 

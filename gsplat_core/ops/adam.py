@@ -19,13 +19,20 @@ class Update(NamedTuple):
     lr: float
     options: tuple[float, float, float, bool]
     """beta1, beta2, eps, bias_correction"""
+    others_at_rest: bool = False
+    """Whether the entries that have no gradients have no moments either."""
 
 
 class StepsOneByOne(Protocol):
     """An optimizer whose step of a parameter an operator may carry out (`gsplat_core.optim.Adam`)."""
 
-    def next_update(self, param: Tensor) -> Update:
+    def next_update(self, param: Tensor, moved: int | None = None) -> Update:
         """Begins a step of this parameter alone.
+
+        Args:
+            param: [N, ...]
+            moved: of a parameter [N, K, ...], only entries [:, :moved] have gradients in this step; None: all
+                may have.
 
         Raises:
             ValueError: the parameter is not one of this optimizer's.

@@ -63,7 +63,8 @@ class _Function(torch.autograd.Function):
     def backward(ctx: Any, v_colors: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         means, viewmats, sh0, shN, radii, colors = ctx.saved_tensors
         needs_camera = _reverse.needs(ctx, "viewmats")
-        first, rest = (ctx.optimizer.next_update(param) for param in (sh0, shN))
+        evaluated = (ctx.degree + 1) ** 2
+        first, rest = ctx.optimizer.next_update(sh0), ctx.optimizer.next_update(shN, evaluated - 1)
         if (first.step, *first.options) != (rest.step, *rest.options):
             raise ValueError("sh0 and shN must be trained by the same steps and options")
         beta1, beta2, eps, bias_correction = first.options
@@ -83,6 +84,7 @@ class _Function(torch.autograd.Function):
             beta2=beta2,
             eps=eps,
             bias_correction=bias_correction,
+            higher_at_rest=rest.others_at_rest,
         )
         torch.autograd.graph.increment_version((sh0, shN))
         of_optimizer = None

@@ -72,6 +72,45 @@ def test_equals_a_stored_gradient_and_a_step_of_adam(
         assert torch.equal(actual, value)
 
 
+def resting_moments(num: int, stored: int, degree: int) -> list[Tensor]:
+    """Moments of a training whose coefficients above a degree have never had a gradient."""
+    trained = moments(num, stored)
+    for moment in trained[2:]:
+        moment[:, :, (degree + 1) ** 2 - 1 :] = 0
+    return trained
+
+
+@pytest.mark.parametrize(("stored", "degree"), [(3, 0), (3, 1), (3, 2), (4, 0), (4, 3)])
+@pytest.mark.parametrize("eps", [1e-15, 0.0])
+@pytest.mark.parametrize("isa", ops.available_isas().split())
+def test_coefficients_at_rest_make_no_difference(stored: int, degree: int, eps: float, isa: str) -> None:
+    num, active = 1003, ops.isa()
+    beta1, beta2, _, bias_correction = OPTIONS
+    ops.set_isa(isa)
+    try:
+        results = []
+        for at_rest in (False, True):
+            inputs, trained = backward_inputs(num, stored, degree), resting_moments(num, stored, degree)
+            v = ops.spherical_harmonics_backward_adam_(
+                *inputs, False, *trained, STEP, *RATES, beta1, beta2, eps, bias_correction, at_rest
+            )
+            results.append([*v, inputs[3], inputs[4], *trained])
+    finally:
+        ops.set_isa(active)
+    for looked_at, left_alone in zip(*results, strict=True):
+        assert torch.equal(looked_at.view(torch.int32), left_alone.view(torch.int32))
+
+
+def test_coefficients_at_rest_are_not_looked_at() -> None:
+    degree = 1
+    inputs, trained = backward_inputs(300, 3, degree), moments(300, 3)
+    before = [tensor.clone() for tensor in (inputs[4], *trained[2:])]
+    ops.spherical_harmonics_backward_adam_(*inputs, False, *trained, STEP, *RATES, *OPTIONS, True)
+    for value, old in zip((inputs[4], *trained[2:]), before, strict=True):
+        moved = (value != old).any(dim=(0, 1, 3))
+        assert moved.tolist() == [True] * 3 + [False] * 12
+
+
 def test_same_bytes_for_any_number_of_threads() -> None:
     threads = torch.get_num_threads()
     results = []
@@ -113,12 +152,12 @@ class Training:
         }
         self.adam = Adam([{"params": [value], "lr": 1e-3} for value in self.params.values()])
 
-    def step(self, in_backward: bool) -> None:
+    def step(self, in_backward: bool, sh_degree: int = 3) -> None:
         self.adam.zero_grad()
         p = self.params
         image, _, _ = rasterization(
             p["means"], p["quats"], p["scales"], p["opacities"], (p["sh0"], p["shN"]),
-            **self.cameras, width=40, height=30, sh_degree=3,
+            **self.cameras, width=40, height=30, sh_degree=sh_degree,
             sh_optimizer=self.adam if in_backward else None,
         )  # fmt: skip
         image.square().mean().backward()
@@ -135,6 +174,17 @@ def test_training_is_the_same_with_and_without() -> None:
         assert torch.equal(in_backward.params[name], expected), name
         for key, value in stored.adam.state[expected].items():
             assert torch.equal(in_backward.adam.state[in_backward.params[name]][key], value), (name, key)
+
+
+def test_training_is_the_same_while_the_degree_rises_and_falls() -> None:
+    stored, in_backward = Training(), Training()
+    for degree in (0, 0, 1, 3, 1, 0):
+        stored.step(False, degree)
+        in_backward.step(True, degree)
+    first, second = stored.params["shN"], in_backward.params["shN"]
+    assert torch.equal(first, second)
+    for name, moment in stored.adam.state[first].items():
+        assert torch.equal(moment, in_backward.adam.state[second][name]), name
 
 
 def test_backward_twice_is_an_error_since_the_coefficients_have_changed() -> None:

@@ -182,7 +182,26 @@ void update_long_rows(const AdamArrays& arrays, const AdamStep& step, int64_t be
   }
 }
 
+// A count that is known when this is compiled leaves no loop over single elements at the end of a row.
+template <int kColumns>
+void update_columns(const AdamArrays& arrays, const AdamStep& step) {
+  for (int64_t row = 0; row < arrays.rows; ++row) {
+    const int64_t first = row * arrays.row_size;
+    update_range(arrays, step, first, first + kColumns);
+  }
+}
+
 }  // namespace
+
+void adam_columns(const AdamArrays& arrays, const AdamStep& step, int columns) {
+  if (columns == arrays.row_size) return update_range(arrays, step, 0, arrays.rows * arrays.row_size);
+  if (columns == 9) return update_columns<9>(arrays, step);
+  if (columns == 24) return update_columns<24>(arrays, step);
+  if (columns == 45) return update_columns<45>(arrays, step);
+  for (int64_t row = 0; row < arrays.rows; ++row) {
+    update_range(arrays, step, row * arrays.row_size, row * arrays.row_size + columns);
+  }
+}
 
 void adam_rows(const AdamArrays& arrays, const AdamStep& step, int64_t begin, int64_t end) {
   if (arrays.visible == nullptr) {

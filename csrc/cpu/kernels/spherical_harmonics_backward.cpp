@@ -11,10 +11,11 @@
 namespace gsplat::GSPLAT_ISA {
 namespace {
 
-// Writes the gradients of the evaluated coefficients, and zeros for the others, to rows from `row` on.
+// Writes the gradients of the evaluated coefficients, and zeros for the others if they are wanted, to rows
+// from `row` on.
 template <int kDegree>
 void store_coefficients(Coefficients& v, const ShInputs& in, int64_t row, int count, float* first,
-                        float* rest) {
+                        float* rest, bool zeros) {
   store_vec3(v.of[0], first + row * in.first_stride, in.first_stride, count);
   rest += row * in.rest_stride;
   constexpr int bases = sh_bases(kDegree), columns = 3 * (bases - 1);
@@ -24,18 +25,18 @@ void store_coefficients(Coefficients& v, const ShInputs& in, int64_t row, int co
   } else {
     for (int k = 1; k < bases; ++k) store_vec3(v.of[k], rest + 3 * (k - 1), in.rest_stride, count);
   }
-  if (stored == columns) return;
+  if (stored == columns || !zeros) return;
   for (int i = 0; i < count; ++i) {
     std::memset(rest + i * in.rest_stride + columns, 0, sizeof(float) * (stored - columns));
   }
 }
 
 // The gradients of a block of Gaussians. Those of the coefficients go to rows of `out` that start with
-// `out_row`.
+// `out_row`, with zeros for those that are not evaluated if they are wanted.
 template <int kDegree>
 void backward_of_block(const ShInputs& in, const std::vector<Vec3<Float>>& centres, const float* colors,
                        const float* v_colors, const ShGrads& out, int64_t batch, int64_t first, int count,
-                       int64_t out_row, std::vector<Vec3<Float>>& v_centres) {
+                       int64_t out_row, bool zeros, std::vector<Vec3<Float>>& v_centres) {
   const int64_t row = batch * in.gaussians + first;
   constexpr int bases = sh_bases(kDegree);
   const Float zero(0.0f);
@@ -70,7 +71,7 @@ void backward_of_block(const ShInputs& in, const std::vector<Vec3<Float>>& centr
     if (!v_centres.empty()) v_centres[c] = v_centres[c] - v_offset;
   }
   if (out.means != nullptr) store_vec3(v_mean, out.means + 3 * row, 3, count);
-  store_coefficients<kDegree>(v_coefficients, in, out_row, count, out.first, out.rest);
+  store_coefficients<kDegree>(v_coefficients, in, out_row, count, out.first, out.rest, zeros);
 }
 
 void write_viewmat_grad(const float* viewmat, const Vec3<double>& v_centre, float* out) {
@@ -89,6 +90,7 @@ void write_viewmat_grad(const float* viewmat, const Vec3<double>& v_centre, floa
 // Gradients of coefficients go where they were asked for.
 struct Stored {
   const ShGrads& out;
+  static constexpr bool wants_zeros() { return true; }
 
   // body(first, count, out, out_row) for the blocks of a chunk.
   template <class Body>
@@ -100,9 +102,11 @@ struct Stored {
 struct PieceGradients : Buffer<float> {};
 
 // They stay in a piece of memory that fits the caches until Adam has made its step with them.
+template <int kDegree>
 struct GivenToAdam {
   const ShGrads& out;
   const ShAdam& adam;
+  bool wants_zeros() const { return !adam.higher_at_rest; }
 
   static constexpr int64_t kRows = 256;
 
@@ -115,18 +119,20 @@ struct GivenToAdam {
       const int64_t end = begin + kRows < chunk.end ? begin + kRows : chunk.end;
       const GaussianChunk piece = {chunk.index, chunk.batch, begin, end};
       piece.each_block([&](int64_t i, int count) { body(i, count, piece_out, i - begin); });
-      step(adam.first, adam.first_step, first_row + begin, end - begin, first);
-      step(adam.rest, adam.rest_step, first_row + begin, end - begin, rest);
+      step(adam.first, adam.first_step, first_row + begin, end - begin, first, adam.first.row_size);
+      step(adam.rest, adam.rest_step, first_row + begin, end - begin, rest,
+           adam.higher_at_rest ? 3 * (sh_bases(kDegree) - 1) : adam.rest.row_size);
     }
   }
 
 private:
   static void step(const AdamArrays& all, const AdamStep& constants, int64_t row, int64_t rows,
-                   const float* grad) {
+                   const float* grad, int64_t columns) {
+    if (columns == 0) return;
     const int64_t skipped = row * all.row_size;
     const AdamArrays some = {all.param + skipped,      grad, all.exp_avg + skipped,
                              all.exp_avg_sq + skipped, rows, all.row_size};
-    adam_rows(some, constants, 0, rows);
+    adam_columns(some, constants, static_cast<int>(columns));
   }
 };
 
@@ -134,6 +140,7 @@ template <int kDegree, class Destination>
 void backward_of_all(const ShInputs& in, const float* colors, const float* v_colors, float* v_viewmats,
                      const Destination& destination) {
   const bool wants_camera = v_viewmats != nullptr;
+  const bool zeros = destination.wants_zeros();
   const int64_t chunks = gaussian_chunks(in.gaussians);
   // Of the gradient of each camera's centre, over the Gaussians of each chunk.
   std::vector<Vec3<double>> sums(wants_camera ? in.batches * chunks * in.cameras : 0);
@@ -145,7 +152,7 @@ void backward_of_all(const ShInputs& in, const float* colors, const float* v_col
     if (wants_camera) v_centres.assign(in.cameras, {Float(0.0f), Float(0.0f), Float(0.0f)});
     const int64_t first_row = chunk.batch * in.gaussians;
     destination.each_block(chunk, first_row, [&](int64_t i, int count, const ShGrads& out, int64_t out_row) {
-      backward_of_block<kDegree>(in, centres, colors, v_colors, out, chunk.batch, i, count, out_row,
+      backward_of_block<kDegree>(in, centres, colors, v_colors, out, chunk.batch, i, count, out_row, zeros,
                                  v_centres);
     });
     for (size_t c = 0; c < v_centres.size(); ++c) {
@@ -175,7 +182,7 @@ void spherical_harmonics_backward(const ShInputs& in, const float* colors, const
 void spherical_harmonics_backward_adam(const ShInputs& in, const float* colors, const float* v_colors,
                                        const ShGrads& out, const ShAdam& adam) {
   with_degree(in.degree, [&]<int kDegree> {
-    backward_of_all<kDegree>(in, colors, v_colors, out.viewmats, GivenToAdam{out, adam});
+    backward_of_all<kDegree>(in, colors, v_colors, out.viewmats, GivenToAdam<kDegree>{out, adam});
   });
 }
 

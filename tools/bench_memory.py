@@ -13,8 +13,8 @@ from pathlib import Path
 import tyro
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from gsplat_core.allocation import use_large_pages
 from trainers.benchmark.memory import measure_memory
-from trainers.memory import use_large_pages
 
 
 def main(gaussians: tuple[int, ...] = (1_000_000,), size: str = "1920x1080") -> None:

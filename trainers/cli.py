@@ -18,13 +18,13 @@ from contextlib import suppress
 from typing import Any
 
 import gsplat_core
+from gsplat_core.allocation import keep_freed_memory, use_large_pages
 from gsplat_core.errors import GsplatError
 from gsplat_core.memory import LEAST_ADDRESS_SPACE, address_space
 from gsplat_core.shown import shown
 from trainers.commands import AppCommand, Command, commands
 from trainers.foreign_options import hint
 from trainers.interrupt import ended_by_signals, settle_interruption
-from trainers.memory import keep_freed_memory, use_large_pages
 from trainers.messages import complain
 from trainers.next_steps import NAME as PROGRAM
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gsplat_core.allocation import give_back_freed_memory
 from gsplat_core.errors import DataError, NumericalError
 from gsplat_core.metrics import psnr
 from gsplat_core.scene.dataset import Dataset
@@ -28,7 +29,6 @@ from trainers.fields import from_json
 from trainers.history import History
 from trainers.interrupt import StopRequest
 from trainers.loop import Interrupted
-from trainers.memory import give_back_freed_memory
 from trainers.observer import Observers
 from trainers.progress import TrainingProgress
 from trainers.run_folder import RunFolder

@@ -7,10 +7,10 @@ from contextlib import suppress
 from functools import cache
 from typing import NamedTuple
 
+from gsplat_core.allocation import keep_freed_memory
 from trainers.benchmark.measure import PeakMemory, resident_bytes
 from trainers.benchmark.processes import in_fresh_process
 from trainers.benchmark.step import resting_config
-from trainers.memory import keep_freed_memory
 
 # A small image, so that little but the Gaussians counts.
 WIDTH, HEIGHT = 480, 270

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from gsplat_core.allocation import keep_freed_memory
 from trainers.benchmark.measure import Case, Seconds
 from trainers.benchmark.processes import in_fresh_process
-from trainers.memory import keep_freed_memory
 
 # What each operator does in a step. Both passes of an operator belong to the same stage.
 STAGES = {

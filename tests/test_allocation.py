@@ -10,7 +10,7 @@ import pytest
 
 PAGES = """
 import ctypes, resource, sys
-from trainers.memory import keep_freed_memory
+from gsplat_core.allocation import keep_freed_memory
 
 if sys.argv[1] == "kept":
     keep_freed_memory()

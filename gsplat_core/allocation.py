@@ -1,4 +1,4 @@
-"""How the processor's memory is asked from the system, for training (Linux with the GNU C library).
+"""How the processor's memory is asked from the system, for training loops (Linux with the GNU C library).
 
 A step allocates and frees the same tensors as the step before it. Left to themselves, the library returns
 their memory to the system and asks for it again, which hands it out in pages of 4 KB, each filled with zeros
@@ -32,8 +32,10 @@ def give_back_freed_memory() -> None:
 def keep_freed_memory() -> None:
     """Keeps the memory of tensors up to 32 MB, which is all that a step allocates for two million Gaussians.
 
-    Larger ones, such as the parameters of a scene that grows, still come from the system and return to it.
-    Without effect where the C library has no such setting.
+    For the whole process and its other libraries, from now on; call it once, before a training loop. Larger
+    tensors, such as the parameters of a scene that grows, still come from the system and return to it. What
+    is kept counts as resident memory of the process until `give_back_freed_memory`. Without effect where the
+    C library has no such setting.
     """
     with suppress(OSError, AttributeError, TypeError):
         library = ctypes.CDLL(None)

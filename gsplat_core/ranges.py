@@ -68,11 +68,12 @@ def ranges_of(cls: type) -> dict[str, Range]:
 
 
 def check_ranges(instance: Any) -> None:
-    """Raises ValueError for a field of a dataclass whose number is outside its range; None is in all."""
+    """Raises ValueError for a field of a dataclass whose number is outside its range; what is no
+    number is in all: None, or a name such as "auto"."""
     cls: type = type(instance)
     for name, allowed in ranges_of(cls).items():
         value = getattr(instance, name)
-        if value is not None and value not in allowed:
+        if not (value is None or isinstance(value, str)) and value not in allowed:
             raise ValueError(f"{name} = {shortened(value)}: expected a number {allowed}")
 
 

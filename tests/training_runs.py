@@ -10,6 +10,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from trainers.dilation import Dilation
 from trainers.loop import Interrupted, Loop
 from trainers.parts.registry import create
 from trainers.progress import TrainingProgress
@@ -44,7 +45,8 @@ class Run:
         self.trainer.advance = self._followed(self.trainer.advance)
         self.trainer.refine = self._followed(self.trainer.refine)
         progress = TrainingProgress(self.config.steps, Console(file=self.output, width=200))
-        return Loop(self.trainer, dataset.train, self.folder, progress, self.measure)
+        seen = Dilation(self.config)
+        return Loop(self.trainer, dataset.train, self.folder, progress, self.measure, seen=seen)
 
     def _followed(self, step):
         def step_and_call(targets):

@@ -18,7 +18,7 @@ from gsplat_core.densify.registry import configurations, create, with_shared
 from gsplat_core.densify.strategy import ScaleRule
 from gsplat_core.errors import DataError, UsageError
 from gsplat_core.models import mip
-from gsplat_core.ranges import INTERVAL, NOT_NEGATIVE, STEP, Range, check_ranges
+from gsplat_core.ranges import INTERVAL, NOT_NEGATIVE, SHARE, STEP, Range, check_ranges
 from gsplat_core.render.settings import USUAL, RenderSettings
 from gsplat_core.scene.gaussians import PLAIN
 from gsplat_core.scene.images import AlphaRule
@@ -33,6 +33,7 @@ from trainers.parts.registry import LEARNT_CODECS, appearance_of, settings_class
 from trainers.resolution import ResolutionConfig
 
 RATES = Range(0, 1e6)
+AUTO = "auto"
 
 
 def _usual(name: str) -> float:
@@ -172,6 +173,11 @@ class TrainConfig:
     the highest from the start."""
     resolution: ResolutionConfig | None = None
     """Small images first; None: all steps at full size."""
+    dilation: Literal["auto"] | Annotated[int, Range(1, 64)] = 1
+    """Steps see each so many-th pixel of each row and column; auto: by the number of pixels
+    (trainers/dilation.py)."""
+    dilation_until: Annotated[float, SHARE] = 0.8
+    """After this share of the run, they see all."""
     background: Literal["auto", "black", "white", "random"] = "auto"
     """Colour behind the scene in training; `random` draws one per step, and tests use black. `auto` becomes
     one of these by the photographs (trainers/background.py) when the run starts."""

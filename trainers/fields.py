@@ -17,9 +17,9 @@ T = TypeVar("T")
 LONGEST = 3e10
 
 
-def check_option(name: str, value: float | None, allowed: Range) -> None:
+def check_option(name: str, value: float | str | None, allowed: Range) -> None:
     """Raises UsageError for an option, called as its field, whose number is outside a range."""
-    if value is not None and value not in allowed:
+    if isinstance(value, int | float) and value not in allowed:
         raise UsageError(f"--{name.replace('_', '-')} must be {allowed}, got {value}.")
 
 
@@ -62,6 +62,9 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
         return value
     options = arguments if origin in (typing.Union, types.UnionType) else (hint,)
     options = tuple(typing.get_args(o)[0] if typing.get_origin(o) is Annotated else o for o in options)
+    words = [word for o in options if typing.get_origin(o) is Literal for word in typing.get_args(o)]
+    if isinstance(value, str) and value in words:
+        return value
     if isinstance(value, dict):
         for option in options:
             if dataclasses.is_dataclass(option):
@@ -76,7 +79,9 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{where} must be a finite number, got {value!r}")
     if type(value) not in options:
-        names = " or ".join("null" if o is type(None) else getattr(o, "__name__", str(o)) for o in options)
+        types_ = [o for o in options if typing.get_origin(o) is not Literal]
+        names = " or ".join("null" if o is type(None) else getattr(o, "__name__", str(o)) for o in types_)
+        names = " or ".join([*map(repr, words), names])
         raise ValueError(f"{where} must be {names}, got {shortened(value)}")
     if isinstance(value, str) and "\0" in value:
         raise ValueError(f"{where} must have no character of number 0 in it, got {shortened(value)}")

@@ -44,6 +44,7 @@ class Loop:
     Args:
         measure: called now and then for the history; returns entries such as the PSNR of test views.
         factor_at: by which factor the photograph of a step is shrunk.
+        seen: what of it a step of Adam sees.
         observers: who watches.
     """
 
@@ -55,6 +56,7 @@ class Loop:
         progress: TrainingProgress,
         measure: Callable[[], dict[str, Any]],
         factor_at: Callable[[int], int] = lambda step: 1,
+        seen: Callable[[int, Target], Target] = lambda step, target: target,
         observers: Observers | None = None,
     ) -> None:
         self.observers = observers or Observers()
@@ -65,6 +67,7 @@ class Loop:
         self.progress = progress
         self.measure = measure
         self.factor_at = factor_at
+        self.seen = seen
         self.totals = Totals()
         self.losses: list[Tensor] = []
         """Of the steps since the last line of history, whose loss is their mean."""
@@ -100,7 +103,7 @@ class Loop:
         interval = min(FIRST_CHECKPOINT_SECONDS, config.checkpoint_seconds)
         with (
             StopRequest() as stop,
-            closing(Feed(self.views, config.seed, trainer.device, self.factor_at)) as feed,
+            closing(Feed(self.views, config.seed, trainer.device, self.factor_at, self.seen)) as feed,
             closing(self.history),
         ):
             while trainer.step < trainer.last_step:

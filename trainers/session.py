@@ -14,12 +14,13 @@ from gsplat_core.errors import DataError, NumericalError, UsageError
 from gsplat_core.io import export_verified
 from gsplat_core.io.usable import keep_usable
 from gsplat_core.render.seam import TURN
-from gsplat_core.scene.dataset import Dataset
+from gsplat_core.scene.dataset import Dataset, View
 from gsplat_core.strict_json import write_json
 from trainers.background import with_background
 from trainers.capacity import within_capacity
 from trainers.config import TrainConfig
 from trainers.coordinates import share_coordinates
+from trainers.dilation import Dilation, refuse_dilation
 from trainers.evaluation import backdrop, evaluate, mean
 from trainers.few_views import advice
 from trainers.learnt_model import write_learnt_model
@@ -87,6 +88,7 @@ def train(
         if text := advice(config, dataset):
             note(text)
         refuse_cameras(config.primitive, dataset)
+        refuse_dilation(config, dataset.train)
         if config.optimizer == "lm" and any(view.camera.model in TURN for view in dataset.train):
             raise UsageError("--optimizer lm does not know the seam of panoramas; leave it out.")
         # A damaged file shall be found now and not in the middle of the training.
@@ -102,8 +104,9 @@ def train(
         views = rendered_views(config, dataset)
         trainer = Trainer(limited, gaussians, dataset.scale, views, create(limited, dataset.train))
         trainer.parts.prepare(dataset, note)
-        factor_at = resolution(config, dataset)
-        with TrainingProgress(config.last_step, console, time_left(trainer, factor_at)) as progress:
+        factor_at, seen = resolution(config, dataset), Dilation(config)
+        foreseen = time_left(trainer, dataset.train, factor_at, seen)
+        with TrainingProgress(config.last_step, console, foreseen) as progress:
             loop = Loop(
                 trainer,
                 dataset.train,
@@ -111,6 +114,7 @@ def train(
                 progress,
                 measure=lambda: quick_scores(trainer, dataset),
                 factor_at=factor_at,
+                seen=seen,
                 observers=watching,
             )
             if resume and loop.resume():
@@ -181,11 +185,19 @@ def resolution(config: TrainConfig, dataset: Dataset) -> Callable[[int], int]:
     return ResolutionSchedule(config.resolution, dataset.train)
 
 
-def time_left(trainer: Trainer, factor_at: Callable[[int], int]) -> TimeLeft:
-    """What foresees the end of a run."""
+def time_left(
+    trainer: Trainer, views: Sequence[View], factor_at: Callable[[int], int], seen: Dilation
+) -> TimeLeft:
+    """What foresees the end of a run on these photographs."""
+    whole = sum(view.camera.width * view.camera.height for view in views) / len(views)
+
+    def pixels_at(step: int) -> float:
+        factor = factor_at(step)
+        return 1 / (factor * seen.every_at(step, whole / factor**2, factor)) ** 2
+
     density = trainer.parts.find(Density)
     grows_until, most = (0, None) if density is None else (density.strategy.ends, density.strategy.most)
-    return TimeLeft(trainer.config.last_step, lambda step: 1 / factor_at(step) ** 2, grows_until, most)
+    return TimeLeft(trainer.config.last_step, pixels_at, grows_until, most)
 
 
 def quick_scores(trainer: Trainer, dataset: Dataset) -> dict[str, float]:

@@ -30,6 +30,7 @@ from gsplat_core.scene.scale import SceneScale
 from gsplat_core.scene.schema import Field, Shared
 from gsplat_core.second_order.linearization import Settings
 from trainers.config import TrainConfig
+from trainers.dilation import dilated
 from trainers.evaluation import backdrop
 from trainers.fields import from_json
 from trainers.lm import LevenbergMarquardt, Refinement
@@ -270,7 +271,9 @@ class Trainer:
             self.scene_extent,
             self.store.learning_rates(),
             self.views,
-            downscale=1.0 if self.views is None else self.views.width(target.view) / target.width,
+            downscale=1.0
+            if self.views is None
+            else self.views.width(target.view) / (target.width * target.dilation),
             scale=self.scale,
             schema=self.schema,
             frozen=self.store.frozen,
@@ -293,7 +296,7 @@ class Trainer:
         rendered = render(
             splats,
             target,
-            self.settings,
+            dilated(self.settings, target.dilation),
             outputs=Outputs(
                 absgrad=wants.absgrad,
                 statistics=wants.weights,

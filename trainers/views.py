@@ -38,6 +38,10 @@ class Target:
     model: str = "pinhole"
     lens: Tensor | None = None
     """[1, P] coefficients that the camera's model has beyond K"""
+    shrinkage: int = 1
+    """By which factor the photograph was shrunk."""
+    dilation: int = 1
+    """Each how many-th of its pixels these are (`trainers.dilation.Lattice`)."""
 
     @classmethod
     def of(cls, view: View, device: torch.device, number: int = 0) -> Target:
@@ -115,6 +119,7 @@ class Target:
             K=K,
             width=width,
             height=height,
+            shrinkage=self.shrinkage * factor,
         )
         if kept is not None:
             small.image[~kept] = 0
@@ -130,6 +135,7 @@ class Feed:
 
     Args:
         factor_at: by which whole-numbered factor the photograph of a step is shrunk.
+        seen: what of it a step sees.
     """
 
     def __init__(
@@ -138,11 +144,13 @@ class Feed:
         seed: int,
         device: torch.device,
         factor_at: Callable[[int], int] = lambda step: 1,
+        seen: Callable[[int, Target], Target] = lambda step, target: target,
     ) -> None:
         self._views = views
         self._order = ViewOrder(len(views), seed)
         self._device = device
         self._factor_at = factor_at
+        self._seen = seen
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="views")
         self._targets: dict[tuple[int, int], Future[Target]] = {}
 
@@ -157,7 +165,7 @@ class Feed:
         for key in (current, upcoming):
             if key not in self._targets:
                 self._targets[key] = self._thread.submit(self._prepare, *key)
-        return self._targets[current].result()
+        return self._seen(step, self._targets[current].result())
 
     def _key(self, step: int) -> tuple[int, int]:
         return self._order(step), self._factor_at(step)

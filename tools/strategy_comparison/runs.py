@@ -15,6 +15,7 @@ from gsplat_core.scene.dataset import Dataset
 from strategy_comparison.entries import Entry
 from trainers.background import with_background
 from trainers.config import TrainConfig
+from trainers.dilation import Dilation
 from trainers.evaluation import evaluate, mean
 from trainers.machine import cpu_name
 from trainers.results import test_background
@@ -81,7 +82,7 @@ def _train(config: TrainConfig, evaluations: int) -> dict[str, Any]:
     curve = []
     seconds, before = 0.0, time.process_time()
     factor_at = resolution(config, dataset)
-    with closing(Feed(dataset.train, config.seed, trainer.device, factor_at)) as feed:
+    with closing(Feed(dataset.train, config.seed, trainer.device, factor_at, Dilation(config))) as feed:
         while trainer.step < config.steps:
             trainer.advance(feed(trainer.step + 1))
             if trainer.step % every == 0 or (evaluations and trainer.step == config.steps):

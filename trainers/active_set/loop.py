@@ -59,6 +59,7 @@ class Loop:
         remedy: what to do where that is too few for one photograph.
         measure: called now and then for the history.
         factor_at: by which factor the photograph of a step is shrunk.
+        seen: what of it a step sees.
         observers: whoever reads the history.
     """
 
@@ -74,11 +75,12 @@ class Loop:
         device: torch.device,
         measure: Callable[[], dict[str, Any]],
         factor_at: Callable[[int], int],
+        seen: Callable[[int, Target], Target],
         observers: Observers,
     ) -> None:
         self.config, self.store, self.dataset, self.run = config, store, dataset, run
         self.progress, self.most, self.remedy, self.device = progress, most, remedy, device
-        self.measure, self.factor_at, self.observers = measure, factor_at, observers
+        self.measure, self.factor_at, self.seen, self.observers = measure, factor_at, seen, observers
         self.cameras = [view.camera for view in dataset.train]
         self.passed = Passed()
         self.losses: list[Tensor] = []
@@ -154,8 +156,12 @@ class Loop:
         )
         active, before = block.trainer.num_gaussians, passed.step
         seed = config.seed * 1_000_003 + passed.visits
-        factor_at = self.factor_at
-        with closing(Feed(views, seed, self.device, lambda step: factor_at(before + step))) as feed:
+        factor_at, seen = self.factor_at, self.seen
+        feeding = Feed(
+            views, seed, self.device, lambda step: factor_at(before + step),
+            lambda step, target: seen(before + step, target),
+        )  # fmt: skip
+        with closing(feeding) as feed:
             for number in range(1, count + 1):
                 target = feed(number)
                 loss, image = block.trainer.advance(target)

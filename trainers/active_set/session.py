@@ -28,6 +28,7 @@ from trainers.background import with_background
 from trainers.capacity import within_capacity
 from trainers.config import TrainConfig
 from trainers.coordinates import share_coordinates
+from trainers.dilation import Dilation, refuse_dilation
 from trainers.evaluation import evaluate, mean, picture
 from trainers.messages import tell
 from trainers.observer import Observer, Observers
@@ -68,6 +69,7 @@ def train_active_set(
         for warning in dataset.warnings:
             note(f"warning: {warning}")
         refuse_cameras(config.primitive, dataset)
+        refuse_dilation(config, dataset.train)
         for view in counted(dataset.train, "reading photographs", len(dataset.train)):
             view.image()
         config = with_background(config, dataset)
@@ -79,7 +81,7 @@ def train_active_set(
                 loop = Loop(
                     limited, store, dataset, run, progress, most, _remedy(config), device,
                     lambda: _quick_scores(config, dataset, store, device),
-                    resolution(config, dataset), watching,
+                    resolution(config, dataset), Dilation(config), watching,
                 )  # fmt: skip
                 if store.facts:
                     loop.resume()

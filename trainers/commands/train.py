@@ -79,6 +79,9 @@ class TrainOptions:
     """Number of steps; the schedules of the preset are stretched to it."""
     downscale: Annotated[float | None, _option("K", "1")] = None
     """Shrink the images by this factor, such as 2 or 1.5."""
+    dilation: Annotated[Literal["auto"] | int | None, _option("{auto,1,2,3,...}", "1")] = None
+    """Blend only every so many-th pixel of each row and column, others in each step, until the last fifth of
+    the run: photographs of 2 megapixels and more cost less so (docs/training.md). auto: by their pixels."""
     max_gaussians: Annotated[int | None, _option("N", "from the photographs' pixels")] = None
     """At most so many Gaussians, from the start on."""
     active_set: Annotated[float | None, _option("GB", "all in memory")] = None
@@ -255,7 +258,7 @@ def check_options(options: TrainOptions) -> None:
     from trainers.config import TrainConfig
     from trainers.fields import check_option
 
-    names = ("steps", "downscale", "test_every", "seed", "active_set")
+    names = ("steps", "downscale", "dilation", "test_every", "seed", "active_set")
     ranges = {name: ranges_of(TrainConfig)[name] for name in names}
     for name, allowed in (ranges | {"max_gaussians": Range(1)}).items():
         check_option(name, getattr(options, name), allowed)
@@ -353,6 +356,7 @@ def started(run: RunFolder, options: TrainOptions) -> TrainConfig:
         **_given(
             options,
             "downscale",
+            "dilation",
             "active_set",
             "device",
             "seed",
@@ -428,8 +432,8 @@ def _continued(run: RunFolder, options: TrainOptions) -> TrainConfig:
     config = read_config(run.config)
     # --device is not among them: where it is computed may change, what is computed may not.
     names = (
-        "preset", "model", "steps", "downscale", "seed", "test_every", "sparse_model", "sky", "gaps",
-        "max_gaussians", "densify_threshold", "active_set",
+        "preset", "model", "steps", "downscale", "dilation", "seed", "test_every", "sparse_model", "sky",
+        "gaps", "max_gaussians", "densify_threshold", "active_set",
     )  # fmt: skip
     # A run knows what became of `auto`.
     background = () if options.background == "auto" else ("background",)

@@ -71,6 +71,7 @@ class Bilateral(Part):
 
     settings: ClassVar[type[Any] | None] = BilateralConfig
     first_order: ClassVar[str | None] = "fits no bilateral grids; leave out --appearance"
+    neighbours: ClassVar[str | None] = "changes colours by where a pixel is"
 
     def __init__(self, settings: BilateralConfig, config: TrainConfig, views: Sequence[View]) -> None:
         self._settings = settings

@@ -70,6 +70,7 @@ class Coherence(Part):
 
     settings: ClassVar[type[Any] | None] = CoherenceConfig
     first_order: ClassVar[str | None] = "knows no frame before; leave out the part coherence"
+    neighbours: ClassVar[str | None] = "compares an image with that of the frame before, pixel by pixel"
 
     def __init__(self, settings: CoherenceConfig, config: TrainConfig, views: Sequence[View]) -> None:
         if not settings.before or not settings.flow:

@@ -78,6 +78,7 @@ class Confidence(Part):
 
     settings: ClassVar[type[Any] | None] = ConfidenceConfig
     first_order: ClassVar[str | None] = "trusts all pixels alike; leave out --confidence"
+    neighbours: ClassVar[str | None] = "compares the errors of neighbouring pixels"
 
     def __init__(self, settings: ConfidenceConfig, config: TrainConfig, views: Sequence[View]) -> None:
         self._settings = settings

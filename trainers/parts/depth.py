@@ -79,6 +79,7 @@ class Depth(Part):
 
     settings: ClassVar[type[Any] | None] = DepthConfig
     first_order: ClassVar[str | None] = "knows no depths; leave out --depth"
+    neighbours: ClassVar[str | None] = "compares depths with maps of whole photographs"
 
     @classmethod
     def of(cls, name: str, config: TrainConfig, views: Sequence[View]) -> Depth | None:

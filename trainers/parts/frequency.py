@@ -56,6 +56,7 @@ class Frequency(Part):
 
     settings: ClassVar[type[Any] | None] = FrequencyConfig
     first_order: ClassVar[str | None] = "knows no masked loss; leave out --parts frequency"
+    neighbours: ClassVar[str | None] = "compares frequencies of whole photographs"
 
     def __init__(self, settings: FrequencyConfig, config: TrainConfig, views: Sequence[View]) -> None:
         if settings.weight > 1 - config.lambda_dssim:

@@ -59,6 +59,7 @@ class Normals(Part):
 
     settings: ClassVar[type[Any] | None] = NormalsConfig
     first_order: ClassVar[str | None] = "knows no normals; leave out --normals"
+    neighbours: ClassVar[str | None] = "compares normals with maps of whole photographs"
 
     def __init__(self, settings: NormalsConfig, config: TrainConfig, views: Sequence[View]) -> None:
         if not settings.folder:

@@ -129,6 +129,10 @@ class Part:
     """Why Levenberg-Marquardt, which fits the scene alone to the photographs as they are, does not finish a
     run with this part, and what to do; None where it may."""
 
+    neighbours: ClassVar[str | None] = None
+    """Why it needs whole images, and not every d-th pixel of them (`trainers.dilation`): it looks at what is
+    next to a pixel, or at where that is; None where it does not."""
+
     @classmethod
     def of(cls, name: str, config: TrainConfig, views: Sequence[View]) -> Part | None:
         """The part of a run, or None where the run has none.

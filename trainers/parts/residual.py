@@ -106,6 +106,7 @@ class Residual(Part):
 
     settings: ClassVar[type[Any] | None] = ResidualConfig
     first_order: ClassVar[str | None] = "trains all of a scene and not what changes; leave out --residual"
+    neighbours: ClassVar[str | None] = "counts what changed of whole photographs, pixel by pixel"
 
     def __init__(self, settings: ResidualConfig, config: TrainConfig, views: Sequence[View]) -> None:
         if not settings.before:

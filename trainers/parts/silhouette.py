@@ -43,6 +43,7 @@ class Silhouette(Part):
 
     settings: ClassVar[type[Any] | None] = SilhouetteConfig
     first_order: ClassVar[str | None] = "knows no outlines; leave out --parts silhouette"
+    neighbours: ClassVar[str | None] = "compares the outlines of whole photographs"
 
     def __init__(self, settings: SilhouetteConfig, config: TrainConfig, views: Sequence[View]) -> None:
         self._settings = settings

@@ -56,6 +56,7 @@ class SmoothDepths(Part):
 
     settings: ClassVar[type[Any] | None] = SmoothDepthsConfig
     first_order: ClassVar[str | None] = "knows no depths; leave out --parts smooth_depths"
+    neighbours: ClassVar[str | None] = "compares the depths of neighbouring pixels"
 
     def __init__(self, settings: SmoothDepthsConfig, config: TrainConfig, views: Sequence[View]) -> None:
         self._settings = settings

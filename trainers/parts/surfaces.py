@@ -53,6 +53,7 @@ class Surfaces(Part):
 
     settings: ClassVar[type[Any] | None] = SurfacesConfig
     first_order: ClassVar[str | None] = "knows no surfaces; leave out --parts surfaces"
+    neighbours: ClassVar[str | None] = "finds the normals of surfaces by the depths of neighbouring pixels"
 
     def __init__(self, settings: SurfacesConfig, config: TrainConfig, views: Sequence[View]) -> None:
         self._settings = settings

@@ -93,6 +93,7 @@ class Transient(Part):
 
     settings: ClassVar[type[Any] | None] = TransientConfig
     first_order: ClassVar[str | None] = "counts all of every photograph; leave out --transient"
+    neighbours: ClassVar[str | None] = "looks for what moves in cells of whole photographs"
 
     def __init__(self, settings: TransientConfig, config: TrainConfig, views: Sequence[View]) -> None:
         self._settings = settings

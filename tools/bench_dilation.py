@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -53,7 +54,7 @@ def main() -> None:
     for target in seen.values():
         trainer.advance(target)
     seconds = median_seconds(
-        {str(every): lambda target=target: trainer.advance(target) for every, target in seen.items()},
+        {str(every): partial(trainer.advance, target) for every, target in seen.items()},
         options.rounds,
         threads=1,
     )

@@ -33,7 +33,6 @@ from trainers.parts.registry import LEARNT_CODECS, appearance_of, settings_class
 from trainers.resolution import ResolutionConfig
 
 RATES = Range(0, 1e6)
-AUTO = "auto"
 
 
 def _usual(name: str) -> float:

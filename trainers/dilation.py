@@ -23,7 +23,7 @@ from gsplat_core.errors import UsageError
 from gsplat_core.render.seam import TURN
 from gsplat_core.render.settings import RenderSettings
 from gsplat_core.scene.dataset import View
-from trainers.config import AUTO, TrainConfig
+from trainers.config import TrainConfig
 from trainers.parts.registry import PARTS
 from trainers.views import Target
 
@@ -107,8 +107,9 @@ class Dilation:
         """
         if step > self._until:
             return 1
-        every = math.isqrt(int(pixels) // AUTO_PIXELS) if self._every == AUTO else self._every // shrinkage
-        return max(every, 1)
+        if isinstance(self._every, int):
+            return max(self._every // shrinkage, 1)
+        return max(math.isqrt(int(pixels) // AUTO_PIXELS), 1)
 
 
 def refuse_dilation(config: TrainConfig, views: Sequence[View]) -> None:
@@ -127,7 +128,7 @@ def refuse_dilation(config: TrainConfig, views: Sequence[View]) -> None:
             raise UsageError(
                 f"{view.name} is a panorama, whose seam is between neighbouring pixels; {remedy}."
             )
-        if config.dilation != AUTO and min(camera.width, camera.height) < SHORTEST * config.dilation:
+        if isinstance(config.dilation, int) and min(camera.width, camera.height) < SHORTEST * config.dilation:
             raise UsageError(
                 f"--dilation {config.dilation}: of {view.name}, {camera.width} x {camera.height}, fewer than "
                 f"{SHORTEST} x {SHORTEST} pixels would be left; use a smaller number, or auto."

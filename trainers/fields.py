@@ -79,9 +79,9 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{where} must be a finite number, got {value!r}")
     if type(value) not in options:
-        types_ = [o for o in options if typing.get_origin(o) is not Literal]
-        names = " or ".join("null" if o is type(None) else getattr(o, "__name__", str(o)) for o in types_)
-        names = " or ".join([*map(repr, words), names])
+        kinds = [o for o in options if typing.get_origin(o) is not Literal]
+        named = ["null" if o is type(None) else getattr(o, "__name__", str(o)) for o in kinds]
+        names = " or ".join([*map(repr, words), *named])
         raise ValueError(f"{where} must be {names}, got {shortened(value)}")
     if isinstance(value, str) and "\0" in value:
         raise ValueError(f"{where} must have no character of number 0 in it, got {shortened(value)}")

@@ -71,22 +71,30 @@ def capture_from_colmap(model: SparseModel) -> Capture:
         )
         for image in model.images
     ]
+    order = np.argsort(model.points.ids, kind="stable")
+    ids = model.points.ids[order]
     return Capture(
         model.folder,
         shots,
         model.points.xyz,
         model.points.rgb,
         list(model.warnings),
-        sightings={image.name: _points_seen(image, model.points.ids) for image in model.images},
+        sightings={image.name: _points_seen(image, ids, order) for image in model.images},
         model=model,
     )
 
 
-def _points_seen(image: RegisteredImage, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The rows of the points that an image's keypoints name and that are there, ascending."""
+def _points_seen(
+    image: RegisteredImage, ids: npt.NDArray[np.int64], order: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """The rows of the points that an image's keypoints name and that are there, ascending.
+
+    Args:
+        ids: [P] of the points, ascending.
+        order: [P] the rows in which they are.
+    """
     if not len(ids):
         return np.zeros(0, np.int64)
-    order = np.argsort(ids, kind="stable")
-    places = np.searchsorted(ids, image.point_ids, sorter=order).clip(max=len(ids) - 1)
-    rows = order[places]
-    return np.unique(rows[ids[rows] == image.point_ids])
+    named = np.unique(image.point_ids)
+    places = np.searchsorted(ids, named).clip(max=len(ids) - 1)
+    return np.sort(order[places[ids[places] == named]])

@@ -1,8 +1,9 @@
 """Reads cameras.txt, images.txt and points3D.txt.
 
 Lines that begin with # are comments. COLMAP writes the number of records into one of them, which shows when a
-file was cut off at a line's end. Numbers go through Python's own parser, a line at a time, so memory stays a
-small multiple of the file's size and time is linear in it.
+file was cut off at a line's end. Keypoints and points are read as tables (`ops/number_lines.py`), a piece of
+the file at a time. A line that does not fit into a table goes through Python's own parser, which reads every
+form of a number and tells what is wrong, so it only decides how long reading takes which of the two it was.
 
 A line that cannot be read costs its record and is counted in a warning; a file of which more than half
 cannot be read, or whose last line is cut off inside a record, is refused.
@@ -15,11 +16,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from gsplat_core.errors import DataError
+from gsplat_core.ops.number_lines import NumberLines, read_number_lines
 from gsplat_core.scene.colmap.model import RegisteredImage, SparsePoints
 from gsplat_core.scene.colmap.refusal import UnsupportedModelError, unsupported_model
 from gsplat_core.scene.lens import LENS_MODEL_BY_NAME, Lens
@@ -27,6 +30,10 @@ from gsplat_core.scene.rejects import Rejects
 
 _ANNOUNCED = re.compile(rb"#\s*Number of (?:cameras|images|points):\s*(\d{1,18})")
 _INT64_END = 2**63
+# The numbers of a keypoint, of a point before its track, and of each sighting in it; see `read_number_lines`.
+_KEYPOINT = "ddi"
+_POINT = "idddbbbd"
+_SIGHTING = "ii"
 _LONGEST_LINE = 4 << 20  # bytes: 200,000 keypoints
 
 
@@ -38,18 +45,63 @@ class _Lines:
         self.kind = kind
         self.warnings = warnings
         self.rejects = Rejects(path, kind, strict, least)
-        data = path.read_bytes()
-        self._unfinished = data.count(b"\n") + 1 if data and not data.endswith(b"\n") else 0
-        if self._unfinished:
-            warnings.append(f"{path}: the last line does not end; the file may have been cut off.")
-        self._rest = enumerate(_cut(data, path), start=1)
-        self._announced: int | None = None
         self.number = 0
+        self._announced: int | None = None
+        self._file = path.open("rb")
+        self._text = bytearray()  # a piece of the file, of which lines from _place on are still to come
+        self._place = 0
+        self._is_unfinished = False  # the line that came last has no end
+        if not _ends_with_line(self._file):
+            warnings.append(f"{path}: the last line does not end; the file may have been cut off.")
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
     def next_line(self) -> bytes | None:
-        """The next line of any kind, or None at the end."""
-        self.number, line = next(self._rest, (self.number, None))
-        return line
+        """The next line of any kind, or None at the end.
+
+        Raises:
+            DataError: it is longer than that of any image or point.
+        """
+        end = self._text.find(b"\n", self._place)
+        if end < 0:
+            self._read_on()
+            end = self._text.find(b"\n")
+        start = self._place
+        if end < 0:
+            if start == len(self._text):
+                return None
+            self._is_unfinished = True
+            end = len(self._text)
+        self.number += 1
+        self._place = min(end + 1, len(self._text))
+        return bytes(memoryview(self._text)[start:end])
+
+    def table(self, head: str, tail: str) -> NumberLines:
+        """The numbers of the next lines that have a pattern (`read_number_lines`), perhaps of none: only of
+        lines that are at hand."""
+        end = self._text.rfind(b"\n", self._place) + 1
+        if end == 0:
+            self._read_on()
+            end = self._text.rfind(b"\n") + 1
+        lines = read_number_lines(memoryview(self._text)[self._place : end], head, tail)
+        self._place += lines.size
+        self.number += len(lines.repeats)
+        return lines
+
+    def _read_on(self) -> None:
+        """Goes on to the next piece of the file. It begins with what is left of this one."""
+        rest = self._text[self._place :]
+        self._text = rest + self._file.read(_LONGEST_LINE + 1 - len(rest))
+        self._place = 0
+        if len(self._text) > _LONGEST_LINE and b"\n" not in self._text:
+            raise DataError(
+                self.path, f"more than {_LONGEST_LINE:,} bytes, the most that is accepted",
+                f"line {self.number + 1}", "The file is damaged; export the model again from COLMAP.",
+            )  # fmt: skip
 
     def next_record(self) -> bytes | None:
         """The next line that is neither empty nor a comment, or None at the end."""
@@ -93,7 +145,7 @@ class _Lines:
         Raises:
             DataError: the file ends inside it, so it was cut off.
         """
-        if self.number == self._unfinished:
+        if self._is_unfinished:
             raise error
         self.rejects.add(error)
 
@@ -107,44 +159,34 @@ class _Lines:
             )
 
 
-def _cut(data: bytes, path: Path) -> Iterator[bytes]:
-    """The lines of a text, one at a time: a list of all would take many times its memory.
-
-    Raises:
-        DataError: a line that no image or point has.
-    """
-    start, number = 0, 1
-    while start < len(data):
-        end = data.find(b"\n", start)
-        end = len(data) if end < 0 else end
-        if end - start > _LONGEST_LINE:
-            raise DataError(
-                path, f"{end - start:,} bytes; at most {_LONGEST_LINE:,} are accepted", f"line {number}",
-                "The file is damaged; export the model again from COLMAP.",
-            )  # fmt: skip
-        yield data[start:end]
-        start, number = end + 1, number + 1
+def _ends_with_line(file: BinaryIO) -> bool:
+    """Whether a file is empty or its last line has an end; goes back to its start."""
+    if file.seek(0, os.SEEK_END):
+        file.seek(-1, os.SEEK_END)
+    last = file.read(1)
+    file.seek(0)
+    return last in (b"", b"\n")
 
 
 def read_cameras(path: Path, warnings: list[str], strict: bool = False) -> dict[int, Lens]:
     """Lenses by camera id, from lines ID MODEL WIDTH HEIGHT PARAMS..."""
-    lines = _Lines(path, "cameras", warnings, strict)
     lenses: dict[int, Lens] = {}
     repeated = 0
-    for line in lines.records():
-        try:
-            camera_id, lens = _camera(lines, line.split())
-        except UnsupportedModelError:
-            raise  # not a damaged line: nothing but another camera model helps
-        except DataError as error:
-            lines.reject(error)
-            continue
-        if camera_id in lenses:
-            warnings.append(f"{path}: camera id {camera_id} occurs twice; the first is used.")
-            repeated += 1
-            continue
-        lenses[camera_id] = lens
-    lines.finish(len(lenses) + repeated)
+    with _Lines(path, "cameras", warnings, strict) as lines:
+        for line in lines.records():
+            try:
+                camera_id, lens = _camera(lines, line.split())
+            except UnsupportedModelError:
+                raise  # not a damaged line: nothing but another camera model helps
+            except DataError as error:
+                lines.reject(error)
+                continue
+            if camera_id in lenses:
+                warnings.append(f"{path}: camera id {camera_id} occurs twice; the first is used.")
+                repeated += 1
+                continue
+            lenses[camera_id] = lens
+        lines.finish(len(lenses) + repeated)
     return lenses
 
 
@@ -172,29 +214,29 @@ def read_images(path: Path, warnings: list[str], strict: bool = False) -> list[R
     After a line that is no image, the one after it is taken as its keypoints only if it can be nothing else,
     so that one damaged line never makes keypoints of images and images of keypoints.
     """
-    lines = _Lines(path, "images", warnings, strict, least=2)
     images = []
     pending: bytes | None = None
-    while (line := pending if pending is not None else lines.next_record()) is not None:
-        pending = None
-        try:
-            head = _image_head(lines, line)
-            if _is_keypoints(line):
-                raise lines.fail("keypoints without the image's line before them")
-        except DataError as error:
-            lines.reject(error)
+    with _Lines(path, "images", warnings, strict, least=2) as lines:
+        while (line := pending if pending is not None else lines.next_record()) is not None:
+            pending = None
+            try:
+                head = _image_head(lines, line)
+                if _is_keypoints(line):
+                    raise lines.fail("keypoints without the image's line before them")
+            except DataError as error:
+                lines.reject(error)
+                after = lines.next_line()
+                pending = None if after is None or _is_second_line(after) else after.strip()
+                continue
             after = lines.next_line()
-            pending = None if after is None or _is_second_line(after) else after.strip()
-            continue
-        after = lines.next_line()
-        try:
-            keypoints, point_ids = _keypoints(lines, (after or b"").split(), head.id)
-        except DataError as error:
-            lines.reject(error)
-            pending = after.strip() if after is not None and _is_image(lines, after) else None
-            continue
-        images.append(replace(head, keypoints=keypoints, point_ids=point_ids))
-    lines.finish(len(images))
+            try:
+                keypoints, point_ids = _keypoints(lines, after or b"", head.id)
+            except DataError as error:
+                lines.reject(error)
+                pending = after.strip() if after is not None and _is_image(lines, after) else None
+                continue
+            images.append(replace(head, keypoints=keypoints, point_ids=point_ids))
+        lines.finish(len(images))
     return images
 
 
@@ -244,9 +286,13 @@ def _is_second_line(line: bytes) -> bool:
 
 
 def _keypoints(
-    lines: _Lines, tokens: list[bytes], image_id: int
+    lines: _Lines, line: bytes, image_id: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """[n, 2] pixels and [n] ids of a second line."""
+    table = read_number_lines(line, "", _KEYPOINT)
+    if len(table.repeats):
+        return table.tail_numbers, table.tail_integers.reshape(-1)
+    tokens = line.split()
     if len(tokens) % 3:
         raise lines.fail(
             f"keypoints are triples X Y POINT3D_ID, but image {image_id} has {len(tokens)} fields",
@@ -260,39 +306,39 @@ def _keypoints(
 
 def read_points(path: Path, warnings: list[str], strict: bool = False) -> SparsePoints:
     """All points, from lines ID X Y Z R G B ERROR (IMAGE_ID POINT2D_IDX)*."""
-    lines = _Lines(path, "points", warnings, strict)
-    ids: list[int] = []
-    numbers: list[list[float]] = []
-    colors: list[list[int]] = []
-    lengths: list[int] = []
-    tracks = []
-    for line in lines.records():
-        try:
-            number, values, color, track = _point(lines, line.split())
-        except DataError as error:
-            lines.reject(error)
-            continue
-        ids.append(number)
-        numbers.append(values)
-        colors.append(color)
-        lengths.append(len(track) // 2)
-        tracks.append(track.astype(np.int32))
-    lines.finish(len(ids))
-    if not ids:
-        return SparsePoints.none()
-    columns = np.array(numbers)
-    return SparsePoints(
-        ids=np.array(ids, np.int64),
-        xyz=np.ascontiguousarray(columns[:, :3]),
-        rgb=np.array(colors, np.uint8),
-        errors=np.ascontiguousarray(columns[:, 3]),
-        track_starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        tracks=np.concatenate(tracks).reshape(-1, 2),
-    )
+    pieces: dict[str, list[npt.NDArray[Any]]] = {
+        name: [] for name in ("ids", "xyz", "rgb", "errors", "lengths", "tracks")
+    }
+    count = 0
+
+    def add(table: NumberLines) -> None:
+        nonlocal count
+        count += len(table.repeats)
+        pieces["ids"].append(table.head_integers[:, 0].copy())
+        pieces["rgb"].append(table.head_integers[:, 1:].astype(np.uint8))
+        pieces["xyz"].append(table.head_numbers[:, :3].copy())
+        pieces["errors"].append(table.head_numbers[:, 3].copy())
+        pieces["lengths"].append(table.repeats)
+        pieces["tracks"].append(table.tail_integers.astype(np.int32))
+
+    with _Lines(path, "points", warnings, strict) as lines:
+        while True:
+            add(lines.table(_POINT, _SIGHTING))
+            if (line := lines.next_record()) is None:
+                break
+            try:
+                add(_point(lines, line.split()))
+            except DataError as error:
+                lines.reject(error)
+        lines.finish(count)
+    # One column after the other, so that not all are there twice.
+    whole = {name: np.concatenate(pieces.pop(name)) for name in list(pieces)}
+    starts = np.concatenate([[0], np.cumsum(whole.pop("lengths"))]).astype(np.int64)
+    return SparsePoints(**whole, track_starts=starts)
 
 
-def _point(lines: _Lines, tokens: list[bytes]) -> tuple[int, list[float], list[int], npt.NDArray[np.int64]]:
-    """Id, (x, y, z, error), colour and track of one line."""
+def _point(lines: _Lines, tokens: list[bytes]) -> NumberLines:
+    """One line, as the table of a single one."""
     if len(tokens) < 8 or len(tokens) % 2:
         raise lines.fail(
             "a point needs ID, X Y Z, R G B, ERROR and pairs IMAGE_ID POINT2D_IDX, "
@@ -303,4 +349,12 @@ def _point(lines: _Lines, tokens: list[bytes]) -> tuple[int, list[float], list[i
     color = lines.integers(tokens[4:7], "R G B")
     if not all(0 <= value <= 255 for value in color):
         raise lines.fail(f"R G B must lie in 0..255, found {color}")
-    return number, values, color, np.array(lines.integers(tokens[8:], "TRACK"), np.int64)
+    track = np.array(lines.integers(tokens[8:], "TRACK"), np.int64).reshape(-1, 2)
+    return NumberLines(
+        np.array([[number, *color]]),
+        np.array([values]),
+        track,
+        np.zeros((len(track), 0)),
+        np.array([len(track)]),
+        0,
+    )

@@ -104,6 +104,18 @@ def test_names_that_are_not_utf8_keep_their_bytes(tmp_path: Path, ending: str) -
     assert name.encode("utf-8", "surrogateescape") == b"\xe9.png"
 
 
+def test_text_is_the_same_in_pieces_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = TinyScene()
+    folder = scene.write_model(tmp_path, "txt")
+    longest = max(len(line) for path in folder.iterdir() for line in path.read_bytes().split(b"\n"))
+    for size in range(longest, longest + 40):
+        monkeypatch.setattr("gsplat_core.scene.colmap.text._LONGEST_LINE", size)
+        assert_holds(read_model(folder), scene)
+    monkeypatch.setattr("gsplat_core.scene.colmap.text._LONGEST_LINE", longest - 1)
+    with pytest.raises(DataError, match=r"line \d+\): more than \d+ bytes"):
+        read_model(folder)
+
+
 numbers = st.floats(-1e6, 1e6)
 ids = st.integers(0, 2**31 - 1)
 

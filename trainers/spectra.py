@@ -45,7 +45,7 @@ class Spectrum:
         parts = torch.view_as_real(torch.fft.rfft2(planes))
         magnitudes = (parts[..., 0].square() + parts[..., 1].square()).sqrt_().mean(dim=0).numpy()
         num = len(rings.factors)
-        energies = np.bincount(rings.own.ravel(), magnitudes.ravel(), num)
+        energies = np.bincount(rings.own.ravel(), magnitudes.ravel(), num).astype(np.float64)
         mirrored = magnitudes[:, 1 : 1 + rings.mirrored.shape[1]]
         energies += np.bincount(rings.mirrored.ravel(), mirrored.ravel(), num)
         return Spectrum(rings.factors, energies)

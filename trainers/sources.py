@@ -42,15 +42,10 @@ def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] =
     must_exist(path)
     file = splat_file(path)
     if file is not None:
-        known = gsplat_core.io.format_of_file(file)
-        what, common = f"reading {known.ending}", options_of(gsplat_core.io.load)
-        own = [text for text in options if text.partition("=")[0] not in common]
-        given = parse_options(known.load, own, what) if known.load else {}
-        given |= parse_options(gsplat_core.io.load, [text for text in options if text not in own], what)
+        given = options_of_reading(path, options)
         with busy(f"reading {file.name}"):
             return gsplat_core.io.load(file, **given)
-    if options:
-        raise UsageError("A run is no file: it has no options of reading.")
+    options_of_reading(path, options)
     if not run.exists:
         raise DataError(
             path, "this folder is not a run: it has no config.json", remedy="Name a run or a splat file."
@@ -71,6 +66,24 @@ def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] =
         )
     warn(f"{path} is not finished: using the state after step {checkpoint.step}.")
     return keep_usable(scenes[-1], checkpoint.path, strict=False).with_metadata(**drawn)
+
+
+def options_of_reading(path: Path, texts: Sequence[str]) -> dict[str, Any]:
+    """Options of reading a splat file, from texts of the form NAME=VALUE.
+
+    Raises:
+        UsageError: the format does not have one of them, or `path` is a run.
+    """
+    file = splat_file(path)
+    if file is None:
+        if texts:
+            raise UsageError("A run is no file: it has no options of reading.")
+        return {}
+    known = gsplat_core.io.format_of_file(file)
+    what, common = f"reading {known.ending}", options_of(gsplat_core.io.load)
+    own = [text for text in texts if text.partition("=")[0] not in common]
+    given = parse_options(known.load, own, what) if known.load else {}
+    return given | parse_options(gsplat_core.io.load, [text for text in texts if text not in own], what)
 
 
 def load_scene_pieces(path: Path, warn: Callable[[str], None], options: dict[str, Any]) -> Pieces:

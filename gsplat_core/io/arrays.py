@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.harmonics import num_coefficients
 from gsplat_core.scene.schema import PARAMETERS
 
+S = TypeVar("S")
 T = TypeVar("T")
 Arrays = dict[str, np.ndarray]
 """The six parameters of `Gaussians` by name, float32, same shapes."""
@@ -45,23 +46,36 @@ def blocks(count: int, rows: int = BLOCK) -> Iterator[slice]:
         yield slice(start, min(start + rows, count))
 
 
-def map_blocks(count: int, work: Callable[[slice], T], rows: int = BLOCK) -> Iterator[T]:
-    """What `work` returns for every block of rows, in order, computed on as many threads as PyTorch uses.
+def map_ahead(work: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+    """What `work` returns for every item, in order, computed on as many threads as PyTorch uses.
 
-    The calls must write to disjoint places, which makes the result independent of the number of threads.
-    Numpy lets other threads run while it computes.
+    Only a few items are taken and a few results kept ahead of what is asked for, so neither all items nor
+    all results need fit into memory. Numpy and the compressors let other threads run while they compute.
     """
-    slices = list(blocks(count, rows))
-    threads = min(torch.get_num_threads(), len(slices))
+    threads = torch.get_num_threads()
     if threads <= 1:
-        yield from map(work, slices)
+        yield from map(work, items)
         return
     with ThreadPoolExecutor(threads) as pool:
-        running = deque(pool.submit(work, part) for part in slices[: 2 * threads])
-        for i in range(len(slices)):  # a few ahead, so that results waiting to be taken stay few
+        running: deque[Future[T]] = deque()
+        for item in items:
+            running.append(pool.submit(work, item))
+            if len(running) > 2 * threads:
+                yield running.popleft().result()
+        while running:
             yield running.popleft().result()
-            if i + 2 * threads < len(slices):
-                running.append(pool.submit(work, slices[i + 2 * threads]))
+
+
+def map_blocks(count: int, work: Callable[[slice], T], rows: int = BLOCK) -> Iterator[T]:
+    """What `work` returns for every block of rows, in order; see `map_ahead`.
+
+    The calls must write to disjoint places, which makes the result independent of the number of threads.
+    """
+    slices = list(blocks(count, rows))
+    if len(slices) == 1:  # not worth a thread
+        yield work(slices[0])
+        return
+    yield from map_ahead(work, slices)
 
 
 def in_blocks(count: int, work: Callable[[slice], None], rows: int = BLOCK) -> None:

@@ -20,14 +20,18 @@ Morton order, so that chunks are small. Written and read by splat-transform 3.7,
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
+import torch
 
 from gsplat_core.errors import DataError
-from gsplat_core.io.arrays import Arrays, arrays_of, empty_arrays, gaussians_of, in_blocks
+from gsplat_core.io.arrays import Arrays, arrays_of, blocks, empty_arrays, gaussians_of, in_blocks
 from gsplat_core.io.atomic import atomic_file
 from gsplat_core.io.format import ALL_METADATA, Format
+from gsplat_core.io.pieces import PIECE, Pieces
 from gsplat_core.io.ply_comments import comments_of, metadata_of
 from gsplat_core.io.ply_header import PlyElement, PlyHeader, read_header
 from gsplat_core.io.quantize import LOGITS, alpha_bytes, unit_codes
@@ -55,6 +59,138 @@ def load(path: Path, *, strict: bool) -> Gaussians:
         DataError: the file cannot be opened, is damaged, or is no compressed PLY; or `strict` and there are
             splats that cannot be rendered.
     """
+    content = _open(path)
+    return keep_usable(content.scene(slice(0, content.count)), path, strict)
+
+
+def load_pieces(path: Path) -> Pieces:
+    """The same piece by piece, also with splats that cannot be rendered; in memory is what the file has.
+
+    Raises:
+        DataError: as for `load`.
+    """
+    content = _open(path)
+    return Pieces(
+        content.scene(slice(0, 0)), content.count, lambda: map(content.scene, blocks(content.count, PIECE))
+    )
+
+
+def save(path: Path, gaussians: Gaussians) -> None:
+    """Writes a scene in Morton order.
+
+    Raises:
+        ResourceError: see `gsplat_core.io.atomic`.
+    """
+    with atomic_file(path) as file:
+        save_pieces(file, path, Pieces.single(gaussians))
+
+
+def save_pieces(file: BinaryIO, path: Path, pieces: Pieces) -> int:
+    """The same of a scene that comes piece by piece. In memory are its codes, and the numbers of which
+    chunks have bounds.
+
+    Args:
+        file: new, open for writing.
+        path: for messages.
+
+    Returns:
+        How many Gaussians these were.
+    """
+    coefficients = pieces.template.shN.shape[1]
+    relative = {name: np.empty((pieces.most, 3), np.float32) for name in ("means", "scales", "colors")}
+    alphas = np.empty(pieces.most, np.uint8)
+    rotations = np.empty(pieces.most, np.uint32)
+    rest = np.empty((pieces.most, 3 * coefficients), np.uint8)
+    count = 0
+    for piece in pieces.open():
+        arrays = arrays_of(piece)
+
+        def encode(rows: slice, arrays: Arrays = arrays, first: int = count) -> None:
+            place = slice(first + rows.start, first + rows.stop)
+            block = {name: array[rows] for name, array in arrays.items()}
+            relative["means"][place] = block["means"]
+            relative["scales"][place] = np.clip(block["scales"], -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE)
+            relative["colors"][place] = rgb_of(block["sh0"][:, 0])
+            alphas[place] = alpha_bytes(block["opacities"])
+            rotations[place] = _rotation_codes(block["quats"])
+            codes = np.clip(block["shN"] * np.float32(32) + np.float32(128), 0, 255).astype(np.uint8)
+            rest[place].reshape(len(codes), 3, -1)[:] = codes.transpose(0, 2, 1)
+
+        in_blocks(piece.num, encode)
+        count += piece.num
+    order = morton_order(torch.from_numpy(relative["means"][:count])).numpy()
+    bounds = np.empty((-(-count // CHUNK), 18), "<f4")
+    packed = np.empty((count, 4), "<u4")
+
+    def pack(rows: slice) -> None:
+        own = order[rows]
+        packed[rows, 1] = rotations[own]
+        _pack(
+            {name: values[own] for name, values in relative.items()}, alphas[own],
+            bounds[rows.start // CHUNK : -(-rows.stop // CHUNK)], packed[rows],
+        )  # fmt: skip
+
+    in_blocks(count, pack)
+    header = ["ply", "format binary_little_endian 1.0", *comments_of(pieces.template.metadata)]
+    header += [f"element chunk {len(bounds)}"]
+    header += [f"property float {name}" for name in [*_BOUNDS, *_COLOR_BOUNDS]]
+    header += [f"element vertex {count}", *(f"property uint {name}" for name in _PACKED)]
+    if coefficients:
+        header += [f"element sh {count}"]
+        header += [f"property uchar f_rest_{i}" for i in range(3 * coefficients)]
+    file.write("\n".join([*header, "end_header\n"]).encode("ascii"))
+    file.write(bounds.data)
+    file.write(packed.data)
+    for rows in blocks(count):
+        file.write(rest.take(order[rows], axis=0).data)
+    return count
+
+
+def is_compressed(header: PlyHeader) -> bool:
+    """Whether a PLY file is of this kind."""
+    vertex = header.element("vertex")
+    return vertex is not None and "packed_position" in vertex.scalars
+
+
+FORMAT = Format(
+    ".compressed.ply", "PlayCanvas compressed PLY", load, save, max_sh_degree=3, metadata=ALL_METADATA,
+    load_pieces=load_pieces, save_pieces=save_pieces,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What a file holds.
+
+    Args:
+        packed: the columns of `_PACKED`.
+        bounds: [chunks, 18 or 12].
+        rest: codes of coefficients [N, 3K]; None of degree 0.
+        facts: metadata.
+    """
+
+    degree: int
+    packed: list[np.ndarray]
+    bounds: np.ndarray
+    rest: np.ndarray | None
+    facts: dict[str, Any]
+
+    @property
+    def count(self) -> int:
+        return len(self.packed[0])
+
+    def scene(self, rows: slice) -> Gaussians:
+        """The splats from `rows.start`, where a chunk begins, to `rows.stop`, also such as cannot be
+        rendered."""
+        arrays = empty_arrays(rows.stop - rows.start, self.degree)
+        packed = [codes[rows] for codes in self.packed]
+        bounds = self.bounds[rows.start // CHUNK :]
+        rest = None if self.rest is None else self.rest[rows]
+        in_blocks(rows.stop - rows.start, lambda part: _decode(arrays, part, packed, bounds, rest))
+        return gaussians_of(arrays).with_metadata(**self.facts)
+
+
+def _open(path: Path) -> _Content:
     with open_regular(path) as file:
         header = read_header(file, path)
         vertex, chunk, degree = _elements(header, path)
@@ -65,52 +201,7 @@ def load(path: Path, *, strict: bool) -> Gaussians:
     rest = (
         body["sh"].view(np.uint8).reshape(vertex.count, 3 * num_coefficients(degree) - 3) if degree else None
     )
-    arrays = empty_arrays(vertex.count, degree)
-    in_blocks(vertex.count, lambda rows: _decode(arrays, rows, packed, bounds, rest))
-    gaussians = gaussians_of(arrays).with_metadata(**metadata_of(header.comments, path))
-    return keep_usable(gaussians, path, strict)
-
-
-def save(path: Path, gaussians: Gaussians) -> None:
-    """Writes a scene in Morton order.
-
-    Raises:
-        ResourceError: see `gsplat_core.io.atomic`.
-    """
-    arrays = arrays_of(gaussians)
-    count, coefficients = gaussians.num, gaussians.shN.shape[1]
-    order = morton_order(gaussians.means).cpu().numpy()
-    bounds = np.empty((-(-count // CHUNK), 18), "<f4")
-    packed = np.empty((count, 4), "<u4")
-    rest = np.empty((count, 3 * coefficients), np.uint8)
-
-    def encode(rows: slice) -> None:
-        block = {name: array[order[rows]] for name, array in arrays.items()}
-        _encode(block, bounds[rows.start // CHUNK : -(-rows.stop // CHUNK)], packed[rows], rest[rows])
-
-    in_blocks(count, encode)
-    header = ["ply", "format binary_little_endian 1.0", *comments_of(gaussians.metadata)]
-    header += [f"element chunk {len(bounds)}"]
-    header += [f"property float {name}" for name in [*_BOUNDS, *_COLOR_BOUNDS]]
-    header += [f"element vertex {count}", *(f"property uint {name}" for name in _PACKED)]
-    if coefficients:
-        header += [f"element sh {count}"]
-        header += [f"property uchar f_rest_{i}" for i in range(3 * coefficients)]
-    with atomic_file(path) as file:
-        file.write("\n".join([*header, "end_header\n"]).encode("ascii"))
-        for block in (bounds, packed, rest):
-            file.write(block.data)
-
-
-def is_compressed(header: PlyHeader) -> bool:
-    """Whether a PLY file is of this kind."""
-    vertex = header.element("vertex")
-    return vertex is not None and "packed_position" in vertex.scalars
-
-
-FORMAT = Format(
-    ".compressed.ply", "PlayCanvas compressed PLY", load, save, max_sh_degree=3, metadata=ALL_METADATA
-)
+    return _Content(degree, packed, bounds, rest, metadata_of(header.comments, path))
 
 
 def _elements(header: PlyHeader, path: Path) -> tuple[PlyElement, PlyElement, int]:
@@ -171,23 +262,28 @@ def _floats(records: np.ndarray, names: list[str]) -> np.ndarray:
     return np.stack([records[name] for name in names], axis=1)
 
 
-def _encode(block: Arrays, bounds: np.ndarray, packed: np.ndarray, rest: np.ndarray) -> None:
-    """Fills the bounds [chunks, 18], codes [n, 4] and coefficients [n, 3K] of a block of splats."""
-    scales = np.clip(block["scales"], -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE)
-    colors = rgb_of(block["sh0"][:, 0])
-    for values, at in ((block["means"], 0), (scales, 6), (colors, 12)):
-        starts = np.arange(0, len(values), CHUNK)
-        np.minimum.reduceat(values, starts, axis=0, out=bounds[:, at : at + 3])
-        np.maximum.reduceat(values, starts, axis=0, out=bounds[:, at + 3 : at + 6])
-    packed[:, 0] = _pack_three(_relative(block["means"], bounds[:, 0:6]))
-    packed[:, 2] = _pack_three(_relative(scales, bounds[:, 6:12]))
-    r, g, b = unit_codes(_relative(colors, bounds[:, 12:18]), 8).T
-    packed[:, 3] = r << 24 | g << 16 | b << 8 | alpha_bytes(block["opacities"])
-    largest, three = split(block["quats"])
+def _rotation_codes(quats: np.ndarray) -> np.ndarray:
+    """Rotations [n, 4] as codes [n]."""
+    largest, three = split(quats)
     a, b, c = unit_codes(three * (_ROOT_2 / 2) + np.float32(0.5), 10)
-    packed[:, 1] = largest.astype(np.uint32) << 30 | a << 20 | b << 10 | c
-    codes = np.clip(block["shN"] * np.float32(32) + np.float32(128), 0, 255).astype(np.uint8)
-    rest.reshape(len(rest), 3, -1)[:] = codes.transpose(0, 2, 1)
+    return largest.astype(np.uint32) << 30 | a << 20 | b << 10 | c
+
+
+def _pack(relative: Arrays, alphas: np.ndarray, bounds: np.ndarray, packed: np.ndarray) -> None:
+    """Fills the bounds [chunks, 18] and, but for rotations, the codes [n, 4] of splats in file order.
+
+    Args:
+        relative: what is coded relative to the bounds: "means", "scales" and "colors" [n, 3].
+        alphas: bytes [n].
+    """
+    starts = np.arange(0, len(packed), CHUNK)
+    for i, values in enumerate(relative.values()):
+        np.minimum.reduceat(values, starts, axis=0, out=bounds[:, 6 * i : 6 * i + 3])
+        np.maximum.reduceat(values, starts, axis=0, out=bounds[:, 6 * i + 3 : 6 * i + 6])
+    packed[:, 0] = _pack_three(_relative(relative["means"], bounds[:, 0:6]))
+    packed[:, 2] = _pack_three(_relative(relative["scales"], bounds[:, 6:12]))
+    r, g, b = unit_codes(_relative(relative["colors"], bounds[:, 12:18]), 8).T
+    packed[:, 3] = r << 24 | g << 16 | b << 8 | alphas
 
 
 def _relative(values: np.ndarray, bounds: np.ndarray) -> np.ndarray:

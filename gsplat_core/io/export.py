@@ -5,25 +5,28 @@ from __future__ import annotations
 import os
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
+from gsplat_core import primitive as primitives
 from gsplat_core.errors import DataError, NumericalError, ResourceError, UnsuitableSceneError
 from gsplat_core.expansion import ExpansionError
 from gsplat_core.io.atomic import atomic_folder, atomic_path
 from gsplat_core.io.format import DataWarning, Format
-from gsplat_core.io.options import options_of
+from gsplat_core.io.options import check_options, options_of
 from gsplat_core.io.pieces import Pieces
-from gsplat_core.io.registry import format_of, load, save
+from gsplat_core.io.registry import fitting_pieces, format_of, load, save
 from gsplat_core.io.usable import describe_unusable, find_unusable, unusable_shared
 from gsplat_core.scene.gaussians import Gaussians
 from gsplat_core.scene.original_coordinates import original_positions
+
+T = TypeVar("T")
 
 
 def export_verified(path: str | os.PathLike[str], gaussians: Gaussians, **options: Any) -> Gaussians:
@@ -64,9 +67,10 @@ def export_verified(path: str | os.PathLike[str], gaussians: Gaussians, **option
     return read
 
 
-def export_pieces(path: str | os.PathLike[str], pieces: Pieces) -> int:
-    """The same for a scene that comes piece by piece. Where the format takes it so, no more than a piece is
-    ever in memory, and what is read back is compared by checksums of every field.
+def export_pieces(path: str | os.PathLike[str], pieces: Pieces, **options: Any) -> int:
+    """The same for a scene that comes piece by piece. Where the format takes it so, no more of it is ever in
+    memory than `Format.save_pieces` says; what is read back of a lossless one is compared by checksums of
+    every field.
 
     Returns:
         How many splats were written.
@@ -76,26 +80,41 @@ def export_pieces(path: str | os.PathLike[str], pieces: Pieces) -> int:
             whatever comes with the pieces. Nothing is written then.
     """
     known = format_of(path)
-    if known.save_pieces is None or known.load_pieces is None:
-        return export_verified(path, pieces.whole()).num
+    # Rows that become several Gaussians each are more than the pieces announce.
+    more = not known.lossless and primitives.get(pieces.template.primitive).splats > 1
+    if more or not takes_pieces(known, options):
+        return export_verified(path, pieces.whole(), **options).num
+    assert known.save_pieces is not None
+    check_options(known.save_pieces, options, f"writing {known.ending}")
+    ready = pieces.mapped(lambda piece: known.of_what(piece.detached()).to(dtype=torch.float32))
+    proven = replace(ready, open=lambda: _proven(ready, path))
     written, read = Checksums(), Checksums()
-    with atomic_path(path) as temporary, open(temporary, "w+b") as file:
-        ready = pieces.mapped(lambda piece: known.of_what(piece.detached()).to(dtype=torch.float32))
-        num = known.save_pieces(
-            file, Path(path), replace(ready, open=lambda: written.of(_proven(ready, path)))
-        )
+    if known.lossless:
+        fitting = replace(proven, open=lambda: written.of(proven.open()))
+    else:
+        fitting = fitting_pieces(known, path, proven)
+    with atomic_path(path) as temporary:
+        with open(temporary, "w+b") as file:
+            num = known.save_pieces(file, Path(path), fitting, **options)
+        again, back = _pieces_back(temporary, known, options), 0
         try:
-            again = known.load_pieces(temporary)
-            for _ in read.of(again.open() if again else ()):
-                pass
+            for piece in read.of(again.open()) if known.lossless else again.open():
+                if unusable := find_unusable(piece)[0]:
+                    raise DataError(path, describe_unusable(unusable, {}))
+                back += piece.num
         except DataError as error:
             raise _unreadable(error) from error
-        if again is None or again.most != num or read != written:
+        if (back, again.template.sh_degree) != (num, fitting.template.sh_degree) or read != written:
             raise ResourceError(
                 f"{os.fspath(path)}: what was read back differs; the disk or the memory is faulty. The file "
                 "was not kept, what was there before is unchanged."
             )
     return num
+
+
+def takes_pieces(known: Format, options: Mapping[str, Any]) -> bool:
+    """Whether a format is written piece by piece with these options."""
+    return known.save_pieces is not None and options.keys() <= options_of(known.save_pieces).keys()
 
 
 class Checksums:
@@ -148,18 +167,39 @@ def _provisional(path: str | os.PathLike[str], known: Format) -> Iterator[Path]:
 
 def _read_back(path: Path, known: Format, options: dict[str, Any]) -> Gaussians:
     """The file as its reader sees it, with those of the options that concern reading too (such as axes)."""
-    offered = options_of(known.load) if known.load else {}
-    given = {name: value for name, value in options.items() if name in offered}
+    given = _of_reading(known.load, options)
+    return _trusting(lambda **trusted: load(path, strict=True, **given, **trusted))
+
+
+def _pieces_back(path: Path, known: Format, options: dict[str, Any]) -> Pieces:
+    """The same piece by piece, where it can be read so."""
+    if known.load_pieces is None:
+        return Pieces.of(_read_back(path, known, options))
+    reader, given = known.load_pieces, _of_reading(known.load_pieces, options)
+    pieces = _trusting(lambda **trusted: reader(path, **given, **trusted))
+    if pieces is None:
+        raise ResourceError(f"{path}: what was written is read back as something else; the disk is faulty.")
+    return pieces
+
+
+def _of_reading(reader: Callable[..., Any] | None, options: dict[str, Any]) -> dict[str, Any]:
+    """Those of the options that a reader has, too."""
+    offered = options_of(reader) if reader else {}
+    return {name: value for name, value in options.items() if name in offered}
+
+
+def _trusting(read: Callable[..., T]) -> T:
+    """What `read` returns, if need be with `trusted`."""
     try:
         try:
-            return load(path, strict=True, **given)
+            return read()
         except ExpansionError as error:
             warnings.warn(
                 f"{error.problem}: its splats are so much alike that readers with a bound refuse it, this "
                 "program too without the option trusted=true",
-                DataWarning, stacklevel=3,
+                DataWarning, stacklevel=4,
             )  # fmt: skip
-            return load(path, strict=True, trusted=True, **given)
+            return read(trusted=True)
     except DataError as error:
         raise _unreadable(error) from error
 

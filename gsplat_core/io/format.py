@@ -34,13 +34,14 @@ class Saver(Protocol):
 class PieceLoader(Protocol):
     def __call__(self, path: Path) -> Pieces | None:
         """The scene of a file piece by piece, as it is there: also with splats that cannot be rendered. None
-        for a file that has to be read as a whole. Raises DataError."""
+        for a file that has to be read as a whole. Raises DataError. May take options by keyword, which are
+        those of `load`."""
 
 
 class PieceSaver(Protocol):
     def __call__(self, file: BinaryIO, path: Path, pieces: Pieces) -> int:
         """Writes a scene into a new file that is open for reading and writing, and says how many rows it has.
-        `path` is for messages."""
+        `path` is for messages. May take options by keyword, which are among those of `save`."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class Format:
         any_axes: whether it holds the primitives that are as one calls their axes, too
             (`gsplat_core.primitive.Primitive.any_axes`).
         folder: the named file is accompanied by others in its folder.
-        load_pieces, save_pieces: for scenes larger than memory; only of lossless formats.
+        load_pieces, save_pieces: for scenes that come piece by piece. A lossless format never has more than a
+            piece in memory; others, which order splats, the bytes that they write.
     """
 
     ending: str

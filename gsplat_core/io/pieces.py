@@ -41,6 +41,11 @@ class Pieces:
             lambda: (scene.subset(rows) for rows in blocks(scene.num, PIECE)),
         )
 
+    @classmethod
+    def single(cls, scene: Gaussians) -> Pieces:
+        """A scene that is in memory, in one piece of any size: for what works on blocks of rows itself."""
+        return cls(scene.subset(slice(0, 0)), scene.num, lambda: iter((scene,)), 1)
+
     def mapped(self, change: Callable[[Gaussians], Gaussians]) -> Pieces:
         """With every piece changed by itself, and no row added."""
         return replace(self, template=change(self.template), open=lambda: map(change, self.open()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def load_pieces(
     known = format_of_file(path)
     if known.load_pieces is not None:
         check_options(known.load_pieces, options, f"reading {known.ending}")
-        pieces = known.load_pieces(Path(path))
+        pieces = known.load_pieces(Path(path), **options)
         if pieces is not None:
             return usable_pieces(pieces, path).mapped(
                 lambda piece: _as_told(piece, antialiased, pixel_order, unscented)
@@ -179,19 +180,47 @@ def save(path: str | os.PathLike[str], gaussians: Gaussians, **options: Any) -> 
     known.save(Path(path), _fitting(known, path, gaussians), **options)
 
 
-def _clamped(gaussians: Gaussians, path: str | os.PathLike[str]) -> Gaussians:
-    """The scene without numbers so large that a format's arithmetic overflows; no image needs them."""
+def fitting_pieces(known: Format, path: str | os.PathLike[str], pieces: Pieces) -> Pieces:
+    """What of a scene the format can hold, as for `save`.
+
+    Args:
+        pieces: without splats that cannot be rendered.
+
+    Raises:
+        UnsuitableSceneError: as for `save`; of rows, while they come.
+    """
+
+    def fitting() -> Iterator[Gaussians]:
+        wild = 0
+        for piece in pieces.open():
+            scene, num = _held(known, path, piece, proven=True)
+            wild += num
+            yield scene
+        _tell_wild(path, wild)
+
+    template, _ = _held(known, path, pieces.template)
+    _tell_left_out(known, pieces.template)
+    return dataclasses.replace(pieces, template=template, open=fitting)
+
+
+def _clamped(gaussians: Gaussians) -> tuple[Gaussians, int]:
+    """The scene without numbers so large that a format's arithmetic overflows, which no image needs; and of
+    how many splats colours were cut."""
     wild = (torch.cat([gaussians.sh0, gaussians.shN], dim=1).abs() > LARGEST_COLOR).flatten(1).any(dim=1)
     thin = (gaussians.scales < SMALLEST_SCALE) & gaussians.scales.isfinite()
-    if bool(wild.any()):
-        message = f"{os.fspath(path)}: colours of {int(wild.sum()):,} splats were cut at +-{LARGEST_COLOR:g}"
-        warnings.warn(message, DataWarning, stacklevel=4)
-    return dataclasses.replace(
+    clamped = dataclasses.replace(
         gaussians,
         sh0=gaussians.sh0.clamp(-LARGEST_COLOR, LARGEST_COLOR),
         shN=gaussians.shN.clamp(-LARGEST_COLOR, LARGEST_COLOR),
         scales=gaussians.scales.masked_fill(thin, SMALLEST_SCALE),
     )
+    return clamped, int(wild.sum())
+
+
+def _tell_wild(path: str | os.PathLike[str], num: int) -> None:
+    if num:
+        message = f"{os.fspath(path)}: colours of {num:,} splats were cut at +-{LARGEST_COLOR:g}"
+        warnings.warn(message, DataWarning, stacklevel=4)
 
 
 _LOST = {
@@ -206,14 +235,26 @@ _LOST = {
 
 def _fitting(known: Format, path: str | os.PathLike[str], gaussians: Gaussians) -> Gaussians:
     """What of a scene the format can hold."""
+    fitting, wild = _held(known, path, gaussians)
+    _tell_wild(path, wild)
+    _tell_left_out(known, gaussians)
+    return fitting
+
+
+def _held(
+    known: Format, path: str | os.PathLike[str], gaussians: Gaussians, proven: bool = False
+) -> tuple[Gaussians, int]:
+    """The same silently, and of how many splats colours were cut.
+
+    Args:
+        proven: all of them can be rendered.
+    """
     gaussians = known.of_what(gaussians).to(dtype=torch.float32)
     if known.lossless:
-        return gaussians
-    further = known.any_axes and primitives.get(gaussians.primitive).any_axes
-    further = further or gaussians.primitive in known.primitives
-    if not further:
+        return gaussians, 0
+    if not _further(known, gaussians):
         gaussians.require_plain(path, known.title)
-    drop, _ = find_unusable(gaussians)
+    drop = {} if proven else find_unusable(gaussians)[0]
     if bool((far := gaussians.means.abs().amax(dim=1) > LARGEST_POSITION).any()):
         drop |= {f"position beyond {LARGEST_POSITION:g}": far}
     if drop:
@@ -221,17 +262,40 @@ def _fitting(known: Format, path: str | os.PathLike[str], gaussians: Gaussians) 
             path, f"{known.title} cannot hold the scene: {describe_unusable(drop, {})}",
             remedy="Take these out first (gsplat_core.io.usable.find_unusable), or write a .ply.",
         )  # fmt: skip
-    places = known.extras | ({field.name for field in gaussians.schema.carried} if further else set())
-    held = {name: tensor for name, tensor in gaussians.extras.items() if name in places}
+    held = {name: gaussians.extras[name] for name in _places(known, gaussians)}
+    if gaussians.sh_degree > known.max_sh_degree:
+        gaussians = gaussians.with_sh_degree(known.max_sh_degree)
+    metadata = gaussians.metadata.without(_lost(known, gaussians))
+    gaussians, wild = _clamped(gaussians)
+    return dataclasses.replace(gaussians, extras=held, metadata=metadata), wild
+
+
+def _tell_left_out(known: Format, gaussians: Gaussians) -> None:
+    gaussians = known.of_what(gaussians)
+    if known.lossless:
+        return
+    held = _places(known, gaussians)
     left_out = [f"the field {name!r}" for name in gaussians.extras if name not in held]
     if gaussians.sh_degree > known.max_sh_degree:
         left_out.append(f"spherical harmonics beyond degree {known.max_sh_degree}")
-        gaussians = gaussians.with_sh_degree(known.max_sh_degree)
-    lost = sorted(gaussians.metadata.known().keys() - known.metadata)
-    left_out += [_LOST[name] for name in lost]
-    gaussians = _clamped(gaussians, path)
+    left_out += [_LOST[name] for name in _lost(known, gaussians)]
     if left_out:
         message = f"{known.title} has no place for {', '.join(left_out)}"
-        warnings.warn(message, DataWarning, stacklevel=3)
-    metadata = gaussians.metadata.without(lost)
-    return dataclasses.replace(gaussians, extras=held, metadata=metadata)
+        warnings.warn(message, DataWarning, stacklevel=4)
+
+
+def _further(known: Format, gaussians: Gaussians) -> bool:
+    """Whether the format holds more of the scene's primitive than plain Gaussians."""
+    any_axes = known.any_axes and primitives.get(gaussians.primitive).any_axes
+    return any_axes or gaussians.primitive in known.primitives
+
+
+def _places(known: Format, gaussians: Gaussians) -> list[str]:
+    """The fields of `extras` that the format can hold."""
+    carried = {field.name for field in gaussians.schema.carried} if _further(known, gaussians) else set()
+    return [name for name in gaussians.extras if name in known.extras | carried]
+
+
+def _lost(known: Format, gaussians: Gaussians) -> list[str]:
+    """The metadata that the format cannot hold."""
+    return sorted(gaussians.metadata.known().keys() - known.metadata)

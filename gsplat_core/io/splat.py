@@ -13,15 +13,17 @@ where the original truncates; quaternion bytes are read as (b - 128) / 128, as i
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
 
 from gsplat_core.errors import DataError, UnsuitableSceneError
-from gsplat_core.io.arrays import arrays_of, empty_arrays, gaussians_of, in_blocks
+from gsplat_core.io.arrays import Arrays, arrays_of, blocks, empty_arrays, gaussians_of, in_blocks
 from gsplat_core.io.atomic import atomic_file
 from gsplat_core.io.content import FIRST_BYTES, is_text
 from gsplat_core.io.format import Format
+from gsplat_core.io.pieces import Pieces
 from gsplat_core.io.quantize import LOGITS, alpha_bytes, bytes_of
 from gsplat_core.io.source import read_whole
 from gsplat_core.io.usable import find_unusable, keep_usable
@@ -80,29 +82,52 @@ def save(path: Path, gaussians: Gaussians) -> None:
         ResourceError: see `gsplat_core.io.atomic`.
         UnsuitableSceneError: no Gaussians.
     """
-    if not gaussians.num:
+    with atomic_file(path) as file:
+        save_pieces(file, path, Pieces.single(gaussians))
+
+
+def save_pieces(file: BinaryIO, path: Path, pieces: Pieces) -> int:
+    """The same of a scene that comes piece by piece; in memory are its records.
+
+    Args:
+        file: new, open for writing.
+        path: for messages.
+
+    Returns:
+        How many Gaussians these were.
+
+    Raises:
+        UnsuitableSceneError: as for `save`.
+    """
+    records = np.empty(pieces.most, RECORD)
+    importance = np.empty(pieces.most, np.float32)
+    count = 0
+    for piece in pieces.open():
+        arrays = arrays_of(piece)
+
+        def encode(rows: slice, arrays: Arrays = arrays, first: int = count) -> None:
+            place = slice(first + rows.start, first + rows.stop)
+            scales, opacities, quats = (arrays[name][rows] for name in ("scales", "opacities", "quats"))
+            with np.errstate(over="ignore"):
+                importance[place] = scales.sum(axis=1) - np.log1p(np.exp(-opacities))
+            block = records[place]
+            block["means"] = arrays["means"][rows]
+            block["scales"] = np.exp(scales)
+            block["color"] = bytes_of(255 * rgb_of(arrays["sh0"][rows, 0]))
+            block["alpha"] = alpha_bytes(opacities)
+            quats = quats / np.linalg.norm(quats, axis=1, keepdims=True)
+            block["quats"] = bytes_of(128 * quats + 128)
+
+        in_blocks(piece.num, encode)
+        count += piece.num
+    if not count:
         raise UnsuitableSceneError(
             path, "a .splat file needs at least one Gaussian, and the scene has none", remedy="Write a .ply."
         )
-    arrays = arrays_of(gaussians)
-    with np.errstate(over="ignore"):
-        importance = arrays["scales"].sum(axis=1) - np.log1p(np.exp(-arrays["opacities"]))
-    order = np.argsort(-importance, kind="stable")
-    records = np.empty(gaussians.num, RECORD)
-
-    def encode(rows: slice) -> None:
-        own, block = order[rows], records[rows]
-        block["means"] = arrays["means"][own]
-        block["scales"] = np.exp(arrays["scales"][own])
-        block["color"] = bytes_of(255 * rgb_of(arrays["sh0"][own, 0]))
-        block["alpha"] = alpha_bytes(arrays["opacities"][own])
-        quats = arrays["quats"][own]
-        quats = quats / np.linalg.norm(quats, axis=1, keepdims=True)
-        block["quats"] = bytes_of(128 * quats + 128)
-
-    in_blocks(gaussians.num, encode)
-    with atomic_file(path) as file:
-        file.write(records.data)
+    order = np.argsort(-importance[:count], kind="stable")
+    for rows in blocks(count):
+        file.write(records.take(order[rows]).data)
+    return count
 
 
-FORMAT = Format(".splat", "antimatter15 .splat", load, save, max_sh_degree=0)
+FORMAT = Format(".splat", "antimatter15 .splat", load, save, max_sh_degree=0, save_pieces=save_pieces)

@@ -18,8 +18,9 @@ about x. Some programs, splat-transform and SuperSplat among them, store the axe
 nothing in the file tells, except for a rarely written extension record, which is obeyed. Hence the option
 `axes`: "rub" (the default) or "ply".
 
-The reference rounds SH coefficients to 5 bits for degree 1 and 4 beyond. That costs well-trained scenes
-decibels, so the default here is 6 bits for all; nothing else in the file costs more than hundredths.
+SH coefficients are rounded as the reference does it, to 5 bits for degree 1 and 4 beyond. Of well-trained
+scenes that is most of what the file loses: with `sh1_bits=6` and `sh_bits=6` it is larger by a fourth to two
+thirds and loses little. Nothing else in it costs more than hundredths of a decibel.
 
 Version 3 is what most viewers read (Spark has no 4); the PlayCanvas engine wants 4. Splats are written in
 Morton order, which compresses better. The specification is the reference code, github.com/nianticlabs/spz.
@@ -27,27 +28,30 @@ Morton order, which compresses better. The specification is the reference code, 
 
 from __future__ import annotations
 
+import itertools
 import math
 import struct
 import sys
 import warnings
 import zlib
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 import torch
 
 from gsplat_core.errors import DataError, UnsuitableSceneError
 from gsplat_core.expansion import check_density
-from gsplat_core.io.arrays import Arrays, arrays_of, empty_arrays, gaussians_of, in_blocks
-from gsplat_core.io.atomic import write_bytes
-from gsplat_core.io.axes import half_turn
-from gsplat_core.io.deflate import gzip_compress
+from gsplat_core.io.arrays import Arrays, arrays_of, blocks, empty_arrays, gaussians_of, in_blocks, map_ahead
+from gsplat_core.io.atomic import atomic_file
+from gsplat_core.io.axes import SIGNS, half_turn
+from gsplat_core.io.deflate import gzip_stream
 from gsplat_core.io.format import DataWarning, Format
 from gsplat_core.io.options import check_range
+from gsplat_core.io.pieces import PIECE, Pieces
 from gsplat_core.io.quantize import LOGITS, alpha_bytes, bytes_of
 from gsplat_core.io.smallest_three import join, split
 from gsplat_core.io.source import Source, read_whole
@@ -65,8 +69,9 @@ Axes = Literal["rub", "ply"]
 
 MAGIC = b"NGSP"
 FRACTIONAL_BITS = 12
-ZSTD_LEVEL = 9
-SH_BITS = 6
+ZSTD_LEVEL, ZSTD_FAST = 9, 1
+_TRIED = 1 << 15
+SH1_BITS, SH_BITS = 5, 4
 MAX_COEFFICIENTS = num_coefficients(MAX_DEGREE) - 1
 _HEADER = "<4sIIBBBB"  # magic, version, count, SH degree, fractional bits, flags, reserved or streams
 _ANTIALIASED, _EXTENDED, _SPARK_LOD = 0x1, 0x2, 0x80
@@ -103,6 +108,35 @@ class _Header:
         return [np.dtype(code).itemsize * math.prod(shape) for code, shape in self.attributes().values()]
 
 
+@dataclass(frozen=True)
+class _Content:
+    """What a file holds.
+
+    Args:
+        codes: every attribute by name, with the shapes of `_Header.attributes`.
+        turned: its axes are RUB.
+    """
+
+    header: _Header
+    codes: dict[str, np.ndarray]
+    turned: bool
+
+    def scene(self, rows: slice) -> Gaussians:
+        """The splats from `rows.start` to `rows.stop`, also such as cannot be rendered."""
+        arrays = empty_arrays(rows.stop - rows.start, self.header.degree)
+        codes = {name: of_all[rows] for name, of_all in self.codes.items()}
+
+        def decode(part: slice) -> None:
+            block = {name: array[part] for name, array in arrays.items()}
+            _decode(block, {name: own[part] for name, own in codes.items()}, self.header)
+            if self.turned:
+                for name, values in half_turn(block, "x").items():
+                    block[name][:] = values
+
+        in_blocks(rows.stop - rows.start, decode)
+        return gaussians_of(arrays).with_metadata(antialiased=bool(self.header.flags & _ANTIALIASED))
+
+
 def load(path: Path, *, strict: bool, axes: Axes = "rub", trusted: bool = False) -> Gaussians:
     """Reads a scene of any version.
 
@@ -114,28 +148,19 @@ def load(path: Path, *, strict: bool, axes: Axes = "rub", trusted: bool = False)
         DataError: the file cannot be opened, is damaged, claims more than `check_density` allows, or is
             of an unknown version; or `strict` and there are splats that cannot be rendered.
     """
-    data = read_whole(path)
-    if data[:4] == MAGIC:
-        header, blocks, system = _open_zstd(data, path, trusted)
-    elif data[:2] == b"\x1f\x8b":
-        header, blocks, system = _open_gzip(data, path, trusted)
-    else:
-        raise DataError(path, f"not an .spz file: it starts with {data[:4]!r}", "byte 0")
-    if system not in (None, _RUB, _RDF):
-        raise DataError(path, f"its axes are of kind {system}, not RUB (4) or RDF (6)", "extension record")
-    turned = system == _RUB or (system is None and axes == "rub")
-    arrays = empty_arrays(header.count, header.degree)
+    content = _open(path, axes, trusted)
+    return keep_usable(content.scene(slice(0, content.header.count)), path, strict)
 
-    def decode(rows: slice) -> None:
-        block = {name: array[rows] for name, array in arrays.items()}
-        _decode(block, {name: codes[rows] for name, codes in blocks.items()}, header)
-        if turned:
-            for name, values in half_turn(block, "x").items():
-                block[name][:] = values
 
-    in_blocks(header.count, decode)
-    gaussians = gaussians_of(arrays).with_metadata(antialiased=bool(header.flags & _ANTIALIASED))
-    return keep_usable(gaussians, path, strict)
+def load_pieces(path: Path, *, axes: Axes = "rub", trusted: bool = False) -> Pieces:
+    """The same piece by piece, also with splats that cannot be rendered; in memory are its codes.
+
+    Raises:
+        DataError: as for `load`.
+    """
+    content = _open(path, axes, trusted)
+    count = content.header.count
+    return Pieces(content.scene(slice(0, 0)), count, lambda: map(content.scene, blocks(count, PIECE)))
 
 
 def save(
@@ -144,7 +169,7 @@ def save(
     *,
     version: Literal[2, 3, 4] = 3,
     axes: Axes = "rub",
-    sh1_bits: int = SH_BITS,
+    sh1_bits: int = SH1_BITS,
     sh_bits: int = SH_BITS,
     antialiased: bool | None = None,
 ) -> None:
@@ -161,51 +186,127 @@ def save(
         UnsuitableSceneError: no Gaussians, or positions beyond 2^23 units.
         UsageError: bits out of range.
     """
+    with atomic_file(path) as file:
+        save_pieces(
+            file, path, Pieces.single(gaussians), version=version, axes=axes, sh1_bits=sh1_bits,
+            sh_bits=sh_bits, antialiased=antialiased,
+        )  # fmt: skip
+
+
+def save_pieces(
+    file: BinaryIO,
+    path: Path,
+    pieces: Pieces,
+    *,
+    version: Literal[2, 3, 4] = 3,
+    axes: Axes = "rub",
+    sh1_bits: int = SH1_BITS,
+    sh_bits: int = SH_BITS,
+    antialiased: bool | None = None,
+) -> int:
+    """The same of a scene that comes piece by piece: in memory are its codes and its positions.
+
+    Args:
+        file: new, open for writing.
+        path: for messages.
+
+    Returns:
+        How many Gaussians these were.
+
+    Raises:
+        UnsuitableSceneError, UsageError: as for `save`.
+    """
     check_range("sh1_bits", sh1_bits, 1, 8)
     check_range("sh_bits", sh_bits, 1, 8)
-    if not gaussians.num:
+    steps = np.repeat(np.array([2.0**sh1_bits, 2.0**sh_bits], np.float32) / 256, [3, MAX_COEFFICIENTS - 3])
+    marked = pieces.template.metadata.antialiased if antialiased is None else antialiased
+    degree, flags = pieces.template.sh_degree, _ANTIALIASED if marked else 0
+    header = _Header(version, pieces.most, degree, FRACTIONAL_BITS, flags, 0)
+    means = np.empty((header.count, 3), np.float32)
+    codes = {
+        name: np.empty(shape, code)
+        for name, (code, shape) in header.attributes().items()
+        if name != "positions"
+    }
+    count = 0
+    for piece in pieces.open():
+        arrays = arrays_of(piece)
+        means[count : count + piece.num] = arrays["means"]
+
+        def encode(rows: slice, arrays: Arrays = arrays, first: int = count) -> None:
+            block = {name: array[rows] for name, array in arrays.items()}
+            block = half_turn(block, "x") if axes == "rub" else block
+            place = slice(first + rows.start, first + rows.stop)
+            _encode(block, {name: of_all[place] for name, of_all in codes.items()}, version, steps)
+
+        in_blocks(piece.num, encode)
+        count += piece.num
+    if not count:
         raise UnsuitableSceneError(
             path, "an .spz file needs at least one Gaussian, and the scene has none", remedy="Write a .ply."
         )
-    steps = np.repeat(np.array([2.0**sh1_bits, 2.0**sh_bits], np.float32) / 256, [3, MAX_COEFFICIENTS - 3])
-    arrays = arrays_of(gaussians)
-    order = morton_order(gaussians.means).cpu().numpy()
-    header = _Header(
-        version,
-        gaussians.num,
-        gaussians.sh_degree,
-        _fractional_bits(arrays["means"], path),
-        _ANTIALIASED if (gaussians.metadata.antialiased if antialiased is None else antialiased) else 0,
-        0,
-    )
-    blocks = {name: np.empty(shape, code) for name, (code, shape) in header.attributes().items()}
+    means = means[:count]
+    header = replace(header, count=count, fractional_bits=_fractional_bits(means, path))
+    signs = np.array(SIGNS["x"] if axes == "rub" else (1, 1, 1))
+    order = morton_order(torch.from_numpy(means)).numpy()
 
-    def encode(rows: slice) -> None:
-        block = {name: array[order[rows]] for name, array in arrays.items()}
-        block = half_turn(block, "x") if axes == "rub" else block
-        _encode(block, {name: codes[rows] for name, codes in blocks.items()}, header, steps)
+    def content(name: str) -> Iterator[bytes]:
+        """An attribute in the order of the file."""
+        for rows in blocks(count):
+            if name == "positions":
+                yield _positions(means[order[rows]] * signs, header.fractional_bits).tobytes()
+            else:
+                yield codes[name].take(order[rows], axis=0).tobytes()
 
-    in_blocks(header.count, encode)
-    write_bytes(path, _pack(header, blocks))
+    _write(file, header, content)
+    return count
 
 
-FORMAT = Format(".spz", "Niantic .spz", load, save, metadata=frozenset({"antialiased"}))
+FORMAT = Format(
+    ".spz", "Niantic .spz", load, save, metadata=frozenset({"antialiased"}),
+    load_pieces=load_pieces, save_pieces=save_pieces,
+)  # fmt: skip
 
 
 # The container
 
 
-def _pack(header: _Header, blocks: dict[str, np.ndarray]) -> bytes:
+def _write(file: BinaryIO, header: _Header, content: Callable[[str], Iterator[bytes]]) -> None:
+    """Writes the container around the content of every attribute."""
     start = (MAGIC, header.version, header.count, header.degree, header.fractional_bits, header.flags)
+    names = list(header.attributes())
     if header.version < 4:
-        return gzip_compress(b"".join([struct.pack(_HEADER, *start, 0), *(b.data for b in blocks.values())]))
-    with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
-        frames = list(pool.map(lambda b: zstd.compress(b.data.cast("B"), level=ZSTD_LEVEL), blocks.values()))
-    first = struct.pack(_HEADER, *start, len(frames)) + struct.pack("<I12x", 32)
-    table = b"".join(
-        struct.pack("<QQ", len(frame), size) for frame, size in zip(frames, header.sizes(), strict=True)
-    )
-    return b"".join([first, table, *frames])
+        parts = itertools.chain.from_iterable(content(name) for name in names)
+        for block in gzip_stream(itertools.chain([struct.pack(_HEADER, *start, 0)], parts)):
+            file.write(block)
+        return
+    frames = list(map_ahead(lambda name: _zstd_frame(b"".join(content(name))), names))
+    file.write(struct.pack(_HEADER, *start, len(frames)) + struct.pack("<I12x", 32))
+    for frame, size in zip(frames, header.sizes(), strict=True):
+        file.write(struct.pack("<QQ", len(frame), size))
+    for frame in frames:
+        file.write(frame)
+
+
+def _zstd_frame(data: bytes) -> bytes:
+    """Repetitions are searched for where that pays; see `gsplat_core.io.deflate`."""
+    parts = range(0, len(data), max(_TRIED, len(data) // 8))
+    sample = b"".join(data[start : start + _TRIED] for start in parts)
+    sizes = {level: len(zstd.compress(sample, level=level)) for level in (ZSTD_LEVEL, ZSTD_FAST)}
+    return zstd.compress(data, level=min(sizes, key=sizes.__getitem__))
+
+
+def _open(path: Path, axes: Axes, trusted: bool) -> _Content:
+    data = read_whole(path)
+    if data[:4] == MAGIC:
+        header, codes, system = _open_zstd(data, path, trusted)
+    elif data[:2] == b"\x1f\x8b":
+        header, codes, system = _open_gzip(data, path, trusted)
+    else:
+        raise DataError(path, f"not an .spz file: it starts with {data[:4]!r}", "byte 0")
+    if system not in (None, _RUB, _RDF):
+        raise DataError(path, f"its axes are of kind {system}, not RUB (4) or RDF (6)", "extension record")
+    return _Content(header, codes, system == _RUB or (system is None and axes == "rub"))
 
 
 def _header(source: Source) -> _Header:
@@ -331,15 +432,20 @@ def _fractional_bits(means: np.ndarray, path: Path) -> int:
     return bits
 
 
-def _encode(arrays: Arrays, blocks: dict[str, np.ndarray], header: _Header, sh_steps: np.ndarray) -> None:
-    """Fills the blocks of some splats; SH coefficients are rounded to multiples of 1 / `sh_steps` [24]."""
-    fixed = np.rint(arrays["means"].astype(np.float64) * 2**header.fractional_bits).astype("<i4")
-    blocks["positions"][:] = fixed.view(np.uint8).reshape(-1, 3, 4)[:, :, :3]
+def _positions(means: np.ndarray, fractional_bits: int) -> np.ndarray:
+    """Centres [n, 3] as fixed-point numbers of three bytes each [n, 3, 3]."""
+    fixed = np.rint(means.astype(np.float64) * 2**fractional_bits).astype("<i4")
+    return fixed.view(np.uint8).reshape(-1, 3, 4)[:, :, :3]
+
+
+def _encode(arrays: Arrays, blocks: dict[str, np.ndarray], version: int, sh_steps: np.ndarray) -> None:
+    """Fills the blocks of some splats, but for positions; SH coefficients are rounded to multiples of
+    1 / `sh_steps` [24]."""
     blocks["alphas"][:] = alpha_bytes(arrays["opacities"])
     blocks["colors"][:] = bytes_of(arrays["sh0"][:, 0] * np.float32(0.15 * 255) + np.float32(127.5))
     blocks["scales"][:] = bytes_of((arrays["scales"] + 10) * 16)
     xyzw = arrays["quats"][:, [1, 2, 3, 0]]
-    if header.version >= 3:
+    if version >= 3:
         largest, three = split(xyzw)
         magnitude = np.rint(np.abs(three) * (511 * _ROOT_2)).astype(np.uint32)
         a, b, c = magnitude | (three < 0).astype(np.uint32) << 9

@@ -99,22 +99,27 @@ def keep_usable(gaussians: Gaussians, path: str | os.PathLike[str], strict: bool
 
 
 def usable_pieces(pieces: Pieces, path: str | os.PathLike[str]) -> Pieces:
-    """The same of a scene that comes piece by piece; what was dropped and repaired is said at its end."""
+    """The same of a scene that comes piece by piece; what was dropped and repaired is said once, when all of
+    it came."""
+
+    told = False
 
     def treated() -> Iterator[Gaussians]:
-        total, first = 0, ""
+        nonlocal told
+        num, total = 0, 0
+        reasons: dict[str, tuple[int, int]] = {}
         for piece in pieces.open():
             drop, repair = find_unusable(piece)
             if drop or repair:
                 total += int(_any({**drop, **repair}).sum())
-                first = first or next(iter({**drop, **repair}))
-                piece = _treated(piece, drop, repair)
-            yield piece
-        if total:
-            message = (
-                f"{os.fspath(path)}: {total:,} of {pieces.most:,} splats cannot be rendered "
-                f"(the first: {first}): dropped or repaired"
-            )
+                for reason, (hit, first) in _counted({**drop, **repair}).items():
+                    before, place = reasons.get(reason, (0, num + first))
+                    reasons[reason] = before + hit, place
+            num += piece.num
+            yield _treated(piece, drop, repair)
+        if total and not told:
+            told = True
+            message = f"{os.fspath(path)}: {_report(total, num, reasons)}: dropped or repaired"
             warnings.warn(UnusableWarning(message, total), stacklevel=2)
 
     return replace(pieces, open=treated)
@@ -137,15 +142,24 @@ def _treated(gaussians: Gaussians, drop: dict[str, Tensor], repair: dict[str, Te
 def describe_unusable(drop: dict[str, Tensor], repair: dict[str, Tensor]) -> str:
     """One line with the count and the first place of each reason."""
     masks = {**drop, **repair}
-    total, num = int(_any(masks).sum()), next(iter(masks.values())).shape[0]
-    reasons = [
-        f"{int(mask.sum()):,} with {reason}, first number {int(mask.nonzero()[0])}"
-        for reason, mask in masks.items()
-    ]
-    return f"{total:,} of {num:,} splats cannot be rendered ({'; '.join(reasons)})"
+    num = next(iter(masks.values())).shape[0]
+    return _report(int(_any(masks).sum()), num, _counted(masks))
+
+
+def _counted(masks: dict[str, Tensor]) -> dict[str, tuple[int, int]]:
+    """How many each mask hits, and which first."""
+    return {reason: (int(mask.sum()), int(mask.nonzero()[0])) for reason, mask in masks.items()}
+
+
+def _report(total: int, num: int, reasons: dict[str, tuple[int, int]]) -> str:
+    parts = [f"{hit:,} with {reason}, first number {first}" for reason, (hit, first) in reasons.items()]
+    return f"{total:,} of {num:,} splats cannot be rendered ({'; '.join(parts)})"
 
 
 def _finite(tensor: Tensor) -> Tensor:
+    """Of which rows all numbers are finite [N]."""
+    if bool(tensor.sum().isfinite()):  # then each of them is; the other way round it need not be
+        return torch.ones(len(tensor), dtype=torch.bool, device=tensor.device)
     finite = tensor.isfinite()
     return finite if finite.ndim == 1 else finite.flatten(1).all(dim=1)
 

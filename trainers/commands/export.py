@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,6 +15,10 @@ from trainers.paths import must_be_scene
 
 if TYPE_CHECKING:
     from gsplat_core.scene.gaussians import Gaussians
+
+_UNMEASURED = "read back whole; what its images lose was not measured"
+_EQUAL = "read back and compared: equal bit for bit"
+_NO_LOSS = {"loss_db": 0.0, "loss_ssim": 0.0, "psnr_between": None}
 
 
 def export(
@@ -62,19 +68,23 @@ def export(
     if camera is not None and bake:
         raise UsageError("--camera writes what one camera sees, --bake what all see; leave one out.")
     from gsplat_core.io import export_verified, format_of
+    from gsplat_core.io.export import takes_pieces
     from gsplat_core.io.links import make_folder
     from gsplat_core.io.options import options_of, parse_options
     from gsplat_core.scene.original_coordinates import with_origin_at
     from trainers.coordinates import in_coordinates
-    from trainers.fidelity import compare_on_orbit, record
-    from trainers.messages import say, warn
-    from trainers.next_steps import next_steps, quoted
+    from trainers.fidelity import compare_on_orbit
+    from trainers.messages import warn
     from trainers.outlook import as_text, outlook
     from trainers.sources import load_scene
     from trainers.waiting import busy
 
     known = format_of(output)
     options = parse_options(known.save, list(option), f"writing {known.ending}") if known.save else {}
+    changed = appearance is not None or camera is not None or bake or coordinates == "original"
+    if not changed and (known.lossless or measure == "no") and takes_pieces(known, options):
+        _export_pieces(source, output, options, list(read))
+        return
     gaussians = load_scene(source, warn, list(read)).detached()
     if appearance is not None:
         from trainers.appearance import in_appearance
@@ -92,26 +102,18 @@ def export(
     written, options = in_coordinates(coordinates, output, gaussians, options, warn)
     with busy(f"writing {known.ending} and reading it back"):
         result = export_verified(output, written, **options)
-    size = sum(path.stat().st_size for path in known.files(output))
-    facts: dict[str, Any] = {
-        "format": known.title,
-        "options": options,
-        "num_gaussians": gaussians.num,
-        **({} if appearance is None else {"appearance": appearance}),
-        **({} if baked is None else {"baked": baked.told}),
-        "sh_degree": result.sh_degree,
-        "bytes": size,
-        "bytes_per_gaussian": size / max(1, gaussians.num),
-    }
+    facts = _facts(output, options, gaussians.num, result.sh_degree)
+    facts |= {} if appearance is None else {"appearance": appearance}
+    facts |= {} if baked is None else {"baked": baked.told}
     if coordinates == "original":
         facts["original_offset"] = list(gaussians.metadata.offset)
         result = with_origin_at(result, gaussians.metadata.offset)
-    text = "read back whole; what its images lose was not measured"
+    text = _UNMEASURED
     if baked is None and known.lossless and coordinates == "run":
-        text = "read back and compared: equal bit for bit"
+        text = _EQUAL
         if gaussians.extras and not result.extras:
             text += ", but for the fields that were left out"
-        facts |= {"loss_db": 0.0, "loss_ssim": 0.0, "psnr_between": None}
+        facts |= _NO_LOSS
     elif measure != "no" and gaussians.num:
         facts |= _measured(source, scene, images, whole, result, orbit=measure == "orbit")
         text = _described(facts)
@@ -121,16 +123,70 @@ def export(
         facts["psnr_at_camera"] = between
         same = "are the same" if between is None else f"differ by {between:.2f} dB"
         texts.append(f"at the camera itself its images {same}")
+    about = [] if baked is None else [f"{baked.told}; beside the model's own pictures:"]
+    _tell(output, facts, about, texts)
+
+
+def _export_pieces(source: Path, output: Path, options: dict[str, Any], read: list[str]) -> None:
+    """The same where neither is the scene changed nor are images compared: then it need not be in memory."""
+    from gsplat_core.io import export_pieces, format_of
+    from gsplat_core.io.links import make_folder
+    from trainers.messages import warn
+    from trainers.sources import load_scene_pieces, options_of_reading
+    from trainers.waiting import busy
+
+    known = format_of(output)
+    pieces = load_scene_pieces(source, warn, options_of_reading(source, read))
+    rows = 0
+
+    def counted() -> Iterator[Gaussians]:
+        nonlocal rows
+        for piece in pieces.open():
+            rows += piece.num
+            yield piece
+
+    make_folder(output.parent)
+    with busy(f"writing {known.ending} and reading it back"):
+        export_pieces(output, replace(pieces, open=counted), **options)
+    degree = min(known.of_what(pieces.template).sh_degree, known.max_sh_degree)
+    facts = _facts(output, options, rows, degree)
+    text = _UNMEASURED
+    if known.lossless:
+        text = _EQUAL
+        facts |= _NO_LOSS
+    _tell(output, facts, [], [text])
+
+
+def _facts(output: Path, options: dict[str, Any], num: int, degree: int) -> dict[str, Any]:
+    """What is recorded of every export."""
+    from gsplat_core.io import format_of
+
+    known = format_of(output)
+    size = sum(path.stat().st_size for path in known.files(output))
+    return {
+        "format": known.title,
+        "options": options,
+        "num_gaussians": num,
+        "sh_degree": degree,
+        "bytes": size,
+        "bytes_per_gaussian": size / max(1, num),
+    }
+
+
+def _tell(output: Path, facts: dict[str, Any], about: list[str], texts: list[str]) -> None:
+    """Prints what was written, and records it beside the file."""
+    from trainers.fidelity import record
+    from trainers.messages import say
+    from trainers.next_steps import next_steps, quoted
+
     hints = next_steps(("view", quoted(output), "look at it in the browser"))
-    if known.ending == ".html":
+    if output.name.lower().endswith(".html"):
         hints = [f"next    open {output} in a browser"]
     say(
-        f"wrote {output}: {gaussians.num:,} Gaussians, SH degree {result.sh_degree}, {size / 2**20:.2f} MiB, "
-        f"{facts['bytes_per_gaussian']:.2f} bytes per Gaussian",
-        *([] if baked is None else [f"{baked.told}; beside the model's own pictures:"]),
-        *texts,
-        *hints,
-    )
+        f"wrote {output}: {facts['num_gaussians']:,} Gaussians, SH degree {facts['sh_degree']}, "
+        f"{facts['bytes'] / 2**20:.2f} MiB, {facts['bytes_per_gaussian']:.2f} bytes per Gaussian",
+        *about, *texts, *hints,
+    )  # fmt: skip
     record(output, facts)
 
 

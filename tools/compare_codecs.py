@@ -106,7 +106,7 @@ def models(runs: list[Path]) -> list[str]:
         if config["primitive"] == "gaussian":
             plain[scene] = run
         else:
-            others.append((scene, config["primitive"], run))
+            others.append((scene, _model(config), run))
     lines = [
         "| scene | model | file | steps | rows | bytes | times smaller | PSNR | SSIM | loss |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -121,6 +121,11 @@ def models(runs: list[Path]) -> list[str]:
                     if path.exists()
                 ]
     return [*lines, ""]
+
+
+def _model(config: dict[str, Any]) -> str:
+    """How a run's scene is told apart: by its primitive, and whether it was trained for that one's codec."""
+    return f"{config['primitive']}, coded" if "context" in config["parts"] else str(config["primitive"])
 
 
 def _model_row(scene: str, model: str, run: Path, path: Path, plain: Path | None) -> str:

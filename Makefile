@@ -48,6 +48,7 @@ demo: build
 
 test: build
 	PYTHONPATH=tests:. $(RUN) -m cuda_on_cpu.operators
+	PYTHONPATH=tests:. $(RUN) -m aarch64.build
 	$(RUN) -m pytest $(WORKERS)
 
 build: $(VENV)/.installed

@@ -267,20 +267,31 @@ def many_channels() -> dict[str, Tensor]:
     return _rendered(scene.with_(colors=colors, backgrounds=torch.zeros(1, 35)))
 
 
-def binning() -> dict[str, Tensor]:
-    """The lists of tiles with room to spare and with too little, and what is measured along them."""
-    scene = random_scene(80, width=40, height=30).tensors
+def _projected(width: int, height: int) -> tuple[list[Tensor], tuple[int, int, list[float]]]:
+    """Splats, and the image that they are binned for."""
+    scene = random_scene(80, width=width, height=height).tensors
     arguments = [scene[n][None] for n in ("means", "quats", "scales")]
     cameras = [scene[n][None] for n in ("opacities", "viewmats", "Ks")]
-    drawing = (40, 30, USUAL.numbers())
+    drawing = (width, height, USUAL.numbers())
     splats = ops.project(*arguments, None, *cameras, None, "pinhole", *drawing)
-    flat = [s.flatten(0, 1) for s in splats]
+    return [s.flatten(0, 1) for s in splats], drawing
+
+
+def bounded_binning() -> dict[str, Tensor]:
+    """The lists of tiles with room to spare and with too little, which only CUDA has."""
+    flat, drawing = _projected(40, 30)
     results = {}
     for room in (2000, 50):
         *_, totals = ops.bin_splats_bounded(*flat, *drawing, room)
         results[f"totals with room for {room}"] = totals
+    return results
+
+
+def binning() -> dict[str, Tensor]:
+    """The lists of tiles, and what is measured along them."""
+    flat, drawing = _projected(40, 30)
     lists = ops.bin_splats(*flat, *drawing)
-    results |= {f"list {i}": values for i, values in enumerate(lists)}
+    results = {f"list {i}": values for i, values in enumerate(lists)}
     means2d, shapes, _, opacities, _ = flat
     results["contributions"] = ops.contributions(means2d, shapes, opacities, *lists, *drawing)
     along = (means2d, shapes, opacities, *lists, *drawing, *GAUSSIAN)
@@ -289,9 +300,13 @@ def binning() -> dict[str, Tensor]:
         results |= {f"seen of {top}, {i}": values for i, values in enumerate(seen)}
     labels = (torch.arange(30 * 40) // 7 % 6 - 1).reshape(1, 30, 40).int()
     results["label weights"] = ops.label_weights(*along, labels, 1, 3)
-    betas = 1.0 + opacities[..., None]
-    results["levels"] = ops.response_levels(opacities, betas, "generalized")
     return results
+
+
+def levels() -> dict[str, Tensor]:
+    """How far splats reach whose response has numbers of its own."""
+    opacities = torch.rand(1, 80, generator=torch.Generator().manual_seed(10))
+    return {"levels": ops.response_levels(opacities, 1.0 + opacities[..., None], "generalized")}
 
 
 def loss() -> dict[str, Tensor]:
@@ -489,7 +504,9 @@ CASES: list[Case] = [
     surfels,
     pixel_order,
     many_channels,
+    bounded_binning,
     binning,
+    levels,
     loss,
     adam,
     activations,

@@ -128,11 +128,14 @@ uint64_t aoti_torch_abi_version() { return TORCH_ABI_VERSION; }
 
 // Operators.
 
-AOTITorchError aoti_torch_library_init_fragment(const char*, const char*, uint32_t,
-                                                TorchLibraryHandle* made) {
-  *made = reinterpret_cast<TorchLibraryHandle>(new LibraryOfDevice{false});
-  return kDone;
-}
+#define LIBRARY_OF_SCHEMAS(function)                                                      \
+  AOTITorchError function(const char*, const char*, uint32_t, TorchLibraryHandle* made) { \
+    *made = reinterpret_cast<TorchLibraryHandle>(new LibraryOfDevice{false});             \
+    return kDone;                                                                         \
+  }
+LIBRARY_OF_SCHEMAS(aoti_torch_library_init_def)
+LIBRARY_OF_SCHEMAS(aoti_torch_library_init_fragment)
+#undef LIBRARY_OF_SCHEMAS
 
 AOTITorchError aoti_torch_library_init_impl(const char*, const char* device, const char*, uint32_t,
                                             TorchLibraryHandle* made) {

@@ -12,9 +12,10 @@ from trainers.called import called
 from trainers.coordinates import share_coordinates
 from trainers.evaluation import picture
 from trainers.parts.results import AtTest, read_part_results, settled
+from trainers.paths import is_run
 from trainers.results import test_background
 from trainers.run_folder import RunFolder
-from trainers.sources import is_run, photographs_of, run_config
+from trainers.sources import photographs_of, run_config
 
 
 def in_appearance(

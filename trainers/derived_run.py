@@ -22,10 +22,11 @@ from trainers.config import TrainConfig
 from trainers.coordinates import share_coordinates
 from trainers.messages import warn
 from trainers.parts.results import AtTest, read_part_results, settled, write_part_results
+from trainers.paths import is_run
 from trainers.results import write_results
 from trainers.run_folder import RunFolder
 from trainers.session import choose_device
-from trainers.sources import is_run, load_scene, photographs_of, training_costs
+from trainers.sources import load_scene, photographs_of, training_costs
 
 
 def folder_for(output: Path, source: Path, overwrite: bool) -> RunFolder:

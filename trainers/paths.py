@@ -15,6 +15,18 @@ def must_exist(*paths: Path | None) -> None:
             raise DataError(path, "there is no such file or folder", remedy="Check the path.")
 
 
+def is_run(path: Path) -> bool:
+    return (path / "config.json").is_file()
+
+
+def splat_file(path: Path) -> Path | None:
+    """The file to read splats from, or None for other folders, such as runs."""
+    if not path.is_dir():
+        return path
+    meta = path / "meta.json"
+    return meta if meta.exists() and not is_run(path) else None
+
+
 def must_be_scene(path: Path) -> None:
     """Raises DataError where there is nothing, and for a folder that holds no scene, such as photographs."""
     must_exist(path)

@@ -15,9 +15,10 @@ from trainers.fine_tuning import polish
 from trainers.messages import say, warn
 from trainers.next_steps import next_steps, quoted
 from trainers.outputs import must_not_be_source
+from trainers.paths import is_run
 from trainers.primitives import refuse_pruning
 from trainers.results import test_background
-from trainers.sources import is_run, load_scene
+from trainers.sources import load_scene
 from trainers.waiting import busy
 
 

@@ -18,13 +18,9 @@ from gsplat_core.scene.masks import NO_MASKS
 from trainers.checkpoint import Checkpoint, Totals, newest_checkpoint
 from trainers.config import TrainConfig, read_config
 from trainers.fields import from_json
-from trainers.paths import must_exist
+from trainers.paths import is_run, must_exist, splat_file
 from trainers.run_folder import RunFolder, TrainingCosts
 from trainers.waiting import busy
-
-
-def is_run(path: Path) -> bool:
-    return RunFolder(path).exists
 
 
 def load_scene(path: Path, warn: Callable[[str], None], options: Sequence[str] = ()) -> Gaussians:
@@ -108,14 +104,6 @@ def _drawn(config: TrainConfig) -> dict[str, Any]:
         "antialiased": config.antialiased, "eps2d": config.eps2d, "pixel_order": config.order == "pixel",
         "unscented": config.footprint == "unscented",
     }  # fmt: skip
-
-
-def splat_file(path: Path) -> Path | None:
-    """The file to read splats from, or None for other folders, such as runs."""
-    if not path.is_dir():
-        return path
-    meta = path / "meta.json"
-    return meta if meta.exists() and not is_run(path) else None
 
 
 def training_costs(run: RunFolder, warn: Callable[[str], None]) -> dict[str, Any]:

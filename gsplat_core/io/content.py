@@ -115,6 +115,12 @@ def recognise(path: str | os.PathLike[str]) -> Content | None:
     return Content(".ksplat", "a .ksplat file") if _is_ksplat(start, size) else None
 
 
+def must_be_splats(path: str | os.PathLike[str], content: Content | None) -> None:
+    """Raises DataError, with what to do, for a file whose content is recognised as something else."""
+    if content is not None and not content.ending:
+        raise DataError(path, f"this is {content.title}, not a splat file", remedy=content.remedy)
+
+
 def _in_gzip(start: bytes) -> Content | None:
     try:
         inside = zlib.decompressobj(31).decompress(start, 16)

@@ -14,7 +14,7 @@ import torch
 from gsplat_core import primitive as primitives
 from gsplat_core.errors import DataError, UnsuitableSceneError, UsageError
 from gsplat_core.io import compressed_ply, gltf, gsz, html, ksplat, ply, sog, splat, spz
-from gsplat_core.io.content import recognise
+from gsplat_core.io.content import must_be_splats, recognise
 from gsplat_core.io.format import DataWarning, Format
 from gsplat_core.io.options import check_options
 from gsplat_core.io.pieces import Pieces
@@ -72,8 +72,7 @@ def format_of_file(path: str | os.PathLike[str]) -> Format:
                 f"{os.fspath(path)}: {known.title} ({known.ending}) cannot be read by this version."
             )
         return known
-    if not content.ending:
-        raise DataError(path, f"this is {content.title}, not a splat file", remedy=content.remedy)
+    must_be_splats(path, content)
     found = next(known for known in FORMATS if known.ending == content.ending)
     called = max((known for known in FORMATS if known.matches(path)), key=_length, default=found)
     if called.family != found.family:

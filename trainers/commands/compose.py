@@ -122,7 +122,8 @@ def _opened(sources: tuple[Path, ...], read: tuple[str, ...]) -> list[Pieces]:
     from gsplat_core.io.options import options_of, parse_options
     from gsplat_core.scene.gaussians import Gaussians
     from trainers.messages import warn
-    from trainers.sources import load_scene_pieces, splat_file
+    from trainers.paths import splat_file
+    from trainers.sources import load_scene_pieces
 
     def named(text: str) -> str:
         return text.partition("=")[0]

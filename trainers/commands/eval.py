@@ -80,7 +80,8 @@ def evaluate(
         raise UsageError(NEEDS_PHOTOGRAPHS)
     from trainers.config import TrainConfig
     from trainers.messages import say
-    from trainers.sources import is_run, run_config, splat_file, with_data
+    from trainers.paths import is_run, splat_file
+    from trainers.sources import run_config, with_data
 
     given = {
         name: value

@@ -11,7 +11,7 @@ from gsplat_core.errors import UsageError
 from gsplat_core.shown import shown
 from gsplat_core.strict_json import json_text
 from trainers.options import OptionalDistortion, OptionalFolder, OptionalName
-from trainers.paths import must_exist
+from trainers.paths import is_run, must_exist, splat_file
 
 MOST_LABELS = 30
 MAP_FOLDERS = {
@@ -76,8 +76,6 @@ def describe(path: Path, loading: dict[str, Any] | None = None) -> dict[str, Any
         UsageError: such options for something else.
     """
     must_exist(path)
-    from trainers.sources import is_run, splat_file
-
     file = None if path.suffix == ".json" and path.name != "meta.json" else splat_file(path)
     sequence = (path / "stream.json").is_file()
     if file is None and not is_run(path) and not sequence:
@@ -91,6 +89,9 @@ def describe(path: Path, loading: dict[str, Any] | None = None) -> dict[str, Any
 
 
 def _describe_splats(path: Path) -> dict[str, Any]:
+    from gsplat_core.io.content import must_be_splats, recognise
+
+    must_be_splats(path, recognise(path))
     import gsplat_core.io
     from trainers.waiting import busy
 

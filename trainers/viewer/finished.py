@@ -10,9 +10,9 @@ from trainers.history import read_history
 from trainers.next_steps import quoted
 from trainers.outlook import outlook_on, photographs_if_any
 from trainers.parts.results import AtTest
+from trainers.paths import is_run
 from trainers.results import test_background
 from trainers.run_folder import RunFolder
-from trainers.sources import is_run
 from trainers.viewer.subject import Subject
 
 

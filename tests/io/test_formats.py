@@ -36,9 +36,7 @@ def compressed_ply_bounds(scene: Gaussians) -> dict[str, Any]:
 def spz_bounds(
     scene: Gaussians, degrees: float = smallest_three_degrees(1 / (1022 * 2**0.5))
 ) -> dict[str, Any]:
-    rest = torch.full((scene.shN.shape[1], 1), 1 / 16)
-    rest[:3] = 1 / 32  # of degree 1
-    bounds = {"means": 2**-13, "scales": 1 / 32, "sh0": 1 / (510 * 0.15), "shN": rest}
+    bounds = {"means": 2**-13, "scales": 1 / 32, "sh0": 1 / (510 * 0.15), "shN": 1 / 64}
     return bounds | {"alpha": 1 / 510, "degrees": degrees}
 
 

@@ -41,7 +41,7 @@ def test_layout_of_version_3(tmp_path: Path) -> None:
     (rotation,) = struct.unpack("<I", body[16:20])
     x = round(511 * 0.6 * math.sqrt(2))
     assert rotation == 3 << 30 | x << 20  # (x, y, z, w): w is the largest
-    assert list(body[20:]) == [128, 192, 64, 255, 0, 136, 128, 136, 144]  # steps of 8
+    assert list(body[20:]) == [128, 192, 64, 255, 0, 132, 132, 136, 144]  # steps of 4
     assert len(body) == 29
 
 

@@ -313,6 +313,8 @@ def read_points(path: Path, warnings: list[str], strict: bool = False) -> Sparse
 
     def add(table: NumberLines) -> None:
         nonlocal count
+        if len(table.repeats) == 0 and pieces["ids"]:  # as behind every line that is no record
+            return
         count += len(table.repeats)
         pieces["ids"].append(table.head_integers[:, 0].copy())
         pieces["rgb"].append(table.head_integers[:, 1:].astype(np.uint8))

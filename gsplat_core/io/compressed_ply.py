@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from gsplat_core.errors import DataError
-from gsplat_core.io.arrays import Arrays, arrays_of, blocks, empty_arrays, gaussians_of, in_blocks
+from gsplat_core.io.arrays import Arrays, blocks, empty_arrays, gaussians_of, in_blocks
 from gsplat_core.io.atomic import atomic_file
 from gsplat_core.io.format import ALL_METADATA, Format
 from gsplat_core.io.pieces import PIECE, Pieces
@@ -101,23 +101,17 @@ def save_pieces(file: BinaryIO, path: Path, pieces: Pieces) -> int:
     alphas = np.empty(pieces.most, np.uint8)
     rotations = np.empty(pieces.most, np.uint32)
     rest = np.empty((pieces.most, 3 * coefficients), np.uint8)
-    count = 0
-    for piece in pieces.open():
-        arrays = arrays_of(piece)
 
-        def encode(rows: slice, arrays: Arrays = arrays, first: int = count) -> None:
-            place = slice(first + rows.start, first + rows.stop)
-            block = {name: array[rows] for name, array in arrays.items()}
-            relative["means"][place] = block["means"]
-            relative["scales"][place] = np.clip(block["scales"], -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE)
-            relative["colors"][place] = rgb_of(block["sh0"][:, 0])
-            alphas[place] = alpha_bytes(block["opacities"])
-            rotations[place] = _rotation_codes(block["quats"])
-            codes = np.clip(block["shN"] * np.float32(32) + np.float32(128), 0, 255).astype(np.uint8)
-            rest[place].reshape(len(codes), 3, -1)[:] = codes.transpose(0, 2, 1)
+    def encode(block: Arrays, place: slice) -> None:
+        relative["means"][place] = block["means"]
+        relative["scales"][place] = np.clip(block["scales"], -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE)
+        relative["colors"][place] = rgb_of(block["sh0"][:, 0])
+        alphas[place] = alpha_bytes(block["opacities"])
+        rotations[place] = _rotation_codes(block["quats"])
+        codes = np.clip(block["shN"] * np.float32(32) + np.float32(128), 0, 255).astype(np.uint8)
+        rest[place].reshape(len(codes), 3, -1)[:] = codes.transpose(0, 2, 1)
 
-        in_blocks(piece.num, encode)
-        count += piece.num
+    count = pieces.encode(encode)
     order = morton_order(torch.from_numpy(relative["means"][:count])).numpy()
     bounds = np.empty((-(-count // CHUNK), 18), "<f4")
     packed = np.empty((count, 4), "<u4")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from gsplat_core.io.arrays import blocks
+from gsplat_core.io.arrays import Arrays, arrays_of, blocks, in_blocks
 from gsplat_core.scene.gaussians import Gaussians
 
 PIECE = 1 << 16  # rows; 16 MB of SH degree 3
@@ -45,6 +45,21 @@ class Pieces:
     def single(cls, scene: Gaussians) -> Pieces:
         """A scene that is in memory, in one piece of any size: for what works on blocks of rows itself."""
         return cls(scene.subset(slice(0, 0)), scene.num, lambda: iter((scene,)), 1)
+
+    def encode(self, work: Callable[[Arrays, slice], None]) -> int:
+        """Calls `work` with the parameters of some rows and their place among all, for all of them, and says
+        how many these are. The calls run on several threads and must write to their place alone."""
+        count = 0
+        for piece in self.open():
+            arrays = arrays_of(piece)
+
+            def encode(rows: slice, arrays: Arrays = arrays, first: int = count) -> None:
+                place = slice(first + rows.start, first + rows.stop)
+                work({name: array[rows] for name, array in arrays.items()}, place)
+
+            in_blocks(piece.num, encode)
+            count += piece.num
+        return count
 
     def mapped(self, change: Callable[[Gaussians], Gaussians]) -> Pieces:
         """With every piece changed by itself, and no row added."""

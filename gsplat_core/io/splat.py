@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from gsplat_core.errors import DataError, UnsuitableSceneError
-from gsplat_core.io.arrays import Arrays, arrays_of, blocks, empty_arrays, gaussians_of, in_blocks
+from gsplat_core.io.arrays import Arrays, blocks, empty_arrays, gaussians_of, in_blocks
 from gsplat_core.io.atomic import atomic_file
 from gsplat_core.io.content import FIRST_BYTES, is_text
 from gsplat_core.io.format import Format
@@ -101,25 +101,20 @@ def save_pieces(file: BinaryIO, path: Path, pieces: Pieces) -> int:
     """
     records = np.empty(pieces.most, RECORD)
     importance = np.empty(pieces.most, np.float32)
-    count = 0
-    for piece in pieces.open():
-        arrays = arrays_of(piece)
 
-        def encode(rows: slice, arrays: Arrays = arrays, first: int = count) -> None:
-            place = slice(first + rows.start, first + rows.stop)
-            scales, opacities, quats = (arrays[name][rows] for name in ("scales", "opacities", "quats"))
-            with np.errstate(over="ignore"):
-                importance[place] = scales.sum(axis=1) - np.log1p(np.exp(-opacities))
-            block = records[place]
-            block["means"] = arrays["means"][rows]
-            block["scales"] = np.exp(scales)
-            block["color"] = bytes_of(255 * rgb_of(arrays["sh0"][rows, 0]))
-            block["alpha"] = alpha_bytes(opacities)
-            quats = quats / np.linalg.norm(quats, axis=1, keepdims=True)
-            block["quats"] = bytes_of(128 * quats + 128)
+    def encode(block: Arrays, place: slice) -> None:
+        scales, opacities, quats = (block[name] for name in ("scales", "opacities", "quats"))
+        with np.errstate(over="ignore"):
+            importance[place] = scales.sum(axis=1) - np.log1p(np.exp(-opacities))
+        own = records[place]
+        own["means"] = block["means"]
+        own["scales"] = np.exp(scales)
+        own["color"] = bytes_of(255 * rgb_of(block["sh0"][:, 0]))
+        own["alpha"] = alpha_bytes(opacities)
+        quats = quats / np.linalg.norm(quats, axis=1, keepdims=True)
+        own["quats"] = bytes_of(128 * quats + 128)
 
-        in_blocks(piece.num, encode)
-        count += piece.num
+    count = pieces.encode(encode)
     if not count:
         raise UnsuitableSceneError(
             path, "a .splat file needs at least one Gaussian, and the scene has none", remedy="Write a .ply."

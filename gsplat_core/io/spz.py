@@ -45,7 +45,7 @@ import torch
 
 from gsplat_core.errors import DataError, UnsuitableSceneError
 from gsplat_core.expansion import check_density
-from gsplat_core.io.arrays import Arrays, arrays_of, blocks, empty_arrays, gaussians_of, in_blocks, map_ahead
+from gsplat_core.io.arrays import Arrays, blocks, empty_arrays, gaussians_of, in_blocks, map_ahead
 from gsplat_core.io.atomic import atomic_file
 from gsplat_core.io.axes import SIGNS, half_turn
 from gsplat_core.io.deflate import gzip_stream
@@ -228,19 +228,13 @@ def save_pieces(
         for name, (code, shape) in header.attributes().items()
         if name != "positions"
     }
-    count = 0
-    for piece in pieces.open():
-        arrays = arrays_of(piece)
-        means[count : count + piece.num] = arrays["means"]
 
-        def encode(rows: slice, arrays: Arrays = arrays, first: int = count) -> None:
-            block = {name: array[rows] for name, array in arrays.items()}
-            block = half_turn(block, "x") if axes == "rub" else block
-            place = slice(first + rows.start, first + rows.stop)
-            _encode(block, {name: of_all[place] for name, of_all in codes.items()}, version, steps)
+    def encode(block: Arrays, place: slice) -> None:
+        means[place] = block["means"]
+        block = half_turn(block, "x") if axes == "rub" else block
+        _encode(block, {name: of_all[place] for name, of_all in codes.items()}, version, steps)
 
-        in_blocks(piece.num, encode)
-        count += piece.num
+    count = pieces.encode(encode)
     if not count:
         raise UnsuitableSceneError(
             path, "an .spz file needs at least one Gaussian, and the scene has none", remedy="Write a .ply."

@@ -183,7 +183,7 @@ def fitting_pieces(known: Format, path: str | os.PathLike[str], pieces: Pieces) 
     """What of a scene the format can hold, as for `save`.
 
     Args:
-        pieces: without splats that cannot be rendered.
+        pieces: as `Format.of_what` makes them, without splats that cannot be rendered.
 
     Raises:
         UnsuitableSceneError: as for `save`; of rows, while they come.
@@ -234,6 +234,7 @@ _LOST = {
 
 def _fitting(known: Format, path: str | os.PathLike[str], gaussians: Gaussians) -> Gaussians:
     """What of a scene the format can hold."""
+    gaussians = known.of_what(gaussians)
     fitting, wild = _held(known, path, gaussians)
     _tell_wild(path, wild)
     _tell_left_out(known, gaussians)
@@ -246,9 +247,10 @@ def _held(
     """The same silently, and of how many splats colours were cut.
 
     Args:
+        gaussians: as `Format.of_what` makes them.
         proven: all of them can be rendered.
     """
-    gaussians = known.of_what(gaussians).to(dtype=torch.float32)
+    gaussians = gaussians.to(dtype=torch.float32)
     if known.lossless:
         return gaussians, 0
     if not _further(known, gaussians):
@@ -270,7 +272,6 @@ def _held(
 
 
 def _tell_left_out(known: Format, gaussians: Gaussians) -> None:
-    gaussians = known.of_what(gaussians)
     if known.lossless:
         return
     held = _places(known, gaussians)

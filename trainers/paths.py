@@ -16,6 +16,7 @@ def must_exist(*paths: Path | None) -> None:
 
 
 def is_run(path: Path) -> bool:
+    """Whether a folder is one that `train` or a command like it wrote."""
     return (path / "config.json").is_file()
 
 

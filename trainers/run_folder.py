@@ -20,6 +20,7 @@ from gsplat_core.strict_json import parse_json
 from trainers.checkpoint import remove_orphans
 from trainers.crash import told
 from trainers.fields import LONGEST, from_json
+from trainers.paths import is_run
 
 _LONGEST_OWNER = 200
 
@@ -65,7 +66,7 @@ class RunFolder:
 
     @property
     def exists(self) -> bool:
-        return self.config.is_file()
+        return is_run(self.path)
 
     @property
     def result(self) -> Path | None:

@@ -267,7 +267,7 @@ def rate_distortion_plot(curves: list[Curve]) -> str:
     models are triangles."""
     scenes = list(dict.fromkeys(scene for scene, _, _ in curves))
     colours = dict(zip(dict.fromkeys(kind for _, kind, _ in curves), cycle(COLOURS), strict=False))
-    with chart("Loss against size", "times smaller than the .ply", "dB", width=7.0, height=3.6) as (
+    with chart("Loss against size", "times smaller than the .ply", "dB", width=7.0, height=5.2) as (
         figure,
         axes,
     ):
@@ -281,7 +281,7 @@ def rate_distortion_plot(curves: list[Curve]) -> str:
                 label=f"{scene}, {kind}",
             )  # fmt: skip
         axes.set_xscale("log")
-        axes.set_ylim(bottom=-1.0)  # .splat, which has no view-dependent colour, is far below
+        axes.set_ylim(bottom=-1.3)  # .splat, which has no view-dependent colour, is far below
         plain_log_ticks(axes.xaxis, "{x:g}x", (1, 2, 5))
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
         return to_svg(figure)
